@@ -1,0 +1,38 @@
+# Every target does its own set-up: git, make and Python 3.10 or newer are all that a machine needs.
+PYTHON ?= python3
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format clean
+
+help:
+	@echo 'make demo    run the main job with Meltano against a local Kissmetrics, and check what it holds afterwards'
+	@echo 'make test    run all tests (PYTEST_ADDOPTS="-m not\ e2e" leaves out those with Meltano)'
+	@echo 'make lint    check style and types'
+	@echo 'make format  mend what can be mended of the style'
+	@echo 'make clean   remove what these targets made'
+
+demo: .venv/.ready .venv-meltano/.ready
+	@.venv/bin/python scripts/demo.py
+
+test: .venv/.ready .venv-meltano/.ready
+	@.venv/bin/python -m pytest
+
+lint: .venv/.ready
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+format: .venv/.ready
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+
+clean:
+	rm -rf .venv .venv-meltano .demo .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+
+.venv/.ready: pyproject.toml scripts/set-up
+	@scripts/set-up .venv --group dev --editable '.[curl,postgres,s3,sandbox]'
+
+# An environment of its own: Meltano's pins need not agree with the target's.
+.venv-meltano/.ready: Makefile scripts/set-up
+	@scripts/set-up .venv-meltano 'meltano==4.4.*'

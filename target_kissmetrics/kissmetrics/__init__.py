@@ -1,0 +1,10 @@
+"""A client of Kissmetrics' tracking API that knows nothing of Singer.
+
+calls      Record, Set, Alias: what Kissmetrics can be told
+limits     what it keeps and what it does not
+wire       a call -> a request (here the API key enters, and lives nowhere else)
+transport  one attempt of one request -> an outcome
+retry      what to do after an outcome: pure policy
+pacing     when a request may start
+delivery   the loop: many calls, retried, over kept connections
+"""

@@ -1,0 +1,74 @@
+"""The three things Kissmetrics can be told: record an event, set properties, alias two identities.
+
+Source: support.kissmetrics.io, "API Specifications". The words *distinct* and *once* are those of Kissmetrics'
+mobile SDKs (`setDistinct`, `recordOnce`): they say how a call is to be remembered, not how it is written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+Properties = dict[str, str]
+"""Property name -> value, both as Kissmetrics is to read them. Never holds a name that starts with `_`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Record an event.
+
+    Attributes:
+        person: One identity of the person, at most 255 characters.
+        event: The event's name, at most 255 characters.
+        time: Seconds since the Unix epoch, UTC.
+        properties: Set on the person at the event's time.
+        address: The person's IP address (`_ip`), if it may be passed on.
+        user_agent: The person's user agent (`_ua`), if it may be passed on.
+        once: Recorded once for each person, then never again.
+    """
+
+    person: str
+    event: str
+    time: int
+    properties: Properties = field(default_factory=dict)
+    address: str | None = None
+    user_agent: str | None = None
+    once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """Set properties of a person.
+
+    Attributes:
+        person: One identity of the person, at most 255 characters.
+        time: Seconds since the Unix epoch, UTC.
+        properties: At least one.
+        address: The person's IP address (`_ip`), if it may be passed on.
+        user_agent: The person's user agent (`_ua`), if it may be passed on.
+        distinct: Set only where the value differs from the one last set.
+    """
+
+    person: str
+    time: int
+    properties: Properties
+    address: str | None = None
+    user_agent: str | None = None
+    distinct: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """Make two identities one person, for ever. The order does not matter.
+
+    Attributes:
+        person: One identity.
+        other: The other.
+        time: Seconds since the Unix epoch, UTC; only import files carry it.
+    """
+
+    person: str
+    other: str
+    time: int
+
+
+Call = Record | Set | Alias

@@ -1,0 +1,194 @@
+"""Delivery: many calls over many connections, each retried until it is taken or the delivery fails.
+
+A `Delivery` takes parcels: some calls and what to do once every one of them was taken. Parcels are independent, and so
+are the calls within one: each carries its own time, which is what counts at Kissmetrics, so the order of arrival is
+nobody's promise.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from target_kissmetrics.kissmetrics.calls import Call
+from target_kissmetrics.kissmetrics.errors import DeliveryError, Refused, Unreachable
+from target_kissmetrics.kissmetrics.pacing import Pacing
+from target_kissmetrics.kissmetrics.retry import Done, GiveUp, RetryPolicy, Wait
+from target_kissmetrics.kissmetrics.transport import Transport
+from target_kissmetrics.kissmetrics.wire import Encoder, Request
+
+
+class Delivery(Protocol):
+    """A way for calls to reach Kissmetrics."""
+
+    @property
+    def retries(self) -> int:
+        """Attempts made again so far."""
+
+    def send(self, calls: Sequence[Call], delivered: Callable[[], None]) -> None:
+        """Begin to deliver; `delivered` is called once, from any thread, when every call was taken."""
+
+    def close(self, patience: float) -> None:
+        """End the connections. Calls still under way are waited for, so many seconds, then abandoned."""
+
+
+@dataclass(slots=True)
+class _Parcel:
+    """Calls of one `send`, and how many of them are still out."""
+
+    outstanding: int
+    delivered: Callable[[], None]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def one_taken(self) -> None:
+        with self.lock:
+            self.outstanding -= 1
+            last = self.outstanding == 0
+        if last:
+            self.delivered()
+
+
+class ApiDelivery:
+    """Delivers through the tracking API: one request a call.
+
+    Threads are started as calls come in, up to `connections`, each with a transport of its own.
+
+    Args:
+        encoder: Writes calls as requests.
+        transport: Makes a transport; called once for each thread.
+        policy: When to try again, and when to stop.
+        pacing: When a request may start.
+        connections: The most requests in flight at once.
+        host: The tracking API's address as error texts name it.
+        failed: Called once, from any thread, with why the delivery stopped. No `delivered` follows for calls that
+            were not taken.
+        told: Called, from any thread, with a line for a person when the host makes all connections wait.
+    """
+
+    def __init__(  # noqa: PLR0913 - all by name
+        self,
+        *,
+        encoder: Encoder,
+        transport: Callable[[], Transport],
+        policy: RetryPolicy,
+        pacing: Pacing,
+        connections: int,
+        host: str,
+        failed: Callable[[DeliveryError], None],
+        told: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._encoder = encoder
+        self._transport = transport
+        self._policy = policy
+        self._pacing = pacing
+        self._connections = connections
+        self._host = host
+        self._failed = failed
+        self._told = told
+        self._jobs: queue.SimpleQueue[tuple[Call, _Parcel] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._out = 0
+        self._retries = 0
+
+    @property
+    def retries(self) -> int:
+        """Attempts made again so far."""
+        return self._retries
+
+    def send(self, calls: Sequence[Call], delivered: Callable[[], None]) -> None:
+        """Begin to deliver. Returns at once; the caller bounds how much is under way."""
+        if not calls:
+            delivered()
+            return
+        parcel = _Parcel(len(calls), delivered)
+        with self._lock:
+            self._out += len(calls)
+            missing = min(self._connections, self._out) - len(self._threads)
+        for _ in range(missing):
+            self._start_thread()
+        for call in calls:
+            self._jobs.put((call, parcel))
+
+    def close(self, patience: float) -> None:
+        """End the threads and their connections. Requests under way are waited for, so many seconds, then abandoned."""
+        self._stop.set()
+        for _ in self._threads:
+            self._jobs.put(None)
+        deadline = time.monotonic() + patience
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._work, name=f"kissmetrics-{len(self._threads)}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _work(self) -> None:
+        transport = self._transport()
+        try:
+            while (job := self._jobs.get()) is not None and not self._stop.is_set():
+                call, parcel = job
+                if not self._deliver(transport, self._encoder.encode(call)):
+                    return
+                with self._lock:
+                    self._out -= 1
+                parcel.one_taken()
+        except Exception as error:  # noqa: BLE001 - a thread that died in silence would hang the run
+            self._stop_with(DeliveryError(f"a call could not be delivered: {type(error).__name__} in the client"))
+        finally:
+            transport.close()
+
+    def _deliver(self, transport: Transport, request: Request) -> bool:
+        """Try until taken. False: the delivery has stopped."""
+        attempts = 0
+        began = time.monotonic()
+        while self._wait(self._pacing.reserve()):
+            attempts += 1
+            outcome = transport.attempt(request)
+            verdict = self._policy.judge(outcome, attempts=attempts, elapsed=time.monotonic() - began, now=time.time())
+            if isinstance(verdict, Done):
+                return True
+            if isinstance(verdict, GiveUp):
+                self._fail(verdict)
+                return False
+            self._hold_back(verdict)
+            if not self._wait(verdict.seconds):
+                return False
+        return False
+
+    def _hold_back(self, verdict: Wait) -> None:
+        with self._lock:
+            self._retries += 1
+        if verdict.overloaded:
+            self._pacing.pause(verdict.seconds)
+            self._told(f"{self._host}: {verdict.why}; all connections wait {verdict.seconds:.1f} s")
+
+    def _wait(self, seconds: float) -> bool:
+        """Sleep; False when the delivery was stopped meanwhile."""
+        if seconds > 0:
+            return not self._stop.wait(seconds)
+        return not self._stop.is_set()
+
+    def _fail(self, verdict: GiveUp) -> None:
+        if verdict.hopeless:
+            self._stop_with(Refused(f"{self._host}: {verdict.why}; check tracking_url and any proxy in between"))
+        else:
+            self._stop_with(
+                Unreachable(
+                    f"{self._host}: {verdict.why}; gave up after {self._policy.budget:g} s of retries "
+                    "(retry_timeout_seconds). Run again: what was not delivered is sent again"
+                )
+            )
+
+    def _stop_with(self, error: DeliveryError) -> None:
+        with self._lock:
+            first = not self._stop.is_set()
+            self._stop.set()
+        if first:
+            self._failed(error)

@@ -1,0 +1,119 @@
+"""The `requests` client: one session and one kept connection for each transport.
+
+The request is a hand-built `PreparedRequest` that goes straight to the session's adapter: `Session.get` would spend
+twice the CPU on merging headers, cookies and redirects that no call needs, and would follow redirects.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Any
+
+import requests
+from requests import PreparedRequest
+from requests.adapters import HTTPAdapter
+from requests.exceptions import InvalidHeader, InvalidProxyURL, InvalidSchema, InvalidURL, MissingSchema
+from requests.structures import CaseInsensitiveDict
+
+from target_kissmetrics.kissmetrics.transport import Outcome, is_html
+from target_kissmetrics.kissmetrics.wire import Request
+
+FORM = "application/x-www-form-urlencoded"
+MAX_ANSWER_BYTES = 65536
+"""More than this of an answer is not read: Kissmetrics' GIF has 43."""
+
+
+class RequestsTransport:
+    """Attempts requests through one kept connection. For one thread.
+
+    Proxies and the CA bundle are taken from the environment (`HTTPS_PROXY`, `NO_PROXY`, `REQUESTS_CA_BUNDLE`) once,
+    here, and not for each request.
+
+    Args:
+        base_url: Scheme and host of the tracking API: `https://trk.kissmetrics.io`.
+        timeout: Seconds for connecting, and again for each read.
+        user_agent: The `User-Agent` header.
+    """
+
+    def __init__(self, base_url: str, timeout: float, user_agent: str) -> None:
+        self._base_url = base_url
+        self._timeout = timeout
+        self.session = requests.Session()
+        for scheme in ("https://", "http://"):
+            self.session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0))
+        settings = self.session.merge_environment_settings(base_url, {}, None, None, None)
+        self._proxies: dict[str, str] = dict(settings["proxies"])
+        self._verify: bool | str = True if settings["verify"] is None else settings["verify"]
+        self._headers = {"User-Agent": user_agent, "Accept": "image/gif, */*", "Connection": "keep-alive"}
+
+    def attempt(self, request: Request) -> Outcome:
+        """Send the request once and tell what came of it. Never raises."""
+        try:
+            return self._attempt(request)
+        except Exception as error:  # noqa: BLE001 - whatever a library raises becomes a value: its text holds the key
+            return _no_answer(error)
+
+    def _attempt(self, request: Request) -> Outcome:
+        adapter = self.session.get_adapter(self._base_url)
+        with adapter.send(
+            self._prepare(request),
+            stream=True,
+            timeout=(self._timeout, self._timeout),
+            verify=self._verify,
+            proxies=self._proxies,
+        ) as response:
+            start = response.raw.read(MAX_ANSWER_BYTES, decode_content=False)
+            return Outcome(
+                status=response.status_code,
+                html=is_html(response.headers.get("Content-Type", ""), start),
+                retry_after=response.headers.get("Retry-After"),
+            )
+
+    def _prepare(self, request: Request) -> PreparedRequest:
+        prepared = PreparedRequest()
+        prepared.method = request.method
+        prepared.url = f"{self._base_url}{request.target}"
+        prepared.headers = CaseInsensitiveDict(self._headers)
+        prepared.body = request.body
+        if request.body is not None:
+            prepared.headers["Content-Type"] = FORM
+            prepared.headers["Content-Length"] = str(len(request.body))
+        return prepared
+
+    def close(self) -> None:
+        """Close the kept connection."""
+        self.session.close()
+
+
+def _no_answer(error: Exception) -> Outcome:
+    """Name the cause from types and error numbers: the texts of `requests`' errors hold the URL, and so the key."""
+    if isinstance(error, (InvalidURL, InvalidSchema, MissingSchema, InvalidProxyURL, InvalidHeader)):
+        return Outcome(cause="the address or the proxy's address cannot be used", hopeless=True)
+    chain = list(_chain(error))
+    for link in chain:
+        if isinstance(link, ssl.SSLCertVerificationError):
+            return Outcome(cause=f"its certificate is not trusted ({link.verify_message})", hopeless=True)
+    for link in reversed(chain):
+        if isinstance(link, (requests.ConnectTimeout, requests.ReadTimeout, socket.timeout)):
+            return Outcome(cause="no answer in time")
+        if isinstance(link, socket.gaierror):
+            return Outcome(cause="its name cannot be resolved")
+        if isinstance(link, OSError) and link.errno is not None:
+            return Outcome(cause=f"connection failed ({os.strerror(link.errno)})")
+    return Outcome(cause=f"connection failed ({type(chain[-1]).__name__})")
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Give an error and what it was raised from, through the `args` and `reason` that urllib3 packs causes into."""
+    seen: set[int] = set()
+    waiting: list[Any] = [error]
+    while waiting:
+        link = waiting.pop(0)
+        if not isinstance(link, BaseException) or id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        waiting += [link.__cause__, link.__context__, getattr(link, "reason", None), *link.args]

@@ -1,0 +1,49 @@
+"""One attempt of one request, and what came of it.
+
+A transport makes exactly one attempt and never raises: what happened is a value. It does not retry, log or follow
+redirects (they would carry the API key to another host), and its outcomes name causes without URLs, since an HTTP
+library's own error texts hold the URL and so the key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from target_kissmetrics.kissmetrics.wire import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one attempt: an answer, or the cause why there was none.
+
+    Attributes:
+        status: The answer's HTTP status; None when no answer came.
+        cause: Why no answer came, in words without a URL.
+        html: The answer was an HTML page, where Kissmetrics answers with a GIF.
+        retry_after: The answer's `Retry-After` header as it came.
+        hopeless: No answer came and none will: the certificate is not trusted, say.
+    """
+
+    status: int | None = None
+    cause: str | None = None
+    html: bool = False
+    retry_after: str | None = None
+    hopeless: bool = False
+
+
+class Transport(Protocol):
+    """Makes attempts over connections of its own. Used by one thread at a time."""
+
+    def attempt(self, request: Request) -> Outcome:
+        """Send the request once and tell what came of it. Never raises."""
+
+    def close(self) -> None:
+        """Close the kept connections."""
+
+
+def is_html(content_type: str, start: bytes) -> bool:
+    """Tell an HTML page by its type or its first bytes."""
+    if content_type.partition(";")[0].strip().lower() in {"text/html", "application/xhtml+xml"}:
+        return True
+    return start.lstrip()[:1] == b"<"

@@ -1,0 +1,119 @@
+"""Amounts of money as Kissmetrics counts them: digits, a point, a minus; no currency, no thousands separators."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+_SIGNS = "-\u2212+"
+_CODES = (
+    "COD|AED|AFN|ALL|AMD|ANG|AOA|ARS|AUD|AWG|AZN|BAM|BBD|BDT|BGN|BHD|BIF|BMD|BND|BOB|BRL|BSD|BTN|BWP|BYN|"
+    "BZD|CAD|CDF|CHF|CLP|CNY|COP|CRC|CUP|CVE|CZK|DJF|DKK|DOP|DZD|EGP|ERN|ETB|EUR|FJD|FKP|GBP|GEL|GHS|GIP|"
+    "GMD|GNF|GTQ|GYD|HKD|HNL|HRK|HTG|HUF|IDR|ILS|INR|IQD|IRR|ISK|JMD|JOD|JPY|KES|KGS|KHR|KMF|KPW|KRW|KWD|"
+    "KYD|KZT|LAK|LBP|LKR|LRD|LSL|LYD|MAD|MDL|MGA|MKD|MMK|MNT|MOP|MRU|MUR|MVR|MWK|MXN|MYR|MZN|NAD|NGN|NIO|"
+    "NOK|NPR|NZD|OMR|PAB|PEN|PGK|PHP|PKR|PLN|PYG|QAR|RON|RSD|RUB|RWF|SAR|SBD|SCR|SDG|SEK|SGD|SHP|SLE|SOS|"
+    "SRD|SSP|STN|SVC|SYP|SZL|THB|TJS|TMT|TND|TOP|TRY|TTD|TWD|TZS|UAH|UGX|USD|UYU|UZS|VED|VES|VND|VUV|WST|"
+    "XAF|XCD|XOF|XPF|YER|ZAR|ZMW|ZWG"
+)
+"""ISO 4217. Any three letters would take "12 pcs" for money."""
+
+_WORDS = frozenset({"all", "ang", "bob", "cop", "cup", "gel", "lak", "mad", "mop", "pen", "ron", "sos", "top", "try"})
+"""Codes that are words in small letters: "3 top" is no money."""
+
+_SMALL_CODES = "|".join(code for code in _CODES.lower().split("|") if code not in _WORDS)
+_CURRENCY = (
+    r"(?:[A-Za-z]{0,3}[$\u00a2-\u00a5\u058f\u060b\u09f2\u09f3\u0e3f\u17db\u20a0-\u20cf]"
+    rf"|(?:{_CODES}|{_SMALL_CODES})|kr\.?|z\u0142|K\u010d|Ft|Rs\.?|Fr\.?|\u043b\u0432)"
+)
+_MONEY = re.compile(
+    rf"(?P<sign1>[{_SIGNS}]?)\s*(?P<code1>{_CURRENCY})?\s*(?P<sign2>[{_SIGNS}]?)\s*"
+    rf"(?P<digits>[0-9](?:[0-9.,'\u2019\u00a0\u202f ]*[0-9])?|\.[0-9]+)\s*(?P<code2>{_CURRENCY})?(?P<sign3>-?)"
+)
+_PLAIN = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+_GROUPED = re.compile(
+    r"[1-9][0-9]{0,2}(?P<by>[,'\u2019\u00a0\u202f .])[0-9]{3}(?:(?P=by)[0-9]{3})*"
+    r"|[1-9][0-9]?(?P<lakh>,)[0-9]{2}(?:,[0-9]{2})*,[0-9]{3}"
+)
+"""Thousands, or thousands and then hundreds of them, as India writes."""
+
+_NO_DIGIT = re.compile(r"[^0-9]")
+
+MAX_DIGITS = 40
+"""Of an amount: what has more is no money."""
+
+MAX_CHARACTERS = 80
+"""Of a text that is looked at for an amount."""
+
+
+def to_amount(value: object) -> str | None:
+    """Read an amount: `"$1,234.50"` -> `1234.50`. None when it is none.
+
+    Digits are kept as they came (`19.90` stays so). A comma or point with one or two digits behind it, or behind
+    thousands separated otherwise, is the decimal point (`1.234,50 EUR`). Parentheses are a minus, as accountants write.
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (int, Decimal)):
+        return _plain(Decimal(value))
+    if isinstance(value, float):
+        return _plain(Decimal(repr(value)))
+    if isinstance(value, str):
+        return _read(value.strip())
+    return None
+
+
+def negative(amount: str) -> str:
+    """Give an amount its minus, if it has none: a refund. Zero stays zero."""
+    return amount if amount.startswith("-") or not amount.strip("0.") else f"-{amount}"
+
+
+def _plain(number: Decimal) -> str | None:
+    if not number.is_finite():
+        return None
+    _, digits, _ = number.as_tuple()
+    if len(digits) > MAX_DIGITS or abs(number.adjusted()) > MAX_DIGITS:
+        return None
+    text = f"{number:f}"
+    return text if text.strip("-0.") else text.lstrip("-")
+
+
+def _read(text: str) -> str | None:
+    if len(text) > MAX_CHARACTERS:
+        return None
+    if _PLAIN.fullmatch(text):
+        return _plain(Decimal(text))
+    if text.startswith("(") and text.endswith(")"):
+        inner = _read(text[1:-1].strip())
+        return None if inner is None or inner.startswith("-") else negative(inner)
+    money = _MONEY.fullmatch(text)
+    return _money(money) if money else None
+
+
+def _money(money: re.Match[str]) -> str | None:
+    before, after = money["code1"], money["code2"]
+    if before and after and before.isalpha() == after.isalpha():
+        return None  # "$5 USD" says it twice, "EUR 5 USD" is a muddle
+    digits = _digits(money["digits"])
+    signs = money["sign1"] + money["sign2"] + money["sign3"]
+    if digits is None or len(signs) > 1:
+        return None
+    return _plain(Decimal(digits if signs in {"", "+"} else f"-{digits}"))
+
+
+def _digits(text: str) -> str | None:
+    """Cut the thousands separators; None where it is not plain which separator is which."""
+    if text.isdigit():
+        return text
+    if _GROUPED.fullmatch(text) and text.count(".") != 1:
+        return _NO_DIGIT.sub("", text)
+    at = max(text.rfind("."), text.rfind(","))
+    whole, point, fraction = text[: max(at, 0)], text[at], text[at + 1 :]
+    if at < 0 or not fraction.isdigit():
+        return None
+    # A comma with three digits behind it divides thousands, unless nothing but 0 stands in front.
+    if not whole or (whole.isdigit() and (point == "." or len(fraction) <= 2 or whole == "0")):
+        return f"{whole or 0}.{fraction}"
+    grouped = _GROUPED.fullmatch(whole)
+    if grouped and point not in {grouped["by"], grouped["lakh"]}:
+        return f"{_NO_DIGIT.sub('', whole)}.{fraction}"
+    return None

@@ -1,0 +1,92 @@
+"""When a row happened: the fields that hold its time, and what stands in for them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from target_kissmetrics.errors import RowRejected
+from target_kissmetrics.kissmetrics.limits import EARLIEST_TIME, LATEST_TIME
+from target_kissmetrics.mapping import times
+from target_kissmetrics.mapping.fields import FirstOf, Row
+
+EVENT_TIME_CANDIDATES = ("timestamp", "event_timestamp", "event_time", "occurred_at", "time", "created_at")
+ATTRIBUTE_TIME_CANDIDATES = ("updated_at", "modified_at", "last_modified", "timestamp")
+"""Never `created_at`: an attribute was not set when its row was made."""
+
+
+class RowClock:
+    """Tells when a row happened.
+
+    Args:
+        paths: Fields of the time, in the order they are tried.
+        required: A row whose field is null is rejected, where its time would be guessed otherwise.
+        now: Seconds since the Unix epoch.
+    """
+
+    def __init__(self, paths: Sequence[str], *, required: bool, now: Callable[[], float]) -> None:
+        self._fields = FirstOf(paths)
+        self._required = required
+        self._now = now
+
+    def describe(self) -> str:
+        """Say where times come from, for the line a stream starts with."""
+        named = list(self._fields.paths)
+        return ", else ".join(named if self._required else [*named, "time_extracted", "now"])
+
+    @property
+    def guesses(self) -> bool:
+        """Whether no field holds the time, so that a later run would give the same row another one."""
+        return not self._fields.paths
+
+    def read(self, row: Row, extracted: object) -> tuple[int, str | None]:
+        """Give a row's time in whole seconds since the Unix epoch, and the field it came from.
+
+        Args:
+            row: The row.
+            extracted: The message's `time_extracted`, or None.
+
+        Raises:
+            RowRejected: No time, none that can be read, or one that Kissmetrics does not keep.
+        """
+        found = self._fields.find(row)
+        if found is None:
+            return self._guess(extracted), None
+        field, value = found
+        try:
+            seconds = times.to_seconds(value)
+        except (ValueError, OverflowError) as problem:
+            raise RowRejected("bad-timestamp", str(problem), field) from None
+        check(seconds, field)
+        return seconds, field
+
+    def _guess(self, extracted: object) -> int:
+        if self._required:
+            field = self._fields.paths[0]
+            raise RowRejected("no-timestamp", f"{field!r} holds no time, and the stream's entry names it", field)
+        seconds = None
+        if extracted:
+            with contextlib.suppress(ValueError, OverflowError):
+                seconds = times.to_seconds(extracted)
+        if seconds is None:
+            seconds = int(self._now())
+        check(seconds, None)
+        return seconds
+
+
+def check(seconds: int, field: str | None) -> None:
+    """Make sure that Kissmetrics keeps what happened then.
+
+    Raises:
+        RowRejected: Before 2009, or so late that it must have been misread.
+    """
+    if seconds < EARLIEST_TIME:
+        raise RowRejected("too-old", "Kissmetrics keeps nothing from before 2009-01-01", field)
+    if seconds >= LATEST_TIME:
+        raise RowRejected("bad-timestamp", "the time lies after 2100-01-01; is it in another unit?", field)
+
+
+def present(candidates: Sequence[str], schema_fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """Give the candidates that a schema has."""
+    return tuple(name for name in candidates if name in schema_fields)

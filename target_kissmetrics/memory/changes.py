@@ -1,0 +1,137 @@
+"""PURE: a call and what is known of its person -> what is to be sent, and what will then be known.
+
+Kissmetrics keeps one value of a property for each person and second, the first that arrives; so another value in the
+very second of the last one is sent one second later. A value equal to the last one is not sent, so that the time of an
+unchanged attribute is not moved. An older value is sent with its own time, and does not replace what is known.
+
+An *intent* is what a run was about to send when it ended without an answer: Kissmetrics may have it or not. What is
+sent again takes the very second of its intent, and nothing else takes that second: so a run that was killed half-way
+repeats itself, wherever its batches begin and end. Two values in one second are the exception: where the first run
+sent the last of them alone and the next one, cut elsewhere, sends both, they move on to later seconds, for what counts
+is that the last one is the latest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from target_kissmetrics.memory import digests
+
+
+class Known(NamedTuple):
+    """What is known of one property of one person.
+
+    Attributes:
+        value: Digest of the value last sent.
+        time: The second it was sent with.
+        row_time: The second its row had: earlier than `time` when it had to move. A row of a second in between is
+            newer than this one, although Kissmetrics' second is later.
+    """
+
+    value: bytes
+    time: int
+    row_time: int
+
+
+KnownPerson = dict[bytes, Known]
+"""Property key -> what is known."""
+
+
+class Said(NamedTuple):
+    """What a row says of one property of one person (or that it records an event once)."""
+
+    person: bytes
+    key: bytes
+    value: bytes
+    row_time: int
+
+
+class Intent(NamedTuple):
+    """What is about to be sent: what a row said, and the second it goes out with."""
+
+    said: Said
+    time: int
+
+
+@dataclass(slots=True)
+class Unanswered:
+    """Intents of runs that ended without an answer."""
+
+    times: dict[Said, int] = field(default_factory=dict)
+    values: dict[tuple[bytes, bytes, int], bytes] = field(default_factory=dict)
+    once: dict[tuple[bytes, bytes], int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, intents: Iterable[Intent]) -> Unanswered:
+        """Arrange intents for look-ups."""
+        unanswered = cls()
+        for said, time in intents:
+            unanswered.times[said] = time
+            unanswered.values[said.person, said.key, time] = said.value
+            if said.value == digests.NO_VALUE:
+                unanswered.once.setdefault((said.person, said.key), time)
+        return unanswered
+
+    def second(self, said: Said, earliest: int) -> int:
+        """Give the second to send with: the intended one, else the first that no other value may hold already."""
+        intended = self.times.get(said)
+        if intended is not None and intended >= earliest:
+            return intended
+        while self.values.get((said.person, said.key, earliest), said.value) != said.value:
+            earliest += 1
+        return earliest
+
+
+class Sent(NamedTuple):
+    """A property that is to be sent.
+
+    Attributes:
+        time: With this second.
+        remember: It will be the last value sent; false for one older than what is known.
+    """
+
+    time: int
+    remember: bool
+
+
+def property_change(known: Known | None, said: Said, unanswered: Unanswered, *, always: bool = False) -> Sent | None:
+    """Decide about one property of one person.
+
+    Args:
+        known: What is known of it, if anything.
+        said: What the row says of it.
+        unanswered: Intents of earlier runs.
+        always: Send an unchanged value too (`include_all_user_attributes`).
+
+    Returns:
+        What to send, or None when nothing changed.
+    """
+    if known is None:
+        return Sent(unanswered.second(said, said.row_time), remember=True)
+    changed = said.value != known.value
+    if not changed and not always:
+        return None
+    if said.row_time < known.row_time:
+        intended = unanswered.times.get(said, said.row_time)
+        return Sent(intended if intended < known.time else said.row_time, remember=False)
+    # In the second of the last value, or where that one had moved to: another value moves on, the same one stays.
+    return Sent(unanswered.second(said, max(said.row_time, known.time + changed)), remember=True)
+
+
+def once_time(known: Mapping[bytes, Known], said: Said, unanswered: Unanswered) -> int | None:
+    """Decide about an event that is recorded once: the second to record it with, or None when it was already."""
+    if said.key in known:
+        return None
+    return unanswered.once.get((said.person, said.key), said.row_time)
+
+
+def merge(stored: Mapping[bytes, Known], learned: Mapping[bytes, Known]) -> KnownPerson:
+    """Join what another process may have stored meanwhile with what this one learned: the later second wins."""
+    merged = dict(stored)
+    for key, new in learned.items():
+        old = merged.get(key)
+        if old is None or new.time >= old.time:
+            merged[key] = new
+    return merged

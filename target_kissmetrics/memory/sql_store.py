@@ -1,0 +1,348 @@
+"""The memory in SQLite or PostgreSQL.
+
+    target_kissmetrics_people    a person's digest -> its properties: 32 bytes each (key, value, second, row's second)
+    target_kissmetrics_aliases   pairs of people, each way round
+    target_kissmetrics_seconds   a second's digest -> the row that holds it; a row's digest -> the second it got
+    target_kissmetrics_intents   what is about to be sent, until it is answered
+    target_kissmetrics_layout    the version of this layout
+
+Several processes may share it: what one remembers is joined with what another stored meanwhile, property by property,
+within the transaction that writes it.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, Engine
+
+from target_kissmetrics.errors import ConfigError, StoreError
+from target_kissmetrics.memory.changes import Intent, Known, KnownPerson, Said, merge
+from target_kissmetrics.memory.seconds import Claim
+from target_kissmetrics.memory.store import Learned
+
+LAYOUT_VERSION = 1
+LOCK_TIMEOUT_SECONDS = 120
+"""How long another process may keep a SQLite file locked before the run ends."""
+
+INTENT_LIFETIME_SECONDS = 30 * 24 * 3600
+"""Intents of a run that nobody ever ran again are struck out after this."""
+
+KEYS_A_QUERY = 1000
+
+_LAYOUT_LOCK = 7411528
+_SECONDS_LOCK = 7411529
+"""PostgreSQL's advisory locks are numbers. SQLite's writers exclude each other anyway."""
+
+_PROPERTY = struct.Struct("<8s8sqq")
+_INTENT = struct.Struct("<16s8s8sqq")
+_SETTING = "attribute_store_url"
+
+_METADATA = sa.MetaData()
+_PEOPLE = sa.Table(
+    "target_kissmetrics_people",
+    _METADATA,
+    sa.Column("person", sa.LargeBinary(16), primary_key=True),
+    sa.Column("properties", sa.LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+_ALIASES = sa.Table(
+    "target_kissmetrics_aliases",
+    _METADATA,
+    sa.Column("person", sa.LargeBinary(16), primary_key=True),
+    sa.Column("partner", sa.LargeBinary(16), primary_key=True),
+    sqlite_with_rowid=False,
+)
+_SECONDS = sa.Table(
+    "target_kissmetrics_seconds",
+    _METADATA,
+    sa.Column("slot", sa.LargeBinary(16), primary_key=True),
+    sa.Column("holder", sa.LargeBinary(8), nullable=False),
+    sqlite_with_rowid=False,
+)
+_INTENTS = sa.Table(
+    "target_kissmetrics_intents",
+    _METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("product", sa.LargeBinary(16), nullable=False),
+    sa.Column("made_at", sa.BigInteger, nullable=False),
+    sa.Column("entries", sa.LargeBinary, nullable=False),
+)
+_LAYOUT = sa.Table("target_kissmetrics_layout", _METADATA, sa.Column("version", sa.Integer, primary_key=True))
+
+_T = TypeVar("_T")
+
+
+class SqlStore:
+    """Remembers in SQLite or PostgreSQL.
+
+    Args:
+        url: SQLAlchemy URL.
+        product: Which product's intents are this run's business.
+        read_only: Create nothing, strike nothing out: for a dry run, or a check.
+
+    Raises:
+        ConfigError: The URL cannot be used.
+        StoreError: The database cannot be reached, or was laid out by a later version.
+    """
+
+    def __init__(self, url: str, product: bytes, *, read_only: bool = False) -> None:
+        self._product = product
+        self._read_only = read_only
+        self._engine = _engine(url, read_only=read_only)
+        self._insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
+        if not read_only:
+            with _named():
+                self._lay_out()
+
+    def exists(self) -> bool:
+        """Tell whether the tables are there."""
+        with _named(), self._engine.connect() as connection:
+            return bool(sa.inspect(connection).has_table(_LAYOUT.name))
+
+    def people(self, persons: Collection[bytes]) -> dict[bytes, KnownPerson]:
+        """Give what is known of people; those not known are absent."""
+        with self._reading() as connection:
+            query = sa.select(_PEOPLE.c.person, _PEOPLE.c.properties)
+            return {person: _unpack(blob) for person, blob in _select(connection, query, _PEOPLE.c.person, persons)}
+
+    def partners(self, persons: Collection[bytes]) -> dict[bytes, set[bytes]]:
+        """Give whom people were aliased with; those never aliased are absent."""
+        partners: dict[bytes, set[bytes]] = {}
+        with self._reading() as connection:
+            query = sa.select(_ALIASES.c.person, _ALIASES.c.partner)
+            for person, partner in _select(connection, query, _ALIASES.c.person, persons):
+                partners.setdefault(person, set()).add(partner)
+        return partners
+
+    def held(self, slots: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Give what is held under slots; those that are free are absent."""
+        with self._reading() as connection:
+            return self._held(connection, slots)
+
+    def hold(self, claims: Sequence[Claim]) -> dict[bytes, bytes]:
+        """Hold each claim, whole or not at all, for good; give what was held first, in the way of some."""
+        with self._writing() as connection:
+            self._lock(connection, _SECONDS_LOCK)
+            held = self._held(connection, [slot for claim in claims for slot in claim])
+            free = [claim for claim in claims if claim.keys().isdisjoint(held)]
+            rows = [{"slot": slot, "holder": holder} for claim in free for slot, holder in claim.items()]
+            if rows:
+                connection.execute(sa.insert(_SECONDS), rows)
+        return held
+
+    def intend(self, intents: Sequence[Intent]) -> int:
+        """Note what is about to be sent; give what to strike it out by."""
+        entries = b"".join([_INTENT.pack(*said, moment) for said, moment in intents])
+        row = {"product": self._product, "made_at": int(time.time()), "entries": entries}
+        with self._writing() as connection:
+            result = connection.execute(sa.insert(_INTENTS), row)
+            return int(result.inserted_primary_key[0])  # type: ignore[index]
+
+    def unanswered(self) -> list[Intent]:
+        """Give what was about to be sent by runs that did not see it answered."""
+        if not self._read_only:
+            with self._writing() as connection:
+                old = _INTENTS.c.made_at < int(time.time()) - INTENT_LIFETIME_SECONDS
+                connection.execute(sa.delete(_INTENTS).where(old))
+        with self._reading() as connection:
+            query = sa.select(_INTENTS.c.entries).where(_INTENTS.c.product == self._product).order_by(_INTENTS.c.id)
+            blobs = connection.execute(query).scalars().all()
+        entries = [entry for blob in blobs for entry in _INTENT.iter_unpack(bytes(blob))]
+        return [Intent(Said(*said), moment) for *said, moment in entries]
+
+    def remember(self, learned: Learned, answered: Collection[int]) -> None:
+        """Remember what was sent, and strike out the intents that were answered, in one transaction."""
+        with self._writing() as connection:
+            if learned.people:
+                self._remember_people(connection, learned.people)
+            if learned.aliases:
+                pairs = {pair for one, other in learned.aliases for pair in ((one, other), (other, one))}
+                rows = [{"person": one, "partner": other} for one, other in sorted(pairs)]
+                connection.execute(self._insert(_ALIASES).on_conflict_do_nothing(), rows)
+            for some in _some(sorted(answered)):
+                connection.execute(sa.delete(_INTENTS).where(_INTENTS.c.id.in_(some)))
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def _remember_people(self, connection: Connection, people: Mapping[bytes, Mapping[bytes, Known]]) -> None:
+        """Join with what is stored now, under a lock: another process may have stored since these people were read."""
+        waiting = sorted(people)
+        upsert = self._insert(_PEOPLE)
+        upsert = upsert.on_conflict_do_update(
+            index_elements=[_PEOPLE.c.person], set_={"properties": upsert.excluded.properties}
+        )
+        query = sa.select(_PEOPLE.c.person, _PEOPLE.c.properties).order_by(_PEOPLE.c.person).with_for_update()
+        while waiting:
+            stored = dict(_select(connection, query, _PEOPLE.c.person, waiting))
+            rows = [
+                {"person": person, "properties": _pack(merge(_unpack(stored[person]), people[person]))}
+                for person in waiting
+                if person in stored
+            ]
+            if rows:
+                connection.execute(upsert, rows)
+            waiting = self._add_people(connection, people, [person for person in waiting if person not in stored])
+
+    def _add_people(
+        self, connection: Connection, people: Mapping[bytes, Mapping[bytes, Known]], new: Sequence[bytes]
+    ) -> list[bytes]:
+        """Add people; give those that another process added first."""
+        rows = [{"person": person, "properties": _pack(people[person])} for person in new]
+        if not rows:
+            return []
+        insert = self._insert(_PEOPLE).on_conflict_do_nothing()
+        if self._engine.dialect.name == "sqlite":  # its writers exclude each other
+            connection.execute(insert, rows)
+            return []
+        added = set(connection.execute(insert.returning(_PEOPLE.c.person), rows).scalars())
+        return [person for person in new if person not in added]
+
+    @staticmethod
+    def _held(connection: Connection, slots: Sequence[bytes]) -> dict[bytes, bytes]:
+        query = sa.select(_SECONDS.c.slot, _SECONDS.c.holder)
+        return dict(_select(connection, query, _SECONDS.c.slot, slots))
+
+    def _lock(self, connection: Connection, number: int) -> None:
+        """Let one process at a time go on, until its transaction ends."""
+        if self._engine.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with _named(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with _named(), self._engine.connect().execution_options(target_writes=True) as connection, connection.begin():
+            yield connection
+
+    def _lay_out(self) -> None:
+        """Create the tables, or make sure that they are ours; one process at a time."""
+        with self._engine.connect().execution_options(target_writes=True) as connection, connection.begin():
+            self._lock(connection, _LAYOUT_LOCK)
+            _METADATA.create_all(connection)
+            version = connection.execute(sa.select(sa.func.max(_LAYOUT.c.version))).scalar()
+            if version is None:
+                connection.execute(sa.insert(_LAYOUT), {"version": LAYOUT_VERSION})
+            elif version > LAYOUT_VERSION:
+                raise StoreError(
+                    f"{_SETTING}: the store was written by a later version of target-kissmetrics; upgrade this one"
+                )
+
+
+def open_read_only(url: str, product: bytes) -> SqlStore | None:
+    """Open a store without creating anything; None when there is none yet, but could be.
+
+    Raises:
+        ConfigError: The URL cannot be used, or names a folder that is not there.
+        StoreError: The database cannot be reached.
+    """
+    store = SqlStore(url, product, read_only=True)
+    file = sa.make_url(url).database if url.startswith("sqlite") else None
+    if file is not None and file != ":memory:" and not Path(file).exists():
+        if not os.access(Path(file).absolute().parent, os.W_OK):
+            raise ConfigError(_SETTING, f"no file can be made in {Path(file).absolute().parent}")
+        return None
+    if store.exists():
+        return store
+    store.close()
+    return None
+
+
+def _engine(url: str, *, read_only: bool) -> Engine:
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        raise ConfigError(
+            _SETTING, "is no SQLAlchemy URL; it must be one such as sqlite:///target-kissmetrics.db"
+        ) from None
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        engine = sa.create_engine(parsed, connect_args=_SQLITE_ARGUMENTS, poolclass=_pool(parsed))
+        sa.event.listen(engine, "connect", _prepare_sqlite_to_read if read_only else _prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    if backend != "postgresql":
+        raise ConfigError(_SETTING, f"must be a sqlite or postgresql URL, not {backend}")
+    if parsed.drivername == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    try:
+        return sa.create_engine(parsed, pool_pre_ping=True)
+    except ModuleNotFoundError:
+        raise ConfigError(_SETTING, "PostgreSQL needs: pip install 'target-kissmetrics[postgres]'") from None
+
+
+_SQLITE_ARGUMENTS = {"timeout": LOCK_TIMEOUT_SECONDS, "check_same_thread": False}
+
+
+def _pool(url: sa.URL) -> type[sa.pool.Pool] | None:
+    """Give each thread the same connection where there is no file: another one would see another, empty database."""
+    return sa.pool.StaticPool if url.database in {None, "", ":memory:"} else None
+
+
+def _prepare_sqlite_to_read(connection: Any, _: object) -> None:
+    """Leave the file as it is."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA query_only=ON")
+    cursor.close()
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    """Let this module say when a transaction begins, and let readers go on while one process writes."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Take the write lock at once: a reader that becomes a writer half-way fails when another process wrote since."""
+    if connection.get_execution_options().get("target_writes"):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    """Turn the library's errors, whose texts hold statements and data, into one line."""
+    try:
+        yield
+    except sa.exc.SQLAlchemyError as error:
+        cause = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines() or [type(error).__name__]
+        text = f"{_SETTING}: the store cannot be used: {cause[0]}"
+    else:
+        return
+    raise StoreError(text)
+
+
+def _select(
+    connection: Connection, query: sa.Select[Any], column: sa.Column[Any], keys: Collection[bytes]
+) -> Iterator[Any]:
+    for some in _some(list(keys)):
+        yield from connection.execute(query.where(column.in_(some)))
+
+
+def _some(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(values), KEYS_A_QUERY):
+        yield values[start : start + KEYS_A_QUERY]
+
+
+def _pack(properties: Mapping[bytes, Known]) -> bytes:
+    return b"".join([_PROPERTY.pack(key, *known) for key, known in properties.items()])
+
+
+def _unpack(blob: bytes) -> KnownPerson:
+    return {key: Known(*known) for key, *known in _PROPERTY.iter_unpack(bytes(blob))}

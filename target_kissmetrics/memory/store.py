@@ -1,0 +1,68 @@
+"""What a store of the memory has to offer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from target_kissmetrics.memory.changes import Intent, Known, KnownPerson
+from target_kissmetrics.memory.seconds import Claim
+
+
+@dataclass(slots=True)
+class Learned:
+    """What is known once some calls were taken.
+
+    Attributes:
+        people: Person -> property key -> what is known.
+        aliases: Pairs of people who are one.
+    """
+
+    people: dict[bytes, dict[bytes, Known]] = field(default_factory=dict)
+    aliases: set[tuple[bytes, bytes]] = field(default_factory=set)
+
+    def add(self, person: bytes, key: bytes, known: Known) -> None:
+        """Take note of one property."""
+        self.people.setdefault(person, {})[key] = known
+
+    def update(self, other: Learned) -> None:
+        """Take note of all that was learned later."""
+        for person, properties in other.people.items():
+            self.people.setdefault(person, {}).update(properties)
+        self.aliases |= other.aliases
+
+    def __bool__(self) -> bool:
+        """Whether anything was learned."""
+        return bool(self.people or self.aliases)
+
+
+class Store(Protocol):
+    """Remembers what was sent. Used by one thread; several processes may share what lies behind it.
+
+    All of it raises StoreError when it cannot be read or written.
+    """
+
+    def people(self, persons: Collection[bytes]) -> Mapping[bytes, KnownPerson]:
+        """Give what is known of people; those not known are absent."""
+
+    def partners(self, persons: Collection[bytes]) -> Mapping[bytes, set[bytes]]:
+        """Give whom people were aliased with; those never aliased are absent."""
+
+    def held(self, slots: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """Give what is held under slots; those that are free are absent."""
+
+    def hold(self, claims: Sequence[Claim]) -> Mapping[bytes, bytes]:
+        """Hold each claim, whole or not at all, for good; give what was held first, in the way of some."""
+
+    def intend(self, intents: Sequence[Intent]) -> int:
+        """Note what is about to be sent; give what to strike it out by."""
+
+    def unanswered(self) -> list[Intent]:
+        """Give what was about to be sent by runs that did not see it answered."""
+
+    def remember(self, learned: Learned, answered: Collection[int]) -> None:
+        """Remember what was sent, and strike out the intents that were answered, in one transaction."""
+
+    def close(self) -> None:
+        """Let go of the store."""

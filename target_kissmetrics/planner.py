@@ -1,0 +1,301 @@
+"""From mapped rows to what is sent: seconds for duplicate events, what changed, aliases once, events once.
+
+A chunk of rows is planned together, with one look into the memory. What it is about to send is noted there before a
+call leaves, and what was learned is kept at hand until it is remembered, so that the next chunk can be planned while
+this one is on its way.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from target_kissmetrics.kissmetrics.calls import Alias, Call, Properties, Record, Set
+from target_kissmetrics.mapping.mapped import EventSlot, Mapped
+from target_kissmetrics.mapping.names import folded
+from target_kissmetrics.memory import digests, seconds
+from target_kissmetrics.memory.changes import (
+    Intent,
+    Known,
+    KnownPerson,
+    Said,
+    Unanswered,
+    once_time,
+    property_change,
+)
+from target_kissmetrics.memory.collisions import Collisions
+from target_kissmetrics.memory.digests import Digests
+from target_kissmetrics.memory.store import Learned, Store
+from target_kissmetrics.reporting.counts import StreamCounts
+
+
+@dataclass(slots=True)
+class MappedRow:
+    """A row on its way.
+
+    Attributes:
+        counts: Its stream's.
+        mapped: What it became.
+        row: As it came, for the file of rejects.
+    """
+
+    counts: StreamCounts
+    mapped: Mapped
+    row: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Part:
+    """Rows between two STATE messages: what has to be answered before the second is passed on.
+
+    Attributes:
+        rows: The rows.
+        calls: What they are sent as, each with its stream's counts.
+        learned: What is known once the calls were taken.
+        people: People whose memory is kept at hand until this part is remembered.
+    """
+
+    rows: list[MappedRow] = field(default_factory=list)
+    calls: list[tuple[StreamCounts, Call]] = field(default_factory=list)
+    learned: Learned = field(default_factory=Learned)
+    people: set[bytes] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Needed:
+    """Whom the memory has to be asked about."""
+
+    known: set[bytes] = field(default_factory=set)
+    partners: set[bytes] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _MergedSet:
+    """Attributes of one person and one second, to go out as one call with the last values."""
+
+    part: Part
+    counts: StreamCounts
+    call: Set
+    properties: dict[str, tuple[str, str]]
+
+
+Reject = Callable[[MappedRow, str, str], None]
+"""A row, the code and the reason why its alias is set aside."""
+
+
+class Planner:
+    """Plans chunks. For one thread.
+
+    Args:
+        store: The memory.
+        digests: Digests within this product.
+        include_all: Send unchanged user attributes too.
+        max_aliases: The most partners of one identity.
+        reject: Told of aliases that are set aside.
+        warn: Takes lines for a person.
+    """
+
+    def __init__(  # noqa: PLR0913 - all by name
+        self,
+        *,
+        store: Store,
+        digests: Digests,
+        include_all: bool,
+        max_aliases: int,
+        reject: Reject,
+        warn: Callable[[str, str], None],
+    ) -> None:
+        self._store = store
+        self._digests = digests
+        self._include_all = include_all
+        self._max_aliases = max_aliases
+        self._reject = reject
+        self._warn = warn
+        self._unanswered = Unanswered.of(store.unanswered())
+        self._collisions = Collisions()
+        self._at_hand: dict[bytes, KnownPerson] = {}
+        self._partners_at_hand: dict[bytes, set[bytes]] = {}
+        self._needed_by: Counter[bytes] = Counter()
+
+    def plan(self, parts: Sequence[Part]) -> int | None:
+        """Give each part its calls and what they teach.
+
+        Returns:
+            What to strike the noted intents out by, once all parts were answered; None when there are none.
+        """
+        self._spread(parts)
+        sets = self._read(parts)
+        intents: list[Intent] = []
+        for merged in sets:
+            self._plan_set(merged, intents)
+        for part in parts:
+            for row in part.rows:
+                self._plan_rest(part, row, intents)
+            for person in part.people:
+                self._needed_by[person] += 1
+        return self._store.intend(intents) if intents else None
+
+    def remembered(self, part: Part) -> None:
+        """Let go of what was kept at hand for a part, now that the store remembers it."""
+        for person in part.people:
+            self._needed_by[person] -= 1
+            if not self._needed_by[person]:
+                del self._needed_by[person]
+                self._at_hand.pop(person, None)
+                self._partners_at_hand.pop(person, None)
+
+    def _spread(self, parts: Sequence[Part]) -> None:
+        """Move events to seconds of their own where their streams want it; count collisions where they do not."""
+        wanted: list[tuple[MappedRow, seconds.Wanted]] = []
+        for row, event, slot in _events(parts):
+            if slot.spread:
+                names = (event.event, slot.revenue_property) if slot.revenue_property else (event.event,)
+                wanted.append((row, seconds.Wanted(event.person, names, event.time, slot.seconds, slot.row)))
+            elif self._collisions.seen(event.person, folded(event.event), event.time, slot.row):
+                self._count_collision(row.counts, event)
+        if not wanted:
+            return
+        seconds.assign([want for _, want in wanted], self._digests, self._store.held, self._store.hold)
+        for row, want in wanted:
+            if want.found is not None and want.found != want.time:
+                row.counts.moved += 1
+                row.mapped.calls = [_moved(call, want.found - want.time) for call in row.mapped.calls]
+
+    def _count_collision(self, counts: StreamCounts, event: Record) -> None:
+        counts.collisions += 1
+        if counts.collisions == 1:
+            self._warn(
+                counts.stream,
+                f"different rows are one event to Kissmetrics (same person, name {event.event!r} and second), which "
+                "keeps the first alone; set spread_duplicates: true in the stream's entry to give each a second of "
+                "its own",
+            )
+
+    def _read(self, parts: Sequence[Part]) -> list[_MergedSet]:
+        """Merge user attributes of one person and second, and get what is known of everybody at hand."""
+        merged: dict[tuple[str, int], _MergedSet] = {}
+        needed = _Needed()
+        for part in parts:
+            for row in part.rows:
+                for call in row.mapped.calls:
+                    if isinstance(call, Set):
+                        if call.distinct:
+                            self._merge(merged, part, row.counts, call)
+                    else:
+                        self._need(needed, part, call)
+        for entry in merged.values():
+            person = self._digests.person(entry.call.person)
+            entry.part.people.add(person)
+            needed.known.add(person)
+        self._get_at_hand(needed)
+        return list(merged.values())
+
+    def _need(self, needed: _Needed, part: Part, call: Record | Alias) -> None:
+        if isinstance(call, Alias):
+            people = {self._digests.person(call.person), self._digests.person(call.other)}
+            needed.partners |= people
+            part.people |= people
+        elif call.once:
+            person = self._digests.person(call.person)
+            needed.known.add(person)
+            part.people.add(person)
+
+    @staticmethod
+    def _merge(merged: dict[tuple[str, int], _MergedSet], part: Part, counts: StreamCounts, call: Set) -> None:
+        entry = merged.get((call.person, call.time))
+        if entry is None:
+            entry = merged[call.person, call.time] = _MergedSet(part, counts, call, {})
+        for name, text in call.properties.items():
+            entry.properties[folded(name)] = (name, text)
+
+    def _get_at_hand(self, needed: _Needed) -> None:
+        missing = needed.known - self._at_hand.keys()
+        if missing:
+            known = self._store.people(missing)
+            self._at_hand.update((person, known.get(person, {})) for person in missing)
+        missing = needed.partners - self._partners_at_hand.keys()
+        if missing:
+            partners = self._store.partners(missing)
+            self._partners_at_hand.update((person, partners.get(person, set())) for person in missing)
+
+    def _plan_set(self, merged: _MergedSet, intents: list[Intent]) -> None:
+        person = self._digests.person(merged.call.person)
+        known = self._at_hand[person]
+        by_time: dict[int, Properties] = {}
+        for name, text in merged.properties.values():
+            said = Said(person, digests.property_key(name), digests.value(text), merged.call.time)
+            sent = property_change(known.get(said.key), said, self._unanswered, always=self._include_all)
+            if sent is None:
+                merged.counts.unchanged += 1
+                continue
+            by_time.setdefault(sent.time, {})[name] = text
+            intents.append(Intent(said, sent.time))
+            if sent.remember:
+                known[said.key] = Known(said.value, sent.time, said.row_time)
+                merged.part.learned.add(person, said.key, known[said.key])
+        for time, properties in by_time.items():
+            merged.part.calls.append((merged.counts, replace(merged.call, time=time, properties=properties)))
+
+    def _plan_rest(self, part: Part, row: MappedRow, intents: list[Intent]) -> None:
+        """Plan what is not change-tracked: events, line items, aliases."""
+        for call in row.mapped.calls:
+            if isinstance(call, Alias):
+                self._plan_alias(part, row, call)
+            elif isinstance(call, Record):
+                if not call.once:
+                    part.calls.append((row.counts, call))
+                else:
+                    self._plan_once(part, row, call, intents)
+            elif not call.distinct:
+                part.calls.append((row.counts, call))
+
+    def _plan_once(self, part: Part, row: MappedRow, call: Record, intents: list[Intent]) -> None:
+        said = Said(self._digests.person(call.person), digests.once_key(call.event), digests.NO_VALUE, call.time)
+        known = self._at_hand[said.person]
+        time = once_time(known, said, self._unanswered)
+        if time is None:
+            row.counts.unchanged += 1
+            return
+        known[said.key] = Known(said.value, time, call.time)
+        part.learned.add(said.person, said.key, known[said.key])
+        intents.append(Intent(said, time))
+        part.calls.append((row.counts, call if time == call.time else replace(call, time=time)))
+
+    def _plan_alias(self, part: Part, row: MappedRow, call: Alias) -> None:
+        one, other = self._digests.person(call.person), self._digests.person(call.other)
+        partners = self._partners_at_hand
+        if other in partners[one]:
+            row.counts.unchanged += 1
+            return
+        for identity, person in ((call.person, one), (call.other, other)):
+            if len(partners[person]) >= self._max_aliases:
+                self._reject(
+                    row,
+                    "alias-limit",
+                    f"{identity!r} has {len(partners[person])} aliases already (max_aliases_per_identity): is it one "
+                    "person's own identity? A shared one would merge all its people for ever",
+                )
+                return
+        partners[one].add(other)
+        partners[other].add(one)
+        part.learned.aliases.add((one, other))
+        part.calls.append((row.counts, call))
+
+
+def _events(parts: Sequence[Part]) -> Iterator[tuple[MappedRow, Record, EventSlot]]:
+    """Give the events among what rows became, but for those that are recorded once: they have no twins."""
+    for part in parts:
+        for row in part.rows:
+            for slot in row.mapped.slots:
+                event = row.mapped.calls[slot.record]
+                if isinstance(event, Record) and not event.once:
+                    yield row, event, slot
+
+
+def _moved(call: Call, by: int) -> Call:
+    """Move an event and its line items; user attributes and aliases keep their time."""
+    if isinstance(call, Alias) or (isinstance(call, Set) and call.distinct):
+        return call
+    return replace(call, time=call.time + by)

@@ -1,0 +1,118 @@
+"""Reads Singer messages: fast, exact, and stoppable between two of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable
+from decimal import Decimal
+from typing import IO, Any, cast
+
+import msgspec
+from singer_sdk.singerlib.encoding.base import GenericSingerReader
+
+from target_kissmetrics.errors import InputError
+
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+_MAX_INT_DIGITS = 4000
+
+
+class Stopped(Exception):  # noqa: N818 - it reads as what happened
+    """Raised by a signal's handler while the reader waits for input, and by nothing else."""
+
+
+class MessageReader(GenericSingerReader[str]):
+    """Reads lines from standard input or a file.
+
+    Numbers with a point become `Decimal`, so that no digit of an amount is lost. Lines that are blank are passed over.
+
+    Attributes:
+        stop_requested: Set from a signal's handler; reading ends before the next message.
+        waiting: The thread waits for input: a handler may raise `Stopped`.
+        on_failure: Called before an error leaves the reader.
+    """
+
+    def __init__(self, on_failure: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
+        self.stop_requested = False
+        self.waiting = False
+        self.on_failure = on_failure
+        self._line_number = 0
+
+    @property
+    def default_input(self) -> IO[str]:
+        """Standard input, as bytes: decoding is the JSON reader's business."""
+        return cast("IO[str]", getattr(sys.stdin, "buffer", sys.stdin))
+
+    def process_lines(
+        self, file_input: IO[str] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
+    ) -> Counter[str]:
+        """Read messages until the input ends or a stop is asked for.
+
+        Args:
+            file_input: Lines of text or bytes; standard input when None.
+            callbacks: Message type -> what takes it.
+
+        Raises:
+            InputError: A line is no Singer message. The text names the line's number, not its content.
+        """
+        lines = iter(file_input or self.default_input)
+        counts: Counter[str] = Counter()
+        try:
+            while (line := self._next(lines)) is not None:
+                if not line.strip():
+                    continue
+                message = self.deserialize_json(line)
+                take = callbacks.get(message["type"], self._process_unknown_message)
+                take(message)
+                counts[message["type"]] += 1
+        except BaseException:
+            self.on_failure()
+            raise
+        return counts
+
+    def _next(self, lines: Any) -> str | None:
+        try:
+            self.waiting = True
+            if self.stop_requested:
+                return None
+            line = next(lines, None)
+            self._line_number += 1
+        except Stopped:
+            return None
+        except UnicodeDecodeError:
+            raise InputError(f"line {self._line_number + 1} of the input is not UTF-8") from None
+        finally:
+            self.waiting = False
+        return cast("str | None", line)
+
+    def _process_unknown_message(self, message_dict: dict[str, Any]) -> None:
+        raise InputError(f"line {self._line_number} of the input has the unknown type {message_dict['type'][:60]!r}")
+
+    def deserialize_json(self, line: str) -> dict[str, Any]:
+        """Read one line.
+
+        Raises:
+            InputError: It is no JSON object with a `type`.
+        """
+        try:
+            message = _decode(line)
+        except (ValueError, RecursionError):
+            cut = "" if line[-1:] in {"\n", b"\n"} else "; the input ends in the middle of it"
+            raise InputError(f"line {self._line_number} of the input is no JSON that can be read{cut}") from None
+        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+            raise InputError(f"line {self._line_number} of the input is no Singer message: it has no type")
+        return message
+
+
+def _decode(line: str | bytes) -> Any:
+    try:
+        return _DECODER.decode(line)
+    except msgspec.DecodeError:
+        # What some taps write although JSON has no word for it: NaN, infinities, halves of characters.
+        return json.loads(line, parse_float=Decimal, parse_int=_integer)
+
+
+def _integer(digits: str) -> int | Decimal:
+    return int(digits) if len(digits) < _MAX_INT_DIGITS else Decimal(digits)

@@ -1,0 +1,95 @@
+"""What became of one stream's rows and calls."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
+
+
+@dataclass(slots=True)
+class StreamCounts:
+    """Counts of one stream. Rows are counted as they are read, calls once they were taken.
+
+    Attributes:
+        accepted: Rows that became calls, or rightly none.
+        rejected: Rows set aside, by the reason's code.
+        set_aside: Parts of rows that were not sent, by the reason's code.
+        unchanged: User attributes not sent because they had not changed, aliases and once-only events sent before.
+        deleted: Rows deleted at their source, which Kissmetrics cannot follow.
+        collisions: Events that Kissmetrics takes for another row's.
+        moved: Events moved to a second of their own.
+    """
+
+    stream: str
+    rows: int = 0
+    accepted: int = 0
+    record: int = 0
+    set: int = 0
+    alias: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    collisions: int = 0
+    moved: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    set_aside: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def calls(self) -> int:
+        """Calls taken."""
+        return self.record + self.set + self.alias
+
+    @property
+    def on_probation(self) -> bool:
+        """Whether every row so far was rejected: its mapping may be wrong."""
+        return bool(self.rejected) and not self.accepted
+
+    def delivered(self, call: Call) -> None:
+        """Count a call that was taken."""
+        if isinstance(call, Record):
+            self.record += 1
+        elif isinstance(call, Alias):
+            self.alias += 1
+        else:
+            self.set += 1
+
+    def summary(self) -> str:
+        """Give the line that a stream ends with, without its name."""
+        parts = [
+            f"{self.rows} rows read",
+            f"calls sent: {self.record} record, {self.set} set, {self.alias} alias",
+            f"{self.unchanged} unchanged not sent",
+            f"rejected: {by_code(self.rejected)}",
+        ]
+        if self.set_aside:
+            parts.append(f"properties set aside: {by_code(self.set_aside)}")
+        if self.deleted:
+            parts.append(f"{self.deleted} deleted at the source, which Kissmetrics cannot do")
+        if self.moved:
+            parts.append(f"{self.moved} events moved to a second of their own")
+        if self.collisions:
+            parts.append(f"{self.collisions} events that Kissmetrics takes for another row's")
+        return "; ".join(parts)
+
+    def figures(self) -> dict[str, int]:
+        """Give the same as names and numbers, for metrics."""
+        return {
+            "rows": self.rows,
+            "record_calls": self.record,
+            "set_calls": self.set,
+            "alias_calls": self.alias,
+            "unchanged": self.unchanged,
+            "rejected": sum(self.rejected.values()),
+            "set_aside": sum(self.set_aside.values()),
+            "deleted": self.deleted,
+            "moved": self.moved,
+            "collisions": self.collisions,
+        }
+
+
+def by_code(counter: Counter[str]) -> str:
+    """Write `3 (2 no-identity, 1 too-old)`."""
+    if not counter:
+        return "0"
+    return f"{sum(counter.values())} ({', '.join(f'{n} {code}' for code, n in counter.most_common())})"

@@ -1,0 +1,31 @@
+"""A delivery that only tells: each call is logged as one JSON line in Kissmetrics' import format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+from target_kissmetrics.kissmetrics.calls import Call
+from target_kissmetrics.kissmetrics.wire import as_import_line
+
+
+class DryRunDelivery:
+    """Tells calls instead of sending them.
+
+    Args:
+        tell: Takes a line.
+    """
+
+    retries = 0
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+
+    def send(self, calls: Sequence[Call], delivered: Callable[[], None]) -> None:
+        """Tell the calls."""
+        for call in calls:
+            self._tell(json.dumps(as_import_line(call), ensure_ascii=False))
+        delivered()
+
+    def close(self, patience: float) -> None:
+        """Nothing is open."""

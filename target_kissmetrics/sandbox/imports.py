@@ -1,0 +1,112 @@
+"""Kissmetrics' JSON import files, read as calls.
+
+One JSON object a line: `_p` and `_t` (seconds, UTC), `_n` for an event, `_p2` for an alias, every other name a property
+(support.kissmetrics.io, the guide to imports; Kissmetrics' own data export writes the same lines).
+
+A line may say several things at once; it becomes up to two calls: an alias when there is a `_p2`, and an event or a set
+call. An import file holds no API key: what is imported is a product of its own, whose key is shown as `import`.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from target_kissmetrics.sandbox import rules
+from target_kissmetrics.sandbox.model import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+IMPORTED_PRODUCT: Final = rules.product_of("import")
+"""The product that imported lines belong to."""
+
+_LONGEST_EXPONENT: Final = 3
+"""Characters, with the sign, of an exponent that is written out; a number with a longer one stays as it came."""
+
+
+class BrokenImportError(ValueError):
+    """A file or a line that is not in Kissmetrics' import format; the text says where and why."""
+
+
+def calls_of_file(path: Path, arrived: int) -> Iterator[Call]:
+    """Read an import file, line by line; empty lines say nothing.
+
+    Args:
+        path: The file, in UTF-8.
+        arrived: The time of the import, in seconds since the Unix epoch.
+
+    Raises:
+        BrokenImportError: The file cannot be read, or one of its lines is broken.
+    """
+    number = 0
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield from calls_of_line(line.decode("utf-8-sig" if number == 1 else "utf-8"), arrived)
+    except OSError as error:
+        raise BrokenImportError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise BrokenImportError(f"{path}, line {number}: not UTF-8") from error
+    except BrokenImportError as error:
+        raise BrokenImportError(f"{path}, line {number}: {error}") from error
+
+
+def calls_of_line(line: str, arrived: int) -> list[Call]:
+    """Read one line as the calls it stands for: an alias, an event or a set call, or an alias and one of these.
+
+    Args:
+        line: One JSON object. Its values are texts, numbers (kept with all their digits), true, false or null.
+        arrived: The time of the import, in seconds since the Unix epoch.
+
+    Raises:
+        BrokenImportError: The line is no JSON object, or holds a value that is an object or a list.
+    """
+    try:
+        parsed = json.loads(line, parse_int=str, parse_float=_plain, parse_constant=_no_number)
+    except RecursionError:
+        raise BrokenImportError("not a JSON object: nested too deeply") from None
+    except ValueError as error:
+        raise BrokenImportError(f"not a JSON object: {error}") from error
+    if not isinstance(parsed, dict):
+        raise BrokenImportError("not a JSON object")
+    parameters = {_text(name): _value(name, value) for name, value in parsed.items()}
+    calls: list[Call] = []
+    other = parameters.pop("_p2", "")
+    if other != "":
+        pair = {"_p": parameters.get("_p", ""), "_n": other, "_t": parameters.get("_t", "")}
+        calls.append(Call(IMPORTED_PRODUCT, "/a", pair, arrived, imported=True))
+    is_event = parameters.get("_n", "") != ""
+    if is_event or other == "" or any(rules.is_property(rules.clean(name)) for name in parameters):
+        calls.append(Call(IMPORTED_PRODUCT, "/e" if is_event else "/s", parameters, arrived, imported=True))
+    return calls
+
+
+def _value(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return _text(value)
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    raise BrokenImportError(f"{_text(name)!r} is an object or a list; a value is a text or a number")
+
+
+def _text(text: str) -> str:
+    """Replace halves of surrogate pairs, which JSON can spell and UTF-8 cannot."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _plain(number: str) -> str:
+    """Write a JSON number without exponent, with the digits it came with."""
+    exponent = number.lower().partition("e")[2]
+    if exponent == "" or len(exponent) > _LONGEST_EXPONENT:
+        return number
+    return format(Decimal(number), "f")
+
+
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number")

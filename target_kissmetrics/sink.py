@@ -1,0 +1,171 @@
+"""A stream's rows on their way into the pipeline: validated, mapped, or set aside. No rule of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.exceptions import InvalidRecord, MissingKeyPropertiesError
+from singer_sdk.sinks import Sink
+
+from target_kissmetrics.errors import RowRejected, TooManyRejects
+from target_kissmetrics.mapping.mapped import Mapped
+from target_kissmetrics.mapping.stream import Stream, StreamMapping
+from target_kissmetrics.mapping.understanding import understand
+from target_kissmetrics.planner import MappedRow
+from target_kissmetrics.validation import CompiledValidator
+
+if TYPE_CHECKING:
+    from singer_sdk.sinks.core import BaseJSONSchemaValidator
+
+    from target_kissmetrics.target import TargetKissmetrics
+
+ROWS_ON_PROBATION = 100
+"""A stream whose first so many rows were all rejected stops the run."""
+
+
+class KissmetricsSink(Sink):
+    """Takes the rows of one stream.
+
+    Rows go straight on to the pipeline, which has batches of its own: the SDK's are always empty.
+
+    Args:
+        target: The target.
+        stream_name: The stream's name, after stream maps.
+        schema: Its schema.
+        key_properties: Its key.
+
+    Raises:
+        ConfigError: It is not plain what the stream is.
+    """
+
+    current_size = 0
+
+    def __init__(
+        self,
+        target: TargetKissmetrics,
+        stream_name: str,
+        schema: dict[str, Any],
+        key_properties: Sequence[str] | None,
+    ) -> None:
+        super().__init__(target, stream_name, schema, key_properties)
+        self._target = target
+        self.counts = target.counts_of(stream_name)
+        self._key = tuple(self.key_properties)
+        stream = Stream(
+            name=stream_name,
+            schema=schema,
+            key_properties=self._key,
+            entry=target.entry_of(stream_name),
+            settings=target.settings.mapping,
+            warn=lambda text: self.logger.warning("stream '%s': %s", stream_name, text),
+        )
+        understood = understand(stream)
+        self._mapping = understood.mapping
+        self.logger.info(
+            "stream '%s' is read as %s, because %s%s",
+            stream_name,
+            understood.kind.kind,
+            understood.kind.why,
+            f". {understood.mapping.describe()}" if understood.mapping else "",
+        )
+
+    def get_validator(self) -> BaseJSONSchemaValidator | None:
+        """Give what validates rows, unless `validate_records` is off."""
+        return CompiledValidator(self.schema) if self.validate_schema else None
+
+    def take(self, row: dict[str, Any], extracted: object, raw: Mapping[str, Any]) -> None:
+        """Take a row.
+
+        Args:
+            row: After stream maps.
+            extracted: The message's `time_extracted`, or None.
+            raw: As it came.
+
+        Raises:
+            MissingKeyPropertiesError: It lacks a part of the stream's key, which no tap may leave out.
+            TooManyRejects: So far the stream had nothing but rejects.
+            TargetError: `on_invalid_record` is `fail`, or the pipeline failed.
+        """
+        self._check_key(row)
+        self.counts.rows += 1
+        if self._mapping is None:
+            return
+        if row.get("_sdc_deleted_at") is not None:
+            self.counts.deleted += 1
+            return
+        try:
+            mapped = self._map(self._mapping, row, extracted)
+        except RowRejected as problem:
+            self._reject(problem, raw)
+            return
+        self.counts.accepted += 1
+        for aside in mapped.asides:
+            self._target.set_aside(self.counts, aside, raw)
+        if mapped.calls:
+            self._target.pipeline.add(MappedRow(self.counts, mapped, raw))
+
+    def _check_key(self, row: Mapping[str, Any]) -> None:
+        for key in self._key:
+            if key not in row:
+                raise MissingKeyPropertiesError(
+                    f"a row of stream '{self.stream_name}' is without its key property '{key}': mend the tap"
+                )
+
+    def _map(self, mapping: StreamMapping, row: dict[str, Any], extracted: object) -> Mapped:
+        if self._validator is not None:
+            try:
+                self._validator.validate(row)
+            except InvalidRecord as problem:
+                raise RowRejected("schema", f"it does not fit the tap's schema: {problem.error_message}") from None
+        return mapping.map(row, extracted)
+
+    def _reject(self, problem: RowRejected, raw: Mapping[str, Any]) -> None:
+        self._target.reject(self.counts, problem, raw)
+        if not self.counts.accepted and sum(self.counts.rejected.values()) >= ROWS_ON_PROBATION:
+            code, _ = self.counts.rejected.most_common(1)[0]
+            raise TooManyRejects(
+                f"stream '{self.stream_name}': the first {ROWS_ON_PROBATION} rows were all rejected, most often as "
+                f"{code} ({problem.reason if problem.code == code else code}); they are in rejects_path, their STATE "
+                "was not passed on: mend the stream's entry and run again"
+            )
+
+    # What the SDK calls
+
+    def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:  # noqa: ARG002
+        """Take a row from the SDK."""
+        self.take(record, None, record)
+
+    def process_batch(self, context: dict[str, Any]) -> None:
+        """Take the rows of a BATCH message's file."""
+        for row in context.get("records", ()):
+            self.take(row, None, row)
+
+    def activate_version(self, new_version: int) -> None:  # noqa: ARG002
+        """Tell that older versions of a table stay: Kissmetrics deletes nothing."""
+        self.logger.info("stream '%s': rows of older versions stay, Kissmetrics deletes nothing", self.stream_name)
+
+
+class CheckSink(Sink):
+    """Takes the stream that `meltano config test` sends: checks, and neither sends nor stores anything."""
+
+    current_size = 0
+
+    def __init__(
+        self,
+        target: TargetKissmetrics,
+        stream_name: str,
+        schema: dict[str, Any],
+        key_properties: Sequence[str] | None,
+    ) -> None:
+        super().__init__(target, stream_name, schema, key_properties)
+        target.check()
+
+    def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
+        """Pass the row over."""
+
+    def take(self, row: dict[str, Any], extracted: object, raw: Mapping[str, Any]) -> None:
+        """Pass the row over."""
+
+    def process_batch(self, context: dict[str, Any]) -> None:
+        """Pass the rows over."""

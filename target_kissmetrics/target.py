@@ -1,0 +1,478 @@
+"""TargetKissmetrics: the one place where the parts are put together."""
+
+from __future__ import annotations
+
+import copy
+import enum
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from functools import cached_property
+from types import FrameType
+from typing import IO, TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
+
+from singer_sdk import Target, metrics
+from singer_sdk.exceptions import RecordsWithoutSchemaException
+from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TargetCapabilities
+from singer_sdk.singerlib.json import serialize_json
+from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
+
+from target_kissmetrics import settings as own_settings
+from target_kissmetrics.errors import ConfigError, InputError, RowRejected, StoreError
+from target_kissmetrics.mapping.fields import glob_pattern
+from target_kissmetrics.mapping.settings import StreamSettings
+from target_kissmetrics.memory import digests
+from target_kissmetrics.reading import MessageReader, Stopped
+from target_kissmetrics.reporting.counts import StreamCounts
+from target_kissmetrics.reporting.progress import ProgressLines
+from target_kissmetrics.reporting.rejects import Rejects
+from target_kissmetrics.sink import CheckSink, KissmetricsSink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import click
+    from singer_sdk.sinks import Sink
+
+    from target_kissmetrics.kissmetrics.delivery import Delivery
+    from target_kissmetrics.kissmetrics.requests_transport import RequestsTransport
+    from target_kissmetrics.mapping.mapped import Aside
+    from target_kissmetrics.memory.store import Store
+    from target_kissmetrics.pipeline import Pipeline
+    from target_kissmetrics.planner import MappedRow
+
+CHECK_STREAM = "meltano_test_stream"
+"""What `meltano config test` sends."""
+
+SECOND_SIGNAL_SECONDS = 5.0
+"""Ctrl-C reaches a target twice, from the terminal and from Meltano. A signal that comes later than this means it."""
+
+MAX_ERROR_CHARACTERS = 3000
+
+
+class StreamMetric(str, enum.Enum):
+    """Names of this target's own metrics, beside the SDK's."""
+
+    RECORD_CALLS = "record_calls"
+    SET_CALLS = "set_calls"
+    ALIAS_CALLS = "alias_calls"
+    UNCHANGED = "unchanged"
+    REJECTED = "rejected"
+    SET_ASIDE = "set_aside"
+    DELETED = "deleted"
+    MOVED = "moved"
+    COLLISIONS = "collisions"
+    ROWS = "rows"
+
+
+class TargetKissmetrics(Target):
+    """Singer target for Kissmetrics: events, user attributes, aliases and A/B tests from any tap."""
+
+    name = "target-kissmetrics"
+    config_jsonschema: ClassVar[dict[str, Any]] = copy.deepcopy(own_settings.SCHEMA)
+    default_sink_class = KissmetricsSink
+    message_reader_class = MessageReader
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        PluginCapabilities.ABOUT,
+        PluginCapabilities.STREAM_MAPS,
+        PluginCapabilities.FLATTENING,
+        PluginCapabilities.STRUCTURED_LOGGING,
+        TargetCapabilities.VALIDATE_RECORDS,
+    ]
+
+    settings: own_settings.Settings
+    message_reader: MessageReader
+
+    def __init__(self, **arguments: Any) -> None:
+        self._counts: dict[str, StreamCounts] = {}
+        self._started = time.monotonic()
+        self._stopped_by: int | None = None
+        self._stopped_at = 0.0
+        self._failing = False
+        try:
+            super().__init__(**arguments)
+        except ValueError as error:
+            raise _unreadable_environment(self, error) from None
+        self.max_parallelism = 1  # the SDK's sinks are always empty, there is nothing to drain side by side
+        self.message_reader.on_failure = self._abandon
+        _keep_urls_out_of_logs()
+
+    # Config
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Read the settings: the SDK's own check shows values, the key's too, and does not see unknown settings.
+
+        Raises:
+            ConfigError: The first mistake.
+        """
+        self.append_builtin_config(self.config_jsonschema)
+        own = own_settings.SCHEMA["properties"]
+        others = {name: schema for name, schema in self.config_jsonschema["properties"].items() if name not in own}
+        try:
+            self.settings = own_settings.read_settings(self._config, others)
+            _check_others(others, self._config)
+            self._rejects = Rejects(self.settings.rejects_path)
+        except ConfigError as problem:
+            if raise_errors:
+                raise
+            return [str(problem)]
+        return []
+
+    def entry_of(self, stream: str) -> StreamSettings:
+        """Give the first entry of `streams` that matches."""
+        for entry in self.settings.streams:
+            if entry.stream == stream or glob_pattern(entry.stream).fullmatch(stream):
+                return entry
+        return StreamSettings(stream=stream)
+
+    def counts_of(self, stream: str) -> StreamCounts:
+        """Give a stream's counts: one for a stream, however often its schema changes."""
+        return self._counts.setdefault(stream, StreamCounts(stream))
+
+    def get_sink_class(self, stream_name: str) -> type[Sink]:
+        """Give the class of a stream's sink."""
+        return CheckSink if stream_name == CHECK_STREAM else KissmetricsSink
+
+    # Messages
+
+    def _process_record_message(self, message_dict: dict[str, Any]) -> None:
+        """Take a row. The SDK's own way copies, parses and logs each row at more cost than mapping it."""
+        self._assert_line_requires(message_dict, requires={"stream", "record"})
+        stream, record = message_dict["stream"], message_dict["record"]
+        stream_maps = self.mapper.stream_maps.get(stream)
+        if stream_maps is None:
+            raise RecordsWithoutSchemaException(
+                f"a row of stream '{stream}' came before its SCHEMA message: mend the tap"
+            )
+        if not isinstance(record, dict):
+            raise InputError(f"a RECORD message of stream '{stream}' holds no object: mend the tap")
+        for stream_map in stream_maps:
+            row = stream_map.transform(dict(record))
+            if row is not None:
+                sink = self.get_sink(stream_map.stream_alias, record=row)
+                sink.take(row, message_dict.get("time_extracted"), record)  # type: ignore[attr-defined]
+
+    def _process_state_message(self, message_dict: dict[str, Any]) -> None:
+        """Take a STATE message; it is passed on once all that came before it was delivered."""
+        self._assert_line_requires(message_dict, requires={"value"})
+        on_probation = tuple(counts for counts in self._counts.values() if counts.on_probation)
+        self.pipeline.state(message_dict["value"], on_probation)
+
+    def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
+        """Take note: Kissmetrics deletes nothing."""
+        self._assert_line_requires(message_dict, requires={"stream", "version"})
+        if message_dict["stream"] in self.mapper.stream_maps:
+            super()._process_activate_version_message(message_dict)
+
+    def process_endofpipe(self) -> None:
+        """Deliver all that was taken, pass on the last STATE, and tell what was done.
+
+        Raises:
+            TargetError: Something could not be delivered or remembered.
+            SystemExit: A signal ended the run before its input did.
+        """
+        try:
+            if "pipeline" in self.__dict__:
+                self.pipeline.finish(complete=self._stopped_by is None)
+            super().process_endofpipe()
+        finally:
+            self._close()
+        if self._stopped_by is not None:
+            self.logger.warning(
+                "stopped by %s: what was read is delivered, the rest comes with the next run",
+                signal.Signals(self._stopped_by).name,
+            )
+            raise SystemExit(128 + self._stopped_by)
+
+    def _abandon(self) -> None:
+        """End after an error while reading: what was taken before is delivered, its STATE passed on."""
+        if "pipeline" in self.__dict__:
+            self.pipeline.abandon()
+        self._close()
+
+    def _close(self) -> None:
+        if "pipeline" in self.__dict__:
+            self._store.close()
+            del self.__dict__["pipeline"]
+        self._rejects.close()
+        seconds = max(time.monotonic() - self._started, 0.001)
+        logger = metrics.get_metrics_logger()
+        for counts in self._counts.values():
+            self.logger.info(
+                "stream '%s': %s; %.0f calls a second; %d retries in the run",
+                counts.stream,
+                counts.summary(),
+                counts.calls / seconds,
+                self._retries(),
+            )
+            for name, value in counts.figures().items():
+                tags = {metrics.Tag.STREAM: counts.stream, metrics.Tag.PID: os.getpid()}
+                metrics.log(logger, metrics.Point("counter", StreamMetric(name), value, tags))  # type: ignore[arg-type]
+        self._counts = {}
+
+    # Signals
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Ask the reader to stop before its next message.
+
+        The SDK's own handler drains from inside an interrupted drain, and so emits a STATE whose rows were never sent.
+        """
+        now = time.monotonic()
+        if not self._failing:
+            if self._stopped_by is not None and now - self._stopped_at > SECOND_SIGNAL_SECONDS:
+                raise SystemExit(128 + signum)
+            if self._stopped_by is None:
+                self._stopped_by, self._stopped_at = signum, now
+        self._stop_reading()
+
+    def _stop_reading(self) -> None:
+        reader = getattr(self, "message_reader", None)
+        if reader is None:
+            raise SystemExit(1)
+        reader.stop_requested = True
+        if reader.waiting:
+            reader.waiting = False
+            raise Stopped
+
+    def _interrupt(self) -> None:
+        """End the wait for input: the pipeline has failed. From the pipeline's thread."""
+        self._failing = True
+        self.message_reader.stop_requested = True
+        main = threading.main_thread()
+        ours = signal.getsignal(signal.SIGTERM) == self._handle_termination
+        if self.message_reader.waiting and ours and hasattr(signal, "pthread_kill") and main.ident is not None:
+            signal.pthread_kill(main.ident, signal.SIGTERM)
+
+    # Parts
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        """The pipeline, made with the first message that needs it."""
+        from target_kissmetrics.pipeline import CHUNK_ROWS, Pipeline  # noqa: PLC0415 - --version and --about start fast
+        from target_kissmetrics.planner import Planner  # noqa: PLC0415
+
+        settings = self.settings
+        product = digests.product(settings.api_key)
+        self._store = self._open_store(product)
+        planner = Planner(
+            store=self._store,
+            digests=digests.Digests(product),
+            include_all=settings.include_all_user_attributes,
+            max_aliases=settings.max_aliases_per_identity,
+            reject=self._set_alias_aside,
+            warn=lambda stream, text: self.logger.warning("stream '%s': %s", stream, text),
+        )
+        return Pipeline(
+            planner=planner,
+            store=self._store,
+            delivery=self._make_delivery,
+            pass_on=self._pass_on,
+            rejects=self._rejects,
+            progress=ProgressLines(lambda: list(self._counts.values()), self.logger.info),
+            failed=self._interrupt,
+            chunk_rows=self.config.get("batch_size_rows") or CHUNK_ROWS,
+        )
+
+    def _open_store(self, product: bytes) -> Store:
+        from target_kissmetrics.memory.dry_run import DryRunStore  # noqa: PLC0415 - SQLAlchemy takes its time to load
+        from target_kissmetrics.memory.sql_store import SqlStore, open_read_only  # noqa: PLC0415
+
+        url = self.settings.attribute_store_url
+        if self.settings.dry_run:
+            return DryRunStore(open_read_only(url, product), product)
+        return SqlStore(url, product)
+
+    def _make_delivery(self, failed: Callable[[BaseException], None]) -> Delivery:
+        from target_kissmetrics.kissmetrics.delivery import ApiDelivery  # noqa: PLC0415 - requests takes its time to load
+        from target_kissmetrics.kissmetrics.pacing import Pacing  # noqa: PLC0415
+        from target_kissmetrics.kissmetrics.retry import RetryPolicy  # noqa: PLC0415
+        from target_kissmetrics.kissmetrics.wire import Encoder  # noqa: PLC0415
+        from target_kissmetrics.reporting.dry_run import DryRunDelivery  # noqa: PLC0415
+
+        settings = self.settings
+        if settings.dry_run:
+            self._delivery: Delivery = DryRunDelivery(self.logger.info)
+            return self._delivery
+        parts = urlsplit(settings.tracking_url)
+        self._delivery = ApiDelivery(
+            encoder=Encoder(settings.api_key, settings.http_method, parts.path),
+            transport=self._make_transport,
+            policy=RetryPolicy(settings.retry_timeout_seconds),
+            pacing=Pacing(settings.max_requests_per_second),
+            connections=settings.max_connections,
+            host=settings.tracking_url,
+            failed=failed,
+            told=self.logger.warning,
+        )
+        return self._delivery
+
+    def _make_transport(self) -> RequestsTransport:
+        from target_kissmetrics.kissmetrics.requests_transport import RequestsTransport  # noqa: PLC0415
+
+        parts = urlsplit(self.settings.tracking_url)
+        return RequestsTransport(
+            f"{parts.scheme}://{parts.netloc}",
+            self.settings.request_timeout_seconds,
+            f"target-kissmetrics/{self.get_plugin_version()}",
+        )
+
+    def _retries(self) -> int:
+        return self._delivery.retries if hasattr(self, "_delivery") else 0
+
+    # What the parts call
+
+    def reject(self, counts: StreamCounts, problem: RowRejected, row: Mapping[str, Any]) -> None:
+        """Set a row aside.
+
+        Raises:
+            InputError: `on_invalid_record` is `fail`.
+        """
+        if self.settings.on_invalid_record == "fail":
+            raise InputError(
+                f"stream '{counts.stream}', row {counts.rows}: {problem.reason} ({problem.code}); "
+                "on_invalid_record is fail"
+            )
+        counts.rejected[problem.code] += 1
+        # A whole row is set aside: no field of it is, whichever was at fault.
+        self._rejects.write(
+            stream=counts.stream, code=problem.code, reason=_with_field(problem), field=None, record=row
+        )
+
+    def set_aside(self, counts: StreamCounts, aside: Aside, row: Mapping[str, Any]) -> None:
+        """Set a part of a row aside."""
+        counts.set_aside[aside.code] += 1
+        self._rejects.write(stream=counts.stream, code=aside.code, reason=aside.reason, field=aside.field, record=row)
+
+    def _set_alias_aside(self, row: MappedRow, code: str, reason: str) -> None:
+        problem = RowRejected(code, reason)
+        if len(row.mapped.calls) == 1:
+            row.counts.accepted -= 1
+            self.reject(row.counts, problem, row.row)
+        else:
+            row.counts.set_aside[code] += 1
+            self._rejects.write(
+                stream=row.counts.stream, code=code, reason=reason, field=row.mapped.alias_field, record=row.row
+            )
+
+    def _pass_on(self, state: Any) -> None:
+        """Write a STATE message's value for the tap's next run."""
+        if self.settings.dry_run:
+            return
+        try:
+            sys.stdout.write(f"{serialize_json(state)}\n")
+            sys.stdout.flush()
+        except OSError as error:
+            raise StoreError(
+                f"STATE cannot be passed on: {error.strerror}; nobody reads this target's output"
+            ) from None
+
+    def check(self) -> None:
+        """Check the store and the tracking host; send no call, store nothing.
+
+        Raises:
+            TargetError: One of them cannot be used.
+        """
+        from target_kissmetrics.kissmetrics.wire import Request  # noqa: PLC0415
+        from target_kissmetrics.memory.sql_store import open_read_only  # noqa: PLC0415
+
+        store = open_read_only(self.settings.attribute_store_url, digests.product(self.settings.api_key))
+        if store is not None:
+            store.close()
+        transport = self._make_transport()
+        outcome = transport.attempt(Request("GET", f"{urlsplit(self.settings.tracking_url).path}/", None))
+        transport.close()
+        if outcome.status is None:
+            raise ConfigError("tracking_url", f"{self.settings.tracking_url} cannot be reached: {outcome.cause}")
+        self.logger.info(
+            "settings, store and %s are in order; no call was sent, nothing was stored", self.settings.tracking_url
+        )
+
+    # The command
+
+    @classmethod
+    def invoke(  # type: ignore[override]
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: Any = None,
+        file_input: IO[str] | None = None,
+    ) -> None:
+        """Run the target. Whatever ends the run is one line on standard error, and exit code 1."""
+        try:
+            super().invoke(about=about, about_format=about_format, config=config, file_input=file_input)
+        except Exception as error:  # noqa: BLE001 - a traceback helps nobody, and its frames may tell too much
+            cls.logger.error(_in_one_line(error))  # noqa: TRY400
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            cls.logger.debug("where it happened:\n%s", frames)
+            raise SystemExit(1) from None
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
+        """Read the files that `--config` names; what cannot be read is one line, too."""
+        try:
+            return super().cb_config(ctx, param, value)
+        except OSError as error:
+            cls.logger.error("--config: cannot read %s: %s", error.filename, error.strerror)  # noqa: TRY400
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            where = f" at line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+            cls.logger.error("--config: %s is no JSON%s", " or ".join(value), where)  # noqa: TRY400
+        except TypeError:
+            cls.logger.error("--config: %s must hold a JSON object", " or ".join(value))  # noqa: TRY400
+        raise SystemExit(1)
+
+
+def main() -> None:
+    """Run the command `target-kissmetrics`."""
+    TargetKissmetrics.cli()
+
+
+def _check_others(schemas: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Check the SDK's own settings against the SDK's own schemas."""
+    given = {name: value for name, value in config.items() if name in schemas and value is not None}
+    validator = DEFAULT_JSONSCHEMA_VALIDATOR({"type": "object", "properties": dict(schemas)})
+    for error in validator.iter_errors(given):
+        path = ".".join(str(step) for step in error.path)
+        raise ConfigError(path or "config", error.message)
+
+
+def _unreadable_environment(target: TargetKissmetrics, error: ValueError) -> Exception:
+    """Name the setting whose variable the SDK could not read."""
+    for name, schema in own_settings.SCHEMA["properties"].items():
+        variable = f"{target._env_var_prefix}{name.upper()}"  # noqa: SLF001
+        text = os.environ.get(variable)
+        if text is None or schema["type"][0] not in {"integer", "array"}:
+            continue
+        try:
+            json.loads(text)
+        except ValueError:
+            what = "a whole number" if schema["type"][0] == "integer" else "a JSON list"
+            return ConfigError(name, f"must be {what}, and {variable} is none")
+    return error
+
+
+def _with_field(problem: RowRejected) -> str:
+    return f"{problem.field}: {problem.reason}" if problem.field else problem.reason
+
+
+def _in_one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())[:MAX_ERROR_CHARACTERS]
+    known = type(error).__module__.startswith(("target_kissmetrics.", "singer_sdk."))
+    return text if known and text else f"a mistake in target-kissmetrics, please report it: {type(error).__name__}"
+
+
+def _keep_urls_out_of_logs() -> None:
+    """Keep urllib3 from logging each request's URL, which holds the API key, at level DEBUG."""
+    for name in ("urllib3.connectionpool", "urllib3.util.retry", "requests"):
+        logging.getLogger(name).addFilter(_above_debug)
+
+
+def _above_debug(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG

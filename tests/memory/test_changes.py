@@ -1,0 +1,120 @@
+"""What is sent of a property, given what is known of it: the rules one by one."""
+
+from __future__ import annotations
+
+from target_kissmetrics.memory import digests
+from target_kissmetrics.memory.changes import (
+    Intent,
+    Known,
+    Said,
+    Sent,
+    Unanswered,
+    merge,
+    once_time,
+    property_change,
+)
+
+ADA = b"a" * 16
+PLAN = digests.property_key("Plan")
+NOTHING = Unanswered()
+
+
+def said(value: str, time: int) -> Said:
+    return Said(ADA, PLAN, digests.value(value), time)
+
+
+def known(value: str, time: int, row_time: int | None = None) -> Known:
+    return Known(digests.value(value), time, time if row_time is None else row_time)
+
+
+def intended(*intents: tuple[str, int, int]) -> Unanswered:
+    return Unanswered.of(Intent(said(value, row_time), time) for value, row_time, time in intents)
+
+
+class TestWhatIsSent:
+    def test_the_first_value_is_sent_with_its_time(self) -> None:
+        assert property_change(None, said("gold", 10), NOTHING) == Sent(10, remember=True)
+
+    def test_an_equal_value_is_not_sent(self) -> None:
+        for time in (5, 10, 20):
+            assert property_change(known("gold", 10), said("gold", time), NOTHING) is None
+
+    def test_another_later_value_is_sent_with_its_time(self) -> None:
+        assert property_change(known("gold", 10), said("free", 11), NOTHING) == Sent(11, remember=True)
+
+    def test_an_older_value_is_sent_with_its_time_and_not_remembered(self) -> None:
+        assert property_change(known("gold", 10), said("free", 9), NOTHING) == Sent(9, remember=False)
+
+    def test_another_value_in_the_same_second_is_sent_one_second_later(self) -> None:
+        assert property_change(known("gold", 10), said("free", 10), NOTHING) == Sent(11, remember=True)
+
+    def test_a_third_value_in_that_second_is_sent_two_seconds_later(self) -> None:
+        assert property_change(known("free", 11, row_time=10), said("pro", 10), NOTHING) == Sent(12, remember=True)
+
+    def test_a_row_that_is_later_than_the_last_one_is_not_taken_for_an_older_one_because_that_one_moved(self) -> None:
+        moved = known("pro", 12, row_time=10)
+        assert property_change(moved, said("free", 11), NOTHING) == Sent(13, remember=True)
+        assert property_change(moved, said("free", 12), NOTHING) == Sent(13, remember=True)
+        assert property_change(moved, said("free", 13), NOTHING) == Sent(13, remember=True)
+        assert property_change(moved, said("free", 9), NOTHING) == Sent(9, remember=False)
+
+
+class TestIncludeAll:
+    def test_an_equal_value_is_sent_with_its_own_time(self) -> None:
+        assert property_change(known("gold", 10), said("gold", 20), NOTHING, always=True) == Sent(20, remember=True)
+
+    def test_an_equal_value_keeps_the_second_it_moved_to(self) -> None:
+        moved = known("gold", 12, row_time=10)
+        for time in (10, 11, 12):
+            assert property_change(moved, said("gold", time), NOTHING, always=True) == Sent(12, remember=True)
+
+    def test_an_equal_older_value_does_not_turn_the_memory_back(self) -> None:
+        assert property_change(known("gold", 10), said("gold", 5), NOTHING, always=True) == Sent(5, remember=False)
+
+
+class TestIntents:
+    def test_what_was_under_way_keeps_its_second(self) -> None:
+        assert property_change(None, said("free", 10), intended(("free", 10, 11))) == Sent(11, remember=True)
+
+    def test_nothing_else_takes_a_second_that_may_be_taken(self) -> None:
+        unanswered = intended(("gold", 10, 10), ("free", 10, 11))
+        assert property_change(None, said("pro", 10), unanswered) == Sent(12, remember=True)
+
+    def test_a_value_is_not_sent_before_the_one_that_it_replaces(self) -> None:
+        """Run 1 sent the last of two values of one second; run 2 reads them one by one."""
+        unanswered = intended(("free", 10, 10))
+        first = property_change(None, said("gold", 10), unanswered)
+        assert first == Sent(11, remember=True)
+        second = property_change(known("gold", 11, row_time=10), said("free", 10), unanswered)
+        assert second == Sent(12, remember=True)
+
+    def test_an_older_value_keeps_its_second_too(self) -> None:
+        unanswered = intended(("free", 10, 11))
+        assert property_change(known("gold", 30), said("free", 10), unanswered) == Sent(11, remember=False)
+
+    def test_an_older_value_never_becomes_the_latest(self) -> None:
+        unanswered = intended(("free", 10, 40))
+        assert property_change(known("gold", 30), said("free", 10), unanswered) == Sent(10, remember=False)
+
+    def test_an_event_recorded_once_keeps_its_second(self) -> None:
+        event = Said(ADA, digests.once_key("Signed Up"), digests.NO_VALUE, 50)
+        unanswered = Unanswered.of([Intent(event._replace(row_time=20), 20)])
+        assert once_time({}, event, unanswered) == 20
+        assert once_time({}, event, NOTHING) == 50
+        assert once_time({event.key: Known(digests.NO_VALUE, 20, 20)}, event, NOTHING) is None
+
+
+class TestMerge:
+    def test_the_later_second_wins_property_by_property(self) -> None:
+        stored = {b"plan": known("gold", 20), b"city": known("Rome", 5)}
+        learned = {b"plan": known("free", 10), b"city": known("Oslo", 6), b"age": known("7", 1)}
+        assert merge(stored, learned) == {
+            b"plan": known("gold", 20),
+            b"city": known("Oslo", 6),
+            b"age": known("7", 1),
+        }
+
+    def test_neither_side_is_changed(self) -> None:
+        stored = {b"plan": known("gold", 20)}
+        merge(stored, {b"plan": known("free", 30)})
+        assert stored == {b"plan": known("gold", 20)}

@@ -1,0 +1,256 @@
+"""Change tracking, whole: whatever the chunks and wherever a run dies, Kissmetrics ends with what the source says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
+from target_kissmetrics.mapping.mapped import EventSlot, Mapped
+from target_kissmetrics.memory.digests import Digests
+from target_kissmetrics.memory.sql_store import SqlStore
+from target_kissmetrics.planner import MappedRow, Part, Planner
+from target_kissmetrics.reporting.counts import StreamCounts
+
+PRODUCT = b"p" * 16
+T0 = 1_700_000_000
+
+
+class Kissmetrics:
+    """Keeps the first value of a property for each person and second."""
+
+    def __init__(self) -> None:
+        self.values: dict[tuple[str, str], dict[int, str]] = {}
+        self.events: dict[tuple[str, str, int], str] = {}
+
+    def take(self, call: Call) -> None:
+        if isinstance(call, Alias):
+            return
+        for name, value in call.properties.items():
+            self.values.setdefault((call.person, name.lower()), {}).setdefault(call.time, value)
+        if isinstance(call, Record):
+            self.events.setdefault((call.person, call.event.lower(), call.time), call.properties["row"])
+
+    def now(self) -> dict[tuple[str, str], str]:
+        return {key: values[max(values)] for key, values in self.values.items()}
+
+
+class Run:
+    """One process over one store."""
+
+    def __init__(self, store: SqlStore, *, include_all: bool = False, max_aliases: int = 10) -> None:
+        self.store = store
+        self.rejected: list[str] = []
+        self.counts = StreamCounts("s")
+        self.planner = Planner(
+            store=store,
+            digests=Digests(PRODUCT),
+            include_all=include_all,
+            max_aliases=max_aliases,
+            reject=lambda _, code, __: self.rejected.append(code),
+            warn=lambda _, __: None,
+        )
+
+    def plan(self, *mapped: Mapped) -> tuple[Part, int | None]:
+        part = Part(rows=[MappedRow(self.counts, row, {}) for row in mapped])
+        return part, self.planner.plan([part])
+
+    def remember(self, part: Part, intents: int | None) -> None:
+        self.store.remember(part.learned, [] if intents is None else [intents])
+        self.planner.remembered(part)
+
+    def send(self, *mapped: Mapped) -> list[Call]:
+        part, intents = self.plan(*mapped)
+        self.remember(part, intents)
+        return [call for _, call in part.calls]
+
+
+def attributes(person: str, second: int, **properties: str) -> Mapped:
+    return Mapped(calls=[Set(person, T0 + second, dict(properties), distinct=True)])
+
+
+def bought(row: int, second: int = 0, *, person: str = "p", seconds: int = 1) -> Mapped:
+    slot = EventSlot(row=row.to_bytes(8, "big"), seconds=seconds, spread=True)
+    items = [Set(person, T0 + second + index, {"sku": str(index)}) for index in range(seconds if seconds > 1 else 0)]
+    return Mapped(calls=[Record(person, "Bought", T0 + second, {"row": str(row)}), *items], slots=[slot])
+
+
+def store_in(folder: str | Path) -> SqlStore:
+    return SqlStore(f"sqlite:///{Path(folder, 'store.db').as_posix()}", PRODUCT)
+
+
+def times(calls: Sequence[Call]) -> list[int]:
+    return [call.time - T0 for call in calls]
+
+
+ROWS = st.lists(st.tuples(st.sampled_from("pq"), st.integers(0, 2), st.sampled_from("ABC")), min_size=1, max_size=9)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    steps=ROWS,
+    cuts=st.lists(st.integers(1, 4), min_size=9, max_size=9),
+    again=st.lists(st.integers(1, 4), min_size=9, max_size=9),
+    crash=st.integers(0, 9),
+    taken=st.lists(st.booleans(), min_size=9, max_size=9),
+    committed=st.booleans(),
+)
+def test_after_a_crash_anywhere_and_a_replay_kissmetrics_holds_what_the_source_says(
+    steps: list[tuple[str, int, str]],
+    cuts: list[int],
+    again: list[int],
+    crash: int,
+    taken: list[bool],
+    committed: bool,
+) -> None:
+    clock: dict[str, int] = {}
+    rows = []
+    for person, later, value in steps:
+        clock[person] = clock.get(person, 0) + later
+        rows.append((person, clock[person], value))
+    source = {(person, "plan"): value for person, _, value in rows}
+    with TemporaryDirectory() as folder:
+        held = Kissmetrics()
+        first = store_in(folder)
+        resumed = _until_crash(Run(first), rows, cuts, crash, taken, committed, held)
+        first.close()
+        second = store_in(folder)
+        run = Run(second)
+        for chunk in _chunks(rows[resumed:], again):
+            for call in run.send(*[attributes(person, second_, plan=value) for person, second_, value in chunk]):
+                held.take(call)
+        second.close()
+    assert held.now() == source
+
+
+def _chunks(rows: Sequence[tuple[str, int, str]], cuts: list[int]) -> list[Sequence[tuple[str, int, str]]]:
+    chunks, start = [], 0
+    for size in cuts:
+        if start < len(rows):
+            chunks.append(rows[start : start + size])
+        start += size
+    return chunks
+
+
+def _until_crash(
+    run: Run,
+    rows: Sequence[tuple[str, int, str]],
+    cuts: list[int],
+    crash: int,
+    taken: list[bool],
+    committed: bool,
+    held: Kissmetrics,
+) -> int:
+    """Send chunks until the one in which the run dies; give the row that the last STATE leads to."""
+    done = 0
+    for number, chunk in enumerate(_chunks(rows, cuts)):
+        part, intents = run.plan(*[attributes(person, second, plan=value) for person, second, value in chunk])
+        if number < crash:
+            for _, call in part.calls:
+                held.take(call)
+            run.remember(part, intents)
+            done += len(chunk)
+            continue
+        for index, (_, call) in enumerate(part.calls):
+            if committed or taken[index % len(taken)]:
+                held.take(call)
+        if committed:
+            run.remember(part, intents)
+        break
+    return done
+
+
+def test_what_is_equal_is_not_sent_also_by_the_next_process(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    assert times(Run(store).send(attributes("p", 0, plan="A"))) == [0]
+    run = Run(store)
+    assert run.send(attributes("p", 5, plan="A"), attributes("p", 6, Plan="A")) == []
+    assert run.counts.unchanged == 2
+    store.close()
+
+
+def test_with_include_all_it_is(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    run = Run(store, include_all=True)
+    assert times(run.send(attributes("p", 0, plan="A")) + run.send(attributes("p", 5, plan="A"))) == [0, 5]
+    store.close()
+
+
+def test_an_older_value_is_sent_with_its_own_time_and_not_remembered(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    run = Run(store)
+    run.send(attributes("p", 10, plan="New"))
+    assert times(run.send(attributes("p", 3, plan="Old"))) == [3]
+    assert run.send(attributes("p", 11, plan="New")) == []
+    store.close()
+
+
+def test_another_value_in_the_same_second_moves_on_by_one(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    run = Run(store)
+    sent = [call for value in "ABC" for call in run.send(attributes("p", 0, plan=value))]
+    assert times(sent) == [0, 1, 2]
+    assert Run(store).send(attributes("p", 0, plan="C")) == []
+    store.close()
+
+
+def test_rows_of_one_second_go_out_as_one_call_with_the_last_values(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    (call,) = Run(store).send(attributes("p", 0, plan="A", city="Oslo"), attributes("p", 0, Plan="B"))
+    assert isinstance(call, Set)
+    assert call.properties == {"Plan": "B", "city": "Oslo"}
+    store.close()
+
+
+@settings(deadline=None, max_examples=40)
+@given(order=st.permutations(range(6)), start=st.integers(0, 5))
+def test_spread_events_keep_their_second_in_any_later_run_and_order(order: list[int], start: int) -> None:
+    with TemporaryDirectory() as folder:
+        store = store_in(folder)
+        first = Run(store).send(*[bought(row) for row in range(6)])
+        given_first = {call.properties["row"]: call.time for call in first if isinstance(call, Record)}
+        assert len(set(given_first.values())) == 6
+        for call in Run(store).send(*[bought(row) for row in order[start:]]):
+            assert isinstance(call, Record)
+            assert given_first[call.properties["row"]] == call.time
+        store.close()
+
+
+def test_line_items_hold_their_seconds(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    run = Run(store)
+    sent = [call for call in run.send(bought(1, seconds=3), bought(2, seconds=2), bought(3, second=1)) if call.time]
+    skus = [call.time for call in sent if isinstance(call, Set)]
+    assert len(set(skus)) == len(skus) == 5
+    assert sorted(times([call for call in sent if isinstance(call, Record)])) == [0, 3, 5]
+    store.close()
+
+
+def test_an_event_is_recorded_once_also_over_a_crash(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    part, _ = Run(store).plan(Mapped(calls=[Record("p", "Signed Up", T0, once=True)]))
+    assert times([call for _, call in part.calls]) == [0]
+    # The run died before the answer: whichever row comes first now, the event keeps its second.
+    run = Run(store)
+    assert times(run.send(Mapped(calls=[Record("p", "signed up", T0 + 9, once=True)]))) == [0]
+    assert run.send(Mapped(calls=[Record("p", "Signed Up", T0 + 9, once=True)])) == []
+    store.close()
+
+
+def test_a_pair_is_aliased_once_and_nobody_gets_too_many_partners(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    run = Run(store, max_aliases=2)
+    pairs = [("a", "d"), ("d", "a"), ("b", "d"), ("c", "d"), ("a", "e")]
+    sent = run.send(*[Mapped(calls=[Alias(one, other, T0)]) for one, other in pairs])
+    assert [(call.person, call.other) for call in sent if isinstance(call, Alias)] == [
+        ("a", "d"),
+        ("b", "d"),
+        ("a", "e"),
+    ]
+    assert run.rejected == ["alias-limit"]
+    assert Run(store, max_aliases=2).send(Mapped(calls=[Alias("d", "a", T0)])) == []
+    store.close()

@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+import re
+import socket
+from contextlib import closing
+from http.client import HTTPConnection
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+import requests
+
+from target_kissmetrics.sandbox.running import RunningSandbox, running, serving
+from target_kissmetrics.sandbox.server import bind, url_of
+from target_kissmetrics.sandbox.service import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+KEY = "abcdef01-and-the-rest-of-it"
+OTHER_KEY = "fedcba98-and-the-rest-of-it"
+NOW = "1700000000"
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningSandbox]:
+    with running() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(server: RunningSandbox) -> RunningSandbox:
+    server.reset()
+    return server
+
+
+@pytest.fixture
+def http() -> Iterator[requests.Session]:
+    with requests.Session() as session:
+        session.trust_env = False
+        yield session
+
+
+def event(person: str = "ada", name: str = "Paid", **more: str) -> dict[str, str]:
+    return {"_k": KEY, "_p": person, "_n": name, "_t": NOW, "_d": "1", **more}
+
+
+def raw(sandbox: RunningSandbox, method: str, target: str, body: bytes | None = None) -> tuple[int, str | None, bytes]:
+    """Send a target as it is written: a client that tidies it up would hide what is tested."""
+    host, port = sandbox.url.removeprefix("http://").split(":")
+    connection = HTTPConnection(host, int(port), timeout=10)
+    try:
+        connection.putrequest(method, target, skip_accept_encoding=True)
+        if body is not None:
+            connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("content-type"), answer.read()
+    finally:
+        connection.close()
+
+
+class TestTracking:
+    @pytest.mark.parametrize("path", ["/e", "/s", "/a"])
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    def test_the_answer_is_always_the_gif(
+        self, sandbox: RunningSandbox, http: requests.Session, path: str, method: str
+    ) -> None:
+        answer = http.request(method, sandbox.url + path, params=event(), timeout=10)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/gif")
+        assert answer.content.startswith(b"GIF89a\x01\x00\x01\x00")
+        assert sandbox.summary()["calls"] == 1
+
+    def test_get(self, sandbox: RunningSandbox, http: requests.Session) -> None:
+        http.get(sandbox.url + "/e", params=event("é & ü", Plan="Gold+"), timeout=10)
+        assert sandbox.person("é & ü") == {
+            "identities": ["é & ü"],
+            "events": [{"name": "Paid", "timestamp": int(NOW)}],
+            "properties": {"Plan": [{"value": "Gold+", "timestamp": int(NOW)}]},
+        }
+
+    def test_post_with_query_and_body_where_the_body_wins(
+        self, sandbox: RunningSandbox, http: requests.Session
+    ) -> None:
+        http.post(sandbox.url + "/e", params=event(Plan="query"), data={"Plan": "body", "Seats": "3"}, timeout=10)
+        person = sandbox.person("ada")
+        assert person is not None
+        assert {name: values[0]["value"] for name, values in person["properties"].items()} == {
+            "Plan": "body",
+            "Seats": 3,
+        }
+
+    @pytest.mark.parametrize(
+        "query",
+        ["", "?", "?%", "?%zz=%ff&_p=%ff%fe", "?&&&===;;", "?_p", "?_p=a&_n=%00&_t=%F0%9F&_d=1", "?" + "x" * 60_000],
+    )
+    def test_broken_queries_are_no_error(self, sandbox: RunningSandbox, query: str) -> None:
+        for path in ("/e", "/s", "/a"):
+            assert raw(sandbox, "GET", path + query)[:2] == (200, "image/gif")
+        assert sandbox.summary()["calls"] == 3
+
+    @pytest.mark.parametrize(
+        "body", [b"", b"\xff\xfe=%", b'{"_p": 1}', b"\x00" * 100, b"x" * 3_000_000, b"=" * 1000], ids=range(6)
+    )
+    def test_broken_bodies_are_no_error(self, sandbox: RunningSandbox, body: bytes) -> None:
+        for path in ("/e", "/s", "/a"):
+            assert raw(sandbox, "POST", path, body)[:2] == (200, "image/gif")
+        assert sandbox.summary()["calls"] == 3
+
+    def test_a_client_that_goes_away_in_the_middle_is_no_call(self, sandbox: RunningSandbox) -> None:
+        host, port = sandbox.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(b"POST /e?_p=a&_n=b HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n_k")
+        assert raw(sandbox, "GET", "/s?_p=a&x=1")[0] == 200
+        assert sandbox.summary()["events"] == 0
+
+    def test_without_the_flag_the_time_of_arrival_counts(self, sandbox: RunningSandbox, http: requests.Session) -> None:
+        http.get(sandbox.url + "/e", params=event(_d=""), timeout=10)
+        person = sandbox.person("ada")
+        assert person is not None
+        assert person["events"][0]["timestamp"] > int(NOW)
+
+
+def test_a_store_that_cannot_be_written_is_told_in_the_log_alone(
+    tmp_path: Path, http: requests.Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(Sandbox(store=tmp_path / "s.db")) as broken:
+        broken.close()
+        with serving(broken) as sandbox:
+            assert http.get(sandbox.url + "/e", params=event(), timeout=10).status_code == 200
+            assert http.post(sandbox.url + "/api/reset", timeout=10).status_code == 500
+    assert "cannot write" in caplog.text
+
+
+class TestApi:
+    def get(self, sandbox: RunningSandbox, path: str, **params: str | int) -> Any:
+        answer = requests.get(sandbox.url + path, params=params, timeout=10)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert KEY not in answer.text
+        return answer.json()
+
+    @pytest.fixture
+    def filled(self, sandbox: RunningSandbox, http: requests.Session) -> RunningSandbox:
+        http.get(sandbox.url + "/e", params=event(**{"Billing Amount": "19.99"}), timeout=10)
+        http.get(sandbox.url + "/e", params=event(), timeout=10)
+        http.get(sandbox.url + "/s", params={**event("bob"), "Plan": "Gold"}, timeout=10)
+        http.get(sandbox.url + "/a", params={"_k": KEY, "_p": "ada", "_n": "device"}, timeout=10)
+        http.get(sandbox.url + "/e", params=event(_k=OTHER_KEY, **{"Billing Amount": "0.02"}), timeout=10)
+        return sandbox
+
+    def test_summary(self, filled: RunningSandbox) -> None:
+        assert self.get(filled, "/api/summary") == {
+            "people": 3,
+            "events": 2,
+            "event_names": 1,
+            "property_names": 2,
+            "aliases": 1,
+            "revenue": "20.01",
+            "calls": 5,
+            "not_kept": 1,
+        }
+        assert self.get(filled, "/api/summary", product="fedcba98")["revenue"] == "0.02"
+        assert filled.summary() == self.get(filled, "/api/summary")
+
+    def test_people(self, filled: RunningSandbox) -> None:
+        everyone = self.get(filled, "/api/people")
+        assert everyone == {
+            "people": [
+                {"identities": ["ada", "device"], "events": 1},
+                {"identities": ["bob"], "events": 0},
+                {"identities": ["ada"], "events": 1},
+            ],
+            "next": None,
+        }
+        first = self.get(filled, "/api/people", limit=2)
+        rest = self.get(filled, "/api/people", limit=2, after=first["next"])
+        assert first["people"] + rest["people"] == everyone["people"]
+        assert rest["next"] is None
+        assert len(self.get(filled, "/api/people", product="fedcba98")["people"]) == 1
+
+    def test_events(self, filled: RunningSandbox) -> None:
+        assert self.get(filled, "/api/events") == [{"name": "Paid", "count": 2, "people": 2}]
+        assert self.get(filled, "/api/events", product="abcdef01") == [{"name": "Paid", "count": 1, "people": 1}]
+        assert filled.events("abcdef01") == self.get(filled, "/api/events", product="abcdef01")
+
+    def test_not_kept(self, filled: RunningSandbox) -> None:
+        parameters = {name: value for name, value in event().items() if name != "_k"}
+        lost = [{"reason": "duplicate-event", "path": "/e", "parameters": parameters}]
+        assert self.get(filled, "/api/not-kept") == lost == filled.not_kept()
+        assert self.get(filled, "/api/not-kept", limit=0) == []
+        assert self.get(filled, "/api/not-kept", product="fedcba98") == []
+
+    def test_an_unknown_person(self, filled: RunningSandbox) -> None:
+        assert requests.get(filled.url + "/api/people/nobody", timeout=10).status_code == 404
+        assert filled.person("nobody") is None
+
+    @pytest.mark.parametrize(
+        "identity",
+        [
+            "a/b//c",
+            "/a",
+            "a/",
+            "ada@example.com",
+            "100%25",
+            "a?b#c",
+            "é😀",
+            "line\nbreak",
+            "a+b c",
+            HOSTILE,
+            '"\\',
+            "summary",
+        ],
+    )
+    def test_any_identity_is_found_under_its_own_path(self, sandbox: RunningSandbox, identity: str) -> None:
+        requests.get(sandbox.url + "/e", params=event(identity), timeout=10)
+        for written in (quote(identity, safe=""), quote(identity)):
+            assert raw(sandbox, "GET", "/api/people/" + written)[0] == 200
+
+    @pytest.mark.parametrize("query", ["?limit=many", "?limit=1.5", "?after=x"])
+    def test_a_limit_that_is_none(self, sandbox: RunningSandbox, query: str) -> None:
+        answer = requests.get(sandbox.url + "/api/people" + query, timeout=10)
+        assert answer.status_code == 400
+        assert "must be a whole number" in answer.json()["error"]
+
+    @pytest.mark.parametrize("query", ["?limit=-5", "?after=-5", "?limit=999999999999999999", "?limit="])
+    def test_a_limit_beyond_reason_is_brought_back(self, sandbox: RunningSandbox, query: str) -> None:
+        for path in ("/api/people", "/api/not-kept"):
+            assert requests.get(sandbox.url + path + query, timeout=10).status_code == 200
+
+    def test_reset(self, filled: RunningSandbox) -> None:
+        assert requests.post(filled.url + "/api/reset", timeout=10).status_code == 200
+        assert set(self.get(filled, "/api/summary").values()) == {0, "0"}
+
+    def test_reset_from_its_own_page_and_from_nobody_elses(self, filled: RunningSandbox) -> None:
+        for origin, status in (("https://evil.example", 403), ("null", 403), (filled.url, 200)):
+            answer = requests.post(filled.url + "/api/reset", headers={"Origin": origin}, timeout=10)
+            assert answer.status_code == status
+
+    def test_reset_is_no_get(self, filled: RunningSandbox) -> None:
+        assert requests.get(filled.url + "/api/reset", timeout=10).status_code == 405
+        assert filled.summary()["calls"] == 5
+
+
+class TestPage:
+    def test_is_served_with_a_policy_that_lets_in_its_own_script_alone(self, sandbox: RunningSandbox) -> None:
+        requests.get(sandbox.url + "/e", params=event(HOSTILE, HOSTILE, **{HOSTILE: HOSTILE}), timeout=10)
+        answer = requests.get(sandbox.url + "/", timeout=10)
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert re.search(r"script-src 'sha256-[A-Za-z0-9+/]{43}=';", answer.headers["content-security-policy"])
+        assert HOSTILE not in answer.text
+
+    def test_hostile_data_leaves_as_json_only(self, sandbox: RunningSandbox) -> None:
+        requests.get(sandbox.url + "/e", params=event(HOSTILE, HOSTILE, **{HOSTILE: HOSTILE}), timeout=10)
+        for path in ("/api/people", "/api/events", "/api/not-kept", "/api/people/" + quote(HOSTILE, safe="")):
+            answer = requests.get(sandbox.url + path, timeout=10)
+            assert answer.headers["content-type"] == "application/json"
+            assert answer.headers["x-content-type-options"] == "nosniff"
+
+    def test_writes_data_as_text_and_never_as_markup(self) -> None:
+        page = resources.files("target_kissmetrics.sandbox").joinpath("page.html").read_text("utf-8")
+        ways_to_markup = (
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|srcdoc|\beval|Function\(|\bon\w+="
+        )
+        assert re.findall(ways_to_markup, page) == []
+        assert "textContent" in page
+
+    def test_needs_nothing_from_elsewhere(self) -> None:
+        page = resources.files("target_kissmetrics.sandbox").joinpath("page.html").read_text("utf-8")
+        assert re.findall(r"https?://|<link|<img|<iframe|@import|src=", page) == []
+        assert "prefers-color-scheme" in page
+        assert '<html lang="en">' in page
+
+
+class TestRunning:
+    def test_takes_a_free_port_and_gives_it_back(self) -> None:
+        with running() as one, running() as other:
+            assert one.url != other.url
+        with pytest.raises(requests.ConnectionError):
+            requests.get(one.url, timeout=10)
+
+    def test_keeps_a_store_and_names_the_revenue(self, tmp_path: Path) -> None:
+        with running(store=tmp_path / "s.db") as one:
+            requests.get(one.url + "/e", params=event(Paid="5"), timeout=10)
+        with running(store=tmp_path / "s.db", revenue_property="Paid") as other:
+            assert other.summary()["revenue"] == "5"
+
+    def test_a_port_in_use_is_an_error(self, server: RunningSandbox) -> None:
+        with pytest.raises(OSError, match="in use"), running(port=int(server.url.rsplit(":", 1)[1])):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("localhost", "localhost")],  # noqa: S104
+)
+def test_the_url_is_one_that_a_browser_opens(host: str, shown: str) -> None:
+    with bind(host, 0) as sock:
+        assert url_of(sock, host) == f"http://{shown}:{sock.getsockname()[1]}"
+        assert url_of(sock, "::") == f"http://[::1]:{sock.getsockname()[1]}"

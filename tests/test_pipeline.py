@@ -1,0 +1,189 @@
+"""A STATE is never ahead of delivery, and comes out as soon as it is earned."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from target_kissmetrics.errors import StoreError
+from target_kissmetrics.kissmetrics.calls import Call, Record
+from target_kissmetrics.kissmetrics.errors import Unreachable
+from target_kissmetrics.mapping.mapped import Mapped
+from target_kissmetrics.memory.digests import Digests
+from target_kissmetrics.memory.sql_store import SqlStore
+from target_kissmetrics.pipeline import Pipeline
+from target_kissmetrics.planner import MappedRow, Planner
+from target_kissmetrics.reporting.counts import StreamCounts
+
+PATIENCE = 10.0
+
+
+class HeldDelivery:
+    """Takes calls when it is told to."""
+
+    retries = 0
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[list[str], Callable[[], None]]] = []
+        self.arrived = threading.Condition()
+        self.failed: Callable[[BaseException], None] = lambda _: None
+
+    def send(self, calls: Sequence[Call], delivered: Callable[[], None]) -> None:
+        if not calls:
+            delivered()
+            return
+        with self.arrived:
+            self.waiting.append(([call.person for call in calls], delivered))
+            self.arrived.notify_all()
+
+    def take(self, person: str) -> None:
+        """Take the parcel that holds somebody's call; waits until it is there."""
+
+        def there() -> bool:
+            return any(person in people for people, _ in self.waiting)
+
+        with self.arrived:
+            assert self.arrived.wait_for(there, PATIENCE)
+            entry = next(entry for entry in self.waiting if person in entry[0])
+        entry[1]()
+
+    def close(self, patience: float) -> None:
+        """Nothing is open."""
+
+
+class States:
+    def __init__(self) -> None:
+        self.out: list[Any] = []
+        self.changed = threading.Condition()
+
+    def __call__(self, value: Any) -> None:
+        with self.changed:
+            self.out.append(value)
+            self.changed.notify_all()
+
+    def wait_for(self, value: Any) -> None:
+        with self.changed:
+            assert self.changed.wait_for(lambda: self.out[-1:] == [value], PATIENCE), self.out
+
+
+class Quiet:
+    def tick(self, *, under_way: int, retries: int) -> None:
+        """Show nothing."""
+
+    def flush(self) -> None:
+        """Nothing to write."""
+
+
+class Bench:
+    def __init__(self, folder: Path) -> None:
+        self.delivery = HeldDelivery()
+        self.states = States()
+        self.counts = StreamCounts("s")
+        self.store = SqlStore(f"sqlite:///{(folder / 'store.db').as_posix()}", b"p" * 16)
+        self.told = threading.Event()
+        planner = Planner(
+            store=self.store,
+            digests=Digests(b"p" * 16),
+            include_all=False,
+            max_aliases=10,
+            reject=lambda *_: None,
+            warn=lambda *_: None,
+        )
+        self.pipeline = Pipeline(
+            planner=planner,
+            store=self.store,
+            delivery=self._delivery,
+            pass_on=self.states,
+            rejects=Quiet(),
+            progress=Quiet(),
+            failed=self.told.set,
+            chunk_rows=1,
+        )
+
+    def _delivery(self, failed: Callable[[BaseException], None]) -> HeldDelivery:
+        self.delivery.failed = failed
+        return self.delivery
+
+    def row(self, person: str) -> None:
+        self.pipeline.add(MappedRow(self.counts, Mapped(calls=[Record(person, "E", 1_700_000_000)]), {}))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Any:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.delivery.failed(Unreachable("the test is over"))
+    bench.pipeline.abandon()
+    bench.store.close()
+
+
+def test_a_state_comes_out_once_all_before_it_was_taken_and_not_only_at_the_end(bench: Bench) -> None:
+    bench.row("a")
+    bench.pipeline.state(1)
+    bench.row("b")
+    bench.pipeline.state(2)
+    bench.delivery.take("b")
+    assert bench.states.out == []
+    bench.delivery.take("a")
+    bench.states.wait_for(2)
+    bench.pipeline.finish(complete=True)
+    assert bench.counts.record == 2
+
+
+def test_a_failed_run_passes_on_the_last_state_that_was_earned(bench: Bench) -> None:
+    bench.row("a")
+    bench.pipeline.state(1)
+    bench.delivery.take("a")
+    bench.states.wait_for(1)
+    bench.row("b")
+    bench.pipeline.state(2)
+    bench.delivery.failed(Unreachable("gone"))
+    assert bench.told.wait(PATIENCE)
+    with pytest.raises(Unreachable):
+        bench.pipeline.finish(complete=True)
+    assert bench.states.out == [1]
+
+
+def test_after_a_failure_no_row_is_taken(bench: Bench) -> None:
+    bench.delivery.failed(Unreachable("gone"))
+    with pytest.raises(Unreachable):
+        bench.row("a")
+    with pytest.raises(Unreachable):
+        bench.pipeline.state(1)
+
+
+def test_a_store_that_cannot_remember_ends_the_run_without_the_state(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(bench.store, "intend", broken)
+    monkeypatch.setattr(bench.store, "remember", broken)
+    bench.pipeline.add(MappedRow(bench.counts, Mapped(calls=[Record("a", "E", 1_700_000_000, once=True)]), {}))
+    bench.pipeline.state(1)
+    with pytest.raises(StoreError):
+        bench.pipeline.finish(complete=True)
+    assert bench.states.out == []
+
+
+def test_a_stream_on_probation_holds_state_back_until_the_input_ends(bench: Bench) -> None:
+    doubtful = StreamCounts("t")
+    doubtful.rejected["no-identity"] += 1
+    bench.pipeline.state(1)
+    bench.pipeline.state(2, (doubtful,))
+    bench.states.wait_for(1)
+    bench.pipeline.finish(complete=True)
+    assert bench.states.out == [1, 2]
+
+
+def test_and_for_good_when_the_input_was_cut_off(bench: Bench) -> None:
+    doubtful = StreamCounts("t")
+    doubtful.rejected["no-identity"] += 1
+    bench.pipeline.state(2, (doubtful,))
+    bench.pipeline.finish(complete=False)
+    assert bench.states.out == []
