@@ -37,7 +37,14 @@ class Pacing:
                 self._next = start + self._interval
             return start - now
 
-    def pause(self, seconds: float) -> None:
-        """Hold all starts for so long: the host is overloaded, and every connection would hammer it."""
+    def pause(self, seconds: float) -> bool:
+        """Hold all starts for so long: the host is overloaded, and every connection would hammer it.
+
+        Returns:
+            Whether a pause begins with this: false when all wait already, or no time at all.
+        """
         with self._lock:
-            self._paused_until = max(self._paused_until, self._clock() + seconds)
+            now = self._clock()
+            begins = seconds > 0 and now >= self._paused_until
+            self._paused_until = max(self._paused_until, now + seconds)
+            return begins

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,4 +84,4 @@ def test_whatever_happens_starts_are_apart_and_outside_of_pauses(
         assert wait >= 0
         starts.append(clock.now + wait)
         assert starts[-1] >= paused_until - 1e-6
-    assert all(later - earlier >= 1 / per_second - 1e-6 for earlier, later in zip(starts, starts[1:], strict=False))
+    assert all(later - earlier >= 1 / per_second - 1e-6 for earlier, later in pairwise(starts))
