@@ -43,9 +43,21 @@ def running_postgres() -> Iterator[str]:
         os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
     port = _free_port()
     try:
-        make = [programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        make = [
+            str(programs / "initdb"),
+            "-D",
+            str(folder / "data"),
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-sync",
+        ]
         subprocess.run(make, check=True, stdout=subprocess.DEVNULL, cwd=folder, **owner)
-        serve = [programs / "postgres", "-D", folder / "data", "-p", str(port), "-h", "127.0.0.1", "-k", folder, "-F"]
+        serve = [str(programs / "postgres"), "-D", str(folder / "data"), "-p", str(port)]
+        serve += ["-h", "127.0.0.1", "-k", str(folder), "-F"]
         with (folder.parent / f"{folder.name}.log").open("wb") as log:
             process = subprocess.Popen(serve, stdout=log, stderr=log, cwd=folder, **owner)
         try:
@@ -60,15 +72,19 @@ def running_postgres() -> Iterator[str]:
 
 def _when_it_answers(url: str, process: subprocess.Popen[bytes]) -> str:
     deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            psycopg.connect(url, connect_timeout=5).close()
-        except psycopg.OperationalError:
-            assert process.poll() is None, "PostgreSQL ended while it started"
-            assert time.monotonic() < deadline, "PostgreSQL did not start in time"
-            time.sleep(0.05)
-        else:
-            return url
+    while not _answers(url):
+        assert process.poll() is None, "PostgreSQL ended while it started"
+        assert time.monotonic() < deadline, "PostgreSQL did not start in time"
+        time.sleep(0.05)
+    return url
+
+
+def _answers(url: str) -> bool:
+    try:
+        psycopg.connect(url, connect_timeout=5).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def _free_port() -> int:
