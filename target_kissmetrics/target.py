@@ -30,6 +30,7 @@ from target_kissmetrics.mapping.fields import glob_pattern
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.memory import digests
 from target_kissmetrics.reading import MessageReader, Stopped
+from target_kissmetrics.reject_limits import RejectLimits
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.progress import ProgressLines
 from target_kissmetrics.reporting.rejects import Rejects
@@ -89,6 +90,7 @@ class TargetKissmetrics(Target):
 
     settings: own_settings.Settings
     message_reader: MessageReader
+    reject_limits: RejectLimits
 
     def __init__(self, **arguments: Any) -> None:
         self._counts: dict[str, StreamCounts] = {}
@@ -119,6 +121,7 @@ class TargetKissmetrics(Target):
             self.settings = own_settings.read_settings(self._config, others)
             _check_others(others, self._config)
             self._rejects = Rejects(self.settings.rejects_path)
+            self.reject_limits = RejectLimits(self.settings.max_rejects, self.settings.max_reject_ratio)
         except ConfigError as problem:
             if raise_errors:
                 raise
@@ -321,6 +324,7 @@ class TargetKissmetrics(Target):
             f"{parts.scheme}://{parts.netloc}",
             self.settings.request_timeout_seconds,
             f"target-kissmetrics/{self.get_plugin_version()}",
+            connect_timeout=self.settings.connect_timeout_seconds,
         )
 
     def _retries(self) -> int:
@@ -333,6 +337,7 @@ class TargetKissmetrics(Target):
 
         Raises:
             InputError: `on_invalid_record` is `fail`.
+            TooManyRejects: It is one too many.
         """
         if self.settings.on_invalid_record == "fail":
             raise InputError(
@@ -344,6 +349,7 @@ class TargetKissmetrics(Target):
         self._rejects.write(
             stream=counts.stream, code=problem.code, reason=_with_field(problem), field=None, record=row
         )
+        self.reject_limits.count(counts)
 
     def set_aside(self, counts: StreamCounts, aside: Aside, row: Mapping[str, Any]) -> None:
         """Set a part of a row aside."""

@@ -151,17 +151,21 @@ def _open(path: str) -> int:
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o600)
     try:
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISREG(mode):
-            if hasattr(os, "fchmod"):
-                os.fchmod(descriptor, 0o600)
-            _end_last_line(descriptor)
-        elif not stat.S_ISCHR(mode):
-            raise StoreError(f"{_SETTING}: {path} is no file")
+        _make_ready(descriptor, path)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _make_ready(descriptor: int, path: str) -> None:
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        if hasattr(os, "fchmod"):
+            os.fchmod(descriptor, 0o600)
+        _end_last_line(descriptor)
+    elif not stat.S_ISCHR(mode):
+        raise StoreError(f"{_SETTING}: {path} is no file")
 
 
 def _end_last_line(descriptor: int) -> None:

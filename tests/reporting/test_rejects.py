@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def test_all_is_on_the_disk_once_it_was_flushed_and_not_synced_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
-    monkeypatch.setattr(module.os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_size))
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_size))
     path = tmp_path / "rejects.jsonl"
     rejects = Rejects(str(path))
     rejects.flush()
@@ -126,7 +127,7 @@ def test_lines_that_could_not_be_written_are_written_by_the_next_attempt(
     for number in range(3):
         write(rejects, number)
     written = os.write
-    calls = iter([7, OSError(28, "No space left on device")])
+    calls: Iterator[int | OSError] = iter([7, OSError(28, "No space left on device")])
 
     def full_disk(descriptor: int, data: bytes) -> int:
         step = next(calls, None)
@@ -134,7 +135,7 @@ def test_lines_that_could_not_be_written_are_written_by_the_next_attempt(
             raise step
         return written(descriptor, data[:step])
 
-    monkeypatch.setattr(module.os, "write", full_disk)
+    monkeypatch.setattr(os, "write", full_disk)
     with pytest.raises(StoreError, match="No space left"):
         rejects.flush()
     rejects.close()
