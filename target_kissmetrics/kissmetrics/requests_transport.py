@@ -11,6 +11,7 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 import requests
@@ -80,7 +81,9 @@ class RequestsTransport:
             verify=self._verify,
             proxies=self._proxies,
         ) as response:
-            start = response.raw.read(MAX_ANSWER_BYTES, decode_content=False)
+            start = _body(response)
+            if not start and _may_be_cut(response):
+                return Outcome(cause="the answer broke off")
             return Outcome(
                 status=response.status_code,
                 html=is_html(response.headers.get("Content-Type", ""), start),
@@ -101,6 +104,27 @@ class RequestsTransport:
     def close(self) -> None:
         """Close the kept connection."""
         self.session.close()
+
+
+def _body(response: requests.Response) -> bytes:
+    """Read an answer's body to its end, or as much of it as anybody needs.
+
+    Raises:
+        Exception: It broke off before its end: only a read at the end tells.
+    """
+    body = b""
+    while len(body) < MAX_ANSWER_BYTES:
+        more = response.raw.read(MAX_ANSWER_BYTES - len(body), decode_content=False)
+        if not more:
+            break
+        body += more
+    return body
+
+
+def _may_be_cut(response: requests.Response) -> bool:
+    """Tell an answer without a body whose headers do not say so: `http.client` takes headers that broke off for whole."""
+    says = "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
+    return response.status_code == HTTPStatus.OK and not says
 
 
 def _no_answer(error: Exception) -> Outcome:
