@@ -122,7 +122,7 @@ def _body(response: requests.Response) -> bytes:
 
 
 def _may_be_cut(response: requests.Response) -> bool:
-    """Tell an answer without a body whose headers do not say so: `http.client` takes headers that broke off for whole."""
+    """Tell an answer without a body whose headers do not say so: `http.client` takes cut headers for whole ones."""
     says = "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
     return response.status_code == HTTPStatus.OK and not says
 

@@ -71,7 +71,7 @@ def host() -> Iterator[FaultyHost]:
 
 def test_there_are_at_least_twenty_kinds() -> None:
     assert len(RETRIED) >= 20
-    assert not (RETRIED.keys() & HARMLESS.keys() or RETRIED.keys() & FATAL.keys())
+    assert RETRIED.keys().isdisjoint([*HARMLESS, *FATAL])
 
 
 @pytest.mark.parametrize("kind", RETRIED)
@@ -204,7 +204,7 @@ def test_https_to_a_host_that_speaks_http_stops_at_once(host: FaultyHost) -> Non
 
 def test_no_tls_below_1_2_is_spoken(certificate: tuple[Path, Path]) -> None:
     context = tls_context(*certificate)
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         context.maximum_version = ssl.TLSVersion.TLSv1_1
     with faulty_host(context) as host:
         sent = send(host.url, timeout=5, budget=0)
