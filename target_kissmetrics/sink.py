@@ -63,6 +63,7 @@ class KissmetricsSink(Sink):
         )
         understood = understand(stream)
         self._mapping = understood.mapping
+        self.kind = understood.kind.kind
         self.logger.info(
             "stream '%s' is read as %s, because %s%s",
             stream_name,

@@ -228,3 +228,48 @@ def test_and_for_good_when_the_input_was_cut_off(bench: Bench) -> None:
     bench.pipeline.state(2, (doubtful,))
     bench.pipeline.finish(complete=False)
     assert bench.states.out == []
+
+
+def remembered(bench: Bench, *people: str) -> set[str]:
+    digests = Digests(b"p" * 16)
+    known = bench.store.people([digests.person(person) for person in people])
+    return {person for person in people if digests.person(person) in known}
+
+
+def test_what_was_taken_is_remembered_with_its_state_and_not_before(bench: Bench) -> None:
+    """Else a run that repeats rows after a crash would take some for older ones, and send what had not changed."""
+    bench.row("a", once=True)
+    bench.pipeline.state(1)
+    bench.row("b", once=True)
+    bench.delivery.take("b")
+    bench.delivery.take("a")
+    bench.states.wait_for(1)
+    assert remembered(bench, "a", "b") == {"a"}
+    bench.pipeline.state(2)
+    bench.states.wait_for(2)
+    assert remembered(bench, "a", "b") == {"a", "b"}
+
+
+def test_a_run_that_ends_well_remembers_all_it_sent_without_a_state(bench: Bench) -> None:
+    bench.row("a", once=True)
+    bench.delivery.take("a")
+    bench.pipeline.finish(complete=True)
+    assert remembered(bench, "a") == {"a"}
+
+
+def test_one_that_does_not_leaves_what_is_behind_the_last_state_to_the_next_run(bench: Bench) -> None:
+    bench.row("a", once=True)
+    bench.delivery.take("a")
+    bench.pipeline.finish(complete=False)
+    assert remembered(bench, "a") == set()
+    assert [intent.said.person for intent in bench.store.unanswered()] == [Digests(b"p" * 16).person("a")]
+
+
+def test_without_any_state_it_is_remembered_once_it_is_much(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("target_kissmetrics.pipeline.MAX_CALLS_HELD", 1)
+    for person in "abc":
+        bench.row(person, once=True)
+        bench.delivery.take(person)
+    bench.delivery.failed(Unreachable("gone"))
+    bench.pipeline.abandon()
+    assert remembered(bench, "a", "b") == {"a", "b"}

@@ -7,6 +7,7 @@ file; and what a run that was killed left of its last line stays a line of its o
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import threading
@@ -19,14 +20,21 @@ from singer_sdk.singerlib.json import serialize_json
 
 from target_kissmetrics.errors import ConfigError, StoreError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 _SETTING = "rejects_path"
+
+SCHEMAS_SUFFIX = ".schemas"
 
 BUFFERED_BYTES = 1 << 16
 """More than this is handed to the operating system at once, less with the next STATE."""
 
 
-class Rejects:
-    """Appends to the file of rejects. Thread-safe. The file is made with the first reject.
+class AppendedFile:
+    """Appends lines to a file that is its owner's alone. Thread-safe. The file is made with the first line.
 
     Args:
         path: Where it is.
@@ -44,6 +52,94 @@ class Rejects:
         self._lock = threading.Lock()
         refuse_link(path)
 
+    def append(self, line: bytes) -> None:
+        """Append one line, with the next flush at the latest.
+
+        Raises:
+            StoreError: The file cannot be written.
+        """
+        with self._lock, named(self._path):
+            self._waiting.append(line)
+            self._waiting_bytes += len(line)
+            if self._waiting_bytes >= BUFFERED_BYTES:
+                self._write_out()
+
+    def flush(self) -> None:
+        """Put all lines on the disk, before a STATE that covers their rows is passed on.
+
+        Raises:
+            StoreError: The file cannot be written.
+        """
+        with self._lock, named(self._path):
+            if self._waiting:
+                self._write_out()
+            if self._unsynced and self._descriptor is not None:
+                os.fsync(self._descriptor)
+                self._unsynced = False
+
+    def close(self) -> None:
+        """Write what is waiting, and close the file.
+
+        Raises:
+            StoreError: The file cannot be written.
+        """
+        with self._lock, named(self._path):
+            try:
+                if self._waiting:
+                    self._write_out()
+            finally:
+                if self._descriptor is not None:
+                    os.close(self._descriptor)
+                    self._descriptor = None
+
+    def _write_out(self) -> None:
+        descriptor = self._lock_file()
+        try:
+            self._unsynced = stat.S_ISREG(os.fstat(descriptor).st_mode)
+            lines = b"".join(self._waiting)
+            while lines:
+                written = os.write(descriptor, lines)
+                lines = lines[written:]
+                # What is left of it is what a later attempt has to write.
+                self._waiting, self._waiting_bytes = [lines], len(lines)
+            self._waiting, self._waiting_bytes = [], 0
+        finally:
+            lock(descriptor, False)
+
+    def _lock_file(self) -> int:
+        """Give the descriptor of the file that is there now, locked: a replay may have put another one in its place."""
+        while True:
+            if self._descriptor is None:
+                self._descriptor = _open(self._path)
+            lock(self._descriptor, True)
+            if is_at(self._descriptor, self._path):
+                return self._descriptor
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+class Rejects(AppendedFile):
+    """The file of rejects, and beside it, in `PATH.schemas`, the SCHEMA messages of its streams, for a replay."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._schemas = AppendedFile(f"{path}{SCHEMAS_SUFFIX}")
+        self._noted: dict[str, Mapping[str, Any]] = {}
+
+    def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
+        """Note what a replay has to know of a stream.
+
+        Args:
+            stream: The rejects' name for it.
+            message: The tap's SCHEMA message of it, the same object as long as it is the same.
+
+        Raises:
+            StoreError: The file cannot be written.
+        """
+        if self._noted.get(stream) is not message:
+            self._noted[stream] = message
+            self._schemas.append(f"{serialize_json({'rejects': stream, **message})}\n".encode())
+
     def write(self, *, stream: str, code: str, reason: str, field: str | None, record: Mapping[str, Any]) -> None:
         """Append one line.
 
@@ -57,58 +153,25 @@ class Rejects:
         Raises:
             StoreError: The file cannot be written.
         """
-        line = as_line(stream=stream, code=code, reason=reason, field=field, record=record)
-        with self._lock, _Named(self._path):
-            self._waiting.append(line)
-            self._waiting_bytes += len(line)
-            if self._waiting_bytes >= BUFFERED_BYTES:
-                self._write_out()
+        self.append(as_line(stream=stream, code=code, reason=reason, field=field, record=record))
 
     def flush(self) -> None:
-        """Put all lines on the disk, before a STATE that covers their rows is passed on.
-
-        Raises:
-            StoreError: The file cannot be written.
-        """
-        with self._lock, _Named(self._path):
-            if self._waiting:
-                self._write_out()
-            if self._unsynced and self._descriptor is not None:
-                os.fsync(self._descriptor)
-                self._unsynced = False
+        """Put all lines on the disk, before a STATE that covers their rows is passed on."""
+        self._schemas.flush()
+        super().flush()
 
     def close(self) -> None:
-        """Write what is waiting, and close the file.
-
-        Raises:
-            StoreError: The file cannot be written.
-        """
-        with self._lock, _Named(self._path):
-            try:
-                if self._waiting:
-                    self._write_out()
-            finally:
-                if self._descriptor is not None:
-                    os.close(self._descriptor)
-                    self._descriptor = None
-
-    def _write_out(self) -> None:
-        if self._descriptor is None:
-            self._descriptor = _open(self._path)
-        self._unsynced = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
-        lines = b"".join(self._waiting)
-        while lines:
-            written = os.write(self._descriptor, lines)
-            lines = lines[written:]
-            # What is left of it is what a later attempt has to write.
-            self._waiting, self._waiting_bytes = [lines], len(lines)
-        self._waiting, self._waiting_bytes = [], 0
+        """Write what is waiting, and close the files."""
+        self._schemas.close()
+        super().close()
 
 
-def as_line(*, stream: str, code: str, reason: str, field: str | None, record: Mapping[str, Any]) -> bytes:
-    """Write one line of the file, as `Rejects.write` does."""
+def as_line(  # noqa: PLR0913 - all by name
+    *, stream: str, code: str, reason: str, field: str | None, record: Mapping[str, Any], time: str | None = None
+) -> bytes:
+    """Write one line of the file; `time` is now when it is left out."""
     entry = {
-        "time": datetime.now(tz=timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "time": time or datetime.now(tz=timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "stream": stream,
         "code": code,
         "reason": reason,
@@ -128,7 +191,7 @@ def refuse_link(path: str | Path) -> None:
         raise ConfigError(_SETTING, f"{path} is a symbolic link; name the file itself")
 
 
-class _Named:
+class named:  # noqa: N801 - it reads as what it does
     """Turns an OSError into one line that names the setting."""
 
     def __init__(self, path: str) -> None:
@@ -143,6 +206,22 @@ class _Named:
             raise StoreError(
                 f"{_SETTING}: cannot write {self._path}: {error.strerror or type(error).__name__}"
             ) from error
+
+
+def lock(descriptor: int, is_locked: bool) -> None:
+    """Keep other writers off the file for a moment, or let them on again. Does nothing on Windows."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):  # some network file systems know no locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX if is_locked else fcntl.LOCK_UN)
+
+
+def is_at(descriptor: int, path: str | Path) -> bool:
+    """Tell whether the open file is still the one at the path."""
+    try:
+        there, here = os.stat(path, follow_symlinks=False), os.fstat(descriptor)
+    except FileNotFoundError:
+        return False
+    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino) or not stat.S_ISREG(here.st_mode)
 
 
 def _open(path: str) -> int:
