@@ -3,11 +3,12 @@ PYTHON ?= python3
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format clean
+.PHONY: help demo test soak lint format clean
 
 help:
 	@echo 'make demo    run the main job with Meltano against a local Kissmetrics, and check what it holds afterwards'
 	@echo 'make test    run all tests (PYTEST_ADDOPTS="-m not\ e2e" leaves out those with Meltano)'
+	@echo 'make soak    kill the target at random moments, hundreds of times, and check that nothing is lost or repeated'
 	@echo 'make lint    check style and types'
 	@echo 'make format  mend what can be mended of the style'
 	@echo 'make clean   remove what these targets made'
@@ -17,6 +18,9 @@ demo: .venv/.ready .venv-meltano/.ready
 
 test: .venv/.ready .venv-meltano/.ready
 	@.venv/bin/python -m pytest
+
+soak: .venv/.ready
+	@.venv/bin/python tests/faults/soak.py
 
 lint: .venv/.ready
 	.venv/bin/ruff check

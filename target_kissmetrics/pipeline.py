@@ -32,6 +32,10 @@ CHUNK_SECONDS = 0.5
 MAX_CALLS_UNDER_WAY = 10_000
 """No other chunk is taken while more are."""
 
+MAX_CALLS_HELD = 10_000
+"""What was taken is remembered together with the STATE behind it, so that a run which repeats rows decides as the first
+one did; without a STATE for longer than this, it is remembered all the same."""
+
 PATIENCE_SECONDS = 5.0
 """How long a failed run waits for answers that are still on their way."""
 
@@ -117,7 +121,10 @@ class Pipeline:
         self._failure: BaseException | None = None
         self._under_way: deque[_UnderWay] = deque()
         self._calls_under_way = 0
+        self._held: deque[_UnderWay] = deque()
+        self._calls_held = 0
         self._states: deque[_State] = deque()
+        self._is_settling = False
         self._delivery = delivery(self.fail)
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
         self._thread.start()
@@ -209,7 +216,7 @@ class Pipeline:
             self.fail(error)
         try:
             self._delivery.close(PATIENCE_SECONDS)
-            if self._failure is not None:
+            if self._failure is not None and not self._is_settling:
                 self._settle()
         except BaseException as error:  # noqa: BLE001 - likewise
             self.fail(error)
@@ -240,7 +247,8 @@ class Pipeline:
     def _over(self) -> bool:
         if self._failure is not None:
             return True
-        return self._closed and not self._open and not self._under_way and not (self._complete and self._states)
+        waiting = self._complete and (self._states or self._held)
+        return self._closed and not self._open and not self._under_way and not waiting
 
     def _take(self) -> list[_UnderWay]:
         chunk, self._open, self._open_rows = self._open, [], 0
@@ -265,11 +273,17 @@ class Pipeline:
         return answered
 
     def _settle(self) -> None:
-        """Remember what was answered, and pass on the STATE behind it."""
-        settled: list[_UnderWay] = []
+        """Remember what was answered, and pass on the STATE behind it.
+
+        What fails here in the middle ends the run, and no later STATE is passed on: it would cover what was not
+        remembered, or rejects that are on no disk.
+        """
+        self._is_settling = True
         while self._answered_first():
-            settled.append(self._under_way.popleft())
+            self._hold(self._under_way.popleft())
+        settled = self._due_to_be_remembered()
         if settled:
+            self._rejects.flush()
             self._remember(settled)
         state: _State | None = None
         while self._states and self._sound(self._states[0]):
@@ -277,6 +291,25 @@ class Pipeline:
         if state is not None:
             self._rejects.flush()
             self._pass_on(state.value)
+        self._is_settling = False
+
+    def _hold(self, entry: _UnderWay) -> None:
+        self._held.append(entry)
+        self._calls_held += len(entry.part.calls)
+        self._calls_under_way -= len(entry.part.calls)
+        for counts, call in entry.part.calls:
+            counts.delivered(call)
+
+    def _due_to_be_remembered(self) -> list[_UnderWay]:
+        """Give all parts up to the last one with a STATE behind it; all there are at the end, or when they are many."""
+        at_end = self._closed and self._complete and not self._open and not self._under_way
+        count = len(self._held)
+        if not at_end and self._calls_held <= MAX_CALLS_HELD:
+            while count and self._held[count - 1].state is None:
+                count -= 1
+        due = [self._held.popleft() for _ in range(count)]
+        self._calls_held -= sum(len(entry.part.calls) for entry in due)
+        return due
 
     def _remember(self, settled: list[_UnderWay]) -> None:
         learned = Learned()
@@ -287,9 +320,6 @@ class Pipeline:
             self._store.remember(learned, answered)
         for entry in settled:
             self._planner.remembered(entry.part)
-            self._calls_under_way -= len(entry.part.calls)
-            for counts, call in entry.part.calls:
-                counts.delivered(call)
             if entry.state is not None:
                 self._states.append(entry.state)
 

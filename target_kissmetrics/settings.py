@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -212,6 +213,12 @@ _PROPERTIES = th.PropertiesList(
         description="For one request.",
     ),
     th.Property(
+        "connect_timeout_seconds",
+        th.NumberType(exclusive_minimum=0),
+        default=10,
+        description="For setting up a connection, within `request_timeout_seconds`.",
+    ),
+    th.Property(
         "retry_timeout_seconds",
         th.NumberType(minimum=0),
         default=300,
@@ -256,6 +263,17 @@ _PROPERTIES = th.PropertiesList(
         description="Where rejected records and set-aside properties go (appended, mode 0600), one JSON object a line.",
     ),
     th.Property(
+        "max_rejects",
+        th.IntegerType(minimum=0),
+        description="More rejected rows than this in a run fail it; left out: any number.",
+    ),
+    th.Property(
+        "max_reject_ratio",
+        th.NumberType(minimum=0, maximum=1),
+        description="A stream of whose rows more than this part (0.1 is a tenth) were rejected fails the run, judged "
+        "after its first 1,000 rows; left out: any.",
+    ),
+    th.Property(
         "dry_run",
         th.BooleanType,
         default=False,
@@ -283,10 +301,13 @@ class Settings:
     max_connections: int
     max_requests_per_second: float | None
     request_timeout_seconds: float
+    connect_timeout_seconds: float
     retry_timeout_seconds: float
     attribute_store_url: str = field(repr=False)
     on_invalid_record: Literal["reject", "fail"]
     rejects_path: str
+    max_rejects: int | None
+    max_reject_ratio: float | None
     dry_run: bool
 
 
@@ -355,10 +376,13 @@ _TAKEN_AS_THEY_ARE = (
     "max_connections",
     "max_requests_per_second",
     "request_timeout_seconds",
+    "connect_timeout_seconds",
     "retry_timeout_seconds",
     "attribute_store_url",
     "on_invalid_record",
     "rejects_path",
+    "max_rejects",
+    "max_reject_ratio",
     "dry_run",
 )
 
@@ -402,7 +426,7 @@ def _number(name: str, kind: str, given: object) -> int | float:
     """Read a number; digits in a text too, since the environment holds nothing else."""
     what = "a whole number" if kind == "integer" else "a number"
     try:
-        if isinstance(given, bool) or not isinstance(given, (int, float, str)):
+        if isinstance(given, bool) or not isinstance(given, (int, float, Decimal, str)):
             raise TypeError  # noqa: TRY301 - one text for all that is no number
         value = float(given)
     except (TypeError, ValueError, OverflowError):

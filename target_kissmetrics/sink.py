@@ -13,6 +13,7 @@ from target_kissmetrics.mapping.mapped import Mapped
 from target_kissmetrics.mapping.stream import Stream, StreamMapping
 from target_kissmetrics.mapping.understanding import understand
 from target_kissmetrics.planner import MappedRow
+from target_kissmetrics.reject_limits import JUDGED_ROWS
 from target_kissmetrics.validation import CompiledValidator
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class KissmetricsSink(Sink):
         )
         understood = understand(stream)
         self._mapping = understood.mapping
+        self.kind = understood.kind.kind
         self.logger.info(
             "stream '%s' is read as %s, because %s%s",
             stream_name,
@@ -84,7 +86,7 @@ class KissmetricsSink(Sink):
 
         Raises:
             MissingKeyPropertiesError: It lacks a part of the stream's key, which no tap may leave out.
-            TooManyRejects: So far the stream had nothing but rejects.
+            TooManyRejects: So far the stream had nothing but rejects, or more than the settings allow.
             TargetError: `on_invalid_record` is `fail`, or the pipeline failed.
         """
         self._check_key(row)
@@ -100,6 +102,8 @@ class KissmetricsSink(Sink):
             self._reject(problem, raw)
             return
         self.counts.accepted += 1
+        if self.counts.rows == JUDGED_ROWS:
+            self._target.reject_limits.judge(self.counts)
         for aside in mapped.asides:
             self._target.set_aside(self.counts, aside, raw)
         if mapped.calls:

@@ -30,6 +30,7 @@ from target_kissmetrics.mapping.fields import glob_pattern
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.memory import digests
 from target_kissmetrics.reading import MessageReader, Stopped
+from target_kissmetrics.reject_limits import RejectLimits
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.progress import ProgressLines
 from target_kissmetrics.reporting.rejects import Rejects
@@ -89,9 +90,11 @@ class TargetKissmetrics(Target):
 
     settings: own_settings.Settings
     message_reader: MessageReader
+    reject_limits: RejectLimits
 
     def __init__(self, **arguments: Any) -> None:
         self._counts: dict[str, StreamCounts] = {}
+        self._schemas: dict[str, dict[str, Any]] = {}
         self._started = time.monotonic()
         self._stopped_by: int | None = None
         self._stopped_at = 0.0
@@ -119,6 +122,7 @@ class TargetKissmetrics(Target):
             self.settings = own_settings.read_settings(self._config, others)
             _check_others(others, self._config)
             self._rejects = Rejects(self.settings.rejects_path)
+            self.reject_limits = RejectLimits(self.settings.max_rejects, self.settings.max_reject_ratio)
         except ConfigError as problem:
             if raise_errors:
                 raise
@@ -141,6 +145,23 @@ class TargetKissmetrics(Target):
         return CheckSink if stream_name == CHECK_STREAM else KissmetricsSink
 
     # Messages
+
+    def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
+        """Take a stream's schema."""
+        super()._process_schema_message(message_dict)
+        message = {name: message_dict.get(name) for name in ("type", "stream", "schema", "key_properties")}
+        for stream_map in self.mapper.stream_maps[message_dict["stream"]]:
+            if self._schemas.get(stream_map.stream_alias) != message:
+                self._schemas[stream_map.stream_alias] = message
+
+    def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
+        """Take the rows of a BATCH message's files."""
+        self._assert_line_requires(message_dict, requires={"stream", "encoding", "manifest"})
+        if message_dict["stream"] not in self.mapper.stream_maps:
+            raise RecordsWithoutSchemaException(
+                f"a BATCH of stream '{message_dict['stream']}' came before its SCHEMA message: mend the tap"
+            )
+        super()._process_batch_message(message_dict)
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         """Take a row. The SDK's own way copies, parses and logs each row at more cost than mapping it."""
@@ -321,6 +342,7 @@ class TargetKissmetrics(Target):
             f"{parts.scheme}://{parts.netloc}",
             self.settings.request_timeout_seconds,
             f"target-kissmetrics/{self.get_plugin_version()}",
+            connect_timeout=self.settings.connect_timeout_seconds,
         )
 
     def _retries(self) -> int:
@@ -333,6 +355,7 @@ class TargetKissmetrics(Target):
 
         Raises:
             InputError: `on_invalid_record` is `fail`.
+            TooManyRejects: It is one too many.
         """
         if self.settings.on_invalid_record == "fail":
             raise InputError(
@@ -340,14 +363,17 @@ class TargetKissmetrics(Target):
                 "on_invalid_record is fail"
             )
         counts.rejected[problem.code] += 1
+        self._note_schema(counts.stream)
         # A whole row is set aside: no field of it is, whichever was at fault.
         self._rejects.write(
             stream=counts.stream, code=problem.code, reason=_with_field(problem), field=None, record=row
         )
+        self.reject_limits.count(counts)
 
     def set_aside(self, counts: StreamCounts, aside: Aside, row: Mapping[str, Any]) -> None:
         """Set a part of a row aside."""
         counts.set_aside[aside.code] += 1
+        self._note_schema(counts.stream)
         self._rejects.write(stream=counts.stream, code=aside.code, reason=aside.reason, field=aside.field, record=row)
 
     def _set_alias_aside(self, row: MappedRow, code: str, reason: str) -> None:
@@ -357,9 +383,16 @@ class TargetKissmetrics(Target):
             self.reject(row.counts, problem, row.row)
         else:
             row.counts.set_aside[code] += 1
+            self._note_schema(row.counts.stream)
             self._rejects.write(
                 stream=row.counts.stream, code=code, reason=reason, field=row.mapped.alias_field, record=row.row
             )
+
+    def _note_schema(self, stream: str) -> None:
+        """Note, beside the rejects, what a replay has to know of their stream."""
+        message = self._schemas.get(stream)
+        if message is not None:
+            self._rejects.note_schema(stream, message)
 
     def _pass_on(self, state: Any) -> None:
         """Write a STATE message's value for the tap's next run."""

@@ -33,8 +33,8 @@ PURE = [
 KNOW_THE_SDK = ("target.py", "sink.py", "settings.py", "reading.py", "validation.py", "reporting/")
 
 AT_HOME = {
-    "requests": {"kissmetrics/requests_transport.py"},
-    "urllib3": {"kissmetrics/requests_transport.py"},
+    "requests": {"kissmetrics/requests_transport.py", "kissmetrics/requests_deadline.py"},
+    "urllib3": {"kissmetrics/requests_transport.py", "kissmetrics/requests_deadline.py"},
     "pycurl": {"kissmetrics/curl_transport.py"},
     "sqlalchemy": {"memory/sql_store.py"},
 }

@@ -71,11 +71,17 @@ class States:
 
 
 class Quiet:
+    def __init__(self) -> None:
+        self.flush_fails: list[Callable[[], None]] = []
+
     def tick(self, *, under_way: int, retries: int) -> None:
         """Show nothing."""
 
     def flush(self) -> None:
-        """Nothing to write."""
+        """Write, or fail as often as a test says."""
+        if self.flush_fails:
+            self.flush_fails.pop()()
+            raise StoreError("the disk is full")
 
 
 class Bench:
@@ -85,6 +91,7 @@ class Bench:
         self.counts = StreamCounts("s")
         self.store = SqlStore(f"sqlite:///{(folder / 'store.db').as_posix()}", b"p" * 16)
         self.told = threading.Event()
+        self.rejects = Quiet()
         planner = Planner(
             store=self.store,
             digests=Digests(b"p" * 16),
@@ -98,7 +105,7 @@ class Bench:
             store=self.store,
             delivery=self._delivery,
             pass_on=self.states,
-            rejects=Quiet(),
+            rejects=self.rejects,
             progress=Quiet(),
             failed=self.told.set,
             chunk_rows=1,
@@ -108,8 +115,9 @@ class Bench:
         self.delivery.failed = failed
         return self.delivery
 
-    def row(self, person: str) -> None:
-        self.pipeline.add(MappedRow(self.counts, Mapped(calls=[Record(person, "E", 1_700_000_000)]), {}))
+    def row(self, person: str, *, once: bool = False) -> None:
+        call = Record(person, "E", 1_700_000_000, once=once)
+        self.pipeline.add(MappedRow(self.counts, Mapped(calls=[call]), {}))
 
 
 @pytest.fixture
@@ -171,6 +179,39 @@ def test_a_store_that_cannot_remember_ends_the_run_without_the_state(
     assert bench.states.out == []
 
 
+def test_a_store_that_failed_once_and_then_works_passes_no_later_state_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember = bench.store.remember
+    failures = [StoreError("the database is locked")]
+
+    def failing_once(*arguments: Any) -> None:
+        if failures:
+            bench.delivery.take("b")
+            raise failures.pop()
+        remember(*arguments)
+
+    monkeypatch.setattr(bench.store, "remember", failing_once)
+    for person in "ab":
+        bench.row(person, once=True)
+        bench.pipeline.state(person)
+    bench.delivery.take("a")
+    with pytest.raises(StoreError):
+        bench.pipeline.finish(complete=True)
+    assert bench.states.out == []
+
+
+def test_rejects_that_could_not_be_written_once_hold_every_later_state_back(bench: Bench) -> None:
+    bench.rejects.flush_fails = [lambda: bench.delivery.take("b")]
+    for person in "ab":
+        bench.row(person)
+        bench.pipeline.state(person)
+    bench.delivery.take("a")
+    with pytest.raises(StoreError):
+        bench.pipeline.finish(complete=True)
+    assert bench.states.out == []
+
+
 def test_a_stream_on_probation_holds_state_back_until_the_input_ends(bench: Bench) -> None:
     doubtful = StreamCounts("t")
     doubtful.rejected["no-identity"] += 1
@@ -187,3 +228,48 @@ def test_and_for_good_when_the_input_was_cut_off(bench: Bench) -> None:
     bench.pipeline.state(2, (doubtful,))
     bench.pipeline.finish(complete=False)
     assert bench.states.out == []
+
+
+def remembered(bench: Bench, *people: str) -> set[str]:
+    digests = Digests(b"p" * 16)
+    known = bench.store.people([digests.person(person) for person in people])
+    return {person for person in people if digests.person(person) in known}
+
+
+def test_what_was_taken_is_remembered_with_its_state_and_not_before(bench: Bench) -> None:
+    """Else a run that repeats rows after a crash would take some for older ones, and send what had not changed."""
+    bench.row("a", once=True)
+    bench.pipeline.state(1)
+    bench.row("b", once=True)
+    bench.delivery.take("b")
+    bench.delivery.take("a")
+    bench.states.wait_for(1)
+    assert remembered(bench, "a", "b") == {"a"}
+    bench.pipeline.state(2)
+    bench.states.wait_for(2)
+    assert remembered(bench, "a", "b") == {"a", "b"}
+
+
+def test_a_run_that_ends_well_remembers_all_it_sent_without_a_state(bench: Bench) -> None:
+    bench.row("a", once=True)
+    bench.delivery.take("a")
+    bench.pipeline.finish(complete=True)
+    assert remembered(bench, "a") == {"a"}
+
+
+def test_one_that_does_not_leaves_what_is_behind_the_last_state_to_the_next_run(bench: Bench) -> None:
+    bench.row("a", once=True)
+    bench.delivery.take("a")
+    bench.pipeline.finish(complete=False)
+    assert remembered(bench, "a") == set()
+    assert [intent.said.person for intent in bench.store.unanswered()] == [Digests(b"p" * 16).person("a")]
+
+
+def test_without_any_state_it_is_remembered_once_it_is_much(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("target_kissmetrics.pipeline.MAX_CALLS_HELD", 1)
+    for person in "abc":
+        bench.row(person, once=True)
+        bench.delivery.take(person)
+    bench.delivery.failed(Unreachable("gone"))
+    bench.pipeline.abandon()
+    assert remembered(bench, "a", "b") == {"a", "b"}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import fields
+from decimal import Decimal
 from typing import Any, get_args
 
 import pytest
@@ -57,6 +58,7 @@ TABLE: list[tuple[str, str, Any]] = [
     ("max_connections", "integer", 64),
     ("max_requests_per_second", "number", None),
     ("request_timeout_seconds", "number", 30),
+    ("connect_timeout_seconds", "number", 10),
     ("retry_timeout_seconds", "number", 300),
     ("files_url", "string", "kissmetrics-import"),
     ("files_base_name", "string", "kissmetrics"),
@@ -64,6 +66,8 @@ TABLE: list[tuple[str, str, Any]] = [
     ("attribute_store_url", "string", "sqlite:///target-kissmetrics.db"),
     ("on_invalid_record", "string", "reject"),
     ("rejects_path", "string", "target-kissmetrics-rejects.jsonl"),
+    ("max_rejects", "integer", None),
+    ("max_reject_ratio", "number", None),
     ("dry_run", "boolean", False),
 ]  # fmt: skip
 NAMES = [name for name, _, _ in TABLE]
@@ -386,3 +390,8 @@ def test_any_config_is_read_or_stops_with_one_line_that_names_a_setting(config: 
     assert not told or setting in config
     assert KEY not in told
     assert "\n" not in told
+
+
+def test_a_number_may_come_as_the_decimal_that_a_config_file_is_read_with() -> None:
+    assert read_settings({"api_key": KEY, "max_requests_per_second": Decimal("2.5")}).max_requests_per_second == 2.5
+    assert mistake({"max_connections": Decimal("1.5")}).startswith("max_connections: must be a whole number")

@@ -306,6 +306,21 @@ def test_a_few_rejects_do_not(target: Runner, sandbox: RunningSandbox) -> None:
     assert (code, out) == (0, '{"at":1}\n')
 
 
+def test_max_rejects_and_max_reject_ratio_fail_a_run_that_mostly_rejects(
+    target: Runner, sandbox: RunningSandbox
+) -> None:
+    rows = [event(1), state({"at": 1}), event(2, event=None), state({"at": 2}), event(3, event=None), state({"at": 3})]
+    code, out, log = target.run(at(sandbox.url, max_rejects=1), EVENTS, *rows)
+    assert (code, out.splitlines()[-1]) == (1, '{"at":2}')
+    assert "max_rejects" in log.splitlines()[-1]
+    assert len(target.rejects()) == 2
+    half = [event(n, event=None if n % 2 else "E") for n in range(1100)]
+    assert target.run(at(sandbox.url, max_reject_ratio=0.5), EVENTS, *half, state(1))[:2] == (0, "1\n")
+    code, out, log = target.run(at(sandbox.url, max_reject_ratio=0.4), EVENTS, *half, state(1))
+    assert (code, out) == (1, "")
+    assert "500 of its first 1000 rows" in log.splitlines()[-1]
+
+
 def test_schemas_may_repeat_and_change_and_versions_be_activated(target: Runner, sandbox: RunningSandbox) -> None:
     more = json.loads(json.dumps(EVENTS))
     more["schema"]["properties"]["color"] = {"type": "string"}

@@ -149,9 +149,11 @@ class ApiDelivery:
     def _deliver(self, transport: Transport, request: Request) -> bool:
         """Try until taken. False: the delivery has stopped."""
         attempts = 0
-        began = time.monotonic()
-        while self._wait(self._pacing.reserve()):
+        began: float | None = None
+        while self._wait_to_start():
             attempts += 1
+            # What a ceiling on the rate made it wait before is no part of the budget.
+            began = time.monotonic() if began is None else began
             outcome = transport.attempt(request)
             verdict = self._policy.judge(outcome, attempts=attempts, elapsed=time.monotonic() - began, now=time.time())
             if isinstance(verdict, Done):
@@ -169,6 +171,15 @@ class ApiDelivery:
             self._retries += 1
         if verdict.overloaded and self._pacing.pause(verdict.seconds):
             self._told(f"{self._host}: {verdict.why}; all connections wait {verdict.seconds:.1f} s")
+
+    def _wait_to_start(self) -> bool:
+        """Sleep until the next request may start; False when the delivery was stopped meanwhile."""
+        seconds = self._pacing.reserve()
+        while seconds > 0:
+            if self._stop.wait(seconds):
+                return False
+            seconds = self._pacing.overtaken()
+        return not self._stop.is_set()
 
     def _wait(self, seconds: float) -> bool:
         """Sleep; False when the delivery was stopped meanwhile."""

@@ -7,23 +7,34 @@ twice the CPU on merging headers, cookies and redirects that no call needs, and 
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 import requests
 from requests import PreparedRequest
-from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidHeader, InvalidProxyURL, InvalidSchema, InvalidURL, MissingSchema
 from requests.structures import CaseInsensitiveDict
 
+from target_kissmetrics.kissmetrics.requests_deadline import Deadline, WatchedAdapter
 from target_kissmetrics.kissmetrics.transport import Outcome, is_html
 from target_kissmetrics.kissmetrics.wire import Request
 
 FORM = "application/x-www-form-urlencoded"
 MAX_ANSWER_BYTES = 65536
 """More than this of an answer is not read: Kissmetrics' GIF has 43."""
+
+CONNECT_TIMEOUT_SECONDS = 10.0
+TOO_LATE = "no answer in time"
+
+_NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG"})
+"""What OpenSSL calls an answer that is none of TLS."""
+
+_PROXY_ANSWER = re.compile(r"Tunnel connection failed: (\d{3})")
+"""How `http.client` tells that a proxy opened no tunnel."""
 
 
 class RequestsTransport:
@@ -34,16 +45,20 @@ class RequestsTransport:
 
     Args:
         base_url: Scheme and host of the tracking API: `https://trk.kissmetrics.io`.
-        timeout: Seconds for connecting, and again for each read.
+        timeout: Seconds for one request, with connecting and reading.
         user_agent: The `User-Agent` header.
+        connect_timeout: Seconds for connecting, within `timeout`.
     """
 
-    def __init__(self, base_url: str, timeout: float, user_agent: str) -> None:
+    def __init__(
+        self, base_url: str, timeout: float, user_agent: str, *, connect_timeout: float = CONNECT_TIMEOUT_SECONDS
+    ) -> None:
         self._base_url = base_url
-        self._timeout = timeout
+        self._timeouts = (min(connect_timeout, timeout), timeout)
+        self._deadline = Deadline(timeout)
         self.session = requests.Session()
         for scheme in ("https://", "http://"):
-            self.session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0))
+            self.session.mount(scheme, WatchedAdapter(pool_connections=1, pool_maxsize=1, max_retries=0))
         settings = self.session.merge_environment_settings(base_url, {}, None, None, None)
         self._proxies: dict[str, str] = dict(settings["proxies"])
         self._verify: bool | str = True if settings["verify"] is None else settings["verify"]
@@ -52,20 +67,23 @@ class RequestsTransport:
     def attempt(self, request: Request) -> Outcome:
         """Send the request once and tell what came of it. Never raises."""
         try:
-            return self._attempt(request)
+            with self._deadline:
+                return self._attempt(request)
         except Exception as error:  # noqa: BLE001 - whatever a library raises becomes a value: its text holds the key
-            return _no_answer(error)
+            return Outcome(cause=TOO_LATE) if self._deadline.passed else _no_answer(error)
 
     def _attempt(self, request: Request) -> Outcome:
         adapter = self.session.get_adapter(self._base_url)
         with adapter.send(
             self._prepare(request),
             stream=True,
-            timeout=(self._timeout, self._timeout),
+            timeout=self._timeouts,
             verify=self._verify,
             proxies=self._proxies,
         ) as response:
-            start = response.raw.read(MAX_ANSWER_BYTES, decode_content=False)
+            start = _body(response)
+            if not start and _may_be_cut(response):
+                return Outcome(cause="the answer broke off")
             return Outcome(
                 status=response.status_code,
                 html=is_html(response.headers.get("Content-Type", ""), start),
@@ -88,6 +106,27 @@ class RequestsTransport:
         self.session.close()
 
 
+def _body(response: requests.Response) -> bytes:
+    """Read an answer's body to its end, or as much of it as anybody needs.
+
+    Raises:
+        Exception: It broke off before its end: only a read at the end tells.
+    """
+    body = b""
+    while len(body) < MAX_ANSWER_BYTES:
+        more = response.raw.read(MAX_ANSWER_BYTES - len(body), decode_content=False)
+        if not more:
+            break
+        body += more
+    return body
+
+
+def _may_be_cut(response: requests.Response) -> bool:
+    """Tell an answer without a body whose headers do not say so: `http.client` takes cut headers for whole ones."""
+    says = "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
+    return response.status_code == HTTPStatus.OK and not says
+
+
 def _no_answer(error: Exception) -> Outcome:
     """Name the cause from types and error numbers: the texts of `requests`' errors hold the URL, and so the key."""
     if isinstance(error, (InvalidURL, InvalidSchema, MissingSchema, InvalidProxyURL, InvalidHeader)):
@@ -96,14 +135,30 @@ def _no_answer(error: Exception) -> Outcome:
     for link in chain:
         if isinstance(link, ssl.SSLCertVerificationError):
             return Outcome(cause=f"its certificate is not trusted ({link.verify_message})", hopeless=True)
+        if isinstance(link, ssl.SSLError) and link.reason in _NOT_TLS:
+            return Outcome(cause="it does not speak TLS; is its address one of http://?", hopeless=True)
+        proxy = _PROXY_ANSWER.search(str(link))
+        if proxy:
+            return Outcome(cause=f"the proxy answered {proxy[1]}", hopeless=_is_final(int(proxy[1])))
+    return Outcome(cause=_cause(chain))
+
+
+def _cause(chain: list[BaseException]) -> str:
     for link in reversed(chain):
         if isinstance(link, (requests.ConnectTimeout, requests.ReadTimeout, socket.timeout)):
-            return Outcome(cause="no answer in time")
+            return TOO_LATE
         if isinstance(link, socket.gaierror):
-            return Outcome(cause="its name cannot be resolved")
+            return "its name cannot be resolved"
+        if isinstance(link, ssl.SSLError):
+            return f"the TLS connection failed ({link.reason or type(link).__name__})"
         if isinstance(link, OSError) and link.errno is not None:
-            return Outcome(cause=f"connection failed ({os.strerror(link.errno)})")
-    return Outcome(cause=f"connection failed ({type(chain[-1]).__name__})")
+            return f"connection failed ({os.strerror(link.errno)})"
+    return f"connection failed ({type(chain[-1]).__name__})"
+
+
+def _is_final(status: int) -> bool:
+    """Tell an answer of a proxy that no retry mends, `407 Proxy Authentication Required` say."""
+    return 400 <= status < 500 and status not in {408, 429}
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -1,0 +1,75 @@
+"""The long version of `test_kills.py`: many seeds, hundreds of `kill -9`; `make soak` runs it and prints its figures.
+
+python tests/faults/soak.py [--kills 200] [--seed 1] [--jobs 3]
+
+Exit 1 when anything was lost, kept twice, or ahead of delivery.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from faulty_host import HARMLESS, RETRIED
+from kill_runner import Findings, Job
+
+ROWS = 200
+KILLS_A_JOB = 5
+FAULTS = 0.05
+SHOWN = 20
+
+
+def main() -> int:
+    """Run; give the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200, help="at least so many runs are killed")
+    parser.add_argument("--seed", type=int, default=1, help="the first seed; each job has one of its own")
+    parser.add_argument("--jobs", type=int, default=3, help="so many at once")
+    arguments = parser.parse_args()
+    began = time.monotonic()
+    found = Findings()
+    jobs = 0
+    with ProcessPoolExecutor(arguments.jobs) as pool:
+        for seeds in _rounds(arguments.seed, arguments.jobs * 2):
+            for findings in pool.map(_job, seeds):
+                found.add(findings)
+                jobs += 1
+            _tell(f"{found.kills} killed after {time.monotonic() - began:.0f} s")
+            if found.kills >= arguments.kills:
+                break
+    kinds = [kind for kind in (*RETRIED, *HARMLESS) if found.faults[kind]]
+    _tell(
+        f"\n{jobs} sources of {ROWS} rows, {found.runs} runs of the target, {found.kills} of them killed with kill -9, "
+        f"{found.requests} requests, {sum(found.faults.values())} faults of {len(kinds)} kinds, "
+        f"{found.states} STATE messages, {found.events} events, in {time.monotonic() - began:.0f} s"
+    )
+    _tell(f"lost: {len(found.lost)}; kept twice: {len(found.twice)}; states ahead of delivery: {len(found.ahead)}")
+    problems = [*found.lost, *found.twice, *found.ahead, *found.other]
+    for problem in problems[:SHOWN]:
+        _tell(f"  {problem}")
+    return 1 if problems else 0
+
+
+def _rounds(seed: int, size: int) -> Iterator[range]:
+    while True:
+        yield range(seed, seed + size)
+        seed += size
+
+
+def _job(seed: int) -> Findings:
+    with TemporaryDirectory() as folder:
+        return Job(Path(folder), seed, rows=ROWS, kills=KILLS_A_JOB, faults=FAULTS).run()
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,213 @@
+"""Each kind of fault by itself, over real sockets: a call is taken, or the delivery stops and says why."""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from faulty_host import FATAL, HARMLESS, RETRIED, FaultyHost, Serve, faulty_host, fine, tls_context
+
+from target_kissmetrics.kissmetrics.calls import Record
+from target_kissmetrics.kissmetrics.delivery import ApiDelivery
+from target_kissmetrics.kissmetrics.errors import DeliveryError, Refused, Unreachable
+from target_kissmetrics.kissmetrics.pacing import Pacing
+from target_kissmetrics.kissmetrics.requests_transport import RequestsTransport
+from target_kissmetrics.kissmetrics.retry import RetryPolicy
+from target_kissmetrics.kissmetrics.wire import Encoder
+
+KEY = "s3cret"
+PATIENCE = 30.0
+CALLS = 6
+
+
+class Sent:
+    """What became of some calls."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+        self.is_delivered = False
+        self.errors: list[DeliveryError] = []
+        self.retries = 0
+
+    def delivered(self) -> None:
+        self.is_delivered = True
+        self.over.set()
+
+    def failed(self, error: DeliveryError) -> None:
+        self.errors.append(error)
+        self.over.set()
+
+
+def send(url: str, *, budget: float = PATIENCE, timeout: float = 0.4, connections: int = 1, calls: int = CALLS) -> Sent:
+    """Send calls one after the other, as often as it takes."""
+    sent = Sent()
+    delivery = ApiDelivery(
+        encoder=Encoder(KEY),
+        transport=lambda: RequestsTransport(url, timeout, "test"),
+        policy=RetryPolicy(budget, lambda longest: min(longest, 0.01)),
+        pacing=Pacing(),
+        connections=connections,
+        host=url,
+        failed=sent.failed,
+    )
+    delivery.send([Record("ada", "E", 1_700_000_000 + n, {"n": str(n)}) for n in range(calls)], sent.delivered)
+    assert sent.over.wait(PATIENCE), "neither delivered nor failed"
+    delivery.close(PATIENCE)
+    sent.retries = delivery.retries
+    return sent
+
+
+@pytest.fixture
+def host() -> Iterator[FaultyHost]:
+    with faulty_host() as host:
+        yield host
+
+
+def test_there_are_at_least_twenty_kinds() -> None:
+    assert len(RETRIED) >= 20
+    assert RETRIED.keys().isdisjoint([*HARMLESS, *FATAL])
+
+
+@pytest.mark.parametrize("kind", RETRIED)
+def test_a_call_is_tried_again_until_it_is_taken_and_is_kept_once(host: FaultyHost, kind: str) -> None:
+    fault = (kind, RETRIED[kind])
+    host.script(("", fine), fault, fault)
+    sent = send(host.url)
+    assert (sent.is_delivered, sent.errors) == (True, [])
+    assert sent.retries == host.served[kind] == 2
+    assert host.summary()["events"] == CALLS
+    assert set(host.not_kept()) <= {"duplicate-event"}
+
+
+@pytest.mark.parametrize("kind", HARMLESS)
+def test_an_answer_counts_however_it_comes(host: FaultyHost, kind: str) -> None:
+    host.script(then=(kind, HARMLESS[kind]))
+    sent = send(host.url)
+    assert (sent.is_delivered, sent.errors) == (True, [])
+    assert host.served[kind] >= CALLS
+    assert host.summary()["events"] == CALLS
+
+
+@pytest.mark.parametrize("kind", FATAL)
+def test_what_no_retry_mends_stops_at_once_and_says_the_likely_cause(host: FaultyHost, kind: str) -> None:
+    serve, told = FATAL[kind]
+    host.script(("", fine), then=(kind, serve))
+    sent = send(host.url)
+    assert not sent.is_delivered
+    (error,) = sent.errors
+    assert isinstance(error, Refused)
+    assert told in str(error)
+    assert KEY not in str(error)
+    assert host.served[kind] == 1
+
+
+def test_an_outage_past_the_budget_ends_it(host: FaultyHost) -> None:
+    host.script(("", fine), then=("503", RETRIED["504"]))
+    sent = send(host.url, budget=0.2)
+    (error,) = sent.errors
+    assert isinstance(error, Unreachable)
+    assert "retry_timeout_seconds" in str(error)
+
+
+def test_no_request_takes_longer_than_its_time_limit_however_lively_the_host_is(host: FaultyHost) -> None:
+    host.script(then=("endless-header", RETRIED["endless-header"]))
+    began = time.monotonic()
+    sent = send(host.url, budget=0.5, timeout=0.5, calls=1)
+    assert isinstance(sent.errors[0], Unreachable)
+    assert "no answer in time" in str(sent.errors[0])
+    assert time.monotonic() - began < 10
+
+
+def test_after_a_pause_the_connections_come_back_one_by_one(host: FaultyHost) -> None:
+    calls = 12
+    arrivals: list[float] = []
+    together = threading.Barrier(calls)
+
+    def overloaded(exchange: object) -> None:
+        together.wait(PATIENCE)
+        RETRIED["429-retry-after-seconds"](exchange)  # type: ignore[arg-type]
+
+    def noting(_: int) -> None:
+        arrivals.append(time.monotonic())
+
+    host.on_request = noting
+    fault: tuple[str, Serve] = ("429", overloaded)
+    host.script(*[fault] * calls)
+    sent = send(host.url, connections=calls, calls=calls, timeout=PATIENCE)
+    assert sent.is_delivered
+    again = arrivals[calls:]
+    assert len(again) == calls
+    assert again[0] - max(arrivals[:calls]) >= 0.9
+    assert len([moment for moment in again if moment - again[0] < 0.2]) <= 3
+
+
+# TLS
+
+
+def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """Make a certificate, and its key, that nobody trusts."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    make += ["-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", "/CN=localhost"]
+    subprocess.run([*make, "-addext", f"subjectAltName={name}"], check=True, capture_output=True)
+    return certificate, key
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return make_certificate(tmp_path_factory.mktemp("tls"), "IP:127.0.0.1")
+
+
+def test_a_certificate_that_is_not_trusted_stops_at_once(certificate: tuple[Path, Path]) -> None:
+    with faulty_host(tls_context(*certificate)) as host:
+        sent = send(host.url, timeout=5)
+    (error,) = sent.errors
+    assert isinstance(error, Refused)
+    assert "certificate is not trusted" in str(error)
+    assert host.requests == 0
+
+
+def test_one_that_is_trusted_is_used(certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
+    with faulty_host(tls_context(*certificate)) as host:
+        host.script(("reset", RETRIED["reset"]), ("endless-header", RETRIED["endless-header"]))
+        sent = send(host.url, timeout=2)
+        assert (sent.is_delivered, sent.errors) == (True, [])
+        assert host.summary()["events"] == CALLS
+
+
+def test_a_certificate_of_another_host_stops_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate, key = make_certificate(tmp_path, "DNS:elsewhere.example")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with faulty_host(tls_context(certificate, key)) as host:
+        sent = send(host.url, timeout=5)
+    (error,) = sent.errors
+    assert isinstance(error, Refused)
+    assert "certificate is not trusted" in str(error)
+    assert host.requests == 0
+
+
+def test_https_to_a_host_that_speaks_http_stops_at_once(host: FaultyHost) -> None:
+    sent = send(host.url.replace("http://", "https://"), timeout=5)
+    (error,) = sent.errors
+    assert isinstance(error, Refused)
+    assert "does not speak TLS" in str(error)
+
+
+def test_no_tls_below_1_2_is_spoken(certificate: tuple[Path, Path]) -> None:
+    context = tls_context(*certificate)
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with faulty_host(context) as host:
+        sent = send(host.url, timeout=5, budget=0)
+    (error,) = sent.errors
+    assert "TLS" in str(error)
+    assert host.requests == 0
