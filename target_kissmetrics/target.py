@@ -70,6 +70,8 @@ class StreamMetric(str, enum.Enum):
     MOVED = "moved"
     COLLISIONS = "collisions"
     ROWS = "rows"
+    LEFT_OUT = "left_out"
+    DELETED_ATTRIBUTES = "deleted_attributes"
 
 
 class TargetKissmetrics(Target):
@@ -346,8 +348,17 @@ class TargetKissmetrics(Target):
         )
 
     def set_aside(self, counts: StreamCounts, aside: Aside, row: Mapping[str, Any]) -> None:
-        """Set a part of a row aside."""
-        counts.set_aside[aside.code] += 1
+        """Set a part of a row aside.
+
+        Raises:
+            InputError: The part is what a row is in other formats, and `on_invalid_record` is `fail`.
+        """
+        if aside.rejected and self.settings.on_invalid_record == "fail":
+            raise InputError(
+                f"stream '{counts.stream}', row {counts.rows}, {aside.field}: {aside.reason} ({aside.code}); "
+                "on_invalid_record is fail"
+            )
+        (counts.rejected if aside.rejected else counts.set_aside)[aside.code] += 1
         self._rejects.write(stream=counts.stream, code=aside.code, reason=aside.reason, field=aside.field, record=row)
 
     def _set_alias_aside(self, row: MappedRow, code: str, reason: str) -> None:
