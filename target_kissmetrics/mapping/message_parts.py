@@ -44,12 +44,12 @@ def list_at(value: object, path: str) -> list[Any]:
 
 
 def objects_in(items: list[Any], path: str, asides: list[Aside]) -> list[Row]:
-    """Give the objects of a list; what else is in it is set aside."""
+    """Give the objects of a list; nulls are passed over, what else is in it is set aside."""
     found: list[Row] = []
     for index, item in enumerate(items):
         if isinstance(item, Mapping):
             found.append(item)
-        else:
+        elif item is not None:
             reason = f"{_shape(item)} stands where an object belongs"
             asides.append(Aside(BAD_MESSAGE, reason, f"{path}[{index}]", rejected=True))
     return found

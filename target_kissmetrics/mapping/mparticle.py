@@ -268,5 +268,7 @@ def _seconds(value: object, path: str) -> int:
 
 def _placed(aside: Aside, index: int) -> Aside:
     """Name the event that a part belongs to: `events[3].data` for `events.data`."""
-    field = aside.field or ""
-    return aside._replace(field=f"{EVENTS}[{index}]{field.removeprefix(EVENTS)}" if field.startswith(EVENTS) else field)
+    field = aside.field or EVENTS
+    if field.startswith(EVENTS):
+        return aside._replace(field=f"{EVENTS}[{index}]{field.removeprefix(EVENTS)}")
+    return aside._replace(field=f"{EVENTS}[{index}]", reason=f"{field}: {aside.reason}")

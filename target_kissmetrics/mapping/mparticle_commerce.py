@@ -169,7 +169,7 @@ class Commerce:
         except RowRejected as problem:
             asides.append(as_aside(problem))
             return []
-        return objects_in([item for item in items if item is not None], path, asides)
+        return objects_in(items, path, asides)
 
 
 def _named(what: str, action: object, path: str) -> tuple[str, str]:

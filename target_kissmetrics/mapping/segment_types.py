@@ -251,4 +251,4 @@ def _products(value: object, path: str, asides: list[Aside]) -> list[Row] | None
             return None
     if not isinstance(value, list) or not any(isinstance(item, Mapping) for item in value):
         return None
-    return objects_in([item for item in value if item is not None], path, asides)
+    return objects_in(value, path, asides)
