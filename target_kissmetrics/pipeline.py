@@ -118,6 +118,7 @@ class Pipeline:
         self._under_way: deque[_UnderWay] = deque()
         self._calls_under_way = 0
         self._states: deque[_State] = deque()
+        self._is_settling = False
         self._delivery = delivery(self.fail)
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
         self._thread.start()
@@ -209,7 +210,7 @@ class Pipeline:
             self.fail(error)
         try:
             self._delivery.close(PATIENCE_SECONDS)
-            if self._failure is not None:
+            if self._failure is not None and not self._is_settling:
                 self._settle()
         except BaseException as error:  # noqa: BLE001 - likewise
             self.fail(error)
@@ -265,7 +266,12 @@ class Pipeline:
         return answered
 
     def _settle(self) -> None:
-        """Remember what was answered, and pass on the STATE behind it."""
+        """Remember what was answered, and pass on the STATE behind it.
+
+        What fails here in the middle ends the run, and no later STATE is passed on: it would cover what was not
+        remembered, or rejects that are on no disk.
+        """
+        self._is_settling = True
         settled: list[_UnderWay] = []
         while self._answered_first():
             settled.append(self._under_way.popleft())
@@ -277,6 +283,7 @@ class Pipeline:
         if state is not None:
             self._rejects.flush()
             self._pass_on(state.value)
+        self._is_settling = False
 
     def _remember(self, settled: list[_UnderWay]) -> None:
         learned = Learned()

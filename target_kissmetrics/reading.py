@@ -73,14 +73,19 @@ class MessageReader(GenericSingerReader[str]):
         return counts
 
     def _next(self, lines: Any) -> str | None:
+        """Give the next line; None at the end of the input, or when a signal ended the wait, wherever in it."""
+        try:
+            return self._wait_for(lines)
+        except Stopped:
+            return None
+
+    def _wait_for(self, lines: Any) -> str | None:
         try:
             self.waiting = True
             if self.stop_requested:
                 return None
             line = next(lines, None)
             self._line_number += 1
-        except Stopped:
-            return None
         except UnicodeDecodeError:
             raise InputError(f"line {self._line_number + 1} of the input is not UTF-8") from None
         finally:

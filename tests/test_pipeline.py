@@ -71,11 +71,17 @@ class States:
 
 
 class Quiet:
+    def __init__(self) -> None:
+        self.flush_fails: list[Callable[[], None]] = []
+
     def tick(self, *, under_way: int, retries: int) -> None:
         """Show nothing."""
 
     def flush(self) -> None:
-        """Nothing to write."""
+        """Write, or fail as often as a test says."""
+        if self.flush_fails:
+            self.flush_fails.pop()()
+            raise StoreError("the disk is full")
 
 
 class Bench:
@@ -85,6 +91,7 @@ class Bench:
         self.counts = StreamCounts("s")
         self.store = SqlStore(f"sqlite:///{(folder / 'store.db').as_posix()}", b"p" * 16)
         self.told = threading.Event()
+        self.rejects = Quiet()
         planner = Planner(
             store=self.store,
             digests=Digests(b"p" * 16),
@@ -98,7 +105,7 @@ class Bench:
             store=self.store,
             delivery=self._delivery,
             pass_on=self.states,
-            rejects=Quiet(),
+            rejects=self.rejects,
             progress=Quiet(),
             failed=self.told.set,
             chunk_rows=1,
@@ -108,8 +115,9 @@ class Bench:
         self.delivery.failed = failed
         return self.delivery
 
-    def row(self, person: str) -> None:
-        self.pipeline.add(MappedRow(self.counts, Mapped(calls=[Record(person, "E", 1_700_000_000)]), {}))
+    def row(self, person: str, *, once: bool = False) -> None:
+        call = Record(person, "E", 1_700_000_000, once=once)
+        self.pipeline.add(MappedRow(self.counts, Mapped(calls=[call]), {}))
 
 
 @pytest.fixture
@@ -166,6 +174,39 @@ def test_a_store_that_cannot_remember_ends_the_run_without_the_state(
     monkeypatch.setattr(bench.store, "remember", broken)
     bench.pipeline.add(MappedRow(bench.counts, Mapped(calls=[Record("a", "E", 1_700_000_000, once=True)]), {}))
     bench.pipeline.state(1)
+    with pytest.raises(StoreError):
+        bench.pipeline.finish(complete=True)
+    assert bench.states.out == []
+
+
+def test_a_store_that_failed_once_and_then_works_passes_no_later_state_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember = bench.store.remember
+    failures = [StoreError("the database is locked")]
+
+    def failing_once(*arguments: Any) -> None:
+        if failures:
+            bench.delivery.take("b")
+            raise failures.pop()
+        remember(*arguments)
+
+    monkeypatch.setattr(bench.store, "remember", failing_once)
+    for person in "ab":
+        bench.row(person, once=True)
+        bench.pipeline.state(person)
+    bench.delivery.take("a")
+    with pytest.raises(StoreError):
+        bench.pipeline.finish(complete=True)
+    assert bench.states.out == []
+
+
+def test_rejects_that_could_not_be_written_once_hold_every_later_state_back(bench: Bench) -> None:
+    bench.rejects.flush_fails = [lambda: bench.delivery.take("b")]
+    for person in "ab":
+        bench.row(person)
+        bench.pipeline.state(person)
+    bench.delivery.take("a")
     with pytest.raises(StoreError):
         bench.pipeline.finish(complete=True)
     assert bench.states.out == []

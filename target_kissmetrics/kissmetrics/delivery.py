@@ -11,6 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -130,26 +131,29 @@ class ApiDelivery:
         thread.start()
 
     def _work(self) -> None:
-        transport = self._transport()
         try:
-            while (job := self._jobs.get()) is not None and not self._stop.is_set():
-                call, parcel = job
-                if not self._deliver(transport, self._encoder.encode(call)):
-                    return
-                with self._lock:
-                    self._out -= 1
-                parcel.one_taken()
+            with closing(self._transport()) as transport:
+                self._work_with(transport)
         except Exception as error:  # noqa: BLE001 - a thread that died in silence would hang the run
             self._stop_with(DeliveryError(f"a call could not be delivered: {type(error).__name__} in the client"))
-        finally:
-            transport.close()
+
+    def _work_with(self, transport: Transport) -> None:
+        while (job := self._jobs.get()) is not None and not self._stop.is_set():
+            call, parcel = job
+            if not self._deliver(transport, self._encoder.encode(call)):
+                return
+            with self._lock:
+                self._out -= 1
+            parcel.one_taken()
 
     def _deliver(self, transport: Transport, request: Request) -> bool:
         """Try until taken. False: the delivery has stopped."""
         attempts = 0
-        began = time.monotonic()
-        while self._wait(self._pacing.reserve()):
+        began: float | None = None
+        while self._wait_to_start():
             attempts += 1
+            # What a ceiling on the rate made it wait before is no part of the budget.
+            began = time.monotonic() if began is None else began
             outcome = transport.attempt(request)
             verdict = self._policy.judge(outcome, attempts=attempts, elapsed=time.monotonic() - began, now=time.time())
             if isinstance(verdict, Done):
@@ -165,9 +169,17 @@ class ApiDelivery:
     def _hold_back(self, verdict: Wait) -> None:
         with self._lock:
             self._retries += 1
-        if verdict.overloaded:
-            self._pacing.pause(verdict.seconds)
+        if verdict.overloaded and self._pacing.pause(verdict.seconds):
             self._told(f"{self._host}: {verdict.why}; all connections wait {verdict.seconds:.1f} s")
+
+    def _wait_to_start(self) -> bool:
+        """Sleep until the next request may start; False when the delivery was stopped meanwhile."""
+        seconds = self._pacing.reserve()
+        while seconds > 0:
+            if self._stop.wait(seconds):
+                return False
+            seconds = self._pacing.overtaken()
+        return not self._stop.is_set()
 
     def _wait(self, seconds: float) -> bool:
         """Sleep; False when the delivery was stopped meanwhile."""

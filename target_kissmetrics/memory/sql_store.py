@@ -100,8 +100,12 @@ class SqlStore:
         self._engine = _engine(url, read_only=read_only)
         self._insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
         if not read_only:
-            with _named():
-                self._lay_out()
+            try:
+                with _named():
+                    self._lay_out()
+            except StoreError:
+                self.close()
+                raise
 
     def exists(self) -> bool:
         """Tell whether the tables are there."""
@@ -255,10 +259,13 @@ def open_read_only(url: str, product: bytes) -> SqlStore | None:
         if not os.access(Path(file).absolute().parent, os.W_OK):
             raise ConfigError(_SETTING, f"no file can be made in {Path(file).absolute().parent}")
         return None
-    if store.exists():
-        return store
-    store.close()
-    return None
+    is_there = False
+    try:
+        is_there = store.exists()
+    finally:
+        if not is_there:
+            store.close()
+    return store if is_there else None
 
 
 def _engine(url: str, *, read_only: bool) -> Engine:

@@ -106,7 +106,7 @@ def no_wait(_: float) -> float:
     return 0.0
 
 
-def make(  # noqa: PLR0913 - the parts of a delivery
+def make(
     script: Script,
     ending: Ending,
     *,

@@ -8,8 +8,8 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from scripted import SECONDS, Ending, Script, ScriptedTransport, calls, deliver, make
+
 from target_kissmetrics.kissmetrics.calls import Call, Set
 from target_kissmetrics.kissmetrics.errors import DeliveryError, Refused, Unreachable
 from target_kissmetrics.kissmetrics.pacing import Pacing

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_kissmetrics.kissmetrics.pacing import Pacing
+from target_kissmetrics.kissmetrics.pacing import LONGEST_RAMP_SECONDS, RAMP_SECONDS, Pacing
 
 
 class Clock:
@@ -42,7 +44,7 @@ def test_a_pause_holds_everybody_and_then_ends(per_second: float | None) -> None
     pacing.pause(5)
     assert pacing.reserve() == 5.0
     clock.now += 2
-    assert pacing.reserve() == pytest.approx(3.0, abs=0.01)
+    assert pacing.reserve() == pytest.approx(3.0 + RAMP_SECONDS, abs=0.01)
     clock.now += 3600
     assert pacing.reserve() == 0.0
 
@@ -60,6 +62,30 @@ def test_after_a_pause_starts_are_apart_again() -> None:
     pacing = Pacing(2, Clock())
     pacing.pause(5)
     assert [pacing.reserve() for _ in range(3)] == [5.0, 5.5, 6.0]
+
+
+def test_after_a_pause_connections_start_one_by_one_and_twice_as_many_each_time() -> None:
+    clock = Clock()
+    pacing = Pacing(None, clock)
+    pacing.pause(5)
+    starts = [pacing.reserve() - 5 for _ in range(64)]
+    assert starts[0] == 0
+    for doubled in range(1, 6):
+        assert len([start for start in starts if start < doubled * RAMP_SECONDS - 1e-9]) == 2**doubled - 1
+    clock.now += 5 + LONGEST_RAMP_SECONDS
+    assert [pacing.reserve() for _ in range(64)] == [0.0] * 64
+
+
+def test_a_start_that_was_reserved_before_a_pause_waits_for_its_end() -> None:
+    clock = Clock()
+    pacing = Pacing(1, clock)
+    assert [pacing.reserve(), pacing.reserve()] == [0.0, 1.0]
+    assert pacing.overtaken() == 0.0
+    pacing.pause(5)
+    clock.now += 1
+    assert pacing.overtaken() == 4.0
+    clock.now += 4
+    assert pacing.overtaken() == 0.0
 
 
 @given(
@@ -82,4 +108,4 @@ def test_whatever_happens_starts_are_apart_and_outside_of_pauses(
         assert wait >= 0
         starts.append(clock.now + wait)
         assert starts[-1] >= paused_until - 1e-6
-    assert all(later - earlier >= 1 / per_second - 1e-6 for earlier, later in zip(starts, starts[1:], strict=False))
+    assert all(later - earlier >= 1 / per_second - 1e-6 for earlier, later in pairwise(starts))
