@@ -159,7 +159,10 @@ def latency(folder: Path, sources: Sources, options: argparse.Namespace) -> Iter
         measure([subject for subject, _ in subjects], sources.events, folder, max(1, options.rounds - 2))
     for subject, connections in subjects:
         yield Line(
-            f"{subject.name}, 50 ms", subject.rate, subject.rate * LATENCY_SECONDS / connections, "connections / latency"
+            f"{subject.name}, 50 ms",
+            subject.rate,
+            subject.rate * LATENCY_SECONDS / connections,
+            "connections / latency",
         )
 
 
