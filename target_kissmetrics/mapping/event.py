@@ -155,6 +155,8 @@ class EventMapping:
 
     def _amount(self, row: Row, asides: list[Aside]) -> str | None:
         """Give the first amount among the revenue fields, negative for a refund."""
+        if not self._revenue_fields.paths:
+            return None
         unreadable: str | None = None
         for path, value in self._revenue_fields.all(row):
             amount = amounts.to_amount(value)
@@ -173,6 +175,8 @@ class EventMapping:
         return None
 
     def _line_items_of(self, row: Row) -> tuple[str | None, Sequence[Mapping[str, Any]]]:
+        if not self._line_items.paths:
+            return None, ()
         for path, value in self._line_items.all(row):
             if isinstance(value, (list, tuple)):
                 items = [item for item in value if item is not None]
@@ -181,6 +185,8 @@ class EventMapping:
         return None, ()
 
     def _user_attributes_of(self, row: Row) -> tuple[str | None, Row]:
+        if not self._user_attributes.paths:
+            return None, {}
         for path, value in self._user_attributes.all(row):
             if isinstance(value, Mapping):
                 return path, value
