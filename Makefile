@@ -37,6 +37,10 @@ clean:
 .venv/.ready: pyproject.toml scripts/set-up
 	@scripts/set-up .venv --group dev --editable '.[curl,postgres,s3,sandbox]'
 
+# An environment of its own: the official client wants an older urllib3 than requests does.
+.venv-benchmarks/.ready: Makefile scripts/set-up
+	@scripts/set-up .venv-benchmarks 'py-KISSmetrics==1.1.*'
+
 # An environment of its own: Meltano's pins need not agree with the target's.
 .venv-meltano/.ready: Makefile scripts/set-up
 	@scripts/set-up .venv-meltano 'meltano==4.4.*'

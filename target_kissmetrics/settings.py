@@ -6,6 +6,7 @@ every mistake in it is one line that names the setting.
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -479,5 +480,5 @@ def _check_delivery(values: Mapping[str, Any]) -> None:
     """Say what this version cannot do yet, rather than do something else."""
     if values["delivery"] == "files":
         raise ConfigError("delivery", "'files' is not available in this version; use 'api'")
-    if values["http_client"] == "curl":
-        raise ConfigError("http_client", "'curl' is not available in this version; use 'auto' or 'requests'")
+    if values["http_client"] == "curl" and importlib.util.find_spec("pycurl") is None:
+        raise ConfigError("http_client", "'curl' needs: pip install 'target-kissmetrics[curl]'")

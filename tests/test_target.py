@@ -433,13 +433,14 @@ BREAKS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+@pytest.mark.parametrize("client", ["requests", "curl"])
 @pytest.mark.parametrize(("how", "told"), BREAKS)
 def test_a_host_that_breaks_ends_the_run_in_one_line_without_state_and_without_the_key(
-    target: Runner, host: _Host, how: dict[str, Any], told: str
+    target: Runner, host: _Host, how: dict[str, Any], told: str, client: str
 ) -> None:
     for name, value in how.items():
         setattr(host, name, value)
-    settings = at(host.url, max_connections=2)
+    settings = at(host.url, max_connections=2, http_client=client)
     code, out, log = target.run(settings, EVENTS, event(1), state({"at": 1}), LOGLEVEL="DEBUG")
     assert (code, out) == (1, "")
     assert host.asked
@@ -451,8 +452,10 @@ def test_a_host_that_breaks_ends_the_run_in_one_line_without_state_and_without_t
             assert secret.encode() not in text
 
 
-def test_nobody_listening_ends_the_run_without_the_key(target: Runner) -> None:
-    code, out, log = target.run(at(f"http://127.0.0.1:{closed_port()}"), EVENTS, event(1), state(1), LOGLEVEL="DEBUG")
+@pytest.mark.parametrize("client", ["requests", "curl"])
+def test_nobody_listening_ends_the_run_without_the_key(target: Runner, client: str) -> None:
+    settings = at(f"http://127.0.0.1:{closed_port()}", http_client=client)
+    code, out, log = target.run(settings, EVENTS, event(1), state(1), LOGLEVEL="DEBUG")
     assert (code, out) == (1, "")
     assert "refused" in log
     assert "_k=" not in log
@@ -479,13 +482,14 @@ def _until(what: Any, seconds: float = 30.0) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.parametrize("client", ["requests", "curl"])
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_while_calls_are_under_way_lets_them_arrive_and_state_is_never_ahead(
-    target: Runner, host: _Host, number: signal.Signals
+    target: Runner, host: _Host, number: signal.Signals, client: str
 ) -> None:
     host.gate = threading.Event()
-    with target.start(at(host.url, max_connections=2)) as process:
+    with target.start(at(host.url, max_connections=2, http_client=client)) as process:
         assert process.stdin is not None
         for message in (EVENTS, event(1), event(2), event(3), state({"at": 3})):
             process.stdin.write(json.dumps(message).encode() + b"\n")

@@ -6,5 +6,7 @@ wire       a call -> a request (here the API key enters, and lives nowhere else)
 transport  one attempt of one request -> an outcome
 retry      what to do after an outcome: pure policy
 pacing     when a request may start
-delivery   the loop: many calls, retried, over kept connections
+delivery   many calls, retried, over kept connections: a thread for each
+loop_delivery
+           the same from one thread, over a transport that makes many attempts at once (`curl_transport`)
 """

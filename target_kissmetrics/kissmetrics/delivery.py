@@ -159,7 +159,7 @@ class ApiDelivery:
             if isinstance(verdict, Done):
                 return True
             if isinstance(verdict, GiveUp):
-                self._fail(verdict)
+                self._stop_with(ended_by(verdict, self._host, self._policy.budget))
                 return False
             self._hold_back(verdict)
             if not self._wait(verdict.seconds):
@@ -187,20 +187,19 @@ class ApiDelivery:
             return not self._stop.wait(seconds)
         return not self._stop.is_set()
 
-    def _fail(self, verdict: GiveUp) -> None:
-        if verdict.hopeless:
-            self._stop_with(Refused(f"{self._host}: {verdict.why}; check tracking_url and any proxy in between"))
-        else:
-            self._stop_with(
-                Unreachable(
-                    f"{self._host}: {verdict.why}; gave up after {self._policy.budget:g} s of retries "
-                    "(retry_timeout_seconds). Run again: what was not delivered is sent again"
-                )
-            )
-
     def _stop_with(self, error: DeliveryError) -> None:
         with self._lock:
             first = not self._stop.is_set()
             self._stop.set()
         if first:
             self._failed(error)
+
+
+def ended_by(verdict: GiveUp, host: str, budget: float) -> DeliveryError:
+    """Give the error that ends a delivery: what happened, and what to do about it."""
+    if verdict.hopeless:
+        return Refused(f"{host}: {verdict.why}; check tracking_url and any proxy in between")
+    return Unreachable(
+        f"{host}: {verdict.why}; gave up after {budget:g} s of retries (retry_timeout_seconds). Run again: what was "
+        "not delivered is sent again"
+    )

@@ -20,14 +20,13 @@ from requests.exceptions import InvalidHeader, InvalidProxyURL, InvalidSchema, I
 from requests.structures import CaseInsensitiveDict
 
 from target_kissmetrics.kissmetrics.requests_deadline import Deadline, WatchedAdapter
-from target_kissmetrics.kissmetrics.transport import Outcome, is_html
+from target_kissmetrics.kissmetrics.transport import CONNECT_TIMEOUT_SECONDS, Outcome, is_html
 from target_kissmetrics.kissmetrics.wire import Request
 
 FORM = "application/x-www-form-urlencoded"
 MAX_ANSWER_BYTES = 65536
 """More than this of an answer is not read: Kissmetrics' GIF has 43."""
 
-CONNECT_TIMEOUT_SECONDS = 10.0
 TOO_LATE = "no answer in time"
 
 _NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG"})

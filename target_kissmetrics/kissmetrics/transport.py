@@ -7,10 +7,14 @@ library's own error texts hold the URL and so the key.
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from target_kissmetrics.kissmetrics.wire import Request
+
+CONNECT_TIMEOUT_SECONDS = 10.0
+"""For setting up a connection, unless a transport is told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,30 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Close the kept connections."""
+
+
+class ManyAttempts(Protocol):
+    """Makes many attempts at once, over connections of its own. Used by one thread, but for `wake`."""
+
+    def start(self, request: Request, mark: Hashable) -> None:
+        """Begin to send the request once. Never raises for what the network does.
+
+        Args:
+            request: What to send.
+            mark: Comes back with its outcome; no two attempts under way have the same.
+        """
+
+    def wait(self, seconds: float) -> Sequence[tuple[Hashable, Outcome]]:
+        """Give what came of attempts since the last time; wait for something, so many seconds at most, if nothing did.
+
+        Other threads run meanwhile.
+        """
+
+    def wake(self) -> None:
+        """Let a `wait` return at once. From any thread."""
+
+    def close(self) -> None:
+        """Close the kept connections; attempts under way are abandoned."""
 
 
 def is_html(content_type: str, start: bytes) -> bool:

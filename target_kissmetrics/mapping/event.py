@@ -157,6 +157,8 @@ class EventMapping:
         )
 
     def _line_items_of(self, row: Row) -> tuple[str | None, Sequence[Mapping[str, Any]]]:
+        if not self._line_items.paths:
+            return None, ()
         for path, value in self._line_items.all(row):
             if isinstance(value, (list, tuple)):
                 items = [item for item in value if item is not None]
@@ -165,6 +167,8 @@ class EventMapping:
         return None, ()
 
     def _user_attributes_of(self, row: Row) -> tuple[str | None, Row]:
+        if not self._user_attributes.paths:
+            return None, {}
         for path, value in self._user_attributes.all(row):
             if isinstance(value, Mapping):
                 return path, value

@@ -56,7 +56,11 @@ class FirstOf:
 
     def find(self, row: Row) -> tuple[str, Any] | None:
         """Give the field and its value, or None when all are absent, null or blank."""
-        return next(self.all(row), None)
+        for path, get in self._getters:
+            value = get(row)
+            if value is not None and (not isinstance(value, str) or (value and not value.isspace())):
+                return path, value
+        return None
 
     def all(self, row: Row) -> Iterator[tuple[str, Any]]:
         """Give each field that holds something, with its value."""

@@ -51,7 +51,8 @@ class NameProblem(ValueError):  # noqa: N818 - a reason, not an error
 
 def clean(text: str) -> str:
     """Write a name as Kissmetrics would make it: `,` and `:` as spaces, no space around."""
-    text = text.translate(_SPACED)
+    if "," in text or ":" in text:
+        text = text.translate(_SPACED)
     return text.strip(_ASCII_SPACE) if text.isascii() else text.lstrip(_IN_FRONT).rstrip(_BEHIND)
 
 

@@ -162,6 +162,8 @@ def to_identity(value: object) -> str:
 
 def find_id(fields: FirstOf, row: Row) -> Id | None:
     """Give the first ID that some fields hold; what is no identity (an object, `true`) is passed over like a null."""
+    if not fields.paths:
+        return None
     for field, value in fields.all(row):
         text = to_identity(value)
         if text:

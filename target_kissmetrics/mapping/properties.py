@@ -7,8 +7,10 @@ seen, not again for each row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from target_kissmetrics.kissmetrics.calls import Properties
@@ -35,6 +37,8 @@ MAX_DEPTH = 50
 
 MAX_REMEMBERED_FIELDS = 20_000
 """Fields whose rules are kept; rows keyed by data would otherwise grow this without end."""
+
+_SCALARS = frozenset({type(None), str, int, float, bool, Decimal, datetime, date})
 
 METADATA_PREFIX = "_sdc_"
 """Fields that Singer taps and targets add for themselves."""
@@ -126,26 +130,38 @@ class PropertyMaker:
         properties: Properties = {}
         seen: set[str] = set(taken)
         rules = self._rules.setdefault(under, {})
-        for path, value in self._flat(row, f"{under}." if under else "", used, asides, 0):
+        write = self._values.write
+        for path, value in self._fields(row, f"{under}." if under else "", used, asides):
             rule = rules.get(path) or self._rule(rules, path, under)
             if rule.left_out:
                 continue
             try:
-                text = self._values.write(value, moment=rule.moment, strict=rule.strict)
+                text = write(value, moment=rule.moment, strict=rule.strict)
             except ValueProblem as problem:
                 asides.append(Aside(problem.code, problem.reason, path))
                 continue
             if not text:
                 continue
-            if rule.problem is not None:
-                asides.append(Aside(rule.problem.code, rule.problem.reason, path))
-                continue
-            if rule.folded in seen:
-                self._tell_shared(rule, path)
+            if rule.problem is not None or rule.folded in seen:
+                self._leave_out(rule, path, asides)
                 continue
             seen.add(rule.folded)
             properties[rule.name] = text
         return properties
+
+    def _leave_out(self, rule: _FieldRule, path: str, asides: list[Aside]) -> None:
+        if rule.problem is not None:
+            asides.append(Aside(rule.problem.code, rule.problem.reason, path))
+        else:
+            self._tell_shared(rule, path)
+
+    def _fields(
+        self, row: Row, prefix: str, used: Collection[str | None], asides: list[Aside]
+    ) -> Iterable[tuple[str, Any]]:
+        """Give a row's fields, flattened. Most rows hold nothing but scalars, and need no flattening."""
+        if prefix or self._include is not None or not _SCALARS.issuperset(map(type, row.values())):
+            return self._flat(row, prefix, used, asides, 0)
+        return [item for item in row.items() if item[1] is not None and item[0] not in used]
 
     def _flat(
         self, row: Row, prefix: str, used: Collection[str | None], asides: list[Aside], depth: int

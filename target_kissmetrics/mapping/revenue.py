@@ -41,6 +41,8 @@ class Revenue:
             asides: Takes the field that should hold an amount and holds none.
             refund: The amount goes back.
         """
+        if not self.paths:
+            return None
         unreadable: str | None = None
         for path, value in self._fields.all(row):
             amount = amounts.to_amount(value)

@@ -6,6 +6,7 @@ and `date` objects. Without a zone they are UTC. Given: whole seconds, fractions
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from datetime import date, datetime, timedelta, timezone
@@ -26,6 +27,8 @@ _FULL_ISO = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?", re.ASCII | re.I
 _ZONE_NAME = re.compile(r"\s*(?:UTC|GMT)$", re.IGNORECASE)
 _FRACTION = re.compile(r"([.,]\d{6})\d+")
 _SPACE_BEFORE_ZONE = re.compile(r"(?<=\d)\s+(?=[+-]\d{2}:?(?:\d{2})?$|Z$)", re.IGNORECASE)
+
+_AFTER_DATE = ("T", " ", "")
 
 _SCALES = ((10**11, 1), (10**14, 10**3), (10**17, 10**6), (10**20, 10**9))
 """An epoch number below the first is in units of the second, per second: 1e11 seconds lie in the year 5138, 1e11
@@ -73,6 +76,10 @@ def to_iso(value: object) -> str:
 
 def _text_to_seconds(value: str) -> int:
     text = value.strip()
+    if text[4:5] == "-" == text[7:8] and text[10:11] in _AFTER_DATE and text.isascii():
+        # What nearly every tap writes; anything odd about it is looked at below.
+        with contextlib.suppress(ValueError, OverflowError):
+            return _datetime_to_seconds(datetime.fromisoformat(text))
     if _NUMBER.fullmatch(text) and not _BASIC_DATE.fullmatch(text):
         return _number_to_seconds(Decimal(text))
     if not _ISO.fullmatch(text):

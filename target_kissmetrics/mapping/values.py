@@ -19,6 +19,10 @@ MAX_NUMBER_DIGITS = 400
 """A number with more digits than any measure needs is not written out: an exponent could ask for gigabytes."""
 
 
+_SHORT = MAX_VALUE_BYTES // 4
+_PLAIN_CHARACTERS = 40
+
+
 class ValueProblem(ValueError):  # noqa: N818 - a reason, not an error
     """A value that cannot be sent.
 
@@ -57,7 +61,10 @@ class Values:
             ValueProblem: It cannot be sent.
         """
         if isinstance(value, str):
-            return self._moment_or_text(value, strict=strict) if moment else _text(value)
+            if moment:
+                return self._moment_or_text(value, strict=strict)
+            # What nearly every text is: nothing to look for in it.
+            return value if value.isascii() and len(value) <= _SHORT and value.strip() else _text(value)
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, (int, Decimal, float)):
@@ -119,6 +126,9 @@ def plain_number(value: float | Decimal) -> str:
             raise ValueProblem("bad-number", "the number has too many digits")
         return str(value)
     number = value if isinstance(value, Decimal) else Decimal(repr(value))
+    text = str(number)
+    if len(text) <= _PLAIN_CHARACTERS and text[0] in "123456789" and "E" not in text:
+        return text
     if not number.is_finite():
         raise ValueProblem("bad-number", f"{number} is no number that Kissmetrics could take")
     _, digits, exponent = number.as_tuple()

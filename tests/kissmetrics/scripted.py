@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from target_kissmetrics.kissmetrics.calls import Call, Set
 from target_kissmetrics.kissmetrics.delivery import ApiDelivery
 from target_kissmetrics.kissmetrics.errors import DeliveryError
+from target_kissmetrics.kissmetrics.loop_delivery import LoopDelivery
 from target_kissmetrics.kissmetrics.pacing import Pacing
 from target_kissmetrics.kissmetrics.retry import RetryPolicy
 from target_kissmetrics.kissmetrics.transport import Outcome
@@ -71,6 +75,45 @@ class ScriptedTransport:
         self.script.closed += 1
 
 
+class ManyScripted:
+    """Many attempts at once, each in a thread of its own, over transports that are kept as connections are."""
+
+    def __init__(self, transport: Callable[[], ScriptedTransport]) -> None:
+        self._make = transport
+        self._idle: list[ScriptedTransport] = [transport()]
+        self._outcomes: queue.SimpleQueue[tuple[Hashable, Outcome] | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def start(self, request: Request, mark: Hashable) -> None:
+        transport = self._idle.pop() if self._idle else self._make()
+        thread = threading.Thread(target=self._attempt, args=(transport, request, mark), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _attempt(self, transport: ScriptedTransport, request: Request, mark: Hashable) -> None:
+        outcome = transport.attempt(request)
+        self._idle.append(transport)
+        self._outcomes.put((mark, outcome))
+
+    def wait(self, seconds: float) -> list[tuple[Hashable, Outcome]]:
+        with contextlib.suppress(queue.Empty):
+            came = self._outcomes.get(timeout=max(seconds, 0.0001))
+            return [came] if isinstance(came, tuple) else []
+        return []
+
+    def wake(self) -> None:
+        self._outcomes.put(None)
+
+    def close(self) -> None:
+        for thread in self._threads:
+            thread.join(SECONDS)
+        for transport in self._idle:
+            transport.close()
+
+
+Kind = Literal["threads", "loop"]
+
+
 @dataclass
 class Ending:
     """What a delivery told: parcels that were delivered, errors, lines for a person."""
@@ -115,10 +158,23 @@ def make(
     jitter: Callable[[float], float] = no_wait,
     pacing: Pacing | None = None,
     transport: Callable[[], ScriptedTransport] | None = None,
-) -> ApiDelivery:
+    kind: Kind = "threads",
+) -> ApiDelivery | LoopDelivery:
+    one = transport or script.transport
+    if kind == "loop":
+        return LoopDelivery(
+            encoder=Encoder("s3cret"),
+            transport=lambda: ManyScripted(one),
+            policy=RetryPolicy(budget, jitter),
+            pacing=pacing or Pacing(),
+            connections=connections,
+            host="https://trk.example",
+            failed=ending.failed,
+            told=ending.lines.append,
+        )
     return ApiDelivery(
         encoder=Encoder("s3cret"),
-        transport=transport or script.transport,
+        transport=one,
         policy=RetryPolicy(budget, jitter),
         pacing=pacing or Pacing(),
         connections=connections,
@@ -134,10 +190,11 @@ def deliver(
     connections: int = 1,
     budget: float = 10.0,
     jitter: Callable[[float], float] = no_wait,
+    kind: Kind = "threads",
 ) -> Ending:
     """Send the parcels and wait until all were delivered or the delivery failed."""
     ending = Ending()
-    delivery = make(script, ending, connections=connections, budget=budget, jitter=jitter)
+    delivery = make(script, ending, connections=connections, budget=budget, jitter=jitter, kind=kind)
     try:
         for number, parcel in enumerate(parcels):
             delivery.send(parcel, ending.delivered(number))

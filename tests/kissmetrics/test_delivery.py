@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from itertools import pairwise
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import SECONDS, Ending, Script, ScriptedTransport, calls, deliver, make
+from scripted import SECONDS, Ending, Kind, Script, ScriptedTransport, calls, deliver, make
 
 from target_kissmetrics.kissmetrics.calls import Call, Set
 from target_kissmetrics.kissmetrics.errors import DeliveryError, Refused, Unreachable
@@ -17,21 +18,27 @@ from target_kissmetrics.kissmetrics.transport import Outcome
 from target_kissmetrics.kissmetrics.wire import Request
 
 
-def test_a_parcel_is_delivered_once_every_call_was_taken() -> None:
+@pytest.fixture(params=["threads", "loop"], scope="module")
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Give each way to deliver through the API: all that is said here holds for both."""
+    return cast("Kind", request.param)
+
+
+def test_a_parcel_is_delivered_once_every_call_was_taken(kind: Kind) -> None:
     script = Script(Outcome(500), Outcome(cause="reset"), Outcome(429), Outcome(304))
-    ending = deliver(script, calls(5))
+    ending = deliver(script, calls(5), kind=kind)
     assert ending.parcels == [0]
     assert not ending.errors
     assert len(script.asked) == 8
 
 
-def test_an_empty_parcel_is_delivered_at_once_without_a_connection() -> None:
+def test_an_empty_parcel_is_delivered_at_once_without_a_connection(kind: Kind) -> None:
     script = Script()
-    assert deliver(script, []).parcels == [0]
+    assert deliver(script, [], kind=kind).parcels == [0]
     assert script.opened == 0
 
 
-def test_a_parcel_waits_for_its_last_call_but_for_no_other_parcel() -> None:
+def test_a_parcel_waits_for_its_last_call_but_for_no_other_parcel(kind: Kind) -> None:
     held = threading.Event()
 
     class HoldingBack(ScriptedTransport):
@@ -41,7 +48,7 @@ def test_a_parcel_waits_for_its_last_call_but_for_no_other_parcel() -> None:
             return super().attempt(request)
 
     script, ending = Script(), Ending()
-    delivery = make(script, ending, connections=2, transport=lambda: HoldingBack(script))
+    delivery = make(script, ending, connections=2, transport=lambda: HoldingBack(script), kind=kind)
     try:
         delivery.send(calls(2), ending.delivered(0))
         delivery.send(calls(1, start=2), ending.delivered(1))
@@ -60,11 +67,11 @@ def test_a_parcel_waits_for_its_last_call_but_for_no_other_parcel() -> None:
     st.integers(1, 8),
 )
 def test_whatever_a_host_does_that_passes_every_call_is_taken_and_every_parcel_told_once(
-    sizes: list[int], statuses: list[int | None], connections: int
+    kind: Kind, sizes: list[int], statuses: list[int | None], connections: int
 ) -> None:
     script = Script(*[Outcome(status, cause=None if status else "reset") for status in statuses])
     parcels = [calls(size, start=100 * place) for place, size in enumerate(sizes)]
-    ending = deliver(script, *parcels, connections=connections)
+    ending = deliver(script, *parcels, connections=connections, kind=kind)
     assert sorted(ending.parcels) == list(range(len(sizes)))
     assert not ending.errors
     people = {call.person for parcel in parcels for call in parcel}
@@ -73,9 +80,9 @@ def test_whatever_a_host_does_that_passes_every_call_is_taken_and_every_parcel_t
     assert script.most <= connections
 
 
-def test_connections_are_opened_as_they_are_needed_and_kept() -> None:
+def test_connections_are_opened_as_they_are_needed_and_kept(kind: Kind) -> None:
     script, ending = Script(), Ending()
-    delivery = make(script, ending, connections=5)
+    delivery = make(script, ending, connections=5, kind=kind)
     try:
         for number in range(10):
             delivery.send(calls(1, start=number), ending.delivered(number))
@@ -93,9 +100,9 @@ def test_connections_are_opened_as_they_are_needed_and_kept() -> None:
 
 
 @pytest.mark.parametrize("outcome", [Outcome(404), Outcome(302), Outcome(200, html=True), Outcome(hopeless=True)])
-def test_an_answer_that_no_retry_mends_stops_everything_with_one_reason(outcome: Outcome) -> None:
+def test_an_answer_that_no_retry_mends_stops_everything_with_one_reason(kind: Kind, outcome: Outcome) -> None:
     script = Script(answer=lambda _: outcome)
-    ending = deliver(script, calls(50), calls(50, start=50), connections=4)
+    ending = deliver(script, calls(50), calls(50, start=50), connections=4, kind=kind)
     assert not ending.parcels
     (error,) = ending.errors
     assert isinstance(error, Refused)
@@ -106,8 +113,8 @@ def test_an_answer_that_no_retry_mends_stops_everything_with_one_reason(outcome:
     assert len(script.asked) <= 4
 
 
-def test_a_spent_budget_names_its_setting_and_says_that_running_again_is_safe() -> None:
-    ending = deliver(Script(answer=lambda _: Outcome(503)), calls(3), budget=0)
+def test_a_spent_budget_names_its_setting_and_says_that_running_again_is_safe(kind: Kind) -> None:
+    ending = deliver(Script(answer=lambda _: Outcome(503)), calls(3), budget=0, kind=kind)
     assert not ending.parcels
     (error,) = ending.errors
     assert isinstance(error, Unreachable)
@@ -116,7 +123,7 @@ def test_a_spent_budget_names_its_setting_and_says_that_running_again_is_safe() 
     assert "Run again" in str(error)
 
 
-def test_calls_under_way_when_another_fails_still_count() -> None:
+def test_calls_under_way_when_another_fails_still_count(kind: Kind) -> None:
     refused = threading.Event()
 
     def answer(request: Request) -> Outcome:
@@ -129,7 +136,7 @@ def test_calls_under_way_when_another_fails_still_count() -> None:
             return super().attempt(request)
 
     script, ending = Script(answer=answer), Ending()
-    delivery = make(script, ending, connections=2, transport=lambda: Slow(script))
+    delivery = make(script, ending, connections=2, transport=lambda: Slow(script), kind=kind)
     delivery.send(calls(1), ending.delivered(0))
     delivery.send(calls(1, start=1), ending.delivered(1))
     ending.wait(lambda: bool(ending.errors))
@@ -139,18 +146,18 @@ def test_calls_under_way_when_another_fails_still_count() -> None:
     assert len(ending.errors) == 1
 
 
-def test_retries_are_counted() -> None:
+def test_retries_are_counted(kind: Kind) -> None:
     script, ending = Script(Outcome(500), Outcome(500), Outcome(cause="reset")), Ending()
-    delivery = make(script, ending)
+    delivery = make(script, ending, kind=kind)
     delivery.send(calls(2), ending.delivered(0))
     ending.wait(lambda: ending.parcels == [0])
     assert delivery.retries == 3
     delivery.close(SECONDS)
 
 
-def test_an_overloaded_host_is_told_of_once_a_pause_not_once_a_connection() -> None:
+def test_an_overloaded_host_is_told_of_once_a_pause_not_once_a_connection(kind: Kind) -> None:
     script = Script(*[Outcome(429, retry_after="0")] * 3)
-    assert len(deliver(script, calls(3)).lines) == 0
+    assert len(deliver(script, calls(3), kind=kind).lines) == 0
     many = threading.Barrier(8)
 
     class Together(ScriptedTransport):
@@ -164,7 +171,7 @@ def test_an_overloaded_host_is_told_of_once_a_pause_not_once_a_connection() -> N
             return super().attempt(request)
 
     script, ending = Script(), Ending()
-    delivery = make(script, ending, connections=8, jitter=lambda _: 0.2, transport=lambda: Together(script))
+    delivery = make(script, ending, connections=8, jitter=lambda _: 0.2, transport=lambda: Together(script), kind=kind)
     delivery.send(calls(8), ending.delivered(0))
     ending.wait(lambda: ending.parcels == [0])
     delivery.close(SECONDS)
@@ -172,9 +179,9 @@ def test_an_overloaded_host_is_told_of_once_a_pause_not_once_a_connection() -> N
     assert line == "https://trk.example: it answered 503; all connections wait 0.2 s"
 
 
-def test_closing_ends_a_wait_between_two_attempts() -> None:
+def test_closing_ends_a_wait_between_two_attempts(kind: Kind) -> None:
     script, ending = Script(Outcome(500)), Ending()
-    delivery = make(script, ending, budget=3600, jitter=lambda _: 3600.0)
+    delivery = make(script, ending, budget=3600, jitter=lambda _: 3600.0, kind=kind)
     delivery.send(calls(1), ending.delivered(0))
     while delivery.retries == 0:
         threading.Event().wait(0.001)
@@ -184,19 +191,19 @@ def test_closing_ends_a_wait_between_two_attempts() -> None:
     assert not ending.errors
 
 
-def test_a_call_that_cannot_be_written_stops_the_delivery_instead_of_hanging_it() -> None:
+def test_a_call_that_cannot_be_written_stops_the_delivery_instead_of_hanging_it(kind: Kind) -> None:
     odd: list[Call] = [Set("p", 1, {"a": "\ud800"})]
-    (error,) = deliver(Script(), odd).errors
+    (error,) = deliver(Script(), odd, kind=kind).errors
     assert isinstance(error, DeliveryError)
     assert "UnicodeEncodeError" in str(error)
 
 
-def test_a_transport_that_cannot_be_made_stops_the_delivery_instead_of_hanging_it() -> None:
+def test_a_transport_that_cannot_be_made_stops_the_delivery_instead_of_hanging_it(kind: Kind) -> None:
     def broken() -> ScriptedTransport:
         raise OSError("s3cret")
 
     ending = Ending()
-    delivery = make(Script(), ending, transport=broken)
+    delivery = make(Script(), ending, transport=broken, kind=kind)
     delivery.send(calls(1), ending.delivered(0))
     ending.wait(lambda: bool(ending.errors))
     delivery.close(SECONDS)
@@ -204,7 +211,7 @@ def test_a_transport_that_cannot_be_made_stops_the_delivery_instead_of_hanging_i
     assert "s3cret" not in str(ending.errors[0])
 
 
-def test_a_ceiling_on_the_rate_holds_for_all_connections_together() -> None:
+def test_a_ceiling_on_the_rate_holds_for_all_connections_together(kind: Kind) -> None:
     moments: list[float] = []
     lock = threading.Lock()
 
@@ -221,7 +228,7 @@ def test_a_ceiling_on_the_rate_holds_for_all_connections_together() -> None:
         return now[0]
 
     script, ending = Script(), Ending()
-    delivery = make(script, ending, connections=4, pacing=Noting(10, clock))
+    delivery = make(script, ending, connections=4, pacing=Noting(10, clock), kind=kind)
     delivery.send(calls(20), ending.delivered(0))
     ending.wait(lambda: ending.parcels == [0])
     delivery.close(SECONDS)

@@ -1,0 +1,227 @@
+"""`make bench`: this target beside the official client and beside a target that does nothing, on the same rows.
+
+Every subject is a process that reads Singer lines from a file. What is measured is the time of the whole process less
+that of the same process over no rows; subjects take turns, round after round, and what is shown are medians and ratios
+within this one run. Load goes to loopback alone.
+
+    python benchmarks/bench.py [--rounds 5] [--rows 20000] [--only calls,latency,files,unchanged]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import hosts
+import rows
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+BIN = "Scripts" if os.name == "nt" else "bin"
+OFFICIAL = ROOT / ".venv-benchmarks" / BIN / "python"
+DEADLINE_SECONDS = 300
+
+
+@dataclass
+class Subject:
+    """What is measured.
+
+    Attributes:
+        name: As the table calls it.
+        command: Reads Singer lines from standard input.
+        count: How many rows it gets.
+        fresh: Makes a folder ready before each run.
+        seconds: One figure a round.
+    """
+
+    name: str
+    command: list[str]
+    count: int
+    fresh: Callable[[Path], None] = field(default=lambda _: None)
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        """Rows a second, the median of all rounds."""
+        return self.count / statistics.median(self.seconds)
+
+
+@dataclass
+class Line:
+    """A line of the table."""
+
+    name: str
+    rate: float
+    ratio: float
+    against: str
+
+
+def run(command: list[str], lines: Path, folder: Path) -> float:
+    """Run a subject over a file; give its seconds.
+
+    Raises:
+        SystemExit: It failed.
+    """
+    log = folder / "log.txt"
+    with lines.open("rb") as source, log.open("wb") as told:
+        began = time.perf_counter()
+        done = subprocess.run(
+            command, stdin=source, stdout=told, stderr=told, cwd=folder, timeout=DEADLINE_SECONDS, check=False
+        )
+        seconds = time.perf_counter() - began
+    if done.returncode:
+        sys.exit(f"{command} failed:\n{log.read_text(encoding='utf-8', errors='replace')[-3000:]}")
+    return seconds
+
+
+def target(folder: Path, name: str, **config: Any) -> list[str]:
+    """Give the command of this target with a config."""
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps({"api_key": "0123456789abcdef", **config}), encoding="utf-8")
+    return [sys.executable, "-m", "target_kissmetrics", "--config", str(path)]
+
+
+def forget(folder: Path) -> None:
+    """Remove what a run left."""
+    for path in folder.glob("*.db*"):
+        path.unlink()
+    for path in folder.glob("kissmetrics-import/*"):
+        path.unlink()
+
+
+def measure(subjects: list[Subject], source: Callable[[int], Path], folder: Path, rounds: int) -> None:
+    """Run all subjects in turn, round after round, each once over its rows and once over none."""
+    for number in range(rounds):
+        for subject in subjects:
+            subject.fresh(folder)
+            empty = run(subject.command, source(0), folder)
+            subject.fresh(folder)
+            full = run(subject.command, source(subject.count), folder)
+            subject.seconds.append(max(full - empty, 0.001))
+            rate = subject.count / subject.seconds[-1]
+            print(f"  round {number + 1}: {subject.name}: {rate:,.0f} rows/s", file=sys.stderr)
+
+
+class Sources:
+    """Files of Singer lines, written once each."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def events(self, count: int) -> Path:
+        """Give a file of events."""
+        path = self._folder / f"events-{count}.jsonl"
+        return path if path.exists() else rows.write(path, rows.EVENTS, rows.events(count))
+
+    def users(self, count: int) -> Path:
+        """Give a file of people."""
+        path = self._folder / f"users-{count}.jsonl"
+        return path if path.exists() else rows.write(path, rows.USERS, rows.users(count))
+
+
+def calls(folder: Path, sources: Sources, options: argparse.Namespace) -> Iterator[Line]:
+    """Events as calls, answered at once."""
+    with hosts.host(folder) as url:
+        subjects = [Subject("py-KISSmetrics", [str(OFFICIAL), str(HERE / "official_client.py"), url], options.rows)]
+        for client in ("requests", "curl"):
+            command = target(folder, client, tracking_url=url, http_client=client)
+            subjects.append(Subject(f"http_client: {client}", command, options.rows, forget))
+        measure(subjects, sources.events, folder, options.rounds)
+    for subject in subjects:
+        yield Line(subject.name, subject.rate, subject.rate / subjects[0].rate, "py-KISSmetrics")
+
+
+LATENCY_SECONDS = 0.05
+
+
+def latency(folder: Path, sources: Sources, options: argparse.Namespace) -> Iterator[Line]:
+    """Events as calls, each answered after 50 ms: held against connections / latency."""
+    with hosts.host(folder, LATENCY_SECONDS) as url:
+        subjects = [(Subject("py-KISSmetrics", [str(OFFICIAL), str(HERE / "official_client.py"), url], 60), 1)]
+        for client, connections in (("requests", 32), ("curl", 64), ("curl", 256)):
+            command = target(
+                folder, f"{client}{connections}", tracking_url=url, http_client=client, max_connections=connections
+            )
+            count = int(connections / LATENCY_SECONDS * 5)
+            name = f"http_client: {client}, {connections} connections"
+            subjects.append((Subject(name, command, count, forget), connections))
+        measure([subject for subject, _ in subjects], sources.events, folder, max(1, options.rounds - 2))
+    for subject, connections in subjects:
+        yield Line(
+            f"{subject.name}, 50 ms",
+            subject.rate,
+            subject.rate * LATENCY_SECONDS / connections,
+            "connections / latency",
+        )
+
+
+def _nothing(count: int) -> Subject:
+    return Subject("an SDK target that does nothing", [sys.executable, str(HERE / "nothing_target.py")], count)
+
+
+def files(folder: Path, sources: Sources, options: argparse.Namespace) -> Iterator[Line]:
+    """Events into import files."""
+    command = target(folder, "files", delivery="files")
+    subjects = [_nothing(options.rows * 2), Subject("delivery: files", command, options.rows * 2, forget)]
+    measure(subjects, sources.events, folder, options.rounds)
+    for subject in subjects:
+        yield Line(f"{subject.name} (events)", subject.rate, subject.rate / subjects[0].rate, "doing nothing")
+
+
+def unchanged(folder: Path, sources: Sources, options: argparse.Namespace) -> Iterator[Line]:
+    """People of whom nothing changed since the run before."""
+    count = options.rows * 2
+    with hosts.host(folder) as url:
+        command = target(folder, "unchanged", tracking_url=url)
+        forget(folder)
+        run(command, sources.users(count), folder)
+        subjects = [_nothing(count), Subject("unchanged attributes", command, count)]
+        measure(subjects, sources.users, folder, options.rounds)
+    for subject in subjects:
+        yield Line(f"{subject.name} (people)", subject.rate, subject.rate / subjects[0].rate, "doing nothing")
+
+
+CASES: Mapping[str, Callable[[Path, Sources, argparse.Namespace], Iterator[Line]]] = {
+    "calls": calls,
+    "latency": latency,
+    "files": files,
+    "unchanged": unchanged,
+}
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        yield Path(folder)
+
+
+def main() -> None:
+    """Run the cases and show what came out."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--only", default=",".join(CASES))
+    options = parser.parse_args()
+    lines: list[Line] = []
+    with _folder() as folder:
+        sources = Sources(folder)
+        for name in options.only.split(","):
+            print(f"{name}:", file=sys.stderr)
+            lines.extend(CASES[name](folder, sources, options))
+    for line in lines:
+        print(f"{line.name:52} {line.rate:>9,.0f} rows/s  {line.ratio:6.2f} x {line.against}")
+
+
+if __name__ == "__main__":
+    main()

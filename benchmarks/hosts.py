@@ -1,0 +1,130 @@
+"""What answers the calls of a benchmark: nginx, or a small server of our own, on loopback alone.
+
+nginx (Debian: `nginx-light`) answers at once. Where it is not installed, and wherever answers are to take a while, a
+server of our own stands in: one process, one thread, which holds each answer back for a fixed time.
+"""
+
+from __future__ import annotations
+
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ANSWER = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: image/gif\r\nContent-Length: 43\r\n\r\n"
+    b"GIF89a\x01\x00\x01\x00\x80\x01\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x01\x00,"
+    b"\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02L\x01\x00;"
+)
+LIFETIME_SECONDS = 600
+"""A server that was left behind ends itself after this."""
+
+_NGINX = """
+daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr crit;
+events {{ worker_connections 2048; }}
+http {{
+  access_log off; keepalive_requests 1000000000; large_client_header_buffers 4 32k;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  server {{ listen 127.0.0.1:{port}; location / {{ empty_gif; }} }}
+}}
+"""
+
+
+@contextmanager
+def host(folder: Path, latency: float = 0.0) -> Iterator[str]:
+    """Run a host for the length of a context; give its URL.
+
+    Args:
+        folder: For what a server has to write.
+        latency: Seconds that each answer takes.
+    """
+    port = _free_port()
+    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if nginx and not latency:
+        config = folder / "nginx.conf"
+        config.write_text(_NGINX.format(folder=folder, port=port), encoding="utf-8")
+        command = [nginx, "-c", str(config), "-e", "stderr", "-p", str(folder)]
+    else:
+        command = [sys.executable, __file__, str(port), str(latency)]
+    with subprocess.Popen(command) as process:
+        try:
+            _until_it_listens(port)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+def name(latency: float = 0.0) -> str:
+    """Say what `host` would run."""
+    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    return "nginx" if nginx and not latency else "a server of our own"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _until_it_listens(port: int) -> None:
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
+def serve(port: int, latency: float) -> None:
+    """Answer every request, each `latency` seconds after it came, for ten minutes at most."""
+    listener = socket.create_server(("127.0.0.1", port), backlog=1024)
+    listener.setblocking(False)
+    poll = select.epoll()
+    poll.register(listener, select.EPOLLIN)
+    connections: dict[int, socket.socket] = {}
+    due: deque[tuple[float, int, int]] = deque()
+    end = time.monotonic() + LIFETIME_SECONDS
+    while (now := time.monotonic()) < end:
+        while due and due[0][0] <= now:
+            _, descriptor, requests = due.popleft()
+            if descriptor in connections:
+                connections[descriptor].sendall(ANSWER * requests)
+        for descriptor, _ in poll.poll(min(1.0, due[0][0] - now) if due else 1.0):
+            if descriptor == listener.fileno():
+                _accept(listener, poll, connections)
+            elif requests := _read(descriptor, poll, connections):
+                due.append((time.monotonic() + latency, descriptor, requests))
+
+
+def _accept(listener: socket.socket, poll: select.epoll, connections: dict[int, socket.socket]) -> None:
+    connection, _ = listener.accept()
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connections[connection.fileno()] = connection
+    poll.register(connection, select.EPOLLIN)
+
+
+def _read(descriptor: int, poll: select.epoll, connections: dict[int, socket.socket]) -> int:
+    """Give the number of requests that came: GETs, which end with an empty line."""
+    try:
+        came = connections[descriptor].recv(65536)
+    except OSError:
+        came = b""
+    if not came:
+        poll.unregister(descriptor)
+        connections.pop(descriptor).close()
+    return came.count(b"\r\n\r\n")
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]), float(sys.argv[2]))
