@@ -254,7 +254,7 @@ def _broke_off(curl: pycurl.Curl, status: int) -> bool:
     HTTP/2 has frames, in which nothing breaks off unnoticed.
     """
     is_framed = curl.getinfo(pycurl.INFO_HTTP_VERSION) > pycurl.CURL_HTTP_VERSION_1_1
-    return not is_framed and status not in _NO_BODY_STATUSES and curl.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD) < 0
+    return not is_framed and status not in _NO_BODY_STATUSES and curl.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T) < 0
 
 
 def _no_answer(curl: pycurl.Curl, error: int, text: str) -> Outcome:

@@ -67,9 +67,10 @@ class RequestsTransport:
         """Send the request once and tell what came of it. Never raises."""
         try:
             with self._deadline:
-                return self._attempt(request)
+                outcome = self._attempt(request)
         except Exception as error:  # noqa: BLE001 - whatever a library raises becomes a value: its text holds the key
-            return Outcome(cause=TOO_LATE) if self._deadline.passed else _no_answer(error)
+            outcome = _no_answer(error)
+        return Outcome(cause=TOO_LATE) if outcome.status is None and self._deadline.passed else outcome
 
     def _attempt(self, request: Request) -> Outcome:
         adapter = self.session.get_adapter(self._base_url)
