@@ -102,7 +102,7 @@ class MessageReader(GenericSingerReader[str]):
             InputError: It is no JSON object with a `type`.
         """
         try:
-            message = _decode(line)
+            message = decode(line)
         except (ValueError, RecursionError):
             cut = "" if line[-1:] in {"\n", b"\n"} else "; the input ends in the middle of it"
             raise InputError(f"line {self._line_number} of the input is no JSON that can be read{cut}") from None
@@ -111,7 +111,13 @@ class MessageReader(GenericSingerReader[str]):
         return message
 
 
-def _decode(line: str | bytes) -> Any:
+def decode(line: str | bytes) -> Any:
+    """Read JSON, numbers with a point as `Decimal`.
+
+    Raises:
+        ValueError: It is none.
+        RecursionError: It is nested too deep.
+    """
     try:
         return _DECODER.decode(line)
     except msgspec.DecodeError:
