@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Properties, Record, Set
-from target_kissmetrics.mapping.mapped import EventSlot, Mapped
+from target_kissmetrics.mapping.mapped import Deletion, EventSlot, Mapped
 from target_kissmetrics.mapping.names import folded
 from target_kissmetrics.memory import digests, seconds
 from target_kissmetrics.memory.changes import (
@@ -22,6 +22,7 @@ from target_kissmetrics.memory.changes import (
     KnownPerson,
     Said,
     Unanswered,
+    forgotten,
     once_time,
     property_change,
 )
@@ -81,6 +82,14 @@ class _MergedSet:
     properties: dict[str, tuple[str, str]]
 
 
+@dataclass(slots=True)
+class _Deleted:
+    """An attribute to be forgotten, in its turn among the sets."""
+
+    part: Part
+    deletion: Deletion
+
+
 Reject = Callable[[MappedRow, str, str], None]
 """A row, the code and the reason why its alias is set aside."""
 
@@ -126,10 +135,13 @@ class Planner:
             What to strike the noted intents out by, once all parts were answered; None when there are none.
         """
         self._spread(parts)
-        sets = self._read(parts)
+        steps = self._read(parts)
         intents: list[Intent] = []
-        for merged in sets:
-            self._plan_set(merged, intents)
+        for step in steps:
+            if isinstance(step, _MergedSet):
+                self._plan_set(step, intents)
+            else:
+                self._forget(step)
         for part in parts:
             for row in part.rows:
                 self._plan_rest(part, row, intents)
@@ -154,7 +166,7 @@ class Planner:
                 names = (event.event, slot.revenue_property) if slot.revenue_property else (event.event,)
                 wanted.append((row, seconds.Wanted(event.person, names, event.time, slot.seconds, slot.row)))
             elif self._collisions.seen(event.person, folded(event.event), event.time, slot.row):
-                self._count_collision(row.counts, event)
+                self._count_collision(row.counts, event, slot)
         if not wanted:
             return
         seconds.assign([want for _, want in wanted], self._digests, self._store.held, self._store.hold)
@@ -163,34 +175,49 @@ class Planner:
                 row.counts.moved += 1
                 row.mapped.calls = [_moved(call, want.found - want.time) for call in row.mapped.calls]
 
-    def _count_collision(self, counts: StreamCounts, event: Record) -> None:
+    def _count_collision(self, counts: StreamCounts, event: Record, slot: EventSlot) -> None:
         counts.collisions += 1
         if counts.collisions == 1:
+            way_out = (
+                "set spread_duplicates: true in the stream's entry to give each a second of its own"
+                if slot.may_spread
+                else "spread_duplicates, which gives each a second of its own, is for kind event"
+            )
             self._warn(
                 counts.stream,
                 f"different rows are one event to Kissmetrics (same person, name {event.event!r} and second), which "
-                "keeps the first alone; set spread_duplicates: true in the stream's entry to give each a second of "
-                "its own",
+                f"keeps the first alone; {way_out}",
             )
 
-    def _read(self, parts: Sequence[Part]) -> list[_MergedSet]:
-        """Merge user attributes of one person and second, and get what is known of everybody at hand."""
-        merged: dict[tuple[str, int], _MergedSet] = {}
+    def _read(self, parts: Sequence[Part]) -> list[_MergedSet | _Deleted]:
+        """Merge user attributes of one person and second, and get what is known of everybody at hand.
+
+        Returns:
+            What is to be set and what is to be forgotten, in the order it came.
+        """
+        steps: list[_MergedSet | _Deleted] = []
+        merged: dict[tuple[str, int, int], _MergedSet] = {}
+        deletions: Counter[str] = Counter()
         needed = _Needed()
         for part in parts:
             for row in part.rows:
+                for deletion in row.mapped.deletions:
+                    deletions[deletion.person] += 1
+                    steps.append(_Deleted(part, deletion))
                 for call in row.mapped.calls:
                     if isinstance(call, Set):
                         if call.distinct:
-                            self._merge(merged, part, row.counts, call)
+                            # What is set after a deletion is not merged with what was set before.
+                            turn = deletions[call.person] if deletions else 0
+                            self._merge(steps, merged, (call.person, call.time, turn), part, row.counts, call)
                     else:
                         self._need(needed, part, call)
-        for entry in merged.values():
-            person = self._digests.person(entry.call.person)
-            entry.part.people.add(person)
+        for step in steps:
+            person = self._digests.person(step.call.person if isinstance(step, _MergedSet) else step.deletion.person)
+            step.part.people.add(person)
             needed.known.add(person)
         self._get_at_hand(needed)
-        return list(merged.values())
+        return steps
 
     def _need(self, needed: _Needed, part: Part, call: Record | Alias) -> None:
         if isinstance(call, Alias):
@@ -203,10 +230,18 @@ class Planner:
             part.people.add(person)
 
     @staticmethod
-    def _merge(merged: dict[tuple[str, int], _MergedSet], part: Part, counts: StreamCounts, call: Set) -> None:
-        entry = merged.get((call.person, call.time))
+    def _merge(  # noqa: PLR0913, PLR0917 - called for each set
+        steps: list[_MergedSet | _Deleted],
+        merged: dict[tuple[str, int, int], _MergedSet],
+        key: tuple[str, int, int],
+        part: Part,
+        counts: StreamCounts,
+        call: Set,
+    ) -> None:
+        entry = merged.get(key)
         if entry is None:
-            entry = merged[call.person, call.time] = _MergedSet(part, counts, call, {})
+            entry = merged[key] = _MergedSet(part, counts, call, {})
+            steps.append(entry)
         for name, text in call.properties.items():
             entry.properties[folded(name)] = (name, text)
 
@@ -237,6 +272,16 @@ class Planner:
                 merged.part.learned.add(person, said.key, known[said.key])
         for time, properties in by_time.items():
             merged.part.calls.append((merged.counts, replace(merged.call, time=time, properties=properties)))
+
+    def _forget(self, deleted: _Deleted) -> None:
+        """Forget an attribute that was deleted at its source; remembered once all that came before it was answered."""
+        person = self._digests.person(deleted.deletion.person)
+        known = self._at_hand[person]
+        key = digests.property_key(deleted.deletion.name)
+        after = forgotten(known.get(key), deleted.deletion.time)
+        if after is not None:
+            known[key] = after
+            deleted.part.learned.add(person, key, after)
 
     def _plan_rest(self, part: Part, row: MappedRow, intents: list[Intent]) -> None:
         """Plan what is not change-tracked: events, line items, aliases."""

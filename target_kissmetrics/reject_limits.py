@@ -48,9 +48,9 @@ class RejectLimits:
         if self._ratio is None or counts.rows < JUDGED_ROWS:
             return
         rejected = sum(counts.rejected.values())
-        if rejected > self._ratio * counts.rows:
+        if rejected > self._ratio * counts.parts:
             raise TooManyRejects(
-                f"stream '{counts.stream}': {rejected} of its first {counts.rows} rows were rejected, more than "
+                f"stream '{counts.stream}': {rejected} of its first {counts.parts} rows were rejected, more than "
                 f"max_reject_ratio ({self._ratio:g}) allows: {by_code(counts.rejected)}; {_TO_DO}, or raise "
                 "max_reject_ratio, and run again"
             )

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 ROWS_ON_PROBATION = 100
 """A stream whose first so many rows were all rejected stops the run."""
 
+WHOLE_ROWS = 20
+"""A row is written whole with each part of it that is set aside, but no more often than this: a batch of 10,000 events
+that are all set aside would fill a disk with copies of itself."""
+
+_SEE_ABOVE: Mapping[str, Any] = {}
+
 
 class KissmetricsSink(Sink):
     """Takes the rows of one stream.
@@ -102,11 +108,14 @@ class KissmetricsSink(Sink):
             self._reject(problem, raw)
             return
         self.counts.accepted += 1
+        self.counts.parts += max(1, len(mapped.slots))
         if self.counts.rows == JUDGED_ROWS:
             self._target.reject_limits.judge(self.counts)
-        for aside in mapped.asides:
-            self._target.set_aside(self.counts, aside, raw)
-        if mapped.calls:
+        if mapped.left_out or mapped.deletions:
+            self.counts.mapped(mapped.left_out, len(mapped.deletions))
+        for number, aside in enumerate(mapped.asides):
+            self._target.set_aside(self.counts, aside, raw if number < WHOLE_ROWS else _SEE_ABOVE)
+        if mapped.calls or mapped.deletions:
             self._target.pipeline.add(MappedRow(self.counts, mapped, raw))
 
     def _check_key(self, row: Mapping[str, Any]) -> None:

@@ -72,6 +72,8 @@ class StreamMetric(str, enum.Enum):
     MOVED = "moved"
     COLLISIONS = "collisions"
     ROWS = "rows"
+    LEFT_OUT = "left_out"
+    DELETED_ATTRIBUTES = "deleted_attributes"
 
 
 class TargetKissmetrics(Target):
@@ -364,6 +366,7 @@ class TargetKissmetrics(Target):
                 "on_invalid_record is fail"
             )
         counts.rejected[problem.code] += 1
+        counts.parts += 1
         self._note_schema(counts.stream)
         # A whole row is set aside: no field of it is, whichever was at fault.
         self._rejects.write(
@@ -372,15 +375,30 @@ class TargetKissmetrics(Target):
         self.reject_limits.count(counts)
 
     def set_aside(self, counts: StreamCounts, aside: Aside, row: Mapping[str, Any]) -> None:
-        """Set a part of a row aside."""
-        counts.set_aside[aside.code] += 1
+        """Set a part of a row aside.
+
+        Raises:
+            InputError: The part is what a row is in other formats, and `on_invalid_record` is `fail`.
+            TooManyRejects: Likewise, and it is one too many.
+        """
+        if aside.rejected and self.settings.on_invalid_record == "fail":
+            raise InputError(
+                f"stream '{counts.stream}', row {counts.rows}, {aside.field}: {aside.reason} ({aside.code}); "
+                "on_invalid_record is fail"
+            )
+        counted = counts.rejected if aside.rejected else counts.set_aside
+        counted[aside.code] += 1
         self._note_schema(counts.stream)
         self._rejects.write(stream=counts.stream, code=aside.code, reason=aside.reason, field=aside.field, record=row)
+        if aside.rejected:
+            counts.parts += 1
+            self.reject_limits.count(counts)
 
     def _set_alias_aside(self, row: MappedRow, code: str, reason: str) -> None:
         problem = RowRejected(code, reason)
         if len(row.mapped.calls) == 1:
             row.counts.accepted -= 1
+            row.counts.parts -= 1
             self.reject(row.counts, problem, row.row)
         else:
             row.counts.set_aside[code] += 1

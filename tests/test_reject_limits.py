@@ -10,7 +10,7 @@ from target_kissmetrics.reporting.counts import StreamCounts
 
 
 def counted(stream: str, rows: int, rejected: int) -> StreamCounts:
-    counts = StreamCounts(stream, rows=rows, accepted=rows - rejected)
+    counts = StreamCounts(stream, rows=rows, accepted=rows - rejected, parts=rows)
     counts.rejected["no-identity"] = rejected
     return counts
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from target_kissmetrics.errors import ConfigError
+from target_kissmetrics.mapping import segment_tables
 from target_kissmetrics.mapping.people import CUSTOMER_ID_CANDIDATES, DEVICE_ID_CANDIDATES
 from target_kissmetrics.mapping.settings import Kind, StreamSettings
 
@@ -46,7 +47,7 @@ def detect(stream: str, fields: Collection[str], key_properties: Sequence[str], 
         or _named(entry, "device_id", fields)
         or _first(CUSTOMER_ID_CANDIDATES + DEVICE_ID_CANDIDATES, fields)
     )
-    messages = _messages(fields)
+    messages = _messages(stream, fields)
     if messages:
         return messages
     if identity:
@@ -60,7 +61,7 @@ def detect(stream: str, fields: Collection[str], key_properties: Sequence[str], 
     raise ConfigError("streams", _undecided(stream, fields))
 
 
-def _messages(fields: Collection[str]) -> Detected | None:
+def _messages(stream: str, fields: Collection[str]) -> Detected | None:
     """Tell the message formats, which name their people in ways of their own."""
     beside = _first(("userId", "anonymousId", "messageId"), fields)
     if "type" in fields and beside:
@@ -70,6 +71,10 @@ def _messages(fields: Collection[str]) -> Detected | None:
         return Detected("mparticle", f"it has 'events' and {beside!r}")
     if "_p" in fields and "_t" in fields:
         return Detected("kissmetrics", "it has '_p' and '_t'")
+    marks = segment_tables.has_marks(stream, fields)
+    table = segment_tables.table_of(stream, fields) if marks else None
+    if table:
+        return Detected("segment", f"it has {marks}, as a warehouse table of messages ({table})")
     return None
 
 

@@ -17,13 +17,14 @@ import msgspec
 
 from target_kissmetrics.errors import RowRejected
 from target_kissmetrics.kissmetrics.calls import Alias, Properties, Record, Set
-from target_kissmetrics.mapping import amounts, names
+from target_kissmetrics.mapping import names
 from target_kissmetrics.mapping.call_parts import SetsASecondApart, prefixed, row_token
 from target_kissmetrics.mapping.detection import EVENT_NAME_CANDIDATES
 from target_kissmetrics.mapping.fields import FirstOf, Row, Template, getter
-from target_kissmetrics.mapping.mapped import Aside, EventSlot, Mapped
+from target_kissmetrics.mapping.mapped import EventSlot, Mapped
 from target_kissmetrics.mapping.names import NameProblem
 from target_kissmetrics.mapping.properties import CAMPAIGN_PROPERTIES, is_metadata
+from target_kissmetrics.mapping.revenue import Revenue
 from target_kissmetrics.mapping.stream import Stream
 
 LINE_ITEM_CANDIDATES = ("products", "line_items", "items")
@@ -41,14 +42,16 @@ class EventMapping:
         self._people = stream.people()
         self._clock = stream.event_clock()
         self._names = self._templates(stream)
-        self._revenue_key = settings.revenue_key
-        self._revenue_folded = names.folded(settings.revenue_key)
-        self._revenue_fields = FirstOf(self._amount_fields(stream))
+        self._revenue = Revenue(
+            settings.revenue_key,
+            self._amount_fields(stream),
+            advice="mend it, or name revenue in the stream's entry",
+        )
         self._prefix = settings.prefix_properties
         self._unprefixed = {settings.revenue_key}
         if settings.campaign_properties:
             self._unprefixed.update(CAMPAIGN_PROPERTIES.values())
-        self._maker = stream.property_maker(reserved=[self._revenue_folded])
+        self._maker = stream.property_maker(reserved=self._revenue.taken)
         self._line_items = FirstOf(self._nested("line_items", LINE_ITEM_CANDIDATES))
         self._user_attributes = FirstOf(self._nested("user_attributes", USER_ATTRIBUTE_CANDIDATES))
         self._key = tuple(getter(key) for key in stream.key_properties)
@@ -83,7 +86,7 @@ class EventMapping:
             f"person: {self._people.describe()}",
             f"event: {', else '.join(template.text for template in self._names) or 'no name field'}",
             f"time: {self._clock.describe()}",
-            f"revenue: {', else '.join(self._revenue_fields.paths) or 'none'}",
+            f"revenue: {', else '.join(self._revenue.paths) or 'none'}",
         ]
         if self._line_items.paths:
             parts.append(f"line items: {', else '.join(self._line_items.paths)}")
@@ -106,14 +109,14 @@ class EventMapping:
         attributes_field, attributes = self._user_attributes_of(row)
         used = (*person.used, *name_fields, time_field, items_field, attributes_field)
 
-        amount = self._amount(row, mapped.asides)
+        amount = self._revenue.find(row, mapped.asides, refund=entry.refund)
         # Kissmetrics keeps one value of a property for each second, so no other part of the row may be the amount's.
-        taken = (self._revenue_folded,) if amount is not None else ()
+        taken = self._revenue.taken if amount is not None else ()
         properties = self._maker.make(row, mapped.asides, used=used, taken=taken)
         if self._prefix:
             properties = prefixed(event, properties, mapped.asides, keep=self._unprefixed)
         if amount is not None:
-            properties[self._revenue_key] = amount
+            properties[self._revenue.key] = amount
         mapped.calls.append(Record(person.identity, event, time, properties, once=entry.once))
         if items_field is not None:
             prefix = event if self._prefix else None
@@ -131,7 +134,7 @@ class EventMapping:
                 row=self._row_identity(row, properties),
                 seconds=max(1, len(items)),
                 spread=entry.spread_duplicates and not entry.once,
-                revenue_property=self._revenue_key if amount is not None else None,
+                revenue_property=self._revenue.key if amount is not None else None,
             )
         )
         return mapped
@@ -152,25 +155,6 @@ class EventMapping:
             f"no event name: a field it is made of is absent, null or no text (tried: {tried}); name event_name in the "
             "stream's entry",
         )
-
-    def _amount(self, row: Row, asides: list[Aside]) -> str | None:
-        """Give the first amount among the revenue fields, negative for a refund."""
-        unreadable: str | None = None
-        for path, value in self._revenue_fields.all(row):
-            amount = amounts.to_amount(value)
-            if amount is not None:
-                return amounts.negative(amount) if self._stream.entry.refund else amount
-            unreadable = unreadable or path
-        if unreadable is not None:
-            asides.append(
-                Aside(
-                    "bad-amount",
-                    f"no amount, so the event carries no {self._revenue_key}; mend it, or name revenue "
-                    "in the stream's entry",
-                    unreadable,
-                )
-            )
-        return None
 
     def _line_items_of(self, row: Row) -> tuple[str | None, Sequence[Mapping[str, Any]]]:
         for path, value in self._line_items.all(row):

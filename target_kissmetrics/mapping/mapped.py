@@ -14,12 +14,29 @@ class Aside(NamedTuple):
     Attributes:
         code: Short and steady, for counting: `value-too-long`.
         reason: For a person.
-        field: The field it was, as a path.
+        field: The field it was, as a path: `events[3].data`.
+        rejected: It is what a row is in other formats, an event of a batch say, and counts as one that was rejected.
     """
 
     code: str
     reason: str
     field: str | None
+    rejected: bool = False
+
+
+class Deletion(NamedTuple):
+    """A user attribute that was deleted at its source. Kissmetrics keeps it, so it is forgotten here: when it comes
+    back, it is sent again, whatever its value.
+
+    Attributes:
+        person: One identity of the person.
+        name: The property's name.
+        time: When it was deleted, in seconds since the Unix epoch.
+    """
+
+    person: str
+    name: str
+    time: int
 
 
 @dataclass(slots=True)
@@ -31,6 +48,7 @@ class EventSlot:
         record: Which of the row's calls is the event.
         seconds: How many consecutive seconds the event and its line items take.
         spread: Move the event where another row holds its second.
+        may_spread: The stream's entry may ask for that.
         revenue_property: The property that holds its amount, when it has one: two amounts of one person in one
             second are one to Kissmetrics, whatever their events are called.
     """
@@ -39,6 +57,7 @@ class EventSlot:
     record: int = 0
     seconds: int = 1
     spread: bool = False
+    may_spread: bool = True
     revenue_property: str | None = None
 
 
@@ -51,9 +70,13 @@ class Mapped:
         asides: Parts that are not sent, each with its reason.
         slots: One for each event among the calls.
         alias_field: The field that held the other identity, when the calls alias one.
+        deletions: Attributes that were deleted at their source, before the calls' own are set.
+        left_out: Types of the parts that have no meaning for Kissmetrics, one for each part.
     """
 
     calls: list[Call] = field(default_factory=list)
     asides: list[Aside] = field(default_factory=list)
     slots: list[EventSlot] = field(default_factory=list)
     alias_field: str | None = None
+    deletions: list[Deletion] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)

@@ -72,6 +72,7 @@ class PropertyMaker:
         warn: Takes a line for a person; each thing is told once.
         reserved: Properties that the mapping sets itself, folded.
         iso_texts: Texts that are full ISO 8601 are moments, also where the schema does not say so.
+        prefix: Put in front of each name that comes from the fields: `Page - `.
 
     Raises:
         NameProblem: `rename` asks for a name that cannot be. Where a config is read, none such gets through.
@@ -86,6 +87,7 @@ class PropertyMaker:
         reserved: Collection[str] = (),
         *,
         iso_texts: bool = False,
+        prefix: str = "",
     ) -> None:
         self._include = Globs(entry.include) if entry.include is not None else None
         self._exclude = Globs(entry.exclude)
@@ -94,6 +96,7 @@ class PropertyMaker:
         self._values = Values(settings.datetime_format)
         self._moments = dict(moments(schema))
         self._iso_texts = iso_texts
+        self._prefix = prefix
         self._warn = warn
         self._warned: set[str] = set()
         self._lists_left_out: set[str] = set()
@@ -188,13 +191,18 @@ class PropertyMaker:
         strict = self._moments.get(path)
         rule = _FieldRule(moment=self._iso_texts or strict is not None, strict=bool(strict))
         try:
-            rule.name = self._rename.get(path) or self._campaign.get(name) or names.property_name(name)
+            rule.name = self._rename.get(path) or self._campaign.get(name) or self._named(name)
         except NameProblem as problem:
             rule.problem = problem
             self._warn_once(f"field {path[:80]!r}: {problem.reason}; set aside")
             return rule
         rule.folded = names.folded(rule.name)
         return rule
+
+    def _named(self, field: str) -> str:
+        # The name alone is looked at first: a prefix must not make a property of what Kissmetrics keeps for itself.
+        name = names.property_name(field)
+        return names.property_name(f"{self._prefix}{name}") if self._prefix else name
 
     def _tell_shared(self, rule: _FieldRule, path: str) -> None:
         if not rule.told:

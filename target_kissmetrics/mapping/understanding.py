@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.mapping.alias import AliasMapping
 from target_kissmetrics.mapping.detection import Detected, detect
 from target_kissmetrics.mapping.event import EventMapping
 from target_kissmetrics.mapping.experiment import ExperimentMapping
+from target_kissmetrics.mapping.export import ExportMapping
+from target_kissmetrics.mapping.mparticle import MParticleMapping
+from target_kissmetrics.mapping.segment import SegmentMapping
 from target_kissmetrics.mapping.settings import Kind, check_keys
 from target_kissmetrics.mapping.stream import Stream, StreamMapping, Understood
 from target_kissmetrics.mapping.user_attributes import UserAttributesMapping
@@ -18,6 +20,9 @@ MAPPINGS: dict[Kind, Callable[[Stream], StreamMapping]] = {
     "user_attributes": UserAttributesMapping,
     "alias": AliasMapping,
     "experiment": ExperimentMapping,
+    "segment": SegmentMapping,
+    "mparticle": MParticleMapping,
+    "kissmetrics": ExportMapping,
 }
 
 
@@ -36,10 +41,4 @@ def understand(stream: Stream) -> Understood:
             check_keys(entry, kind.kind)
     if kind.kind == "ignore":
         return Understood(kind, None)
-    if kind.kind not in MAPPINGS:
-        raise ConfigError(
-            f"{entry.place}.kind" if entry.kind else "streams",
-            f"stream {stream.name!r} is of kind {kind.kind} ({kind.why}), which this version cannot read yet; "
-            f"leave it out with {{stream: {stream.name}, kind: ignore}}",
-        )
     return Understood(kind, MAPPINGS[kind.kind](stream))

@@ -9,6 +9,10 @@ sent again takes the very second of its intent, and nothing else takes that seco
 repeats itself, wherever its batches begin and end. Two values in one second are the exception: where the first run
 sent the last of them alone and the next one, cut elsewhere, sends both, they move on to later seconds, for what counts
 is that the last one is the latest.
+
+An attribute that was deleted at its source stays as it is at Kissmetrics, which deletes nothing. Here its value is
+forgotten, so that the attribute is sent again when it comes back, while the seconds it had are not: what comes back in
+the second of the last value still moves on, and what is older than the deletion still does not count as the latest.
 """
 
 from __future__ import annotations
@@ -118,6 +122,23 @@ def property_change(known: Known | None, said: Said, unanswered: Unanswered, *, 
         return Sent(intended if intended < known.time else said.row_time, remember=False)
     # In the second of the last value, or where that one had moved to: another value moves on, the same one stays.
     return Sent(unanswered.second(said, max(said.row_time, known.time + changed)), remember=True)
+
+
+def forgotten(known: Known | None, time: int) -> Known | None:
+    """Decide about an attribute that was deleted at its source.
+
+    Args:
+        known: What is known of it, if anything.
+        time: When it was deleted.
+
+    Returns:
+        What is known from now on; None when that is nothing new: it was set after it was deleted, or is forgotten.
+    """
+    if known is None:
+        return Known(digests.FORGOTTEN, 0, time)
+    if known.row_time > time or (known.value == digests.FORGOTTEN and known.row_time == time):
+        return None
+    return Known(digests.FORGOTTEN, known.time, time)
 
 
 def once_time(known: Mapping[bytes, Known], said: Said, unanswered: Unanswered) -> int | None:

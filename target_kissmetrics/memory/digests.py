@@ -68,3 +68,6 @@ def value(text: str) -> bytes:
 
 NO_VALUE = bytes(VALUE_BYTES)
 """What is remembered as the value of an event recorded once."""
+
+FORGOTTEN = b"\xff" * VALUE_BYTES
+"""What is remembered as the value of an attribute that was deleted at its source: no value is equal to it."""

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
+
+MAX_TYPES = 50
+"""Types that are counted one by one: they are data, and data may hold any number of them."""
+
+OTHER_TYPES = "others"
 
 
 @dataclass(slots=True)
@@ -14,10 +20,13 @@ class StreamCounts:
 
     Attributes:
         accepted: Rows that became calls, or rightly none.
+        parts: What was accepted or rejected: rows, and in a format that batches them, the events of each row.
         rejected: Rows set aside, by the reason's code.
         set_aside: Parts of rows that were not sent, by the reason's code.
         unchanged: User attributes not sent because they had not changed, aliases and once-only events sent before.
         deleted: Rows deleted at their source, which Kissmetrics cannot follow.
+        deleted_attributes: User attributes deleted at their source: likewise, but they are forgotten here.
+        left_out: Parts of batches that have no meaning for Kissmetrics, by their type.
         collisions: Events that Kissmetrics takes for another row's.
         moved: Events moved to a second of their own.
     """
@@ -25,6 +34,7 @@ class StreamCounts:
     stream: str
     rows: int = 0
     accepted: int = 0
+    parts: int = 0
     record: int = 0
     set: int = 0
     alias: int = 0
@@ -32,6 +42,8 @@ class StreamCounts:
     deleted: int = 0
     collisions: int = 0
     moved: int = 0
+    deleted_attributes: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     set_aside: Counter[str] = field(default_factory=Counter)
 
@@ -54,6 +66,13 @@ class StreamCounts:
         else:
             self.set += 1
 
+    def mapped(self, left_out: Collection[str], deleted_attributes: int) -> None:
+        """Count what of a row has no call."""
+        self.deleted_attributes += deleted_attributes
+        for kind in left_out:
+            known = kind in self.left_out or len(self.left_out) < MAX_TYPES
+            self.left_out[kind if known else OTHER_TYPES] += 1
+
     def summary(self) -> str:
         """Give the line that a stream ends with, without its name."""
         parts = [
@@ -64,6 +83,10 @@ class StreamCounts:
         ]
         if self.set_aside:
             parts.append(f"properties set aside: {by_code(self.set_aside)}")
+        if self.left_out:
+            parts.append(f"left out, by type: {by_code(self.left_out)}")
+        if self.deleted_attributes:
+            parts.append(f"{self.deleted_attributes} attributes deleted at the source, which Kissmetrics keeps")
         if self.deleted:
             parts.append(f"{self.deleted} deleted at the source, which Kissmetrics cannot do")
         if self.moved:
@@ -85,6 +108,8 @@ class StreamCounts:
             "deleted": self.deleted,
             "moved": self.moved,
             "collisions": self.collisions,
+            "left_out": sum(self.left_out.values()),
+            "deleted_attributes": self.deleted_attributes,
         }
 
 

@@ -64,6 +64,7 @@ def test_each_id_candidate_is_an_identity(identity: str) -> None:
         (("type", "userId", "events", "mpid", "_p", "_t", "previousId", "event"), "segment"),
         (("events", "mpid", "_p", "_t", "user_id", "event"), "mparticle"),
         (("_p", "_t", "user_id", "previous_id", "event"), "kissmetrics"),
+        (("anonymous_id", "received_at", "sent_at", "event_text", "previous_id"), "segment"),
         (("user_id", "previous_id", "experiment", "variant", "event"), "alias"),
         (("user_id", "experiment", "variant", "event"), "experiment"),
         (("user_id", "event"), "event"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mapping_streams import stream_of
 
 from target_kissmetrics.errors import ConfigError, RowRejected
-from target_kissmetrics.kissmetrics.calls import Alias
+from target_kissmetrics.kissmetrics.calls import Alias, Record
 from target_kissmetrics.kissmetrics.limits import EARLIEST_TIME, LATEST_TIME
 from target_kissmetrics.mapping.mapped import Mapped
 from target_kissmetrics.mapping.understanding import understand
@@ -103,6 +103,80 @@ ENTRIES: dict[str, dict[str, Any]] = {
     "alias": {},
     "experiment": {},
 }
+TIMES = st.sampled_from([1706688000000, "2024-01-31T08:00:00Z", 1706688000, None]) | SCALARS
+OBJECTS = ROWS | VALUES
+MESSAGES = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(["identify", "track", "page", "screen", "group", "alias", "Track", "x"]) | VALUES,
+        "userId": TEXTS, "anonymousId": VALUES, "previousId": TEXTS, "event": TEXTS, "name": VALUES, "category": VALUES,
+        "groupId": VALUES, "timestamp": TIMES, "traits": OBJECTS,
+        "properties": st.fixed_dictionaries({}, optional={"products": VALUES, "revenue": TEXTS}) | OBJECTS,
+        "context": st.fixed_dictionaries(
+            {}, optional={"campaign": OBJECTS, "page": OBJECTS, "ip": VALUES, "userAgent": TEXTS, "traits": OBJECTS}
+        ) | OBJECTS,
+    },
+)  # fmt: skip
+EVENT_DATA = st.fixed_dictionaries(
+    {},
+    optional={
+        "timestamp_unixtime_ms": TIMES, "event_name": TEXTS, "screen_name": VALUES, "custom_attributes": OBJECTS,
+        "user_attribute_name": TEXTS, "new": VALUES, "deleted": st.booleans(),
+        "product_action": st.fixed_dictionaries(
+            {"action": st.sampled_from(["purchase", "refund", "add_to_cart"]) | VALUES},
+            optional={"total_amount": VALUES, "coupon_code": VALUES, "products": st.lists(ROWS, max_size=3) | VALUES},
+        ) | OBJECTS,
+        "promotion_action": st.fixed_dictionaries({"action": TEXTS, "promotions": VALUES}) | OBJECTS,
+        "product_impressions": st.lists(st.fixed_dictionaries({"products": VALUES}), max_size=2) | VALUES,
+    },
+)  # fmt: skip
+BATCH_EVENTS = st.fixed_dictionaries(
+    {
+        "event_type": st.sampled_from(
+            ["custom_event", "screen_view", "commerce_event", "user_attribute_change", "session_start"]
+        )
+        | VALUES,
+        "data": EVENT_DATA | VALUES,
+    }
+)
+BATCHES = st.fixed_dictionaries(
+    {"mp_deviceid": TEXTS},
+    optional={
+        "events": st.lists(BATCH_EVENTS | VALUES, max_size=3) | VALUES, "user_identities": OBJECTS,
+        "user_attributes": OBJECTS, "deleted_user_attributes": st.lists(TEXTS, max_size=2) | VALUES, "ip": VALUES,
+        "device_info": OBJECTS, "mpid": SCALARS, "timestamp_unixtime_ms": TIMES,
+    },
+)  # fmt: skip
+LINES = st.fixed_dictionaries(
+    {"_p": TEXTS, "_t": TIMES}, optional={"_n": VALUES, "_p2": TEXTS, "_ip": VALUES, "_k": TEXTS, "a": VALUES}
+)
+MESSAGE_ROWS = {"segment": MESSAGES, "mparticle": BATCHES, "kissmetrics": LINES}
+
+
+@pytest.mark.parametrize("kind", MESSAGE_ROWS)
+@given(data=st.data(), extracted=st.none() | TEXTS, flag=st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_any_message_is_rejected_or_becomes_calls_that_kissmetrics_keeps(
+    kind: str, data: st.DataObject, extracted: str | None, flag: bool
+) -> None:
+    row = data.draw(MESSAGE_ROWS[kind])
+    stream = stream_of((), {"kind": kind}, prefix_properties=flag, alias_identities=flag, use_customer_id=not flag)
+    mapping = understand(stream).mapping
+    assert mapping is not None
+    before = repr(copy.deepcopy(row))
+    rejection = ("x", "x")
+    mapped = Mapped()
+    try:
+        mapped = mapping.map(row, extracted)
+    except RowRejected as problem:
+        rejection = (problem.code, problem.reason)
+    assert repr(row) == before
+    assert all(rejection)
+    for call in mapped.calls:
+        _check_call(call, stream.settings.blocked_identities)
+    assert all(aside.code and aside.reason and aside.field for aside in mapped.asides)
+    assert all(isinstance(mapped.calls[slot.record], Record) for slot in mapped.slots)
+    assert all(1 <= len(deletion.name) <= 255 for deletion in mapped.deletions)
 
 
 @pytest.mark.parametrize("kind", ENTRIES)

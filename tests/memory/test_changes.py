@@ -9,6 +9,7 @@ from target_kissmetrics.memory.changes import (
     Said,
     Sent,
     Unanswered,
+    forgotten,
     merge,
     once_time,
     property_change,
@@ -102,6 +103,38 @@ class TestIntents:
         assert once_time({}, event, unanswered) == 20
         assert once_time({}, event, NOTHING) == 50
         assert once_time({event.key: Known(digests.NO_VALUE, 20, 20)}, event, NOTHING) is None
+
+
+class TestForgetting:
+    def test_what_was_deleted_is_sent_again_when_it_comes_back_whatever_its_value(self) -> None:
+        gone = forgotten(known("gold", 10), 20)
+        assert property_change(gone, said("gold", 30), NOTHING) == Sent(30, remember=True)
+        assert property_change(gone, said("free", 20), NOTHING) == Sent(20, remember=True)
+
+    def test_what_comes_back_in_the_second_of_the_last_value_moves_on(self) -> None:
+        gone = forgotten(known("gold", 10), 10)
+        assert property_change(gone, said("free", 10), NOTHING) == Sent(11, remember=True)
+
+    def test_what_was_set_after_it_was_deleted_is_not_forgotten(self) -> None:
+        assert forgotten(known("gold", 30), 20) is None
+        assert forgotten(known("gold", 32, row_time=20), 20) is not None
+
+    def test_what_is_older_than_the_deletion_does_not_count_as_the_latest(self) -> None:
+        for gone in (forgotten(None, 20), forgotten(known("free", 5), 20)):
+            assert property_change(gone, said("gold", 10), NOTHING) == Sent(10, remember=False)
+            assert property_change(gone, said("gold", 30), NOTHING) == Sent(30, remember=True)
+
+    def test_forgetting_twice_teaches_nothing_new(self) -> None:
+        gone = forgotten(known("gold", 10), 20)
+        assert forgotten(gone, 20) is None
+        assert forgotten(gone, 10) is None
+        assert forgotten(gone, 25) == Known(digests.FORGOTTEN, 10, 25)
+
+    def test_what_another_process_stored_later_stays(self) -> None:
+        gone = forgotten(known("gold", 10), 20)
+        assert gone is not None
+        assert merge({PLAN: known("gold", 10)}, {PLAN: gone}) == {PLAN: gone}
+        assert merge({PLAN: known("free", 15)}, {PLAN: gone}) == {PLAN: known("free", 15)}
 
 
 class TestMerge:

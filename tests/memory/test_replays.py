@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
-from target_kissmetrics.mapping.mapped import EventSlot, Mapped
+from target_kissmetrics.mapping.mapped import Deletion, EventSlot, Mapped
 from target_kissmetrics.memory.digests import Digests
 from target_kissmetrics.memory.sql_store import SqlStore
 from target_kissmetrics.planner import MappedRow, Part, Planner
@@ -162,6 +162,107 @@ def _until_crash(
             run.remember(part, intents)
         break
     return done
+
+
+def deleted(person: str, second: int, name: str = "plan") -> Mapped:
+    return Mapped(deletions=[Deletion(person, name, T0 + second)])
+
+
+def test_a_deleted_attribute_is_sent_again_when_it_comes_back_also_by_the_next_process(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    assert times(Run(store).send(attributes("p", 0, plan="A"), deleted("p", 5, "Plan"))) == [0]
+    assert times(Run(store).send(attributes("q", 6, plan="A"), attributes("p", 6, plan="A"))) == [6, 6]
+    assert Run(store).send(attributes("p", 7, plan="A")) == []
+    store.close()
+
+
+def test_in_one_chunk_the_order_of_setting_and_deleting_counts(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    rows = [attributes("p", 0, plan="A"), deleted("p", 0), attributes("p", 0, plan="B"), attributes("p", 1, plan="B")]
+    assert times(Run(store).send(*rows)) == [0, 1]
+    store.close()
+
+
+def test_what_was_deleted_is_forgotten_only_once_what_came_before_was_answered(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    Run(store).send(attributes("p", 0, plan="A"))
+    run = Run(store)
+    part, intents = run.plan(attributes("p", 3, city="Oslo"), deleted("p", 5))
+    assert Run(store).send(attributes("p", 6, plan="A")) == []  # as another process would, meanwhile
+    run.remember(part, intents)
+    assert times(Run(store).send(attributes("p", 7, plan="A"))) == [7]
+    store.close()
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    steps=st.lists(st.tuples(st.integers(1, 2), st.sampled_from(["A", "B", None])), min_size=1, max_size=9),
+    cuts=st.lists(st.integers(1, 4), min_size=9, max_size=9),
+    again=st.lists(st.integers(1, 4), min_size=9, max_size=9),
+    crash=st.integers(0, 9),
+    taken=st.booleans(),
+    committed=st.booleans(),
+)
+def test_deletions_over_a_crash_anywhere_leave_the_last_value_at_the_time_it_came_back(
+    steps: list[tuple[int, str | None]],
+    cuts: list[int],
+    again: list[int],
+    crash: int,
+    taken: bool,
+    committed: bool,
+) -> None:
+    rows, said, changes = _told(steps)
+    held = Kissmetrics()
+    with TemporaryDirectory() as folder:
+        first, done = store_in(folder), 0
+        run = Run(first)
+        for number, chunk in enumerate(_cut(rows, cuts)):
+            part, intents = run.plan(*chunk)
+            if number < crash or taken or committed:
+                _take(held, [call for _, call in part.calls])
+            if number < crash or committed:
+                run.remember(part, intents)
+            if number == crash:
+                break
+            done += len(chunk)
+        first.close()
+        second = store_in(folder)
+        run = Run(second)
+        for chunk in _cut(rows[done:], again):
+            _take(held, run.send(*chunk))
+        second.close()
+    sent = set(held.values.get(("p", "plan"), {}).items())
+    assert changes <= sent <= said
+
+
+def _take(held: Kissmetrics, calls: Sequence[Call]) -> None:
+    for call in calls:
+        held.take(call)
+
+
+def _told(steps: list[tuple[int, str | None]]) -> tuple[list[Mapped], set[tuple[int, str]], set[tuple[int, str]]]:
+    """Give rows that set and delete, what they say, and what of it is new: another value, or one that came back."""
+    clock, last = 0, None
+    rows: list[Mapped] = []
+    said, changes = set(), set()
+    for later, value in steps:
+        clock += later
+        rows.append(deleted("p", clock) if value is None else attributes("p", clock, plan=value))
+        if value is not None:
+            said.add((T0 + clock, value))
+            if value != last:
+                changes.add((T0 + clock, value))
+        last = value
+    return rows, said, changes
+
+
+def _cut(rows: Sequence[Mapped], cuts: list[int]) -> list[Sequence[Mapped]]:
+    chunks, start = [], 0
+    for size in cuts:
+        if start < len(rows):
+            chunks.append(rows[start : start + size])
+        start += size
+    return chunks
 
 
 def test_what_is_equal_is_not_sent_also_by_the_next_process(tmp_path: Path) -> None:

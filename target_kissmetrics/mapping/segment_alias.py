@@ -1,0 +1,48 @@
+"""Segment's `alias`: the previous ID and the user's are one person, for ever.
+
+Source: Segment's "Spec: Alias"; where one of the two is left out, the anonymous ID stands in, as Segment's own
+libraries do it in the browser.
+"""
+
+from __future__ import annotations
+
+from target_kissmetrics.errors import RowRejected
+from target_kissmetrics.kissmetrics.calls import Alias
+from target_kissmetrics.mapping.fields import FirstOf, Row
+from target_kissmetrics.mapping.mapped import Mapped
+from target_kissmetrics.mapping.people import People, find_id
+from target_kissmetrics.mapping.segment_fields import Places
+
+
+class SegmentAlias:
+    """Maps the aliases among one stream's messages.
+
+    Args:
+        people: Of the stream.
+        places: Where things are.
+    """
+
+    def __init__(self, people: People, places: Places) -> None:
+        self._people = people
+        self._user = FirstOf(places.aliased_id)
+        self._previous = FirstOf(places.previous_id)
+        self._device = FirstOf(places.device_id)
+
+    def add(self, row: Row, time: int, mapped: Mapped) -> None:
+        """Add the alias; none when both identities are the same.
+
+        Raises:
+            RowRejected: One of the two is missing, blocked or too long.
+        """
+        person = self._identity(self._user, row)
+        previous = self._identity(self._previous, row)
+        if person != previous:
+            mapped.calls.append(Alias(person, previous, time))
+
+    def _identity(self, fields: FirstOf, row: Row) -> str:
+        found = find_id(fields, row) or find_id(self._device, row)
+        if found is None:
+            tried = " or ".join(fields.paths)
+            raise RowRejected("no-identity", f"no identity in {tried}: an alias needs two", fields.paths[0])
+        self._people.check(found.text, found.field)
+        return found.text

@@ -1,0 +1,74 @@
+"""What a Segment or RudderStack message says beside its own matter: the person's address, user agent and campaign."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from target_kissmetrics.errors import RowRejected
+from target_kissmetrics.kissmetrics.calls import Properties
+from target_kissmetrics.mapping.fields import FirstOf, Row
+from target_kissmetrics.mapping.mapped import Aside
+from target_kissmetrics.mapping.message_parts import object_at, passable
+from target_kissmetrics.mapping.names import folded
+from target_kissmetrics.mapping.properties import PropertyMaker
+from target_kissmetrics.mapping.segment_fields import Places
+from target_kissmetrics.mapping.settings import StreamSettings
+from target_kissmetrics.mapping.stream import Stream
+
+
+class SegmentContext:
+    """Reads the context of one stream's messages.
+
+    Args:
+        stream: The stream.
+        places: Where things are.
+    """
+
+    def __init__(self, stream: Stream, places: Places) -> None:
+        settings = stream.settings
+        self._path = places.context
+        known = stream.fields
+        present = [name for name in (*places.address, *places.user_agent) if self._path or not known or name in known]
+        sent = settings.send_ip_and_user_agent
+        self._address = FirstOf([name for name in places.address if sent and name in present])
+        self._user_agent = FirstOf([name for name in places.user_agent if sent and name in present])
+        self._campaign: list[tuple[str, str, Mapping[str, str]]] = []
+        renames: list[tuple[str, str]] = []
+        for part, fields in places.campaign if settings.campaign_properties else ():
+            path = f"{self._path}.{part}".strip(".")
+            chosen = {name: wanted for name, wanted in fields.items() if path or not known or name in known}
+            if chosen:
+                self._campaign.append((part, path, chosen))
+                renames.extend((f"{path}.{name}".strip("."), wanted) for name, wanted in chosen.items())
+        entry = StreamSettings(stream=stream.name, rename=tuple(renames))
+        plain = replace(settings, campaign_properties=False)
+        self._maker = PropertyMaker(entry, plain, {}, stream.warn)
+
+    def of(self, row: Row, asides: list[Aside]) -> Row:
+        """Give a message's context. One that is no object is set aside: the message can do without."""
+        if not self._path:
+            return row
+        try:
+            return object_at(row.get(self._path), self._path)
+        except RowRejected as problem:
+            asides.append(Aside(problem.code, problem.reason, problem.field))
+            return {}
+
+    def sender(self, context: Row) -> tuple[str | None, str | None]:
+        """Give the person's address and user agent, as far as they are known and may be passed on."""
+        if not context:
+            return None, None
+        address, user_agent = self._address.find(context), self._user_agent.find(context)
+        return passable(address[1]) if address else None, passable(user_agent[1]) if user_agent else None
+
+    def add_campaign(self, context: Row, properties: Properties, asides: list[Aside]) -> None:
+        """Add the campaign's properties to those of an event, which come first."""
+        for part, path, names in self._campaign:
+            fields = context.get(part) if part else context
+            if not isinstance(fields, Mapping):
+                continue
+            found = {name: fields[name] for name in names if fields.get(name) is not None}
+            if found:
+                taken = {folded(name) for name in properties}
+                properties.update(self._maker.make(found, asides, taken=taken, under=path))

@@ -1,0 +1,135 @@
+"""Where the parts of a Segment or RudderStack message are: in a JSON message, or in the columns of a warehouse table.
+
+Sources: Segment's "Spec: Common Fields" and "Warehouse schemas"; RudderStack's "Warehouse schema". Legacy spellings
+(`sessionId` for `anonymousId`, `from` and `to` of an alias) are those of Segment's segmentio-facade.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+MessageType = Literal["identify", "track", "page", "screen", "group", "alias"]
+
+CAMPAIGN = {
+    "source": "Campaign Source",
+    "medium": "Campaign Medium",
+    "name": "Campaign Name",
+    "term": "Campaign Terms",
+    "content": "Campaign Content",
+}
+"""Segment's names of `context.campaign` -> the properties that Kissmetrics' reports know."""
+
+_UTM = {
+    "utm_source": "Campaign Source",
+    "utm_medium": "Campaign Medium",
+    "utm_campaign": "Campaign Name",
+    "utm_term": "Campaign Terms",
+    "utm_content": "Campaign Content",
+}
+_REFERRER = {"referrer": "Referrer", "referer": "Referrer"}
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Fields, as paths, each in the order they are tried.
+
+    Attributes:
+        customer_id: The customer ID; `users` have it as their key.
+        device_id: The device ID.
+        timestamp: When it happened.
+        message_id: What tells the message from others.
+        event: The name of a track.
+        name: The name of a page or screen.
+        category: Its category, which stands in.
+        group_id: The group.
+        previous_id: The other identity of an alias.
+        aliased_id: The first one.
+        properties: The object of properties; empty: the row itself.
+        traits: The objects of traits, the first that holds any counts; empty: the row itself.
+        own: Names and globs of the row's fields that are neither property nor trait.
+        context: The object of the context; empty: the row itself.
+        address: Within the context.
+        user_agent: Within the context.
+        campaign: Objects within the context (empty: itself), and which property a field in them is.
+    """
+
+    customer_id: tuple[str, ...]
+    device_id: tuple[str, ...]
+    timestamp: tuple[str, ...]
+    message_id: tuple[str, ...]
+    event: tuple[str, ...]
+    name: tuple[str, ...]
+    category: tuple[str, ...]
+    group_id: tuple[str, ...]
+    previous_id: tuple[str, ...]
+    aliased_id: tuple[str, ...]
+    properties: str
+    traits: tuple[str, ...]
+    own: tuple[str, ...]
+    context: str
+    address: tuple[str, ...]
+    user_agent: tuple[str, ...]
+    campaign: tuple[tuple[str, Mapping[str, str]], ...]
+
+
+MESSAGE = Places(
+    customer_id=("userId", "user_id"),
+    device_id=("anonymousId", "anonymous_id", "sessionId"),
+    timestamp=(
+        "timestamp",
+        "originalTimestamp",
+        "original_timestamp",
+        "receivedAt",
+        "received_at",
+        "sentAt",
+        "sent_at",
+    ),
+    message_id=("messageId", "message_id"),
+    event=("event",),
+    name=("name", "properties.name"),
+    category=("category", "properties.category"),
+    group_id=("groupId", "group_id"),
+    previous_id=("previousId", "previous_id", "from"),
+    aliased_id=("userId", "user_id", "to"),
+    properties="properties",
+    traits=("traits", "context.traits"),
+    own=(),
+    context="context",
+    address=("ip",),
+    user_agent=("userAgent", "user_agent"),
+    campaign=(("campaign", {**CAMPAIGN, **_UTM}), ("page", {**_REFERRER, **_UTM})),
+)  # fmt: skip
+
+TABLE = Places(
+    customer_id=("user_id",),
+    device_id=("anonymous_id",),
+    timestamp=("timestamp", "original_timestamp", "received_at", "sent_at"),
+    message_id=("id",),
+    event=("event_text", "event"),
+    name=("name",),
+    category=("category",),
+    group_id=("group_id",),
+    previous_id=("previous_id",),
+    aliased_id=("user_id",),
+    properties="",
+    traits=("",),
+    own=(
+        "id", "user_id", "anonymous_id", "event", "event_text", "timestamp", "original_timestamp", "received_at",
+        "sent_at", "loaded_at", "uuid_ts", "uuid", "channel", "context_*",
+    ),
+    context="",
+    address=("context_ip",),
+    user_agent=("context_user_agent",),
+    campaign=(
+        (
+            "",
+            {
+                **{f"context_campaign_{field}": name for field, name in CAMPAIGN.items()},
+                **{f"context_page_{field}": name for field, name in _REFERRER.items()},
+            },
+        ),
+    ),
+)  # fmt: skip
+"""`id` is the message's; `event` is the name as the table's, `event_text` as it was written."""

@@ -1,0 +1,46 @@
+"""The target as a Meltano user adds, configures and checks it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from meltano_project import ROOT, Project, loader, needs_meltano
+
+from target_kissmetrics.sandbox.running import running
+
+pytestmark = [pytest.mark.e2e, needs_meltano]
+
+
+def test_it_is_added_from_its_definition_and_checked(tmp_path: Path) -> None:
+    definition = yaml.safe_load((ROOT / "target-kissmetrics.yml").read_text(encoding="utf-8"))
+    # From this checkout instead of PyPI; all else as it stands.
+    definition["pip_url"] = str(ROOT)
+    reference = tmp_path / "target-kissmetrics.yml"
+    reference.write_text(yaml.safe_dump(definition), encoding="utf-8")
+    folder = tmp_path / "project"
+    folder.mkdir()
+    project = Project(folder, [], [])
+    project.run("add", "--from-ref", str(reference), "target-kissmetrics")
+
+    with running() as sandbox:
+        project.run("config", "set", "target-kissmetrics", "tracking_url", sandbox.url)
+        entry = {"stream": "public.users", "kind": "user_attributes"}
+        project.run("config", "set", "target-kissmetrics", "streams", json.dumps([entry]))
+        told = project.check(code=1)
+        assert "api_key: is required" in told
+        project.run("config", "set", "target-kissmetrics", "api_key", "0123456789abcdef")
+        told = project.check()
+        assert "Plugin configuration is valid" in told
+        assert "0123456789abcdef" not in (folder / "meltano.yml").read_text(encoding="utf-8")
+        assert sandbox.summary()["calls"] == 0
+    told = project.check(code=1)
+    assert "cannot be reached" in told
+
+
+def test_the_check_names_a_mistake(tmp_path: Path) -> None:
+    project = Project(tmp_path, [], [loader(use_custmer_id=True)])
+    told = project.check(code=1)
+    assert "use_custmer_id: no such setting; did you mean 'use_customer_id'?" in told
