@@ -166,7 +166,7 @@ class ReplayTarget(TargetKissmetrics):
         if any(key not in row for key in sink.key_properties):
             self._keep(line, f"a row of stream '{line.stream}' lacks its key")
             return
-        if line.field is None or sink.kind != "event":
+        if line.field is None or sink.kind in {"user_attributes", "experiment", "alias"}:
             sink.take(row, line.time, line.record)
             return
         before, rejected = len(self.left.lines), sum(sink.counts.rejected.values())
