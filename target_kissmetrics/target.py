@@ -170,6 +170,8 @@ class TargetKissmetrics(Target):
         """Take a row. The SDK's own way copies, parses and logs each row at more cost than mapping it."""
         self._assert_line_requires(message_dict, requires={"stream", "record"})
         stream, record = message_dict["stream"], message_dict["record"]
+        if not isinstance(stream, str):
+            raise InputError("a RECORD message's stream is no text: mend the tap")
         stream_maps = self.mapper.stream_maps.get(stream)
         if stream_maps is None:
             raise RecordsWithoutSchemaException(
