@@ -23,12 +23,13 @@ from target_kissmetrics.memory.changes import (
     Said,
     Unanswered,
     forgotten,
+    merge,
     once_time,
     property_change,
 )
 from target_kissmetrics.memory.collisions import Collisions
 from target_kissmetrics.memory.digests import Digests
-from target_kissmetrics.memory.store import Learned, Store
+from target_kissmetrics.memory.store import Learned, OthersIntents, Store
 from target_kissmetrics.reporting.counts import StreamCounts
 
 
@@ -123,6 +124,9 @@ class Planner:
         self._reject = reject
         self._warn = warn
         self._unanswered = Unanswered.of(store.unanswered())
+        self._latest_note = 0
+        self._is_first = True
+        self._is_shared = False
         self._collisions = Collisions()
         self._at_hand: dict[bytes, KnownPerson] = {}
         self._partners_at_hand: dict[bytes, set[bytes]] = {}
@@ -135,8 +139,21 @@ class Planner:
             What to strike the noted intents out by, once all parts were answered; None when there are none.
         """
         self._spread(parts)
-        steps = self._read(parts)
+        needed = _Needed()
+        steps = self._read(parts, needed)
+        if not needed.known and not needed.partners:
+            self._plan_all(parts, steps, [])
+            return None
         intents: list[Intent] = []
+        with self._store.planning(self._latest_note, self._unanswered.later.keys()) as others:
+            self._learn_of(others)
+            self._get_at_hand(needed)
+            self._plan_all(parts, steps, intents)
+            note = self._store.intend(intents) if intents else None
+        self._latest_note = max(self._latest_note, note or 0)
+        return note
+
+    def _plan_all(self, parts: Sequence[Part], steps: Sequence[_MergedSet | _Deleted], intents: list[Intent]) -> None:
         for step in steps:
             if isinstance(step, _MergedSet):
                 self._plan_set(step, intents)
@@ -147,7 +164,18 @@ class Planner:
                 self._plan_rest(part, row, intents)
             for person in part.people:
                 self._needed_by[person] += 1
-        return self._store.intend(intents) if intents else None
+
+    def _learn_of(self, others: OthersIntents) -> None:
+        """Take note of what other processes are about to send, and of what they have sent since."""
+        if self._is_first:
+            self._unanswered = Unanswered.of(intent for note in sorted(others.new) for intent in others.new[note])
+        else:
+            self._is_shared = self._is_shared or bool(others.new)
+            self._unanswered.later.update((note, Unanswered.of(intents)) for note, intents in others.new.items())
+        for note in others.struck:
+            del self._unanswered.later[note]
+        self._is_first = False
+        self._latest_note = max([self._latest_note, *others.new])
 
     def remembered(self, part: Part) -> None:
         """Let go of what was kept at hand for a part, now that the store remembers it."""
@@ -189,8 +217,8 @@ class Planner:
                 f"keeps the first alone; {way_out}",
             )
 
-    def _read(self, parts: Sequence[Part]) -> list[_MergedSet | _Deleted]:
-        """Merge user attributes of one person and second, and get what is known of everybody at hand.
+    def _read(self, parts: Sequence[Part], needed: _Needed) -> list[_MergedSet | _Deleted]:
+        """Merge user attributes of one person and second, and tell about whom the memory has to be asked.
 
         Returns:
             What is to be set and what is to be forgotten, in the order it came.
@@ -198,7 +226,6 @@ class Planner:
         steps: list[_MergedSet | _Deleted] = []
         merged: dict[tuple[str, int, int], _MergedSet] = {}
         deletions: Counter[str] = Counter()
-        needed = _Needed()
         for part in parts:
             for row in part.rows:
                 for deletion in row.mapped.deletions:
@@ -216,7 +243,6 @@ class Planner:
             person = self._digests.person(step.call.person if isinstance(step, _MergedSet) else step.deletion.person)
             step.part.people.add(person)
             needed.known.add(person)
-        self._get_at_hand(needed)
         return steps
 
     def _need(self, needed: _Needed, part: Part, call: Record | Alias) -> None:
@@ -250,6 +276,11 @@ class Planner:
         if missing:
             known = self._store.people(missing)
             self._at_hand.update((person, known.get(person, {})) for person in missing)
+        at_hand = needed.known - missing if self._is_shared else ()
+        if at_hand:
+            # Another process may have sent since; what this one has on its way is not stored yet.
+            for person, known_now in self._store.people(at_hand).items():
+                self._at_hand[person] = merge(known_now, self._at_hand[person])
         missing = needed.partners - self._partners_at_hand.keys()
         if missing:
             partners = self._store.partners(missing)

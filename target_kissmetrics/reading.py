@@ -64,13 +64,28 @@ class MessageReader(GenericSingerReader[str]):
                 if not line.strip():
                     continue
                 message = self.deserialize_json(line)
-                take = callbacks.get(message["type"], self._process_unknown_message)
-                take(message)
+                self._take(message, callbacks.get(message["type"], self._process_unknown_message))
                 counts[message["type"]] += 1
         except BaseException:
             self.on_failure()
             raise
         return counts
+
+    def _take(self, message: dict[str, Any], take: Callable[[dict[str, Any]], None]) -> None:
+        """Hand a message on. What the SDK makes of odd ones, other than rows, is turned into one clear line."""
+        if message["type"] == "RECORD":
+            take(message)
+            return
+        try:
+            take(message)
+        except Exception as error:
+            if type(error).__module__.startswith(("target_kissmetrics.", "singer_sdk.")):
+                raise
+            why = (isinstance(error, OSError) and error.strerror) or type(error).__name__
+            raise InputError(
+                f"the {message['type']} message in line {self._line_number} of the input, or a file that it names, "
+                f"cannot be used: {why}; mend the tap"
+            ) from error
 
     def _next(self, lines: Any) -> str | None:
         """Give the next line; None at the end of the input, or when a signal ended the wait, wherever in it."""
@@ -102,7 +117,7 @@ class MessageReader(GenericSingerReader[str]):
             InputError: It is no JSON object with a `type`.
         """
         try:
-            message = _decode(line)
+            message = decode(line)
         except (ValueError, RecursionError):
             cut = "" if line[-1:] in {"\n", b"\n"} else "; the input ends in the middle of it"
             raise InputError(f"line {self._line_number} of the input is no JSON that can be read{cut}") from None
@@ -111,7 +126,13 @@ class MessageReader(GenericSingerReader[str]):
         return message
 
 
-def _decode(line: str | bytes) -> Any:
+def decode(line: str | bytes) -> Any:
+    """Read JSON, numbers with a point as `Decimal`.
+
+    Raises:
+        ValueError: It is none.
+        RecursionError: It is nested too deep.
+    """
     try:
         return _DECODER.decode(line)
     except msgspec.DecodeError:

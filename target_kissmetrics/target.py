@@ -13,7 +13,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from types import FrameType
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -173,6 +174,8 @@ class TargetKissmetrics(Target):
         stream, record = message_dict.get("stream"), message_dict.get("record")
         if stream is None or record is None:
             self._assert_line_requires(message_dict, requires={"stream", "record"})
+        if not isinstance(stream, str):
+            raise InputError("a RECORD message's stream is no text: mend the tap")
         stream_maps = self.mapper.stream_maps.get(stream)
         if stream_maps is None:
             raise RecordsWithoutSchemaException(
@@ -437,18 +440,13 @@ class TargetKissmetrics(Target):
         file_input: IO[str] | None = None,
     ) -> None:
         """Run the target. Whatever ends the run is one line on standard error, and exit code 1."""
-        # Rows by the ten thousand are under way and none of them is a cycle: looking for cycles among them, over and over,
-        # takes a tenth of a run.
+        # Rows by the ten thousand are under way and none of them is a cycle: looking for cycles among them, over and
+        # over, takes a tenth of a run.
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 20)
-        try:
+        with ending_in_one_line(cls.logger):
             super().invoke(about=about, about_format=about_format, config=config, file_input=file_input)
-        except Exception as error:  # noqa: BLE001 - a traceback helps nobody, and its frames may tell too much
-            cls.logger.error(_in_one_line(error))  # noqa: TRY400
-            frames = "".join(traceback.format_tb(error.__traceback__))
-            cls.logger.debug("where it happened:\n%s", frames)
-            raise SystemExit(1) from None
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
@@ -496,6 +494,17 @@ def _unreadable_environment(target: TargetKissmetrics, error: ValueError) -> Exc
 
 def _with_field(problem: RowRejected) -> str:
     return f"{problem.field}: {problem.reason}" if problem.field else problem.reason
+
+
+@contextmanager
+def ending_in_one_line(logger: logging.Logger) -> Iterator[None]:
+    """Turn whatever ends a command into one line on standard error, and exit code 1."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - a traceback helps nobody, and its frames may tell too much
+        logger.error(_in_one_line(error))  # noqa: TRY400
+        logger.debug("where it happened:\n%s", "".join(traceback.format_tb(error.__traceback__)))
+        raise SystemExit(1) from None
 
 
 def _in_one_line(error: BaseException) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
@@ -12,7 +13,7 @@ from target_kissmetrics.kissmetrics.wire import Request
 from target_kissmetrics.mapping.names import folded
 from target_kissmetrics.memory.changes import Intent, KnownPerson, merge
 from target_kissmetrics.memory.seconds import Claim
-from target_kissmetrics.memory.store import Learned
+from target_kissmetrics.memory.store import Learned, OthersIntents
 
 DEADLINE_SECONDS = 20.0
 """How long a test waits for what should happen at once, before it says that it did not."""
@@ -99,6 +100,12 @@ class MemoryStore:
             if claim.keys().isdisjoint(held):
                 self.database.seconds.update(claim)
         return held
+
+    def planning(self, after: int, noted: Collection[int]) -> AbstractContextManager[OthersIntents]:
+        """Tell of the intents of others."""
+        intents = self.database.intents
+        new = {number: intents[number] for number in intents if number > after}
+        return nullcontext(OthersIntents(new, [number for number in noted if number not in intents]))
 
     def intend(self, intents: Sequence[Intent]) -> int:
         """Note intents."""

@@ -30,7 +30,7 @@ PURE = [
     if name.startswith("mapping/") or name in {"memory/changes.py", "memory/seconds.py", "kissmetrics/calls.py"}
 ]
 
-KNOW_THE_SDK = ("target.py", "sink.py", "settings.py", "reading.py", "validation.py", "reporting/")
+KNOW_THE_SDK = ("target.py", "sink.py", "replay.py", "settings.py", "reading.py", "validation.py", "reporting/")
 
 AT_HOME = {
     "requests": {"kissmetrics/requests_transport.py", "kissmetrics/requests_deadline.py"},

@@ -61,31 +61,78 @@ class Intent(NamedTuple):
 
 @dataclass(slots=True)
 class Unanswered:
-    """Intents of runs that ended without an answer."""
+    """Intents without an answer: of runs that ended before it came, and of processes that run beside this one.
+
+    Attributes:
+        later: What other processes intend since this one began, by the number of their note.
+    """
 
     times: dict[Said, int] = field(default_factory=dict)
     values: dict[tuple[bytes, bytes, int], bytes] = field(default_factory=dict)
     once: dict[tuple[bytes, bytes], int] = field(default_factory=dict)
+    latest: dict[tuple[bytes, bytes], tuple[Intent, Intent | None]] = field(default_factory=dict)
+    later: dict[int, Unanswered] = field(default_factory=dict)
 
     @classmethod
     def of(cls, intents: Iterable[Intent]) -> Unanswered:
         """Arrange intents for look-ups."""
         unanswered = cls()
-        for said, time in intents:
+        for intent in intents:
+            said, time = intent
             unanswered.times[said] = time
             unanswered.values[said.person, said.key, time] = said.value
             if said.value == digests.NO_VALUE:
                 unanswered.once.setdefault((said.person, said.key), time)
+            unanswered._note_latest(intent)
         return unanswered
+
+    def _note_latest(self, intent: Intent) -> None:
+        """Keep the latest intent of a property, and the latest one of another value."""
+        key = (intent.said.person, intent.said.key)
+        latest, other = self.latest.get(key, (intent, None))
+        if intent.time >= latest.time:
+            self.latest[key] = (intent, latest if latest.said.value != intent.said.value else other)
+        elif intent.said.value != latest.said.value and (other is None or intent.time >= other.time):
+            self.latest[key] = (latest, intent)
+
+    def intended(self, said: Said) -> int | None:
+        """Give the second that the very same was about to be sent with."""
+        return next((found.times[said] for found in self._all() if said in found.times), None)
+
+    def once_second(self, said: Said) -> int | None:
+        """Give the second that an event was about to be recorded with, for once."""
+        key = (said.person, said.key)
+        return next((found.once[key] for found in self._all() if key in found.once), None)
 
     def second(self, said: Said, earliest: int) -> int:
         """Give the second to send with: the intended one, else the first that no other value may hold already."""
-        intended = self.times.get(said)
-        if intended is not None and intended >= earliest:
-            return intended
-        while self.values.get((said.person, said.key, earliest), said.value) != said.value:
+        intended = self.intended(said)
+        if intended is not None:
+            if intended >= earliest:
+                return intended
+        else:
+            earliest = max(earliest, self.surpassed(said) + 1)
+        while any(
+            found.values.get((said.person, said.key, earliest), said.value) != said.value for found in self._all()
+        ):
             earliest += 1
         return earliest
+
+    def surpassed(self, said: Said) -> int:
+        """Give the latest second at which Kissmetrics may hold another value that is not newer than this one.
+
+        Whether it was taken is not known: what comes after it has to be sent, and with a later second. -1: none.
+        """
+        second = -1
+        for found in self._all():
+            for intent in found.latest.get((said.person, said.key), ()):
+                is_another = intent is not None and intent.said.value != said.value
+                if intent is not None and is_another and intent.said.row_time <= said.row_time:
+                    second = max(second, intent.time)
+        return second
+
+    def _all(self) -> Iterable[Unanswered]:
+        return (self, *self.later.values()) if self.later else (self,)
 
 
 class Sent(NamedTuple):
@@ -114,11 +161,13 @@ def property_change(known: Known | None, said: Said, unanswered: Unanswered, *, 
     """
     if known is None:
         return Sent(unanswered.second(said, said.row_time), remember=True)
+    # What a run that died may have sent after the last known value is a change to take back.
     changed = said.value != known.value
-    if not changed and not always:
+    if not changed and not always and unanswered.surpassed(said) <= known.time:
         return None
     if said.row_time < known.row_time:
-        intended = unanswered.times.get(said, said.row_time)
+        found = unanswered.intended(said)
+        intended = said.row_time if found is None else found
         return Sent(intended if intended < known.time else said.row_time, remember=False)
     # In the second of the last value, or where that one had moved to: another value moves on, the same one stays.
     return Sent(unanswered.second(said, max(said.row_time, known.time + changed)), remember=True)
@@ -145,7 +194,8 @@ def once_time(known: Mapping[bytes, Known], said: Said, unanswered: Unanswered) 
     """Decide about an event that is recorded once: the second to record it with, or None when it was already."""
     if said.key in known:
         return None
-    return unanswered.once.get((said.person, said.key), said.row_time)
+    intended = unanswered.once_second(said)
+    return said.row_time if intended is None else intended
 
 
 def merge(stored: Mapping[bytes, Known], learned: Mapping[bytes, Known]) -> KnownPerson:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from target_kissmetrics.memory.changes import Intent, KnownPerson, merge
 from target_kissmetrics.memory.seconds import Claim
 from target_kissmetrics.memory.sql_store import SqlStore
-from target_kissmetrics.memory.store import Learned, Store
+from target_kissmetrics.memory.store import Learned, OthersIntents, Store
 
 
 class DryRunStore:
@@ -48,6 +49,10 @@ class DryRunStore:
     def hold(self, claims: Sequence[Claim]) -> Mapping[bytes, bytes]:
         """Hold claims until the end of the run."""
         return self._new.hold(claims)
+
+    def planning(self, after: int, noted: Collection[int]) -> AbstractContextManager[OthersIntents]:  # noqa: ARG002
+        """Keep nobody off: nothing is about to be sent."""
+        return nullcontext(OthersIntents({}, ()))
 
     def intend(self, intents: Sequence[Intent]) -> int:
         """Note nothing: nothing is about to be sent."""

@@ -27,7 +27,7 @@ from sqlalchemy.engine import Connection, Engine
 from target_kissmetrics.errors import ConfigError, StoreError
 from target_kissmetrics.memory.changes import Intent, Known, KnownPerson, Said, merge
 from target_kissmetrics.memory.seconds import Claim
-from target_kissmetrics.memory.store import Learned
+from target_kissmetrics.memory.store import Learned, OthersIntents
 
 LAYOUT_VERSION = 1
 LOCK_TIMEOUT_SECONDS = 120
@@ -40,6 +40,7 @@ KEYS_A_QUERY = 1000
 
 _LAYOUT_LOCK = 7411528
 _SECONDS_LOCK = 7411529
+_PLANNING_LOCK = 7411530
 """PostgreSQL's advisory locks are numbers. SQLite's writers exclude each other anyway."""
 
 _PROPERTY = struct.Struct("<8s8sqq")
@@ -75,6 +76,7 @@ _INTENTS = sa.Table(
     sa.Column("product", sa.LargeBinary(16), nullable=False),
     sa.Column("made_at", sa.BigInteger, nullable=False),
     sa.Column("entries", sa.LargeBinary, nullable=False),
+    sqlite_autoincrement=True,  # a number is never given twice: what other processes note is told by it
 )
 _LAYOUT = sa.Table("target_kissmetrics_layout", _METADATA, sa.Column("version", sa.Integer, primary_key=True))
 
@@ -97,6 +99,7 @@ class SqlStore:
     def __init__(self, url: str, product: bytes, *, read_only: bool = False) -> None:
         self._product = product
         self._read_only = read_only
+        self._shared: Connection | None = None
         self._engine = _engine(url, read_only=read_only)
         self._insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
         if not read_only:
@@ -143,6 +146,30 @@ class SqlStore:
                 connection.execute(sa.insert(_SECONDS), rows)
         return held
 
+    @contextmanager
+    def planning(self, after: int, noted: Collection[int]) -> Iterator[OthersIntents]:
+        """Keep other processes from planning; all reads and intents of the context are one transaction."""
+        with self._writing() as connection:
+            self._lock(connection, _PLANNING_LOCK)
+            self._shared = connection
+            try:
+                # Intents first: what they are struck out for is in what is read after them.
+                yield OthersIntents(self._noted_since(connection, after), self._struck(connection, noted))
+            finally:
+                self._shared = None
+
+    def _noted_since(self, connection: Connection, after: int) -> dict[int, list[Intent]]:
+        query = sa.select(_INTENTS.c.id, _INTENTS.c.entries).where(_INTENTS.c.product == self._product)
+        rows = connection.execute(query.where(_INTENTS.c.id > after)).all()
+        return {number: _unpack_intents(blob) for number, blob in rows}
+
+    @staticmethod
+    def _struck(connection: Connection, noted: Collection[int]) -> set[int]:
+        left: set[int] = set()
+        for some in _some(sorted(noted)):
+            left.update(connection.execute(sa.select(_INTENTS.c.id).where(_INTENTS.c.id.in_(some))).scalars())
+        return set(noted) - left
+
     def intend(self, intents: Sequence[Intent]) -> int:
         """Note what is about to be sent; give what to strike it out by."""
         entries = b"".join([_INTENT.pack(*said, moment) for said, moment in intents])
@@ -160,8 +187,7 @@ class SqlStore:
         with self._reading() as connection:
             query = sa.select(_INTENTS.c.entries).where(_INTENTS.c.product == self._product).order_by(_INTENTS.c.id)
             blobs = connection.execute(query).scalars().all()
-        entries = [entry for blob in blobs for entry in _INTENT.iter_unpack(bytes(blob))]
-        return [Intent(Said(*said), moment) for *said, moment in entries]
+        return [intent for blob in blobs for intent in _unpack_intents(blob)]
 
     def remember(self, learned: Learned, answered: Collection[int]) -> None:
         """Remember what was sent, and strike out the intents that were answered, in one transaction."""
@@ -224,11 +250,17 @@ class SqlStore:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
+        if self._shared is not None:
+            yield self._shared
+            return
         with _named(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
+        if self._shared is not None:
+            yield self._shared
+            return
         with _named(), self._engine.connect().execution_options(target_writes=True) as connection, connection.begin():
             yield connection
 
@@ -308,11 +340,14 @@ def _prepare_sqlite_to_read(connection: Any, _: object) -> None:
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
-    """Let this module say when a transaction begins, and let readers go on while one process writes."""
+    """Let this module say when a transaction begins, and let readers go on while one process writes.
+
+    Synchronous: a STATE that is passed on must not outlive, in a power cut, the memory behind it.
+    """
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
 
 
@@ -349,6 +384,10 @@ def _some(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
 
 def _pack(properties: Mapping[bytes, Known]) -> bytes:
     return b"".join([_PROPERTY.pack(key, *known) for key, known in properties.items()])
+
+
+def _unpack_intents(blob: bytes) -> list[Intent]:
+    return [Intent(Said(*said), moment) for *said, moment in _INTENT.iter_unpack(bytes(blob))]
 
 
 def _unpack(blob: bytes) -> KnownPerson:

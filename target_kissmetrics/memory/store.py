@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from target_kissmetrics.memory.changes import Intent, Known, KnownPerson
 from target_kissmetrics.memory.seconds import Claim
@@ -37,6 +38,18 @@ class Learned:
         return bool(self.people or self.aliases)
 
 
+class OthersIntents(NamedTuple):
+    """What other processes are about to send.
+
+    Attributes:
+        new: Intents noted since, by the numbers of their notes.
+        struck: Notes that were struck out since.
+    """
+
+    new: Mapping[int, Sequence[Intent]]
+    struck: Collection[int]
+
+
 class Store(Protocol):
     """Remembers what was sent. Used by one thread; several processes may share what lies behind it.
 
@@ -54,6 +67,14 @@ class Store(Protocol):
 
     def hold(self, claims: Sequence[Claim]) -> Mapping[bytes, bytes]:
         """Hold each claim, whole or not at all, for good; give what was held first, in the way of some."""
+
+    def planning(self, after: int, noted: Collection[int]) -> AbstractContextManager[OthersIntents]:
+        """Keep other processes from planning for the length of a context; reads and intents belong in it.
+
+        Args:
+            after: The highest number of a note that is known of.
+            noted: Numbers of which it is to be told whether they were struck out.
+        """
 
     def intend(self, intents: Sequence[Intent]) -> int:
         """Note what is about to be sent; give what to strike it out by."""

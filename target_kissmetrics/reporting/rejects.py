@@ -218,7 +218,7 @@ def lock(descriptor: int, is_locked: bool) -> None:
 def is_at(descriptor: int, path: str | Path) -> bool:
     """Tell whether the open file is still the one at the path."""
     try:
-        there, here = os.stat(path, follow_symlinks=False), os.fstat(descriptor)
+        there, here = Path(path).lstat(), os.fstat(descriptor)
     except FileNotFoundError:
         return False
     return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino) or not stat.S_ISREG(here.st_mode)

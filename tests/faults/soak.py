@@ -1,8 +1,8 @@
-"""The long version of `test_kills.py`: many seeds, hundreds of `kill -9`; `make soak` runs it and prints its figures.
+"""The long version of `test_kills.py` and `test_shared_store.py`; `make soak` runs it and prints its figures.
 
-python tests/faults/soak.py [--kills 200] [--seed 1] [--jobs 3]
+python tests/faults/soak.py [--kills 200] [--rows 100000] [--seed 1] [--jobs 3]
 
-Exit 1 when anything was lost, kept twice, or ahead of delivery.
+Exit 1 when anything was lost, kept twice, or ahead of delivery, or when what is remembered is not what was sent.
 """
 
 from __future__ import annotations
@@ -12,16 +12,21 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from faulty_host import HARMLESS, RETRIED
 from kill_runner import Findings, Job
+from shared_store import run as run_shared
 
 ROWS = 200
 KILLS_A_JOB = 5
 FAULTS = 0.05
 SHOWN = 20
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from postgres_server import binaries, running_postgres  # noqa: E402 - it lies one folder up
 
 
 def main() -> int:
@@ -30,7 +35,34 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200, help="at least so many runs are killed")
     parser.add_argument("--seed", type=int, default=1, help="the first seed; each job has one of its own")
     parser.add_argument("--jobs", type=int, default=3, help="so many at once")
+    parser.add_argument("--rows", type=int, default=100_000, help="attribute rows of two processes over one store")
     arguments = parser.parse_args()
+    problems = [*_shared_store(arguments.rows), *_kills(arguments)]
+    for problem in problems[:SHOWN]:
+        _tell(f"  {problem}")
+    return 1 if problems else 0
+
+
+def _shared_store(rows: int) -> list[str]:
+    """Let two processes share a store, SQLite and PostgreSQL; give what is wrong then."""
+    problems: list[str] = []
+    with TemporaryDirectory() as folder:
+        sqlite = f"sqlite:///{Path(folder, 'store.db').as_posix()}"
+        with running_postgres() if binaries() else nullcontext() as server:
+            for url in [sqlite, server] if server else [sqlite]:
+                began = time.monotonic()
+                outcome = run_shared(url, rows)
+                _tell(
+                    f"2 processes, {rows} attribute rows, {url.partition(':')[0]}: {len(outcome.sent)} attributes, "
+                    f"remembered otherwise than sent: {len(outcome.wrong)}, two values with one last second: "
+                    f"{len(outcome.conflicts)}, in {time.monotonic() - began:.0f} s"
+                )
+                problems += outcome.wrong + outcome.conflicts
+    return problems
+
+
+def _kills(arguments: argparse.Namespace) -> list[str]:
+    """Kill runs; give what is wrong then."""
     began = time.monotonic()
     found = Findings()
     jobs = 0
@@ -49,10 +81,7 @@ def main() -> int:
         f"{found.states} STATE messages, {found.events} events, in {time.monotonic() - began:.0f} s"
     )
     _tell(f"lost: {len(found.lost)}; kept twice: {len(found.twice)}; states ahead of delivery: {len(found.ahead)}")
-    problems = [*found.lost, *found.twice, *found.ahead, *found.other]
-    for problem in problems[:SHOWN]:
-        _tell(f"  {problem}")
-    return 1 if problems else 0
+    return [*found.lost, *found.twice, *found.ahead, *found.other]
 
 
 def _rounds(seed: int, size: int) -> Iterator[range]:

@@ -1,4 +1,4 @@
-"""`kill -9` at random moments, over hosts that break: nothing is lost, nothing kept twice, no STATE ahead of delivery."""
+"""`kill -9` at random moments over a host that breaks: nothing lost, nothing twice, no STATE ahead of delivery."""
 
 from __future__ import annotations
 

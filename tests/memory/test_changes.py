@@ -151,3 +151,29 @@ class TestMerge:
         stored = {b"plan": known("gold", 20)}
         merge(stored, {b"plan": known("free", 30)})
         assert stored == {b"plan": known("gold", 20)}
+
+
+def test_what_a_run_that_died_may_have_sent_is_taken_back_when_the_source_went_back_to_the_last_known_value() -> None:
+    """Free is known, Gold was under way when the run died, and the row says Free again before it is read anew."""
+    unanswered = Unanswered.of([Intent(Said(b"p", b"k", b"Gold", 10), 10)])
+    known = Known(b"Free", 0, 0)
+    assert property_change(known, Said(b"p", b"k", b"Free", 12), unanswered) == Sent(12, remember=True)
+    assert property_change(known, Said(b"p", b"k", b"Free", 10), unanswered) == Sent(11, remember=True)
+    # It is older than what may have been sent: nothing to take back.
+    assert property_change(known, Said(b"p", b"k", b"Free", 9), unanswered) is None
+    # Once that is settled, it is as it always was.
+    assert property_change(Known(b"Free", 12, 12), Said(b"p", b"k", b"Free", 15), unanswered) is None
+
+
+def test_a_newer_value_passes_what_had_moved_to_a_later_second() -> None:
+    unanswered = Unanswered.of([Intent(Said(b"p", b"k", b"Gold", 10), 13)])
+    assert property_change(Known(b"Free", 0, 0), Said(b"p", b"k", b"Pro", 11), unanswered) == Sent(14, remember=True)
+    assert property_change(None, Said(b"p", b"k", b"Pro", 11), unanswered) == Sent(14, remember=True)
+
+
+def test_what_another_process_is_about_to_send_is_passed_as_well() -> None:
+    unanswered = Unanswered()
+    unanswered.later[7] = Unanswered.of([Intent(Said(b"p", b"k", b"Gold", 10), 10)])
+    assert property_change(None, Said(b"p", b"k", b"Pro", 10), unanswered) == Sent(11, remember=True)
+    del unanswered.later[7]
+    assert property_change(None, Said(b"p", b"k", b"Pro", 10), unanswered) == Sent(10, remember=True)

@@ -1,0 +1,103 @@
+"""Ctrl-C and SIGTERM in the middle of `meltano run`: what Meltano remembers was delivered, and the next run goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from meltano_project import MELTANO, Project, loader, needs_meltano
+
+from target_kissmetrics.sandbox.running import RunningSandbox, running
+
+pytestmark = [
+    pytest.mark.e2e,
+    needs_meltano,
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals"),
+]
+
+SECONDS = 120.0
+STATE_ID = "dev:tap-steady-to-target-kissmetrics"
+
+TAP = """
+import argparse, json, os, sys, time
+parser = argparse.ArgumentParser()
+parser.add_argument("--config"), parser.add_argument("--state")
+arguments, _ = parser.parse_known_args()
+state = json.load(open(arguments.state)) if arguments.state else {}
+def write(**message):
+    sys.stdout.write(json.dumps(message) + "\\n"), sys.stdout.flush()
+write(type="SCHEMA", stream="events", key_properties=["id"], schema={"type": "object", "properties": {
+    "id": {"type": "integer"}, "user_id": {"type": "string"}, "event": {"type": "string"}, "timestamp": {}}})
+for number in range(state.get("next", 0), int(os.environ["ROWS"])):
+    row = {"id": number, "user_id": "ada", "event": "E", "timestamp": 1704067200 + number}
+    write(type="RECORD", stream="events", record=row)
+    write(type="STATE", value={"next": number + 1})
+    time.sleep(float(os.environ["PAUSE"]))
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    tap = tmp_path / "tap-steady"
+    tap.write_text(f"#!{sys.executable}\n{TAP}", encoding="utf-8")
+    tap.chmod(0o755)
+    project = Project(tmp_path, [], [])
+    extractor = {"name": "tap-steady", "namespace": "tap_steady", "executable": str(tap), "capabilities": ["state"]}
+    project._extractors = [extractor]
+    return project
+
+
+def start(project: Project, rows: int, pause: float) -> subprocess.Popen[bytes]:
+    environment = {"MELTANO_SEND_ANONYMOUS_USAGE_STATS": "0", "NO_COLOR": "1", "ROWS": str(rows), "PAUSE": str(pause)}
+    with (project.folder / "log").open("ab") as log:
+        return subprocess.Popen(
+            [str(MELTANO), "run", "tap-steady", "target-kissmetrics"],
+            cwd=project.folder,
+            env={**os.environ, **environment},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def events(sandbox: RunningSandbox) -> int:
+    return int(sandbox.summary()["events"])
+
+
+def position(project: Project) -> int:
+    """Give the row that Meltano would go on from; 0 when it was ended before it had kept a STATE."""
+    told = project.run("state", "get", STATE_ID)
+    state: dict[str, Any] = json.loads(told[told.index("{") :].splitlines()[0])
+    return int(state.get("singer_state", {"next": 0})["next"])
+
+
+@pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
+def test_what_meltano_remembers_was_delivered_and_the_next_run_goes_on(project: Project, how: str) -> None:
+    with running() as sandbox:
+        project.write([loader(tracking_url=sandbox.url)])
+        with start(project, 100_000, 0.01) as process:
+            deadline = time.monotonic() + SECONDS
+            while events(sandbox) < 100:
+                assert time.monotonic() < deadline
+                assert process.poll() is None, (project.folder / "log").read_text(encoding="utf-8")[-3000:]
+                time.sleep(0.05)
+            if how == "Ctrl-C":
+                os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to all of them
+            else:
+                process.terminate()
+            assert process.wait(SECONDS) != 0
+        log = (project.folder / "log").read_text(encoding="utf-8")
+        remembered = position(project)
+        delivered = events(sandbox)
+        assert remembered <= delivered, log[-3000:]
+        with start(project, delivered + 50, 0) as process:
+            assert process.wait(SECONDS) == 0, (project.folder / "log").read_text(encoding="utf-8")[-3000:]
+        assert position(project) == events(sandbox) == delivered + 50
+        assert "Traceback" not in "".join(line for line in log.splitlines() if "target-kissmetrics" in line)

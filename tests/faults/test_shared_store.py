@@ -1,0 +1,56 @@
+"""Two processes at once over one store: what is remembered is what was sent."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from postgres_server import binaries, running_postgres
+from shared_store import PRODUCT, run
+
+from target_kissmetrics.memory.changes import Intent, Said
+from target_kissmetrics.memory.sql_store import SqlStore
+
+ROWS = 8000
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{(tmp_path / 'store.db').as_posix()}"
+    elif binaries() is None:
+        pytest.skip("PostgreSQL is not installed")
+    else:
+        with running_postgres() as server:
+            yield server
+
+
+def test_two_processes_remember_what_was_sent_and_never_send_two_values_with_one_second(url: str) -> None:
+    outcome = run(url, ROWS)
+    assert outcome.wrong == []
+    assert outcome.conflicts == []
+    assert len(outcome.sent) == 600
+
+
+def test_a_process_waits_for_another_one_that_writes(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    store = SqlStore(f"sqlite:///{path.as_posix()}", PRODUCT)
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+
+    def let_go() -> None:
+        time.sleep(0.3)
+        other.execute("COMMIT")
+
+    thread = threading.Thread(target=let_go)
+    thread.start()
+    began = time.monotonic()
+    store.intend([Intent(Said(b"p" * 16, b"k" * 8, b"v" * 8, 1), 1)])
+    assert time.monotonic() - began > 0.2
+    thread.join()
+    other.close()
+    store.close()
