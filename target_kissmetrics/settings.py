@@ -285,6 +285,9 @@ class Settings:
     max_requests_per_second: float | None
     request_timeout_seconds: float
     retry_timeout_seconds: float
+    files_url: str
+    files_base_name: str
+    files_max_rows: int
     attribute_store_url: str = field(repr=False)
     on_invalid_record: Literal["reject", "fail"]
     rejects_path: str
@@ -357,6 +360,9 @@ _TAKEN_AS_THEY_ARE = (
     "max_requests_per_second",
     "request_timeout_seconds",
     "retry_timeout_seconds",
+    "files_url",
+    "files_base_name",
+    "files_max_rows",
     "attribute_store_url",
     "on_invalid_record",
     "rejects_path",
@@ -453,8 +459,12 @@ def _tracking_url(value: str) -> str:
 
 
 def _check_delivery(values: Mapping[str, Any]) -> None:
-    """Say what this version cannot do yet, rather than do something else."""
-    if values["delivery"] == "files":
-        raise ConfigError("delivery", "'files' is not available in this version; use 'api'")
+    """Make sure that what the delivery needs is there."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", values["files_base_name"]):
+        raise ConfigError(
+            "files_base_name", f"must be letters, digits, '.', '_' and '-', not {values['files_base_name']!r}"
+        )
+    if values["delivery"] == "files" and values["files_url"].startswith("s3:") and not importlib.util.find_spec("s3fs"):
+        raise ConfigError("files_url", "an s3:// URL needs: pip install 'target-kissmetrics[s3]'")
     if values["http_client"] == "curl" and importlib.util.find_spec("pycurl") is None:
         raise ConfigError("http_client", "'curl' needs: pip install 'target-kissmetrics[curl]'")

@@ -35,6 +35,7 @@ KNOW_THE_SDK = ("target.py", "sink.py", "settings.py", "reading.py", "validation
 AT_HOME = {
     "requests": {"kissmetrics/requests_transport.py"},
     "urllib3": {"kissmetrics/requests_transport.py"},
+    "fsspec": {"kissmetrics/import_files.py"},
     "pycurl": {"kissmetrics/curl_transport.py"},
     "sqlalchemy": {"memory/sql_store.py"},
 }

@@ -13,10 +13,10 @@ import pytest
 
 pytest.importorskip("pycurl")
 
-from target_kissmetrics.kissmetrics.curl_transport import CurlTransport  # noqa: E402
-from target_kissmetrics.kissmetrics.requests_transport import RequestsTransport  # noqa: E402
-from target_kissmetrics.kissmetrics.transport import Outcome  # noqa: E402
-from target_kissmetrics.kissmetrics.wire import Request  # noqa: E402
+from target_kissmetrics.kissmetrics.curl_transport import CurlTransport
+from target_kissmetrics.kissmetrics.requests_transport import RequestsTransport
+from target_kissmetrics.kissmetrics.transport import Outcome
+from target_kissmetrics.kissmetrics.wire import Request
 
 SECONDS = 20.0
 KEY = "k3y"
@@ -69,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer)
 
-    do_POST = do_GET
+    do_POST = do_GET  # noqa: N815 - what the server calls
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
@@ -92,7 +92,7 @@ def attempt(url: str, *requests: Request, timeout: float = SECONDS, connections:
         for number, request in enumerate(requests):
             transport.start(request, number)
         while len(outcomes) < len(requests):
-            outcomes.update(transport.wait(SECONDS))  # type: ignore[arg-type]
+            outcomes.update(transport.wait(SECONDS))
     return [outcomes[number] for number in range(len(requests))]
 
 
