@@ -2,8 +2,8 @@
 
 A file takes hundreds of thousands of lines; what they teach waits in a store of its own (`memory/waiting.py`). When a
 file is whole under its final name, what waits is remembered for good, and then the latest STATE that it covers is
-passed on. A run that breaks off in between leaves files that are whole and a memory that does not know of them: the next
-run writes the same lines with the same seconds, which Kissmetrics ignores.
+passed on. A run that breaks off in between leaves files that are whole and a memory that does not know of them: the
+next run writes the same lines with the same seconds, which Kissmetrics ignores.
 """
 
 from __future__ import annotations

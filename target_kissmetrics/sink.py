@@ -52,6 +52,7 @@ class KissmetricsSink(Sink):
         self._target = target
         self.counts = target.counts_of(stream_name)
         self._key = tuple(self.key_properties)
+        self._shard = target.settings.shard
         stream = Stream(
             name=stream_name,
             schema=schema,
@@ -97,9 +98,12 @@ class KissmetricsSink(Sink):
         try:
             mapped = self._map(self._mapping, row, extracted)
         except RowRejected as problem:
-            self._reject(problem, raw)
+            if self._shard is None or self._shard.takes_nobody:
+                self._reject(problem, raw)
             return
         self.counts.accepted += 1
+        if self._shard is not None and not self._shard.takes_calls(mapped.calls):
+            return
         for aside in mapped.asides:
             self._target.set_aside(self.counts, aside, raw)
         if mapped.calls:

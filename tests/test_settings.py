@@ -64,6 +64,7 @@ TABLE: list[tuple[str, str, Any]] = [
     ("attribute_store_url", "string", "sqlite:///target-kissmetrics.db"),
     ("on_invalid_record", "string", "reject"),
     ("rejects_path", "string", "target-kissmetrics-rejects.jsonl"),
+    ("shard", "object", None),
     ("dry_run", "boolean", False),
 ]  # fmt: skip
 NAMES = [name for name, _, _ in TABLE]
