@@ -79,6 +79,7 @@ class _MergedSet:
     counts: StreamCounts
     call: Set
     properties: dict[str, tuple[str, str]]
+    person: bytes = b""
 
 
 Reject = Callable[[MappedRow, str, str], None]
@@ -186,7 +187,7 @@ class Planner:
                     else:
                         self._need(needed, part, call)
         for entry in merged.values():
-            person = self._digests.person(entry.call.person)
+            person = entry.person = self._digests.person(entry.call.person)
             entry.part.people.add(person)
             needed.known.add(person)
         self._get_at_hand(needed)
@@ -221,11 +222,17 @@ class Planner:
             self._partners_at_hand.update((person, partners.get(person, set())) for person in missing)
 
     def _plan_set(self, merged: _MergedSet, intents: list[Intent]) -> None:
-        person = self._digests.person(merged.call.person)
+        person = merged.person
         known = self._at_hand[person]
         by_time: dict[int, Properties] = {}
         for name, text in merged.properties.values():
-            said = Said(person, digests.property_key(name), digests.value(text), merged.call.time)
+            key, value = digests.property_key(name), digests.value(text)
+            old = known.get(key)
+            if old is not None and old.value == value and not self._include_all:
+                # What most of a second run is: told at a glance, as `property_change` would tell it.
+                merged.counts.unchanged += 1
+                continue
+            said = Said(person, key, value, merged.call.time)
             sent = property_change(known.get(said.key), said, self._unanswered, always=self._include_all)
             if sent is None:
                 merged.counts.unchanged += 1

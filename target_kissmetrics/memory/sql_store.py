@@ -362,4 +362,4 @@ def _pack(properties: Mapping[bytes, Known]) -> bytes:
 
 
 def _unpack(blob: bytes) -> KnownPerson:
-    return {key: Known(*known) for key, *known in _PROPERTY.iter_unpack(bytes(blob))}
+    return {key: Known(value, moment, row) for key, value, moment, row in _PROPERTY.iter_unpack(blob)}
