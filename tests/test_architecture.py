@@ -35,6 +35,7 @@ KNOW_THE_SDK = ("target.py", "sink.py", "replay.py", "settings.py", "reading.py"
 AT_HOME = {
     "requests": {"kissmetrics/requests_transport.py", "kissmetrics/requests_deadline.py"},
     "urllib3": {"kissmetrics/requests_transport.py", "kissmetrics/requests_deadline.py"},
+    "fsspec": {"kissmetrics/import_files.py"},
     "pycurl": {"kissmetrics/curl_transport.py"},
     "sqlalchemy": {"memory/sql_store.py"},
 }
