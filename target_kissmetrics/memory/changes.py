@@ -66,6 +66,7 @@ class Unanswered:
     times: dict[Said, int] = field(default_factory=dict)
     values: dict[tuple[bytes, bytes, int], bytes] = field(default_factory=dict)
     once: dict[tuple[bytes, bytes], int] = field(default_factory=dict)
+    last: dict[tuple[bytes, bytes], Intent] = field(default_factory=dict)
 
     @classmethod
     def of(cls, intents: Iterable[Intent]) -> Unanswered:
@@ -74,9 +75,20 @@ class Unanswered:
         for said, time in intents:
             unanswered.times[said] = time
             unanswered.values[said.person, said.key, time] = said.value
+            last = unanswered.last.get((said.person, said.key))
+            if last is None or time >= last.time:
+                unanswered.last[said.person, said.key] = Intent(said, time)
             if said.value == digests.NO_VALUE:
                 unanswered.once.setdefault((said.person, said.key), time)
         return unanswered
+
+    def overtook(self, known: Known, said: Said) -> int | None:
+        """Give the second of another value that may have been taken after what is known; None when there is none, or
+        when its row is still to come again: a later one than this."""
+        last = self.last.get((said.person, said.key))
+        if last is None or last.time <= known.time or last.said.value == said.value:
+            return None
+        return last.time if last.said.row_time <= said.row_time else None
 
     def second(self, said: Said, earliest: int) -> int:
         """Give the second to send with: the intended one, else the first that no other value may hold already."""
@@ -115,6 +127,11 @@ def property_change(known: Known | None, said: Said, unanswered: Unanswered, *, 
     if known is None:
         return Sent(unanswered.second(said, said.row_time), remember=True)
     changed = said.value != known.value
+    if not changed and said.row_time >= known.row_time:
+        # What is known may not be what Kissmetrics has: a run that died may have sent another value after it.
+        overtaken = unanswered.overtook(known, said)
+        if overtaken is not None:
+            return Sent(unanswered.second(said, max(said.row_time, overtaken + 1)), remember=True)
     if not changed and not always:
         return None
     if said.row_time < known.row_time:
