@@ -293,11 +293,12 @@ class Planner:
         person = merged.person
         known = self._at_hand[person]
         by_time: dict[int, Properties] = {}
+        at_a_glance = not self._include_all and self._unanswered.is_empty
         for name, text in merged.properties.values():
             key, value = digests.property_key(name), digests.value(text)
             old = known.get(key)
-            if old is not None and old.value == value and not self._include_all:
-                # What most of a second run is: told at a glance, as `property_change` would tell it.
+            if at_a_glance and old is not None and old.value == value:
+                # What most of a second run is, told as `property_change` would tell it.
                 merged.counts.unchanged += 1
                 continue
             said = Said(person, key, value, merged.call.time)
