@@ -123,6 +123,7 @@ class Pipeline:
         self._calls_under_way = 0
         self._held: deque[_UnderWay] = deque()
         self._calls_held = 0
+        self._to_strike: list[int] = []
         self._states: deque[_State] = deque()
         self._is_settling = False
         self._delivery = delivery(self.fail)
@@ -218,6 +219,8 @@ class Pipeline:
             self._delivery.close(PATIENCE_SECONDS)
             if self._failure is not None and not self._is_settling:
                 self._settle()
+            if self._to_strike and not self._states and not self._is_settling:
+                self._store.remember(Learned(), self._to_strike)
         except BaseException as error:  # noqa: BLE001 - likewise
             self.fail(error)
 
@@ -316,9 +319,12 @@ class Pipeline:
         learned = Learned()
         for entry in settled:
             learned.update(entry.part.learned)
-        answered = [entry.intents for entry in settled if entry.intents is not None]
-        if learned or answered:
-            self._store.remember(learned, answered)
+        # Only those whose STATE is out already: until then, they tell a run that repeats rows what the first one did.
+        struck = [] if self._states else self._to_strike
+        if learned or struck:
+            self._store.remember(learned, struck)
+        kept = self._to_strike if self._states else []
+        self._to_strike = [*kept, *(entry.intents for entry in settled if entry.intents is not None)]
         for entry in settled:
             self._planner.remembered(entry.part)
             if entry.state is not None:

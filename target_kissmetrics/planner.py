@@ -128,6 +128,7 @@ class Planner:
         self._unanswered = Unanswered.of(store.unanswered())
         self._latest_note = 0
         self._is_first = True
+        self._noted_before: set[tuple[bytes, bytes]] = set()
         self._is_shared = False
         self._collisions = Collisions()
         self._at_hand: dict[bytes, KnownPerson] = {}
@@ -147,6 +148,7 @@ class Planner:
             self._plan_all(parts, steps, [])
             return None
         intents: list[Intent] = []
+        self._noted_before.clear()
         with self._store.planning(self._latest_note, self._unanswered.later.keys()) as others:
             self._learn_of(others)
             self._get_at_hand(needed)
@@ -307,12 +309,20 @@ class Planner:
                 merged.counts.unchanged += 1
                 continue
             by_time.setdefault(sent.time, {})[name] = text
+            self._note_before(said, known.get(said.key), intents)
             intents.append(Intent(said, sent.time))
             if sent.remember:
                 known[said.key] = Known(said.value, sent.time, said.row_time)
                 merged.part.learned.add(person, said.key, known[said.key])
         for time, properties in by_time.items():
             merged.part.calls.append((merged.counts, replace(merged.call, time=time, properties=properties)))
+
+    def _note_before(self, said: Said, known: Known | None, intents: list[Intent]) -> None:
+        """Note beside a change what was known before it, once a chunk, for rows that are read again after a crash."""
+        key = (said.person, said.key)
+        if known is not None and known.value != digests.FORGOTTEN and key not in self._noted_before:
+            self._noted_before.add(key)
+            intents.append(Intent(said._replace(value=known.value, row_time=known.row_time), known.time))
 
     def _forget(self, deleted: _Deleted) -> None:
         """Forget an attribute that was deleted at its source; remembered once all that came before it was answered."""

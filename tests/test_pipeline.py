@@ -273,3 +273,13 @@ def test_without_any_state_it_is_remembered_once_it_is_much(bench: Bench, monkey
     bench.delivery.failed(Unreachable("gone"))
     bench.pipeline.abandon()
     assert remembered(bench, "a", "b") == {"a", "b"}
+
+
+def test_what_was_noted_stays_until_its_state_is_out_and_is_struck_out_at_the_end(bench: Bench) -> None:
+    bench.row("a", once=True)
+    bench.pipeline.state(1)
+    bench.delivery.take("a")
+    bench.states.wait_for(1)
+    assert len(bench.store.unanswered()) == 1
+    bench.pipeline.finish(complete=True)
+    assert bench.store.unanswered() == []

@@ -4,8 +4,8 @@ Kissmetrics keeps one value of a property for each person and second, the first 
 very second of the last one is sent one second later. A value equal to the last one is not sent, so that the time of an
 unchanged attribute is not moved. An older value is sent with its own time, and does not replace what is known.
 
-An *intent* is what a run was about to send when it ended without an answer: Kissmetrics may have it or not. What is
-sent again takes the very second of its intent, and nothing else takes that second: so a run that was killed half-way
+An *intent* is what a run was about to send, noted until its STATE was passed on: Kissmetrics may have it or not. What
+is sent again takes the very second of its intent, and nothing else takes that second: so a run that was killed half-way
 repeats itself, wherever its batches begin and end. Two values in one second are the exception: where the first run
 sent the last of them alone and the next one, cut elsewhere, sends both, they move on to later seconds, for what counts
 is that the last one is the latest.
@@ -71,6 +71,7 @@ class Unanswered:
     values: dict[tuple[bytes, bytes, int], bytes] = field(default_factory=dict)
     once: dict[tuple[bytes, bytes], int] = field(default_factory=dict)
     latest: dict[tuple[bytes, bytes], tuple[Intent, Intent | None]] = field(default_factory=dict)
+    history: dict[tuple[bytes, bytes], list[Intent]] = field(default_factory=dict)
     later: dict[int, Unanswered] = field(default_factory=dict)
 
     @classmethod
@@ -83,6 +84,7 @@ class Unanswered:
             unanswered.values[said.person, said.key, time] = said.value
             if said.value == digests.NO_VALUE:
                 unanswered.once.setdefault((said.person, said.key), time)
+            unanswered.history.setdefault((said.person, said.key), []).append(intent)
             unanswered._note_latest(intent)
         return unanswered
 
@@ -122,6 +124,22 @@ class Unanswered:
         ):
             earliest += 1
         return earliest
+
+    def was_unchanged(self, said: Said) -> bool:
+        """Tell whether the last that is noted up to this row's second has its value already.
+
+        So it is for a row that is read again after a crash between the memory's commit and the STATE: what is known is
+        newer than the row, which had not changed anything in its time.
+        """
+        earlier = [
+            intent
+            for found in self._all()
+            for intent in found.history.get((said.person, said.key), ())
+            if intent.said.row_time <= said.row_time
+        ]
+        if not earlier:
+            return False
+        return max(earlier, key=lambda intent: (intent.said.row_time, intent.time)).said.value == said.value
 
     def surpassed(self, said: Said) -> int:
         """Give the latest second at which Kissmetrics may hold another value that is not newer than this one.
@@ -172,6 +190,8 @@ def property_change(known: Known | None, said: Said, unanswered: Unanswered, *, 
         return None
     if said.row_time < known.row_time:
         found = unanswered.intended(said)
+        if found is None and unanswered.was_unchanged(said):
+            return None
         intended = said.row_time if found is None else found
         return Sent(intended if intended < known.time else said.row_time, remember=False)
     # In the second of the last value, or where that one had moved to: another value moves on, the same one stays.

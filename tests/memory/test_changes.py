@@ -177,3 +177,16 @@ def test_what_another_process_is_about_to_send_is_passed_as_well() -> None:
     assert property_change(None, Said(b"p", b"k", b"Pro", 10), unanswered) == Sent(11, remember=True)
     del unanswered.later[7]
     assert property_change(None, Said(b"p", b"k", b"Pro", 10), unanswered) == Sent(10, remember=True)
+
+
+def test_a_row_that_changed_nothing_changes_nothing_when_it_is_read_again_after_a_crash() -> None:
+    """The memory was committed, its STATE did not come out: what is known is newer than the rows that come again."""
+    noted = [(b"Free", 2), (b"Gold", 5), (b"Free", 6), (b"Gold", 8)]
+    unanswered = Unanswered.of([Intent(Said(b"p", b"k", value, time), time) for value, time in noted])
+    known = Known(b"Gold", 8, 8)
+    assert property_change(known, Said(b"p", b"k", b"Free", 3), unanswered) is None
+    assert property_change(known, Said(b"p", b"k", b"Free", 6), unanswered) == Sent(6, remember=False)
+    assert property_change(known, Said(b"p", b"k", b"Free", 7), unanswered) is None
+    # What was never read before is older news.
+    assert property_change(known, Said(b"p", b"k", b"Pro", 7), unanswered) == Sent(7, remember=False)
+    assert property_change(known, Said(b"p", b"k", b"Free", 1), unanswered) == Sent(1, remember=False)

@@ -367,3 +367,28 @@ def test_a_pair_is_aliased_once_and_nobody_gets_too_many_partners(tmp_path: Path
     assert run.rejected == ["alias-limit"]
     assert Run(store, max_aliases=2).send(Mapped(calls=[Alias("d", "a", T0)])) == []
     store.close()
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    values=st.lists(st.sampled_from("ABC"), min_size=1, max_size=12), cut=st.integers(1, 12), again=st.integers(1, 12)
+)
+def test_a_crash_between_the_commit_and_the_state_changes_no_second(values: list[str], cut: int, again: int) -> None:
+    """All was sent and remembered, and nothing struck out yet; then all rows come again, cut elsewhere."""
+    rows = [attributes("p", second, plan=value) for second, value in enumerate(values)]
+    with TemporaryDirectory() as folder:
+        store = store_in(folder)
+        run, held = Run(store), Kissmetrics()
+        for start in range(0, len(rows), cut):
+            part, _ = run.plan(*rows[start : start + cut])
+            for _, call in part.calls:
+                held.take(call)
+            store.remember(part.learned, ())
+            run.planner.remembered(part)
+        before = {key: dict(by_second) for key, by_second in held.values.items()}
+        run = Run(store)
+        for start in range(0, len(rows), again):
+            for call in run.send(*rows[start : start + again]):
+                held.take(call)
+        store.close()
+    assert held.values == before
