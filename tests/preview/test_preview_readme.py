@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 
 README = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
-EXAMPLE = dict(re.findall(r"<!-- preview example: (\w+).*?-->\n```\w*\n(.*?)```", README, re.DOTALL))
+EXAMPLE: dict[str, str] = dict(re.findall(r"<!-- preview example: (\w+).*?-->\n```\w*\n(.*?)```", README, re.DOTALL))
 
 
 def preview(*arguments: str) -> str:
     command = [sys.executable, "-X", "utf8", "-m", "target_kissmetrics.preview.cli", *arguments]
-    return subprocess.run(command, input=EXAMPLE["input"].encode(), capture_output=True, check=True).stdout.decode()
+    done = subprocess.run(command, input=EXAMPLE["input"].encode(), capture_output=True, check=True)
+    return done.stdout.decode()
 
 
 def test_the_suggestion_is_the_one_shown() -> None:
