@@ -209,6 +209,9 @@ class StreamPreview:
         if self._held is None or self._ways is None:
             return
         held, self._held = self._held, None
+        if not self.name.strip():
+            self.kind, self.why = "ignore", "no entry of streams can name a stream without a name: mend the tap"
+            return
         given = self._given()
         self.suggestion = suggest(self._ways.stream, self._profile, given)
         entry = replace(read_entry(self.suggestion.entry, 0), place="the suggested entry")

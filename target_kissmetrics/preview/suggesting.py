@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.mapping.detection import named_for_people
+from target_kissmetrics.mapping.detection import detect, named_for_people
+from target_kissmetrics.mapping.settings import FLAT_KINDS, StreamSettings
 from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.mapping.understanding import understand
 from target_kissmetrics.preview import roles
@@ -89,6 +90,10 @@ def suggest(stream: Stream, profile: Profile, given: Mapping[str, Any]) -> Sugge
     """
     base = {key: value for key, value in given.items() if value is not None and key != "stream"}
     dropped: list[str] = []
+    if "kind" not in base:
+        messages = _messages(stream)
+        if messages is not None:
+            return messages
     for _ in range(MAX_KEYS_DROPPED):
         guess = _Guess(stream, profile, base)
         guess.make()
@@ -106,6 +111,21 @@ def suggest(stream: Stream, profile: Profile, given: Mapping[str, Any]) -> Sugge
         [*dropped, f"left out: {_told(problem)}" if problem else "left out"],
         settles=True,
     )
+
+
+def _messages(stream: Stream) -> Suggestion | None:
+    """Suggest what is right for a message format: its own kind, or nothing, but never a guess from its columns."""
+    try:
+        kind, why = detect(stream.name, stream.fields, stream.key_properties, StreamSettings(stream=stream.name))
+    except ConfigError:
+        return None
+    if kind in FLAT_KINDS:
+        return None
+    entry = {"stream": stream.name, "kind": kind}
+    problem = _problem(stream, entry)
+    if problem is None:
+        return Suggestion(entry, [why], settles=True)
+    return Suggestion({**entry, "kind": "ignore"}, [_told(problem)], settles=True)
 
 
 def confirm(stream: Stream, profile: Profile, kind: str, why: str, *, collisions: int) -> Suggestion:

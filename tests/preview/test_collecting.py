@@ -140,6 +140,18 @@ def test_deleted_rows_and_rows_against_their_schema_are_no_calls() -> None:
     assert (stream.deleted, stream.accepted, list(stream.rejected)) == (1, 1, ["schema"])
 
 
+def test_a_stream_without_a_name_takes_no_entry_and_stops_nothing() -> None:
+    made = previewed(" ", [{"a": 1}])
+    assert "could be anything" in str(made.streams[" "].problem)
+    assert made.suggestions() == []
+
+
+def test_a_field_that_the_stream_lacks_is_found_anew() -> None:
+    made = previewed("e", [event()], {"stream": "e", "kind": "event", "customer_id": "gone", "timestamp": "time"})
+    assert made.streams["e"].totals.calls["record"] == 1
+    assert any("without customer_id" in reason for reason in made.suggestions()[0].why)
+
+
 def test_ignored_streams_count_rows_alone() -> None:
     stream = previewed("e", [event(), event(2)], {"stream": "e", "kind": "ignore"}).streams["e"]
     assert (stream.kind, stream.rows, stream.first, stream.totals.calls.total()) == ("ignore", 2, [], 0)

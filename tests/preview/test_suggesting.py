@@ -133,6 +133,11 @@ def test_tables_that_tell_nothing_of_people_are_left_out(name: str, row: dict[st
     assert made.why
 
 
+def test_messages_are_never_guessed_at_from_their_columns() -> None:
+    row = {"type": "track", "userId": "u", "event": "Paid", "timestamp": "2024-01-01T00:00:01Z", "messageId": "m"}
+    assert entry("tracks", row)["kind"] in {"segment", "ignore"}
+
+
 def test_what_the_entry_says_already_stays_and_its_mistake_goes() -> None:
     made = suggest(*stream_of("orders", orders()), {"stream": "orders", "event_name": "Bought", "customer_id": "usr"})
     assert made.entry["event_name"] == "Bought"
