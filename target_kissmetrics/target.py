@@ -28,7 +28,6 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from target_kissmetrics import settings as own_settings
 from target_kissmetrics.errors import ConfigError, InputError, RowRejected, StoreError
-from target_kissmetrics.mapping.fields import glob_pattern
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.memory import digests
 from target_kissmetrics.reading import MessageReader, Stopped
@@ -37,6 +36,7 @@ from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.progress import ProgressLines
 from target_kissmetrics.reporting.rejects import Rejects
 from target_kissmetrics.sink import CheckSink, KissmetricsSink
+from target_kissmetrics.stream_entries import entry_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,10 +138,7 @@ class TargetKissmetrics(Target):
 
     def entry_of(self, stream: str) -> StreamSettings:
         """Give the first entry of `streams` that matches."""
-        for entry in self.settings.streams:
-            if entry.stream == stream or glob_pattern(entry.stream).fullmatch(stream):
-                return entry
-        return StreamSettings(stream=stream)
+        return entry_for(self.settings.streams, stream) or StreamSettings(stream=stream)
 
     def counts_of(self, stream: str) -> StreamCounts:
         """Give a stream's counts: one for a stream, however often its schema changes."""
