@@ -75,12 +75,18 @@ class _Needed:
 
 @dataclass(slots=True)
 class _MergedSet:
-    """Attributes of one person and one second, to go out as one call with the last values."""
+    """Attributes of one person and one second, to go out as one call with the last values.
+
+    Attributes:
+        properties: Folded name -> name and value.
+        replaced: Folded name -> the values that the last one replaced.
+    """
 
     part: Part
     counts: StreamCounts
     call: Set
     properties: dict[str, tuple[str, str]]
+    replaced: dict[str, list[str]] = field(default_factory=dict)
     person: bytes = b""
 
 
@@ -274,7 +280,11 @@ class Planner:
             entry = merged[key] = _MergedSet(part, counts, call, {})
             steps.append(entry)
         for name, text in call.properties.items():
-            entry.properties[folded(name)] = (name, text)
+            key_name = folded(name)
+            before = entry.properties.get(key_name)
+            if before is not None and before[1] != text:
+                entry.replaced.setdefault(key_name, []).append(before[1])
+            entry.properties[key_name] = (name, text)
 
     def _get_at_hand(self, needed: _Needed) -> None:
         missing = needed.known - self._at_hand.keys()
@@ -296,7 +306,7 @@ class Planner:
         known = self._at_hand[person]
         by_time: dict[int, Properties] = {}
         at_a_glance = not self._include_all and self._unanswered.is_empty
-        for name, text in merged.properties.values():
+        for key_name, (name, text) in merged.properties.items():
             key, value = digests.property_key(name), digests.value(text)
             old = known.get(key)
             if at_a_glance and old is not None and old.value == value:
@@ -304,7 +314,8 @@ class Planner:
                 merged.counts.unchanged += 1
                 continue
             said = Said(person, key, value, merged.call.time)
-            sent = property_change(old, said, self._unanswered, always=self._include_all)
+            after = self._may_be_taken(said, merged.replaced.get(key_name, ()))
+            sent = property_change(old, said, self._unanswered, always=self._include_all, after=after)
             if sent is None:
                 merged.counts.unchanged += 1
                 continue
@@ -316,6 +327,11 @@ class Planner:
                 merged.part.learned.add(person, said.key, known[said.key])
         for time, properties in by_time.items():
             merged.part.calls.append((merged.counts, replace(merged.call, time=time, properties=properties)))
+
+    def _may_be_taken(self, said: Said, replaced: Sequence[str]) -> int:
+        """Give the latest second at which an earlier run may have sent one of the values that this one replaced."""
+        intended = [self._unanswered.intended(said._replace(value=digests.value(text))) for text in replaced]
+        return max((second for second in intended if second is not None), default=-1)
 
     def _note_before(self, said: Said, known: Known | None, intents: list[Intent]) -> None:
         """Note beside a change what was known before it, once a chunk, for rows that are read again after a crash."""
