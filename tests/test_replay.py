@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,8 +95,11 @@ MENDED = {"streams": [{**ENTRY, "customer_id": "buyer"}]}
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     with running() as sandbox:
         yield Bench(tmp_path, sandbox)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def test_rows_are_sent_again_and_what_is_rejected_again_stays(bench: Bench) -> None:
