@@ -107,6 +107,7 @@ class TargetKissmetrics(Target):
         self._stopped_at = 0.0
         self._failing = False
         self._files: FilesRun | None = None
+        self._reads_environment = bool(arguments.get("parse_env_config"))
         try:
             super().__init__(**arguments)
         except ValueError as error:
@@ -127,6 +128,8 @@ class TargetKissmetrics(Target):
         own = own_settings.SCHEMA["properties"]
         others = {name: schema for name, schema in self.config_jsonschema["properties"].items() if name not in own}
         try:
+            if self._reads_environment:
+                _check_flags_in_environment(self._env_var_prefix, self.config_jsonschema["properties"])
             self.settings = own_settings.read_settings(self._config, others)
             _check_others(others, self._config)
             self._rejects = Rejects(self.settings.rejects_path)
@@ -144,6 +147,11 @@ class TargetKissmetrics(Target):
     def counts_of(self, stream: str) -> StreamCounts:
         """Give a stream's counts: one for a stream, however often its schema changes."""
         return self._counts.setdefault(stream, StreamCounts(stream))
+
+    @property
+    def _is_check(self) -> bool:
+        """Whether this is `meltano config test`, which stores nothing: no store is made for its STATE."""
+        return list(self.mapper.stream_maps) == [CHECK_STREAM]
 
     def get_sink_class(self, stream_name: str) -> type[Sink]:
         """Give the class of a stream's sink."""
@@ -191,6 +199,9 @@ class TargetKissmetrics(Target):
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         """Take a STATE message; it is passed on once all that came before it was delivered."""
         self._assert_line_requires(message_dict, requires={"value"})
+        if self._is_check:
+            self._pass_on(message_dict["value"])
+            return
         on_probation = tuple(counts for counts in self._counts.values() if counts.on_probation)
         self.pipeline.state(message_dict["value"], on_probation)
 
@@ -515,17 +526,35 @@ def _check_others(schemas: Mapping[str, Any], config: Mapping[str, Any]) -> None
         raise ConfigError(path or "config", error.message)
 
 
+_FLAGS = frozenset({"true", "1", "yes", "on", "false", "0", "no", "off", ""})
+
+
+def _check_flags_in_environment(prefix: str, schemas: Mapping[str, Any]) -> None:
+    """Make sure that each flag in the environment is one: to the SDK all that does not mean true is false.
+
+    Raises:
+        ConfigError: One is not; `TARGET_KISSMETRICS_DRY_RUN=y` must not send.
+    """
+    for name, schema in schemas.items():
+        variable = f"{prefix}{name.upper()}"
+        if "boolean" in schema["type"] and os.environ.get(variable, "").lower() not in _FLAGS:
+            raise ConfigError(name, f"must be true or false, and {variable} is neither")
+
+
+_IN_JSON = {"integer": "a whole number", "array": "a JSON list", "object": "a JSON object"}
+
+
 def _unreadable_environment(target: TargetKissmetrics, error: ValueError) -> Exception:
     """Name the setting whose variable the SDK could not read."""
     for name, schema in own_settings.SCHEMA["properties"].items():
         variable = f"{target._env_var_prefix}{name.upper()}"  # noqa: SLF001
         text = os.environ.get(variable)
-        if text is None or schema["type"][0] not in {"integer", "array"}:
+        what = _IN_JSON.get(schema["type"][0])
+        if text is None or what is None:
             continue
         try:
             json.loads(text)
         except ValueError:
-            what = "a whole number" if schema["type"][0] == "integer" else "a JSON list"
             return ConfigError(name, f"must be {what}, and {variable} is none")
     return error
 

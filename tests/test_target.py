@@ -171,11 +171,33 @@ def test_a_dry_run_tells_and_neither_sends_nor_remembers(target: Runner, sandbox
 def test_the_check_of_meltano_sends_and_stores_nothing(target: Runner, sandbox: RunningSandbox) -> None:
     schema = {**USERS, "stream": "meltano_test_stream"}
     row = {**user("7", "Free", "2024-01-01T10:00:00Z"), "stream": "meltano_test_stream"}
-    code, _, log = target.run(at(sandbox.url), schema, row)
-    assert code == 0
+    code, out, log = target.run(at(sandbox.url), schema, row, state({"at": 1}))
+    assert (code, out) == (0, '{"at":1}\n')
     assert sandbox.summary()["calls"] == 0
     assert not (target.folder / "target-kissmetrics.db").exists()
     assert not [line for line in log.splitlines() if "error" in line.lower() or "exception" in line.lower()]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("DRY_RUN", "y", "dry_run: must be true or false, and TARGET_KISSMETRICS_DRY_RUN is neither"),
+        ("FLATTENING_ENABLED", "maybe", "flattening_enabled: must be true or false"),
+        ("SHARD", "garbage", "shard: must be a JSON object, and TARGET_KISSMETRICS_SHARD is none"),
+        ("MAX_CONNECTIONS", "many", "max_connections: must be a whole number"),
+    ],
+)
+def test_a_slip_in_the_environment_stops_the_run_before_it_reads(
+    tmp_path: Path, sandbox: RunningSandbox, name: str, text: str, told: str
+) -> None:
+    ours = {"API_KEY": KEY, "TRACKING_URL": sandbox.url, name: text}
+    environment = {**os.environ, **{f"TARGET_KISSMETRICS_{key}": value for key, value in ours.items()}}
+    lines = b"".join(json.dumps(message).encode() + b"\n" for message in (EVENTS, event(1), state(1)))
+    command = [*COMMAND, "--config", "ENV"]
+    done = subprocess.run(command, input=lines, capture_output=True, cwd=tmp_path, env=environment, check=False)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert told in done.stderr.decode().splitlines()[-1]
+    assert sandbox.summary()["calls"] == 0
 
 
 def test_the_check_of_meltano_fails_where_nobody_listens(target: Runner) -> None:

@@ -24,7 +24,7 @@ from urllib.request import getproxies_environment
 import certifi
 import pycurl
 
-from target_kissmetrics.kissmetrics.transport import CONNECT_TIMEOUT_SECONDS, Outcome, is_html
+from target_kissmetrics.kissmetrics.transport import CONNECT_TIMEOUT_SECONDS, Outcome, is_html, proxy_refuses
 from target_kissmetrics.kissmetrics.wire import Request
 
 STEP_SECONDS = 0.01
@@ -269,6 +269,6 @@ def _no_answer(curl: pycurl.Curl, error: int, text: str) -> Outcome:
         return Outcome(cause=_CAUSES[error])
     proxy_status = curl.getinfo(pycurl.HTTP_CONNECTCODE)
     if proxy_status >= 300:
-        return Outcome(cause=f"the proxy answered {proxy_status}")
+        return Outcome(cause=f"the proxy answered {proxy_status}", hopeless=proxy_refuses(proxy_status))
     system = curl.getinfo(pycurl.OS_ERRNO)
     return Outcome(cause=f"connection failed ({os.strerror(system) if system else f'curl error {error}'})")

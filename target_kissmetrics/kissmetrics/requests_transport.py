@@ -20,7 +20,7 @@ from requests.exceptions import InvalidHeader, InvalidProxyURL, InvalidSchema, I
 from requests.structures import CaseInsensitiveDict
 
 from target_kissmetrics.kissmetrics.requests_deadline import Deadline, WatchedAdapter
-from target_kissmetrics.kissmetrics.transport import CONNECT_TIMEOUT_SECONDS, Outcome, is_html
+from target_kissmetrics.kissmetrics.transport import CONNECT_TIMEOUT_SECONDS, Outcome, is_html, proxy_refuses
 from target_kissmetrics.kissmetrics.wire import Request
 
 FORM = "application/x-www-form-urlencoded"
@@ -139,7 +139,7 @@ def _no_answer(error: Exception) -> Outcome:
             return Outcome(cause="it does not speak TLS; is its address one of http://?", hopeless=True)
         proxy = _PROXY_ANSWER.search(str(link))
         if proxy:
-            return Outcome(cause=f"the proxy answered {proxy[1]}", hopeless=_is_final(int(proxy[1])))
+            return Outcome(cause=f"the proxy answered {proxy[1]}", hopeless=proxy_refuses(int(proxy[1])))
     return Outcome(cause=_cause(chain))
 
 
@@ -154,11 +154,6 @@ def _cause(chain: list[BaseException]) -> str:
         if isinstance(link, OSError) and link.errno is not None:
             return f"connection failed ({os.strerror(link.errno)})"
     return f"connection failed ({type(chain[-1]).__name__})"
-
-
-def _is_final(status: int) -> bool:
-    """Tell an answer of a proxy that no retry mends, `407 Proxy Authentication Required` say."""
-    return 400 <= status < 500 and status not in {408, 429}
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

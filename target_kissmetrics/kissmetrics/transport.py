@@ -75,3 +75,8 @@ def is_html(content_type: str, start: bytes) -> bool:
     if content_type.partition(";")[0].strip().lower() in {"text/html", "application/xhtml+xml"}:
         return True
     return start.lstrip()[:1] == b"<"
+
+
+def proxy_refuses(status: int) -> bool:
+    """Tell an answer of a proxy that no retry mends, `407 Proxy Authentication Required` say."""
+    return 400 <= status < 500 and status not in {408, 429}

@@ -3,6 +3,7 @@ up elsewhere: `target_kissmetrics.settings` reads them from a config."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from typing import Literal
 
@@ -78,31 +79,40 @@ class MappingSettings:
 
 
 _PERSON_KEYS = frozenset({"customer_id", "device_id", "timestamp"})
-_PROPERTY_KEYS = frozenset({"include", "exclude", "rename"})
+PROPERTY_KEYS = frozenset({"include", "exclude", "rename"})
 _EVENT_KEYS = frozenset(
     {"event_name", "revenue", "refund", "line_items", "user_attributes", "once", "spread_duplicates"}
 )
 _KEYS_OF_KIND: dict[Kind, frozenset[str]] = {
-    "event": _PERSON_KEYS | _PROPERTY_KEYS | _EVENT_KEYS,
-    "user_attributes": _PERSON_KEYS | _PROPERTY_KEYS,
+    "event": _PERSON_KEYS | PROPERTY_KEYS | _EVENT_KEYS,
+    "user_attributes": _PERSON_KEYS | PROPERTY_KEYS,
     "alias": _PERSON_KEYS | {"previous_id"},
     "experiment": _PERSON_KEYS | {"experiment", "variant"},
     "segment": frozenset(),
     "mparticle": frozenset(),
     "kissmetrics": frozenset(),
-    "ignore": _PERSON_KEYS | _PROPERTY_KEYS | _EVENT_KEYS | {"previous_id", "experiment", "variant"},
+    "ignore": _PERSON_KEYS | PROPERTY_KEYS | _EVENT_KEYS | {"previous_id", "experiment", "variant"},
 }
 
 
-def check_keys(entry: StreamSettings, kind: Kind) -> None:
+ALL_KEYS = frozenset(key.name for key in fields(StreamSettings)) - {"place", "stream", "kind"}
+
+
+def check_keys(entry: StreamSettings, kind: Kind, keys: Collection[str] = ALL_KEYS) -> None:
     """Make sure that every key that an entry gives has a meaning for the stream's kind.
+
+    Args:
+        entry: The entry.
+        kind: The stream's kind.
+        keys: Those that are looked at.
 
     Raises:
         ConfigError: A key would be passed over in silence.
     """
     for key in fields(StreamSettings):
-        given = key.name not in {"place", "stream", "kind"} and getattr(entry, key.name) != key.default
+        given = key.name in keys and getattr(entry, key.name) != key.default
         if given and key.name not in _KEYS_OF_KIND[kind]:
+            what_to_do = "give such streams an entry of their own, before it" if entry.is_glob else "change the kind"
             raise ConfigError(
-                f"{entry.place}.{key.name}", f"has no meaning for kind {kind}; take it out or change the kind"
+                f"{entry.place}.{key.name}", f"has no meaning for kind {kind}; take it out, or {what_to_do}"
             )

@@ -30,11 +30,11 @@ class Shard:
         return int.from_bytes(digest, "big") % self.count == self.index
 
     def takes_row(self, mapped: Mapped) -> bool:
-        """Tell whether a row is in this slice, by the first person that it names; one that names nobody is in each."""
+        """Tell whether a row is in this slice, by the first person that it names."""
         named = mapped.calls or mapped.deletions
-        return not named or self.takes(named[0].person)
+        return self.takes(named[0].person) if named else self.takes_nobody
 
     @property
     def takes_nobody(self) -> bool:
-        """Whether rows that name nobody (rejected ones) are this slice's: one slice alone has to set them aside."""
+        """Whether rows that name nobody are this slice's: one slice alone has to set them, or parts of them, aside."""
         return self.index == 0

@@ -11,7 +11,7 @@ from target_kissmetrics.mapping.experiment import ExperimentMapping
 from target_kissmetrics.mapping.export import ExportMapping
 from target_kissmetrics.mapping.mparticle import MParticleMapping
 from target_kissmetrics.mapping.segment import SegmentMapping
-from target_kissmetrics.mapping.settings import Kind, check_keys
+from target_kissmetrics.mapping.settings import FLAT_KINDS, PROPERTY_KEYS, Kind, check_keys
 from target_kissmetrics.mapping.stream import Stream, StreamMapping, Understood
 from target_kissmetrics.mapping.user_attributes import UserAttributesMapping
 
@@ -39,6 +39,9 @@ def understand(stream: Stream) -> Understood:
         kind = detect(stream.name, stream.fields, stream.key_properties, entry)
         if not entry.is_glob:
             check_keys(entry, kind.kind)
+        elif kind.kind not in FLAT_KINDS:
+            # What is excluded must stay at home, and message formats exclude nothing.
+            check_keys(entry, kind.kind, PROPERTY_KEYS)
     if kind.kind == "ignore":
         return Understood(kind, None)
     return Understood(kind, MAPPINGS[kind.kind](stream))

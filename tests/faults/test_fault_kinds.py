@@ -171,6 +171,17 @@ def test_after_a_pause_the_connections_come_back_one_by_one(host: FaultyHost, se
     assert len([moment for moment in again if moment - again[0] < 0.2]) <= 3
 
 
+def test_a_proxy_that_wants_a_password_stops_at_once(
+    host: FaultyHost, monkeypatch: pytest.MonkeyPatch, send: Send
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", host.url)
+    host.script(then=("407", FATAL["407"][0]))
+    (error,) = send("https://trk.example", timeout=5).errors
+    assert isinstance(error, Refused)
+    assert "the proxy answered 407" in str(error)
+    assert host.served["407"] == 1
+
+
 # TLS
 
 

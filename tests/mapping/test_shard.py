@@ -35,7 +35,7 @@ def test_a_row_is_where_its_person_is() -> None:
     for person in ("a", "b", "c"):
         assert shard.takes_row(Mapped(calls=[Set(person, 1, {"a": "b"}), Alias(person, "z", 1)])) == shard.takes(person)
         assert shard.takes_row(Mapped(deletions=[Deletion(person, "plan", 1)])) == shard.takes(person)
-    assert shard.takes_row(Mapped())
+    assert [Shard(index, 2).takes_row(Mapped()) for index in (0, 1)] == [True, False]
 
 
 MISTAKES = [

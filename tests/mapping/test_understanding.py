@@ -79,6 +79,14 @@ def test_an_entry_for_many_streams_may_hold_keys_for_other_kinds() -> None:
     assert understand(stream_of(("id", "total"), entry, name="users", key=("id",))).kind.kind == "user_attributes"
 
 
+@pytest.mark.parametrize("given", [{"exclude": ["email"]}, {"include": ["title"]}])
+def test_but_none_that_chooses_fields_of_a_message_format_which_sends_them_all(given: dict[str, Any]) -> None:
+    with pytest.raises(
+        ConfigError, match=r"no meaning for kind segment; .* an entry of their own, before it"
+    ):
+        understand(stream_of(("type", "userId"), {"stream": "*", **given}))
+
+
 FIELD_NAMES = st.sampled_from(
     [
         "customer_id", "device_id", "event", "timestamp", "updated_at", "revenue", "items", "traits", "previous_id",
