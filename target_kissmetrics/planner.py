@@ -75,12 +75,16 @@ class _Needed:
 
 @dataclass(slots=True)
 class _MergedSet:
-    """Attributes of one person and one second, to go out as one call with the last values."""
+    """Attributes of one person and one second, to go out as one call with the last values.
+
+    Attributes:
+        properties: By the key that the memory knows them under: names with their values.
+    """
 
     part: Part
     counts: StreamCounts
     call: Set
-    properties: dict[str, tuple[str, str]]
+    properties: dict[bytes, tuple[str, str]]
     person: bytes = b""
 
 
@@ -273,8 +277,9 @@ class Planner:
         if entry is None:
             entry = merged[key] = _MergedSet(part, counts, call, {})
             steps.append(entry)
-        for name, text in call.properties.items():
-            entry.properties[folded(name)] = (name, text)
+        properties, key_of = entry.properties, digests.property_key
+        for item in call.properties.items():
+            properties[key_of(item[0])] = item
 
     def _get_at_hand(self, needed: _Needed) -> None:
         missing = needed.known - self._at_hand.keys()
@@ -296,17 +301,19 @@ class Planner:
         known = self._at_hand[person]
         by_time: dict[int, Properties] = {}
         at_a_glance = not self._include_all and self._unanswered.is_empty
-        for name, text in merged.properties.values():
-            key, value = digests.property_key(name), digests.value(text)
+        value_of = digests.value
+        unchanged = 0
+        for key, (name, text) in merged.properties.items():
+            value = value_of(text)
             old = known.get(key)
-            if at_a_glance and old is not None and old.value == value:
+            if at_a_glance and old is not None and old[0] == value:
                 # What most of a second run is, told as `property_change` would tell it.
-                merged.counts.unchanged += 1
+                unchanged += 1
                 continue
             said = Said(person, key, value, merged.call.time)
             sent = property_change(old, said, self._unanswered, always=self._include_all)
             if sent is None:
-                merged.counts.unchanged += 1
+                unchanged += 1
                 continue
             by_time.setdefault(sent.time, {})[name] = text
             self._note_before(said, known.get(said.key), intents)
@@ -314,6 +321,7 @@ class Planner:
             if sent.remember:
                 known[said.key] = Known(said.value, sent.time, said.row_time)
                 merged.part.learned.add(person, said.key, known[said.key])
+        merged.counts.unchanged += unchanged
         for time, properties in by_time.items():
             merged.part.calls.append((merged.counts, replace(merged.call, time=time, properties=properties)))
 
