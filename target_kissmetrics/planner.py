@@ -78,15 +78,15 @@ class _MergedSet:
     """Attributes of one person and one second, to go out as one call with the last values.
 
     Attributes:
-        properties: Folded name -> name and value.
-        replaced: Folded name -> the values that the last one replaced.
+        properties: By the key that the memory knows them under: names with their values.
+        replaced: Likewise: the values that the last one replaced.
     """
 
     part: Part
     counts: StreamCounts
     call: Set
-    properties: dict[str, tuple[str, str]]
-    replaced: dict[str, list[str]] = field(default_factory=dict)
+    properties: dict[bytes, tuple[str, str]]
+    replaced: dict[bytes, list[str]] = field(default_factory=dict)
     person: bytes = b""
 
 
@@ -98,6 +98,9 @@ class _Deleted:
     deletion: Deletion
     person: bytes = b""
 
+
+LINE_ITEMS = "\0line items"
+"""Stands for an event's name, which holds no such character in front, where line items are watched for twins."""
 
 Reject = Callable[[MappedRow, str, str], None]
 """A row, the code and the reason why its alias is set aside."""
@@ -279,12 +282,13 @@ class Planner:
         if entry is None:
             entry = merged[key] = _MergedSet(part, counts, call, {})
             steps.append(entry)
-        for name, text in call.properties.items():
-            key_name = folded(name)
-            before = entry.properties.get(key_name)
-            if before is not None and before[1] != text:
-                entry.replaced.setdefault(key_name, []).append(before[1])
-            entry.properties[key_name] = (name, text)
+        properties, key_of = entry.properties, digests.property_key
+        for item in call.properties.items():
+            known_as = key_of(item[0])
+            before = properties.get(known_as)
+            if before is not None and before[1] != item[1]:
+                entry.replaced.setdefault(known_as, []).append(before[1])
+            properties[known_as] = item
 
     def _get_at_hand(self, needed: _Needed) -> None:
         missing = needed.known - self._at_hand.keys()
@@ -306,18 +310,20 @@ class Planner:
         known = self._at_hand[person]
         by_time: dict[int, Properties] = {}
         at_a_glance = not self._include_all and self._unanswered.is_empty
-        for key_name, (name, text) in merged.properties.items():
-            key, value = digests.property_key(name), digests.value(text)
+        value_of = digests.value
+        unchanged = 0
+        for key, (name, text) in merged.properties.items():
+            value = value_of(text)
             old = known.get(key)
-            if at_a_glance and old is not None and old.value == value:
+            if at_a_glance and old is not None and old[0] == value:
                 # What most of a second run is, told as `property_change` would tell it.
-                merged.counts.unchanged += 1
+                unchanged += 1
                 continue
             said = Said(person, key, value, merged.call.time)
-            after = self._may_be_taken(said, merged.replaced.get(key_name, ()))
+            after = self._may_be_taken(said, merged.replaced.get(key, ()))
             sent = property_change(old, said, self._unanswered, always=self._include_all, after=after)
             if sent is None:
-                merged.counts.unchanged += 1
+                unchanged += 1
                 continue
             by_time.setdefault(sent.time, {})[name] = text
             self._note_before(said, known.get(said.key), intents)
@@ -325,6 +331,7 @@ class Planner:
             if sent.remember:
                 known[said.key] = Known(said.value, sent.time, said.row_time)
                 merged.part.learned.add(person, said.key, known[said.key])
+        merged.counts.unchanged += unchanged
         for time, properties in by_time.items():
             merged.part.calls.append((merged.counts, replace(merged.call, time=time, properties=properties)))
 
@@ -352,16 +359,32 @@ class Planner:
 
     def _plan_rest(self, part: Part, row: MappedRow, intents: list[Intent]) -> None:
         """Plan what is not change-tracked: events, line items, aliases."""
-        for call in row.mapped.calls:
+        event = -1
+        for index, call in enumerate(row.mapped.calls):
             if isinstance(call, Alias):
                 self._plan_alias(part, row, call)
             elif isinstance(call, Record):
+                event = index
                 if not call.once:
                     part.calls.append((row.counts, call))
                 else:
                     self._plan_once(part, row, call, intents)
             elif not call.distinct:
+                self._watch_item(row, event, call)
                 part.calls.append((row.counts, call))
+
+    def _watch_item(self, row: MappedRow, event: int, item: Set) -> None:
+        """Count line items in a second that another event's items have: Kissmetrics keeps one value of a property."""
+        token = next((slot.row for slot in row.mapped.slots if slot.record == event), b"")
+        if not self._collisions.seen(item.person, LINE_ITEMS, item.time, token):
+            return
+        row.counts.item_collisions += 1
+        if row.counts.item_collisions == 1:
+            self._warn(
+                row.counts.stream,
+                "line items of different events of one person fall into one second, and Kissmetrics keeps one value of "
+                "each of their properties for it: events closer together than they have items lose some",
+            )
 
     def _plan_once(self, part: Part, row: MappedRow, call: Record, intents: list[Intent]) -> None:
         said = Said(self._digests.person(call.person), digests.once_key(call.event), digests.NO_VALUE, call.time)

@@ -75,6 +75,7 @@ class StreamMetric(str, enum.Enum):
     DELETED = "deleted"
     MOVED = "moved"
     COLLISIONS = "collisions"
+    ITEM_COLLISIONS = "item_collisions"
     ROWS = "rows"
     LEFT_OUT = "left_out"
     DELETED_ATTRIBUTES = "deleted_attributes"

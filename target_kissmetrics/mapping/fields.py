@@ -46,17 +46,18 @@ class FirstOf:
 
     Attributes:
         paths: The fields, in the order they are tried.
+        getters: The same, each with what reads it.
     """
 
-    __slots__ = ("_getters", "paths")
+    __slots__ = ("getters", "paths")
 
     def __init__(self, paths: Iterable[str]) -> None:
         self.paths = tuple(paths)
-        self._getters = tuple((path, getter(path)) for path in self.paths)
+        self.getters = tuple((path, getter(path)) for path in self.paths)
 
     def find(self, row: Row) -> tuple[str, Any] | None:
         """Give the field and its value, or None when all are absent, null or blank."""
-        for path, get in self._getters:
+        for path, get in self.getters:
             value = get(row)
             if value is not None and (not isinstance(value, str) or (value and not value.isspace())):
                 return path, value
@@ -64,7 +65,7 @@ class FirstOf:
 
     def all(self, row: Row) -> Iterator[tuple[str, Any]]:
         """Give each field that holds something, with its value."""
-        for path, get in self._getters:
+        for path, get in self.getters:
             value = get(row)
             if not is_empty(value):
                 yield path, value

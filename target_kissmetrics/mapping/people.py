@@ -89,7 +89,9 @@ class People:
         if chosen is None:
             raise RowRejected("no-identity", self._nobody())
         self.check(chosen.text, chosen.field)
-        used = tuple(found.field for found in (preferred, other) if found)
+        if preferred is None or other is None:
+            return Person(chosen.text, None, None, (chosen.field,))
+        used = (preferred.field, other.field)
         partner = self._partner(chosen, preferred, other)
         if partner is None:
             return Person(chosen.text, None, None, used)
@@ -116,9 +118,9 @@ class People:
         if not identity.isascii() and not names.is_utf8(identity):
             raise RowRejected("bad-text", "the identity holds half of a character (a lone surrogate)", field)
 
-    def _partner(self, chosen: Id, preferred: Id | None, other: Id | None) -> Id | None:
+    def _partner(self, chosen: Id, preferred: Id, other: Id) -> Id | None:
         """Give the other ID when it is to be aliased and may be."""
-        if not self._settings.alias_identities or preferred is None or other is None:
+        if not self._settings.alias_identities:
             return None
         partner = other if chosen is preferred else preferred
         if partner.text == chosen.text:
@@ -164,8 +166,9 @@ def find_id(fields: FirstOf, row: Row) -> Id | None:
     """Give the first ID that some fields hold; what is no identity (an object, `true`) is passed over like a null."""
     if not fields.paths:
         return None
-    for field, value in fields.all(row):
-        text = to_identity(value)
+    for field, get in fields.getters:
+        value = get(row)
+        text = to_identity(value) if value is not None else ""
         if text:
             return Id(field, text)
     return None

@@ -52,7 +52,7 @@ class _FieldRule:
         name: The property's name.
         folded: The same, as Kissmetrics compares it.
         left_out: It is no property, by the settings.
-        moment: Its texts are dates or date-times; where not `strict`, those that look like one.
+        write: Writes its values.
         problem: Why it cannot be a property.
         told: A person was told that another field has its name.
     """
@@ -60,8 +60,7 @@ class _FieldRule:
     name: str = ""
     folded: str = ""
     left_out: bool = False
-    moment: bool = False
-    strict: bool = True
+    write: Callable[[Any], str] = str
     problem: NameProblem | None = None
     told: bool = False
 
@@ -130,13 +129,12 @@ class PropertyMaker:
         properties: Properties = {}
         seen: set[str] = set(taken)
         rules = self._rules.setdefault(under, {})
-        write = self._values.write
         for path, value in self._fields(row, f"{under}." if under else "", used, asides):
             rule = rules.get(path) or self._rule(rules, path, under)
             if rule.left_out:
                 continue
             try:
-                text = write(value, moment=rule.moment, strict=rule.strict)
+                text = rule.write(value)
             except ValueProblem as problem:
                 asides.append(Aside(problem.code, problem.reason, path))
                 continue
@@ -205,7 +203,8 @@ class PropertyMaker:
         if is_metadata(name) or (self.excluded_by_name(path) if under else self.excluded(path)):
             return _FieldRule(left_out=True)
         strict = self._moments.get(path)
-        rule = _FieldRule(moment=self._iso_texts or strict is not None, strict=bool(strict))
+        moment = self._iso_texts or strict is not None
+        rule = _FieldRule(write=self._values.writer(moment=moment, strict=bool(strict)))
         try:
             rule.name = self._rename.get(path) or self._campaign.get(name) or self._named(name)
         except NameProblem as problem:

@@ -6,7 +6,6 @@ and `date` objects. Without a zone they are UTC. Given: whole seconds, fractions
 
 from __future__ import annotations
 
-import contextlib
 import re
 import sys
 from datetime import date, datetime, timedelta, timezone
@@ -78,8 +77,10 @@ def _text_to_seconds(value: str) -> int:
     text = value.strip()
     if text[4:5] == "-" == text[7:8] and text[10:11] in _AFTER_DATE and text.isascii():
         # What nearly every tap writes; anything odd about it is looked at below.
-        with contextlib.suppress(ValueError, OverflowError):
+        try:
             return _datetime_to_seconds(datetime.fromisoformat(text))
+        except (ValueError, OverflowError):
+            pass
     if _NUMBER.fullmatch(text) and not _BASIC_DATE.fullmatch(text):
         return _number_to_seconds(Decimal(text))
     if not _ISO.fullmatch(text):

@@ -7,8 +7,10 @@ booleans.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, Literal
 
 from target_kissmetrics.kissmetrics.limits import MAX_VALUE_BYTES
@@ -21,6 +23,7 @@ MAX_NUMBER_DIGITS = 400
 
 _SHORT = MAX_VALUE_BYTES // 4
 _PLAIN_CHARACTERS = 40
+_SMALL = 10**18
 
 
 class ValueProblem(ValueError):  # noqa: N818 - a reason, not an error
@@ -48,6 +51,19 @@ class Values:
 
     def __init__(self, datetime_format: Literal["unix", "iso8601"]) -> None:
         self._unix = datetime_format == "unix"
+
+    def writer(self, *, moment: bool = False, strict: bool = True) -> Callable[[Any], str]:
+        """Give `write` for a field, decided once."""
+        return partial(self.write, moment=True, strict=strict) if moment else self._write_plain
+
+    def _write_plain(self, value: Any) -> str:
+        """Do what `write` does, with a glance first at what nearly all values are."""
+        kind = type(value)
+        if kind is str and value.isascii() and len(value) <= _SHORT and not value.isspace():
+            return str(value)
+        if kind is int and -_SMALL < value < _SMALL:
+            return str(value)
+        return self.write(value)
 
     def write(  # noqa: PLR0911 - one for each type
         self, value: Any, *, moment: bool = False, strict: bool = True

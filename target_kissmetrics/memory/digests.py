@@ -61,9 +61,20 @@ def once_key(event: str) -> bytes:
     return blake2b(folded(event).encode(), digest_size=KEY_BYTES, person=b"km-once").digest()
 
 
+SHORT_VALUE_CHARACTERS = 32
+"""Plans, countries, numbers, true and false: they come again and again, and are few enough to be kept at hand."""
+
+
 def value(text: str) -> bytes:
     """Digest a property's value; with case."""
+    return _short_value(text) if len(text) <= SHORT_VALUE_CHARACTERS else _value(text)
+
+
+def _value(text: str) -> bytes:
     return blake2b(text.encode(), digest_size=VALUE_BYTES).digest()
+
+
+_short_value = lru_cache(maxsize=16384)(_value)
 
 
 NO_VALUE = bytes(VALUE_BYTES)

@@ -28,6 +28,7 @@ class StreamCounts:
         deleted_attributes: User attributes deleted at their source: likewise, but they are forgotten here.
         left_out: Parts of batches that have no meaning for Kissmetrics, by their type.
         collisions: Events that Kissmetrics takes for another row's.
+        item_collisions: Line items in a second that another event's items have.
         moved: Events moved to a second of their own.
     """
 
@@ -41,6 +42,7 @@ class StreamCounts:
     unchanged: int = 0
     deleted: int = 0
     collisions: int = 0
+    item_collisions: int = 0
     moved: int = 0
     deleted_attributes: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
@@ -93,6 +95,8 @@ class StreamCounts:
             parts.append(f"{self.moved} events moved to a second of their own")
         if self.collisions:
             parts.append(f"{self.collisions} events that Kissmetrics takes for another row's")
+        if self.item_collisions:
+            parts.append(f"{self.item_collisions} line items in a second of another event's")
         return "; ".join(parts)
 
     def figures(self) -> dict[str, int]:
@@ -108,6 +112,7 @@ class StreamCounts:
             "deleted": self.deleted,
             "moved": self.moved,
             "collisions": self.collisions,
+            "item_collisions": self.item_collisions,
             "left_out": sum(self.left_out.values()),
             "deleted_attributes": self.deleted_attributes,
         }

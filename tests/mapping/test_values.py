@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -202,3 +203,25 @@ def test_scalars_are_told_from_lists_and_objects() -> None:
     assert all(is_scalar(value) for value in (None, "a", 1, 1.5, True, Decimal(1), date(2024, 1, 1)))
     not_scalars: list[object] = [[], {}, (), [1]]
     assert not any(is_scalar(value) for value in not_scalars)
+
+
+def _outcome(write: Callable[[], str]) -> str:
+    try:
+        return f"written {write()}"
+    except ValueProblem as problem:
+        return problem.code
+
+
+@given(
+    st.one_of(st.text(max_size=50), st.integers(), st.booleans(), st.none(), st.decimals(), st.floats(), st.dates()),
+    st.booleans(),
+    st.booleans(),
+)
+def test_what_is_decided_once_for_a_field_writes_as_write_does(value: Any, moment: bool, strict: bool) -> None:
+    writer = UNIX.writer(moment=moment, strict=strict)
+    assert _outcome(lambda: writer(value)) == _outcome(lambda: UNIX.write(value, moment=moment, strict=strict))
+
+
+@pytest.mark.parametrize("value", ["", " ", "\u3000", "a" * 8193, "\ud800", 10**18, -(10**18), 10**2000, True])
+def test_a_glance_at_a_value_misses_nothing_odd(value: Any) -> None:
+    assert _outcome(lambda: UNIX.writer()(value)) == _outcome(lambda: UNIX.write(value))

@@ -392,3 +392,20 @@ def test_a_crash_between_the_commit_and_the_state_changes_no_second(values: list
                 held.take(call)
         store.close()
     assert held.values == before
+
+
+def with_items(event: str, second: int, items: int, row: int) -> Mapped:
+    sets = [Set("p", T0 + second + index, {"sku": f"{event} {index}"}) for index in range(items)]
+    slot = EventSlot(row=row.to_bytes(8, "big"), seconds=max(1, items))
+    return Mapped(calls=[Record("p", event, T0 + second, {"row": str(row)}), *sets], slots=[slot])
+
+
+def test_line_items_in_a_second_of_another_event_s_are_counted_and_told_of(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    run = Run(store)
+    run.send(with_items("Viewed", 0, 3, 1), with_items("Viewed", 0, 3, 1), with_items("Left", 1, 0, 2))
+    assert run.counts.item_collisions == 0
+    run.send(with_items("Added", 1, 3, 3))
+    assert run.counts.item_collisions == 2
+    assert "2 line items in a second of another event's" in run.counts.summary()
+    store.close()
