@@ -138,6 +138,7 @@ class StreamPreview:
         self._held: list[tuple[int, Row, object]] | None = None
         self._collisions = Collisions()
         self._colliding: Counter[str] = Counter()
+        self._may_spread = True
         self._partners = Partners(plan.max_aliases)
         self._ways: _Ways | None = None
 
@@ -255,24 +256,19 @@ class StreamPreview:
         self.totals.add(outcome.calls)
         for aside in outcome.asides:
             _lose(self.asides, aside.code, aside.reason, number, aside.field)
-        self._watch_for_twins(row, outcome)
+        self._watch_for_twins(outcome)
         self._watch_people(row)
 
-    def _watch_for_twins(self, row: Row, mapped: Mapped) -> None:
-        token = self._token(row)
-        events = [call for call in mapped.calls if isinstance(call, Record) and not call.once]
-        for call in events:
-            if self._collisions.seen(call.person, folded(call.event), call.time, token):
+    def _watch_for_twins(self, mapped: Mapped) -> None:
+        for slot in mapped.slots:
+            call = mapped.calls[slot.record]
+            if not isinstance(call, Record) or call.once:
+                continue
+            if self._collisions.seen(call.person, folded(call.event), call.time, slot.row):
                 self.collisions += 1
+                self._may_spread = slot.may_spread
                 if call.event in self._colliding or len(self._colliding) < _NAMED:
                     self._colliding[call.event] += 1
-
-    def _token(self, row: Row) -> bytes:
-        """Tell rows apart: by their key, or by all they hold."""
-        assert self._ways is not None  # noqa: S101 - rows come after their schema
-        key = self._ways.stream.key_properties
-        told = [row.get(name) for name in key] if key else sorted((name, repr(value)) for name, value in row.items())
-        return hash(repr(told)).to_bytes(8, "big", signed=True)
 
     def _watch_people(self, row: Row) -> None:
         if self._ways is None or self._ways.people is None:
@@ -316,9 +312,14 @@ class StreamPreview:
                 f"spread_duplicates moves them to seconds of their own ({most})"
             )
         else:
+            way_out = (
+                "set spread_duplicates: true in the stream's entry"
+                if self._may_spread
+                else "spread_duplicates, which gives each a second of its own, is for kind event"
+            )
             self.warn(
-                f"{shown.plural(self.collisions, 'event')} would be lost: Kissmetrics takes them for another row's, "
-                f"with the same person, name and second ({most}); set spread_duplicates: true in the stream's entry"
+                f"{shown.plural(self.collisions, 'event')} would be lost: Kissmetrics takes them for another one, "
+                f"with the same person, name and second ({most}); {way_out}"
             )
 
     def _warn_of_people(self) -> None:
