@@ -6,7 +6,7 @@ So the answer holds for every kind of stream, and cannot disagree with what a ru
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from target_kissmetrics.errors import RowRejected
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
 from target_kissmetrics.mapping import names
 from target_kissmetrics.mapping.fields import Globs, Row, is_empty
-from target_kissmetrics.mapping.mapped import Mapped
+from target_kissmetrics.mapping.mapped import Aside, Mapped
 from target_kissmetrics.mapping.properties import is_metadata
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.stream import StreamMapping
@@ -24,6 +24,7 @@ MAX_FIELDS = 100
 """Fields of a row that are explained, each at the price of mapping the row again."""
 
 _MAX_NAMES = 4
+_SENDER = frozenset({"_ip", "_ua"})
 
 Role = Literal["identity", "event", "time", "revenue", "property", "calls", "aside", "left out", "rejected"]
 
@@ -96,18 +97,31 @@ def _became(  # noqa: PLR0913, PLR0917 - what is asked about, and the field
 ) -> tuple[Role, str]:
     if isinstance(outcome, RowRejected):
         return _of_rejected(outcome, name)
-    asides = [aside for aside in outcome.asides if aside.field is not None and _lies_in(aside.field, name)]
-    if asides:
-        return "aside", f"set aside ({asides[0].code}): {shown.line(asides[0].reason, 200)}"
-    if is_empty(row[name]):
-        return "left out", "left out: null and empty values are not sent"
     without: Mapped | RowRejected
     try:
         without = mapping.map({key: value for key, value in row.items() if key != name}, extracted)
     except RowRejected as problem:
         without = problem
     told = _difference(outcome, without, name)
+    asides = [aside for aside in outcome.asides if aside.field is not None and _lies_in(aside.field, name)]
+    if asides:
+        return _of_asides(asides, name, told)
+    if told is None and is_empty(row[name]):
+        return "left out", "left out: null and empty values are not sent"
     return told or ("left out", _why_left_out(entry, name, row[name], outcome))
+
+
+def _of_asides(asides: Sequence[Aside], name: str, told: tuple[Role, str] | None) -> tuple[Role, str]:
+    """Tell of parts that are not sent, those that are rejected first, and of what is sent beside them."""
+    first = next((aside for aside in asides if aside.rejected), asides[0])
+    part = f" at {shown.line(first.field)}" if first.field and first.field != name else ""
+    more = f" and {len(asides) - 1} more" if len(asides) > 1 else ""
+    what = "rejected" if first.rejected else "set aside"
+    rest = f"; the rest: {told[1]}" if told else ""
+    return (
+        "rejected" if first.rejected else "aside",
+        f"{what} ({first.code}){part}: {shown.line(first.reason, 200)}{more}{rest}",
+    )
 
 
 def _of_rejected(problem: RowRejected, name: str) -> tuple[Role, str]:
@@ -117,7 +131,7 @@ def _of_rejected(problem: RowRejected, name: str) -> tuple[Role, str]:
 
 
 def _lies_in(path: str, name: str) -> bool:
-    return path == name or path.startswith(f"{name}.")
+    return path == name or path.startswith((f"{name}.", f"{name}["))
 
 
 _ESSENTIAL: dict[str, tuple[Role, str]] = {
@@ -140,7 +154,7 @@ def _difference(outcome: Mapped, without: Mapped | RowRejected, name: str) -> tu
     lost = _lost_properties(before, after)
     if role is not None:
         # Another field that stood in for this one is no property any more: that is not this field's doing.
-        own = [text for property_name, text in lost if _is_own(property_name, name)]
+        own = [text for called, text in lost if _is_own(called, name) or called in _SENDER]
         return role[0], ", ".join([role[1], *own])
     aliases = [call for call in before if isinstance(call, Alias) and call not in after]
     sets = _lost_sets(before, after)
@@ -162,8 +176,16 @@ def _role(before: list[Call], after: list[Call]) -> tuple[Role, str] | None:
     return ("time", "time") if one.time != other.time else None
 
 
+def sender(call: Record | Set) -> list[tuple[str, str]]:
+    """Give the person's address and user agent, as far as they go out beside a call, under the names they have then."""
+    return [(name, text) for name, text in (("_ip", call.address), ("_ua", call.user_agent)) if text]
+
+
 def _properties(calls: Iterable[Call]) -> list[tuple[str, str]]:
-    return [pair for call in calls if not isinstance(call, Alias) for pair in call.properties.items()]
+    """Give what calls carry; who sent it comes first, so that personal data is not among what is cut off."""
+    told = [call for call in calls if not isinstance(call, Alias)]
+    senders = [pair for call in told for pair in sender(call)]
+    return senders + [pair for call in told for pair in call.properties.items()]
 
 
 def _lost_properties(before: list[Call], after: list[Call]) -> list[tuple[str, str]]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from target_kissmetrics.kissmetrics.calls import Alias, Call
+from target_kissmetrics.kissmetrics.calls import Call
 from target_kissmetrics.preview import shown
 from target_kissmetrics.preview.collecting import Loss, Preview, StreamPreview
 from target_kissmetrics.preview.entries import as_yaml
 from target_kissmetrics.preview.explaining import RowShown
-from target_kissmetrics.preview.text import NOTHING_SENT, describe_call, figures
+from target_kissmetrics.preview.text import NOTHING_SENT, call_pairs, describe_call, figures
 
 MAX_LISTED = 200
 """Events, and properties, that are listed for a stream."""
@@ -157,11 +157,11 @@ def _role_class(role: str) -> str:
 
 def _call(call: Call) -> str:
     pairs = ""
-    if not isinstance(call, Alias) and call.properties:
-        pairs = "<br>" + "; ".join(
-            f"{escape(shown.line(name))} = <code>{escape(shown.line(value))}</code>"
-            for name, value in call.properties.items()
-        )
+    listed = "; ".join(
+        f"{escape(shown.line(name))} = <code>{escape(shown.line(value))}</code>" for name, value in call_pairs(call)
+    )
+    if listed:
+        pairs = f"<br>{listed}"
     return f"<li><strong>{escape(describe_call(call))}</strong>{pairs}</li>"
 
 

@@ -14,7 +14,7 @@ from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
 from target_kissmetrics.preview import shown
 from target_kissmetrics.preview.collecting import Loss, Preview, StreamPreview
 from target_kissmetrics.preview.entries import entry_yaml
-from target_kissmetrics.preview.explaining import RowShown
+from target_kissmetrics.preview.explaining import RowShown, sender
 
 MAX_LISTED = 30
 """Events, and properties, that are listed for a stream."""
@@ -45,6 +45,11 @@ def describe_call(call: Call) -> str:
         return f"alias  {shown.line(call.person)} = {shown.line(call.other)}, for ever"
     what = f"record {shown.line(call.event)}" if isinstance(call, Record) else "set   "
     return f"{what}  person {shown.line(call.person)}  at {shown.moment(call.time)}"
+
+
+def call_pairs(call: Call) -> list[tuple[str, str]]:
+    """Give what a call carries: the person's address and user agent, then the properties."""
+    return [] if isinstance(call, Alias) else [*sender(call), *call.properties.items()]
 
 
 def figures(stream: StreamPreview) -> str:
@@ -98,8 +103,8 @@ def _row(row: RowShown) -> RenderableType:
 
 def _call_lines(call: Call) -> Iterable[str]:
     yield describe_call(call)
-    if not isinstance(call, Alias) and call.properties:
-        pairs = [f"{shown.line(name)} = {shown.line(value, 60)}" for name, value in call.properties.items()]
+    pairs = [f"{shown.line(name)} = {shown.line(value, 60)}" for name, value in call_pairs(call)]
+    if pairs:
         yield "     " + "; ".join(pairs)
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from typing import Any
 
 import pytest
 from preview_streams import previewed
+from rich.console import Console
+
+from target_kissmetrics.preview.collecting import Preview
+from target_kissmetrics.preview.page import as_page
+from target_kissmetrics.preview.text import print_preview
 
 MS = 1_700_000_000_000
 BATCH = {"stream": "m", "kind": "mparticle"}
@@ -23,6 +29,16 @@ def batch(*events: Any, **more: Any) -> dict[str, Any]:
 
 def message(**more: Any) -> dict[str, Any]:
     return {"type": "track", "userId": "u1", "event": "Paid", "timestamp": "2024-01-31T08:00:00Z", **more}
+
+
+def becomes(made: Preview, name: str) -> dict[str, tuple[str, str]]:
+    return {field.name: (field.role, field.text) for field in made.streams[name].first[0].fields}
+
+
+def written(made: Preview) -> str:
+    console = Console(width=400, record=True, file=StringIO(), markup=False, highlight=False)
+    print_preview(made, console)
+    return console.export_text()
 
 
 def test_two_events_of_one_batch_in_one_second_are_told() -> None:
@@ -49,3 +65,32 @@ def test_no_key_is_advised_that_the_kind_does_not_have(entry: dict[str, str], ro
 
 def test_a_message_that_comes_twice_has_no_twin() -> None:
     assert previewed("s", [message(messageId="m1"), message(messageId="m1")], MESSAGE).streams["s"].collisions == 0
+
+
+def test_a_batchs_address_is_shown_as_it_goes_out() -> None:
+    made = previewed("m", [batch(custom(), ip="203.0.113.7")], BATCH)
+    assert becomes(made, "m")["ip"] == ("property", "_ip = 203.0.113.7")
+    assert "     _ip = 203.0.113.7" in written(made)
+    assert "_ip = <code>203.0.113.7</code>" in as_page(made)
+    kept = previewed("m", [batch(custom(), ip="203.0.113.7")], BATCH, send_ip_and_user_agent=False)
+    assert becomes(kept, "m")["ip"][1].startswith("not used")
+    assert "_ip" not in written(kept)
+
+
+def test_a_messages_address_and_user_agent_are_shown_before_what_is_cut_off() -> None:
+    campaign = {"name": "a", "source": "b", "medium": "c", "term": "d", "content": "e"}
+    context = {"campaign": campaign, "ip": "203.0.113.7", "userAgent": "Agent/1"}
+    made = previewed("s", [message(context=context, properties={"plan": "Gold"})], MESSAGE)
+    role, text = becomes(made, "s")["context"]
+    assert role == "property"
+    assert text.startswith("_ip = 203.0.113.7; _ua = Agent/1; ")
+    assert "     _ip = 203.0.113.7; _ua = Agent/1; plan = Gold" in written(made)
+    assert "_ua = <code>Agent/1</code>" in as_page(made)
+
+
+def test_a_part_that_is_set_aside_does_not_hide_what_goes_out_beside_it() -> None:
+    context = {"campaign": {"name": "a" * 9000}, "ip": "203.0.113.7"}
+    role, text = becomes(previewed("s", [message(context=context)], MESSAGE), "s")["context"]
+    assert role == "aside"
+    assert "(value-too-long)" in text
+    assert text.endswith("; the rest: _ip = 203.0.113.7")
