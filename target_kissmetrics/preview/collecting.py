@@ -21,7 +21,7 @@ from target_kissmetrics.mapping.stream import Stream, StreamMapping, Understood
 from target_kissmetrics.mapping.understanding import understand
 from target_kissmetrics.memory.collisions import Collisions
 from target_kissmetrics.preview import shown
-from target_kissmetrics.preview.explaining import MAX_FIELDS, RowShown, explain
+from target_kissmetrics.preview.explaining import MAX_FIELDS, RowShown, deleted_attributes, explain
 from target_kissmetrics.preview.profile import Profile
 from target_kissmetrics.preview.suggesting import Suggestion, confirm, suggest
 from target_kissmetrics.preview.totals import EventTotal, Partners, PropertyTotal, Totals
@@ -108,6 +108,7 @@ class StreamPreview:
         rows: Rows read.
         accepted: Rows that become calls, or rightly none.
         deleted: Rows that are deleted at their source.
+        deleted_attributes: User attributes that are: a run forgets them.
         collisions: Events that Kissmetrics takes for another row's, or that `spread_duplicates` moves.
         first: The first rows.
         totals: What its calls add up to.
@@ -127,6 +128,7 @@ class StreamPreview:
         self.rows = 0
         self.accepted = 0
         self.deleted = 0
+        self.deleted_attributes = 0
         self.collisions = 0
         self.first: list[RowShown] = []
         self.totals = Totals(plan.mapping.revenue_key, plan.now)
@@ -253,6 +255,7 @@ class StreamPreview:
             _lose(self.rejected, outcome.code, str(outcome), number, outcome.field)
             return
         self.accepted += 1
+        self.deleted_attributes += len(outcome.deletions)
         self.totals.add(outcome.calls)
         for aside in outcome.asides:
             _lose(self.asides, aside.code, aside.reason, number, aside.field)
@@ -290,6 +293,7 @@ class StreamPreview:
                 max(0, len(row) - MAX_FIELDS),
                 [] if isinstance(outcome, RowRejected) else outcome.calls,
                 (outcome.code, str(outcome)) if isinstance(outcome, RowRejected) else None,
+                [] if isinstance(outcome, RowRejected) else deleted_attributes(outcome.deletions),
             )
         )
 

@@ -14,7 +14,7 @@ from target_kissmetrics.errors import RowRejected
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
 from target_kissmetrics.mapping import names
 from target_kissmetrics.mapping.fields import Globs, Row, is_empty
-from target_kissmetrics.mapping.mapped import Aside, Mapped
+from target_kissmetrics.mapping.mapped import Aside, Deletion, Mapped
 from target_kissmetrics.mapping.properties import is_metadata
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.stream import StreamMapping
@@ -23,10 +23,14 @@ from target_kissmetrics.preview import shown
 MAX_FIELDS = 100
 """Fields of a row that are explained, each at the price of mapping the row again."""
 
+FORGOTTEN = "deleted at the source: Kissmetrics keeps it, a run forgets it, so that it is sent again when it comes back"
+
 _MAX_NAMES = 4
 _SENDER = frozenset({"_ip", "_ua"})
 
-Role = Literal["identity", "event", "time", "revenue", "property", "calls", "aside", "left out", "rejected"]
+Role = Literal[
+    "identity", "event", "time", "revenue", "property", "calls", "forgotten", "aside", "left out", "rejected"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class RowShown:
         more_fields: How many there are beyond these.
         calls: What is sent.
         rejected: Why nothing is sent, when the row is rejected: the code and the reason.
+        forgotten: Attributes that were deleted at their source.
     """
 
     number: int
@@ -63,6 +68,7 @@ class RowShown:
     more_fields: int = 0
     calls: list[Call] = field(default_factory=list)
     rejected: tuple[str, str] | None = None
+    forgotten: list[str] = field(default_factory=list)
 
 
 def explain(  # noqa: PLR0913, PLR0917 - a stream's way to read, a row, what it became
@@ -102,13 +108,31 @@ def _became(  # noqa: PLR0913, PLR0917 - what is asked about, and the field
         without = mapping.map({key: value for key, value in row.items() if key != name}, extracted)
     except RowRejected as problem:
         without = problem
-    told = _difference(outcome, without, name)
+    told = _told(_difference(outcome, without, name), _forgotten(outcome, without))
     asides = [aside for aside in outcome.asides if aside.field is not None and _lies_in(aside.field, name)]
     if asides:
         return _of_asides(asides, name, told)
     if told is None and is_empty(row[name]):
         return "left out", "left out: null and empty values are not sent"
     return told or ("left out", _why_left_out(entry, name, row[name], outcome))
+
+
+def _forgotten(outcome: Mapped, without: Mapped | RowRejected) -> list[str]:
+    """Give the attributes that are deleted at their source with the field alone."""
+    left = set() if isinstance(without, RowRejected) else {names.folded(one.name) for one in without.deletions}
+    return deleted_attributes([one for one in outcome.deletions if names.folded(one.name) not in left])
+
+
+def deleted_attributes(deletions: Iterable[Deletion]) -> list[str]:
+    """Give the names of attributes that were deleted at their source, each once."""
+    return list(dict.fromkeys(deletion.name for deletion in deletions))
+
+
+def _told(told: tuple[Role, str] | None, forgotten: Sequence[str]) -> tuple[Role, str] | None:
+    if not forgotten or (told is not None and told[0] in {"identity", "time"}):
+        return told
+    text = f"{_listed(map(shown.line, forgotten))}: {FORGOTTEN}"
+    return (told[0], f"{told[1]}; {text}") if told else ("forgotten", text)
 
 
 def _of_asides(asides: Sequence[Aside], name: str, told: tuple[Role, str] | None) -> tuple[Role, str]:

@@ -13,7 +13,7 @@ from target_kissmetrics.preview import shown
 from target_kissmetrics.preview.collecting import Loss, Preview, StreamPreview
 from target_kissmetrics.preview.entries import as_yaml
 from target_kissmetrics.preview.explaining import RowShown
-from target_kissmetrics.preview.text import NOTHING_SENT, call_pairs, describe_call, figures
+from target_kissmetrics.preview.text import NOTHING_SENT, call_pairs, describe_call, figures, without_call
 
 MAX_LISTED = 200
 """Events, and properties, that are listed for a stream."""
@@ -49,7 +49,7 @@ pre { background: var(--panel); border: 1px solid var(--line); border-radius: .4
 .role { display: inline-block; font-size: .8rem; border: 1px solid; border-radius: 1rem; padding: 0 .5rem;
   margin-right: .4rem; }
 .identity { color: var(--id); } .event, .time { color: var(--link); } .revenue, .calls-role { color: var(--good); }
-.aside { color: var(--warn); } .rejected { color: var(--stop); } .left-out { color: var(--soft); }
+.aside, .forgotten { color: var(--warn); } .rejected { color: var(--stop); } .left-out { color: var(--soft); }
 details > summary { cursor: pointer; font-weight: 600; padding: .3rem 0; }
   :focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
 """
@@ -147,6 +147,7 @@ def _row(row: RowShown, *, is_open: bool) -> str:
         calls = f'<ol class="calls">{"".join(map(_call, row.calls))}</ol>'
     else:
         calls = "<p>No call: nothing is left of it to send.</p>"
+    calls += "".join(f"<p>{escape(line)}.</p>" for line in without_call(row))
     opened = " open" if is_open else ""
     return f"<details{opened}><summary>Row {row.number:,}: {escape(outcome)}</summary>{fields}{more}{calls}</details>"
 

@@ -14,7 +14,7 @@ from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
 from target_kissmetrics.preview import shown
 from target_kissmetrics.preview.collecting import Loss, Preview, StreamPreview
 from target_kissmetrics.preview.entries import entry_yaml
-from target_kissmetrics.preview.explaining import RowShown, sender
+from target_kissmetrics.preview.explaining import FORGOTTEN, RowShown, sender
 
 MAX_LISTED = 30
 """Events, and properties, that are listed for a stream."""
@@ -23,7 +23,7 @@ NOTHING_SENT = "Nothing was sent, nothing was remembered. Attributes that do not
 
 _STYLES = {
     "identity": "bold magenta", "event": "bold cyan", "time": "bold blue", "revenue": "bold green", "property": "",
-    "calls": "green", "aside": "yellow", "left out": "dim", "rejected": "bold red",
+    "calls": "green", "aside": "yellow", "left out": "dim", "forgotten": "yellow", "rejected": "bold red",
 }  # fmt: skip
 
 
@@ -47,6 +47,11 @@ def describe_call(call: Call) -> str:
     return f"{what}  person {shown.line(call.person)}  at {shown.moment(call.time)}"
 
 
+def without_call(row: RowShown) -> list[str]:
+    """Write what of a row has no call, in lines."""
+    return [f"forget {shown.line(name)}, {FORGOTTEN}" for name in row.forgotten]
+
+
 def call_pairs(call: Call) -> list[tuple[str, str]]:
     """Give what a call carries: the person's address and user agent, then the properties."""
     return [] if isinstance(call, Alias) else [*sender(call), *call.properties.items()]
@@ -64,6 +69,10 @@ def figures(stream: StreamPreview) -> str:
         parts.append(f"{stream.totals.revenue_key} {stream.totals.revenue:f}")
     if stream.deleted:
         parts.append(f"{stream.deleted:,} deleted at the source, which Kissmetrics cannot do")
+    if stream.deleted_attributes:
+        parts.append(
+            f"{shown.plural(stream.deleted_attributes, 'attribute')} deleted at the source, forgotten by a run"
+        )
     return "; ".join(parts)
 
 
@@ -98,6 +107,7 @@ def _row(row: RowShown) -> RenderableType:
     elif not row.calls:
         parts.append(Text("-> no call: nothing is left of it to send", "yellow"))
     parts += [Text(f"-> {line}") for call in row.calls for line in _call_lines(call)]
+    parts += [Text(f"-> {line}", "yellow") for line in without_call(row)]
     return Group(*parts)
 
 

@@ -94,3 +94,23 @@ def test_a_part_that_is_set_aside_does_not_hide_what_goes_out_beside_it() -> Non
     assert role == "aside"
     assert "(value-too-long)" in text
     assert text.endswith("; the rest: _ip = 203.0.113.7")
+
+
+def test_a_deleted_attribute_is_told_to_be_forgotten() -> None:
+    row = batch(custom(), deleted_user_attributes=["Old Plan"], user_attributes={"Plan": "Gold"})
+    made = previewed("m", [row, row], BATCH)
+    role, text = becomes(made, "m")["deleted_user_attributes"]
+    assert role == "forgotten"
+    assert text.startswith("Old Plan: deleted at the source")
+    assert "sent again when it comes back" in text
+    assert made.streams["m"].deleted_attributes == 2
+    for told in (written(made), as_page(made)):
+        assert "forget Old Plan, deleted at the source" in told
+        assert "2 attributes deleted at the source, forgotten by a run" in told
+
+
+def test_an_attribute_deleted_by_an_event_is_told_beside_what_its_batch_sends() -> None:
+    change = {"event_type": "user_attribute_change", "data": {"user_attribute_name": "Old Plan", "deleted": True}}
+    made = previewed("m", [batch(change)], BATCH)
+    assert becomes(made, "m")["events"][0] == "forgotten"
+    assert becomes(made, "m")["events"][1].startswith("Old Plan: deleted at the source")
