@@ -25,6 +25,7 @@ from target_kissmetrics.preview.explaining import MAX_FIELDS, RowShown, deleted_
 from target_kissmetrics.preview.profile import Profile
 from target_kissmetrics.preview.suggesting import Suggestion, confirm, suggest
 from target_kissmetrics.preview.totals import EventTotal, Partners, PropertyTotal, Totals
+from target_kissmetrics.reporting.counts import MAX_TYPES, OTHER_TYPES
 from target_kissmetrics.stream_entries import entry_for, read_entry
 
 HELD_ROWS = 200
@@ -112,8 +113,9 @@ class StreamPreview:
         collisions: Events that Kissmetrics takes for another row's, or that `spread_duplicates` moves.
         first: The first rows.
         totals: What its calls add up to.
-        rejected: Rows that are not sent, by code.
-        asides: Parts of rows that are not sent, by code.
+        rejected: Rows that are not sent, and events of batches likewise, by code.
+        asides: Other parts of rows that are not sent, by code.
+        left_out: Parts of batches that have no meaning for Kissmetrics, by their type; of the first 50 types.
         warnings: For a person.
     """
 
@@ -134,6 +136,7 @@ class StreamPreview:
         self.totals = Totals(plan.mapping.revenue_key, plan.now)
         self.rejected: dict[str, Loss] = {}
         self.asides: dict[str, Loss] = {}
+        self.left_out: Counter[str] = Counter()
         self.warnings: list[str] = []
         self._plan = plan
         self._profile = Profile({})
@@ -258,7 +261,11 @@ class StreamPreview:
         self.deleted_attributes += len(outcome.deletions)
         self.totals.add(outcome.calls)
         for aside in outcome.asides:
-            _lose(self.asides, aside.code, aside.reason, number, aside.field)
+            losses = self.rejected if aside.rejected else self.asides
+            _lose(losses, aside.code, aside.reason, number, aside.field)
+        for kind in outcome.left_out:
+            known = kind in self.left_out or len(self.left_out) < MAX_TYPES
+            self.left_out[kind if known else OTHER_TYPES] += 1
         self._watch_for_twins(outcome)
         self._watch_people(row)
 
@@ -286,16 +293,16 @@ class StreamPreview:
     def _show(self, number: int, row: Row, extracted: object, outcome: Mapped | RowRejected) -> None:
         assert self._ways is not None  # noqa: S101 - rows come after their schema
         assert self._ways.mapping is not None  # noqa: S101 - and it was mapped
-        self.first.append(
-            RowShown(
-                number,
-                explain(self._ways.mapping, self.entry, self._plan.mapping.revenue_key, row, extracted, outcome),
-                max(0, len(row) - MAX_FIELDS),
-                [] if isinstance(outcome, RowRejected) else outcome.calls,
-                (outcome.code, str(outcome)) if isinstance(outcome, RowRejected) else None,
-                [] if isinstance(outcome, RowRejected) else deleted_attributes(outcome.deletions),
-            )
-        )
+        fields = explain(self._ways.mapping, self.entry, self._plan.mapping.revenue_key, row, extracted, outcome)
+        one = RowShown(number, fields, max(0, len(row) - MAX_FIELDS))
+        if isinstance(outcome, RowRejected):
+            one.rejected = (outcome.code, str(outcome))
+        else:
+            one.calls = outcome.calls
+            one.forgotten = deleted_attributes(outcome.deletions)
+            one.left_out = outcome.left_out
+            one.parts = [(part.field or "", part.code, part.reason) for part in outcome.asides if part.rejected]
+        self.first.append(one)
 
     # Warnings
 

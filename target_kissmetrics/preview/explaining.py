@@ -61,6 +61,8 @@ class RowShown:
         calls: What is sent.
         rejected: Why nothing is sent, when the row is rejected: the code and the reason.
         forgotten: Attributes that were deleted at their source.
+        left_out: Types of its parts that have no meaning for Kissmetrics, one for each part.
+        parts: Its parts that are rejected, while the rest is sent: where, the code and the reason.
     """
 
     number: int
@@ -69,6 +71,8 @@ class RowShown:
     calls: list[Call] = field(default_factory=list)
     rejected: tuple[str, str] | None = None
     forgotten: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    parts: list[tuple[str, str, str]] = field(default_factory=list)
 
 
 def explain(  # noqa: PLR0913, PLR0917 - a stream's way to read, a row, what it became
@@ -181,9 +185,9 @@ def _difference(outcome: Mapped, without: Mapped | RowRejected, name: str) -> tu
         own = [text for called, text in lost if _is_own(called, name) or called in _SENDER]
         return role[0], ", ".join([role[1], *own])
     aliases = [call for call in before if isinstance(call, Alias) and call not in after]
-    sets = _lost_sets(before, after)
-    if sets:
-        return "calls", f"{shown.plural(sets, 'set call')}: {_listed(text for _, text in lost)}"
+    fewer = _lost_calls(before, after)
+    if fewer:
+        return "calls", fewer + (f": {_listed(text for _, text in lost)}" if lost else "")
     if lost:
         return "property", _listed(text for _, text in lost)
     return ("calls", f"alias with {shown.line(aliases[0].other)}") if aliases else None
@@ -197,7 +201,8 @@ def _role(before: list[Call], after: list[Call]) -> tuple[Role, str] | None:
         return "identity", "identity"
     if isinstance(one, Record) and isinstance(other, Record) and one.event != other.event:
         return "event", "event's name"
-    return ("time", "time") if one.time != other.time else None
+    # A call of another kind has come first: the field made calls, and tells no time.
+    return ("time", "time") if type(one) is type(other) and one.time != other.time else None
 
 
 def sender(call: Record | Set) -> list[tuple[str, str]]:
@@ -226,10 +231,19 @@ def _is_own(property_name: str, field_name: str) -> bool:
     return names.folded(property_name) == names.folded(names.clean(field_name))
 
 
-def _lost_sets(before: list[Call], after: list[Call]) -> int:
-    counts = [sum(isinstance(call, Set) for call in calls) for calls in (before, after)]
-    has_events = any(isinstance(call, Record) for call in before)
-    return counts[0] - counts[1] if has_events and counts[0] > counts[1] else 0
+def _lost_calls(before: list[Call], after: list[Call]) -> str:
+    """Tell how many calls there are with the field alone; a row of nothing but attributes is one call, of them all."""
+    if not any(isinstance(call, Record) for call in before):
+        return ""
+    lost = [
+        (_how_many(before, kind) - _how_many(after, kind), noun)
+        for kind, noun in ((Record, "record call"), (Set, "set call"))
+    ]
+    return ", ".join(shown.plural(number, noun) for number, noun in lost if number > 0)
+
+
+def _how_many(calls: list[Call], kind: type[Call]) -> int:
+    return sum(isinstance(call, kind) for call in calls)
 
 
 def _listed(texts: Iterable[str]) -> str:

@@ -13,7 +13,17 @@ from target_kissmetrics.preview import shown
 from target_kissmetrics.preview.collecting import Loss, Preview, StreamPreview
 from target_kissmetrics.preview.entries import as_yaml
 from target_kissmetrics.preview.explaining import RowShown
-from target_kissmetrics.preview.text import NOTHING_SENT, call_pairs, describe_call, figures, without_call
+from target_kissmetrics.preview.text import (
+    LEFT_OUT,
+    NOTHING_SENT,
+    REJECTED,
+    SET_ASIDE,
+    call_pairs,
+    describe_call,
+    figures,
+    lefts_out,
+    without_call,
+)
 
 MAX_LISTED = 200
 """Events, and properties, that are listed for a stream."""
@@ -119,8 +129,9 @@ def _stream(number: int, stream: StreamPreview) -> str:
         "<h3>First rows, and what they become</h3>" if stream.first else "",
         *(_row(row, is_open=index == 0) for index, row in enumerate(stream.first)),
         _totals(stream),
-        _losses("Rows that are rejected", stream.rejected),
-        _losses("Properties set aside", stream.asides),
+        _losses(REJECTED, stream.rejected),
+        _losses(SET_ASIDE, stream.asides),
+        _left_out(stream),
         "</section>",
     ]
     return "\n".join(part for part in parts if part)
@@ -217,6 +228,13 @@ def _losses(title: str, losses: dict[str, Loss]) -> str:
         for code, loss in sorted(losses.items(), key=lambda item: -item[1].count)
     ]
     return _table(title, ("Code", "Count", "First at", "Why, and what to do"), rows, numbers=(1,))
+
+
+def _left_out(stream: StreamPreview) -> str:
+    if not stream.left_out:
+        return ""
+    rows = [(escape(kind), number) for kind, number in lefts_out(stream)]
+    return _table(LEFT_OUT, ("Type", "Count"), rows, numbers=(1,))
 
 
 def _suggestions(preview: Preview) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from rich.console import Console, Group, RenderableType
@@ -15,11 +16,16 @@ from target_kissmetrics.preview import shown
 from target_kissmetrics.preview.collecting import Loss, Preview, StreamPreview
 from target_kissmetrics.preview.entries import entry_yaml
 from target_kissmetrics.preview.explaining import FORGOTTEN, RowShown, sender
+from target_kissmetrics.reporting.counts import by_code
 
 MAX_LISTED = 30
 """Events, and properties, that are listed for a stream."""
 
 NOTHING_SENT = "Nothing was sent, nothing was remembered. Attributes that do not change are sent once only by a run."
+
+REJECTED = "Rows, and events of batches, that are rejected"
+SET_ASIDE = "Properties set aside"
+LEFT_OUT = "Types of events that are left out: they have no meaning for Kissmetrics"
 
 _STYLES = {
     "identity": "bold magenta", "event": "bold cyan", "time": "bold blue", "revenue": "bold green", "property": "",
@@ -49,7 +55,15 @@ def describe_call(call: Call) -> str:
 
 def without_call(row: RowShown) -> list[str]:
     """Write what of a row has no call, in lines."""
-    return [f"forget {shown.line(name)}, {FORGOTTEN}" for name in row.forgotten]
+    lines = [f"rejected at {shown.line(path)} ({code}): {shown.line(reason, 400)}" for path, code, reason in row.parts]
+    if row.left_out:
+        lines.append(f"left out, by type: {shown.line(by_code(Counter(row.left_out)), 400)}")
+    return lines + [f"forget {shown.line(name)}, {FORGOTTEN}" for name in row.forgotten]
+
+
+def lefts_out(stream: StreamPreview) -> list[tuple[str, str]]:
+    """Give the types that are left out, the most frequent first, each with its count."""
+    return [(shown.line(kind), shown.count(number)) for kind, number in stream.left_out.most_common()]
 
 
 def call_pairs(call: Call) -> list[tuple[str, str]]:
@@ -89,7 +103,7 @@ def _stream(stream: StreamPreview) -> RenderableType:
     parts.append(Text(figures(stream)))
     parts += [_row(row) for row in stream.first]
     parts += _totals(stream)
-    parts += _losses("Rows that are rejected", stream.rejected) + _losses("Properties set aside", stream.asides)
+    parts += _losses(REJECTED, stream.rejected) + _losses(SET_ASIDE, stream.asides) + _left_out(stream)
     parts += _warnings(stream.warnings)
     return Group(*parts)
 
@@ -156,6 +170,15 @@ def _losses(title: str, losses: dict[str, Loss]) -> list[RenderableType]:
     for code, loss in sorted(losses.items(), key=lambda item: -item[1].count):
         where = f"row {loss.example:,}" + (f", {loss.field}" if loss.field else "")
         table.add_row(code, shown.count(loss.count), Text(where), Text(loss.reason))
+    return ["", table]
+
+
+def _left_out(stream: StreamPreview) -> list[RenderableType]:
+    if not stream.left_out:
+        return []
+    table = Table("type", "count", title=LEFT_OUT, title_justify="left")
+    for kind, number in lefts_out(stream):
+        table.add_row(Text(kind), number)
     return ["", table]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import StringIO
 from typing import Any
 
@@ -114,3 +115,48 @@ def test_an_attribute_deleted_by_an_event_is_told_beside_what_its_batch_sends() 
     made = previewed("m", [batch(change)], BATCH)
     assert becomes(made, "m")["events"][0] == "forgotten"
     assert becomes(made, "m")["events"][1].startswith("Old Plan: deleted at the source")
+
+
+def test_types_that_are_left_out_are_counted() -> None:
+    started = {"event_type": "session_start", "data": {}}
+    odd = {"event_type": "<b>odd</b>\x1b[2J", "data": {}}
+    made = previewed("m", [batch(started, custom(), odd), batch(started)], BATCH)
+    assert made.streams["m"].left_out == {"session_start": 2, "<b>odd</b>\x1b[2J": 1}
+    text, page = written(made), as_page(made)
+    assert re.search(r"session_start +\S +2 ", text)
+    assert "\x1b" not in text
+    assert '<th scope="row">session_start</th><td class="number">2</td>' in page
+    assert "<b>odd" not in page
+    assert "-> left out, by type: 2 (1 session_start, 1 <b>odd</b>\\x1b[2J)" in text
+
+
+def test_types_that_are_left_out_are_bounded() -> None:
+    rows = [batch({"event_type": f"type {n}", "data": {}}) for n in range(70)]
+    left_out = previewed("m", rows, BATCH).streams["m"].left_out
+    assert (len(left_out), left_out["others"], left_out.total()) == (51, 20, 70)
+
+
+def test_rejected_events_of_a_batch_are_among_the_rejected() -> None:
+    made = previewed(
+        "m", [batch(custom(), custom(name=7), None), batch(custom(at=MS + 1000, custom_attributes={"_x": 1}))], BATCH
+    )
+    stream = made.streams["m"]
+    assert {code: loss.count for code, loss in stream.rejected.items()} == {"no-event-name": 1, "bad-message": 1}
+    assert stream.rejected["no-event-name"].field == "events[1].data.event_name"
+    assert list(stream.asides) == ["reserved-name"]
+    assert stream.totals.calls["record"] == 2
+    role, text = becomes(made, "m")["events"]
+    assert role == "rejected"
+    assert text.startswith("rejected (no-event-name) at events[1].data.event_name: ")
+    assert text.endswith("and 1 more; the rest: 1 record call")
+    for told in (written(made), as_page(made)):
+        assert "Rows, and events of batches, that are rejected" in told
+        assert "rejected at events[1].data.event_name (no-event-name)" in told
+
+
+def test_a_batchs_events_are_calls_and_not_its_time() -> None:
+    made = previewed("m", [batch(custom(custom_attributes={"a": "b"}), custom("Other", MS + 5000))], BATCH)
+    assert becomes(made, "m")["events"] == ("calls", "2 record calls: a = b")
+    with_set = previewed("m", [batch(custom(at=MS + 5000), user_attributes={"Plan": "Gold"})], BATCH)
+    assert becomes(with_set, "m")["events"] == ("calls", "1 record call")
+    assert becomes(with_set, "m")["user_attributes"] == ("calls", "1 set call: Plan = Gold")
