@@ -19,6 +19,7 @@ from target_kissmetrics.mapping.properties import is_metadata
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.stream import StreamMapping
 from target_kissmetrics.preview import shown
+from target_kissmetrics.preview.totals import sender
 
 MAX_FIELDS = 100
 """Fields of a row that are explained, each at the price of mapping the row again."""
@@ -166,6 +167,7 @@ _ESSENTIAL: dict[str, tuple[Role, str]] = {
     "no-identity": ("identity", "identity"),
     "blocked-identity": ("identity", "identity"),
     "no-event-name": ("event", "event's name"),
+    "no-type": ("event", "what the message is"),
     "no-timestamp": ("time", "time"),
     "bad-timestamp": ("time", "time"),
     "too-old": ("time", "time"),
@@ -203,11 +205,6 @@ def _role(before: list[Call], after: list[Call]) -> tuple[Role, str] | None:
         return "event", "event's name"
     # A call of another kind has come first: the field made calls, and tells no time.
     return ("time", "time") if type(one) is type(other) and one.time != other.time else None
-
-
-def sender(call: Record | Set) -> list[tuple[str, str]]:
-    """Give the person's address and user agent, as far as they go out beside a call, under the names they have then."""
-    return [(name, text) for name, text in (("_ip", call.address), ("_ua", call.user_agent)) if text]
 
 
 def _properties(calls: Iterable[Call]) -> list[tuple[str, str]]:

@@ -15,7 +15,8 @@ from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
 from target_kissmetrics.preview import shown
 from target_kissmetrics.preview.collecting import Loss, Preview, StreamPreview
 from target_kissmetrics.preview.entries import entry_yaml
-from target_kissmetrics.preview.explaining import FORGOTTEN, RowShown, sender
+from target_kissmetrics.preview.explaining import FORGOTTEN, RowShown
+from target_kissmetrics.preview.totals import sender
 from target_kissmetrics.reporting.counts import by_code
 
 MAX_LISTED = 30
@@ -25,7 +26,7 @@ NOTHING_SENT = "Nothing was sent, nothing was remembered. Attributes that do not
 
 REJECTED = "Rows, and events of batches, that are rejected"
 SET_ASIDE = "Properties set aside"
-LEFT_OUT = "Types of events that are left out: they have no meaning for Kissmetrics"
+LEFT_OUT = "Types left out"
 
 _STYLES = {
     "identity": "bold magenta", "event": "bold cyan", "time": "bold blue", "revenue": "bold green", "property": "",
@@ -79,6 +80,9 @@ def figures(stream: StreamPreview) -> str:
         f"calls: {calls['record']:,} record, {calls['set']:,} set, {calls['alias']:,} alias",
         f"identities: {'more than ' if stream.totals.more_identities else ''}{len(stream.totals.identities):,}",
     ]
+    if stream.totals.senders:
+        beside = ", ".join(f"{name} with {number:,}" for name, number in sorted(stream.totals.senders.items()))
+        parts.append(f"personal data beside calls (send_ip_and_user_agent): {beside}")
     if stream.totals.revenue:
         parts.append(f"{stream.totals.revenue_key} {stream.totals.revenue:f}")
     if stream.deleted:

@@ -160,3 +160,15 @@ def test_a_batchs_events_are_calls_and_not_its_time() -> None:
     with_set = previewed("m", [batch(custom(at=MS + 5000), user_attributes={"Plan": "Gold"})], BATCH)
     assert becomes(with_set, "m")["events"] == ("calls", "1 record call")
     assert becomes(with_set, "m")["user_attributes"] == ("calls", "1 set call: Plan = Gold")
+
+
+def test_personal_data_beside_calls_is_counted_past_the_rows_shown() -> None:
+    rows = [message(), message(context={"ip": "203.0.113.7"}), message(context={"ip": "::1", "userAgent": "Agent/1"})]
+    made = previewed("s", rows, MESSAGE, rows_shown=1)
+    for told in (written(made), as_page(made)):
+        assert "personal data beside calls (send_ip_and_user_agent): _ip with 2, _ua with 1" in told
+    assert "personal data" not in written(previewed("s", rows, MESSAGE, send_ip_and_user_agent=False))
+
+
+def test_a_messages_type_is_what_it_is() -> None:
+    assert becomes(previewed("s", [message()], MESSAGE), "s")["type"] == ("event", "what the message is")
