@@ -21,10 +21,11 @@ from target_kissmetrics.mapping.stream import Stream, StreamMapping, Understood
 from target_kissmetrics.mapping.understanding import understand
 from target_kissmetrics.memory.collisions import Collisions
 from target_kissmetrics.preview import shown
-from target_kissmetrics.preview.explaining import MAX_FIELDS, RowShown, explain
+from target_kissmetrics.preview.explaining import MAX_FIELDS, RowShown, deleted_attributes, explain
 from target_kissmetrics.preview.profile import Profile
 from target_kissmetrics.preview.suggesting import Suggestion, confirm, suggest
 from target_kissmetrics.preview.totals import EventTotal, Partners, PropertyTotal, Totals
+from target_kissmetrics.reporting.counts import MAX_TYPES, OTHER_TYPES
 from target_kissmetrics.stream_entries import entry_for, read_entry
 
 HELD_ROWS = 200
@@ -108,11 +109,13 @@ class StreamPreview:
         rows: Rows read.
         accepted: Rows that become calls, or rightly none.
         deleted: Rows that are deleted at their source.
+        deleted_attributes: User attributes that are: a run forgets them.
         collisions: Events that Kissmetrics takes for another row's, or that `spread_duplicates` moves.
         first: The first rows.
         totals: What its calls add up to.
-        rejected: Rows that are not sent, by code.
-        asides: Parts of rows that are not sent, by code.
+        rejected: Rows that are not sent, and events of batches likewise, by code.
+        asides: Other parts of rows that are not sent, by code.
+        left_out: Parts of batches that have no meaning for Kissmetrics, by their type; of the first 50 types.
         warnings: For a person.
     """
 
@@ -127,17 +130,20 @@ class StreamPreview:
         self.rows = 0
         self.accepted = 0
         self.deleted = 0
+        self.deleted_attributes = 0
         self.collisions = 0
         self.first: list[RowShown] = []
         self.totals = Totals(plan.mapping.revenue_key, plan.now)
         self.rejected: dict[str, Loss] = {}
         self.asides: dict[str, Loss] = {}
+        self.left_out: Counter[str] = Counter()
         self.warnings: list[str] = []
         self._plan = plan
         self._profile = Profile({})
         self._held: list[tuple[int, Row, object]] | None = None
         self._collisions = Collisions()
         self._colliding: Counter[str] = Counter()
+        self._may_spread = True
         self._partners = Partners(plan.max_aliases)
         self._ways: _Ways | None = None
 
@@ -252,27 +258,27 @@ class StreamPreview:
             _lose(self.rejected, outcome.code, str(outcome), number, outcome.field)
             return
         self.accepted += 1
+        self.deleted_attributes += len(outcome.deletions)
         self.totals.add(outcome.calls)
         for aside in outcome.asides:
-            _lose(self.asides, aside.code, aside.reason, number, aside.field)
-        self._watch_for_twins(row, outcome)
+            losses = self.rejected if aside.rejected else self.asides
+            _lose(losses, aside.code, aside.reason, number, aside.field)
+        for kind in outcome.left_out:
+            known = kind in self.left_out or len(self.left_out) < MAX_TYPES
+            self.left_out[kind if known else OTHER_TYPES] += 1
+        self._watch_for_twins(outcome)
         self._watch_people(row)
 
-    def _watch_for_twins(self, row: Row, mapped: Mapped) -> None:
-        token = self._token(row)
-        events = [call for call in mapped.calls if isinstance(call, Record) and not call.once]
-        for call in events:
-            if self._collisions.seen(call.person, folded(call.event), call.time, token):
+    def _watch_for_twins(self, mapped: Mapped) -> None:
+        for slot in mapped.slots:
+            call = mapped.calls[slot.record]
+            if not isinstance(call, Record) or call.once:
+                continue
+            if self._collisions.seen(call.person, folded(call.event), call.time, slot.row):
                 self.collisions += 1
+                self._may_spread = slot.may_spread
                 if call.event in self._colliding or len(self._colliding) < _NAMED:
                     self._colliding[call.event] += 1
-
-    def _token(self, row: Row) -> bytes:
-        """Tell rows apart: by their key, or by all they hold."""
-        assert self._ways is not None  # noqa: S101 - rows come after their schema
-        key = self._ways.stream.key_properties
-        told = [row.get(name) for name in key] if key else sorted((name, repr(value)) for name, value in row.items())
-        return hash(repr(told)).to_bytes(8, "big", signed=True)
 
     def _watch_people(self, row: Row) -> None:
         if self._ways is None or self._ways.people is None:
@@ -287,15 +293,16 @@ class StreamPreview:
     def _show(self, number: int, row: Row, extracted: object, outcome: Mapped | RowRejected) -> None:
         assert self._ways is not None  # noqa: S101 - rows come after their schema
         assert self._ways.mapping is not None  # noqa: S101 - and it was mapped
-        self.first.append(
-            RowShown(
-                number,
-                explain(self._ways.mapping, self.entry, self._plan.mapping.revenue_key, row, extracted, outcome),
-                max(0, len(row) - MAX_FIELDS),
-                [] if isinstance(outcome, RowRejected) else outcome.calls,
-                (outcome.code, str(outcome)) if isinstance(outcome, RowRejected) else None,
-            )
-        )
+        fields = explain(self._ways.mapping, self.entry, self._plan.mapping.revenue_key, row, extracted, outcome)
+        one = RowShown(number, fields, max(0, len(row) - MAX_FIELDS))
+        if isinstance(outcome, RowRejected):
+            one.rejected = (outcome.code, str(outcome))
+        else:
+            one.calls = outcome.calls
+            one.forgotten = deleted_attributes(outcome.deletions)
+            one.left_out = outcome.left_out
+            one.parts = [(part.field or "", part.code, part.reason) for part in outcome.asides if part.rejected]
+        self.first.append(one)
 
     # Warnings
 
@@ -316,9 +323,14 @@ class StreamPreview:
                 f"spread_duplicates moves them to seconds of their own ({most})"
             )
         else:
+            way_out = (
+                "set spread_duplicates: true in the stream's entry"
+                if self._may_spread
+                else "spread_duplicates, which gives each a second of its own, is for kind event"
+            )
             self.warn(
-                f"{shown.plural(self.collisions, 'event')} would be lost: Kissmetrics takes them for another row's, "
-                f"with the same person, name and second ({most}); set spread_duplicates: true in the stream's entry"
+                f"{shown.plural(self.collisions, 'event')} would be lost: Kissmetrics takes them for another one, "
+                f"with the same person, name and second ({most}); {way_out}"
             )
 
     def _warn_of_people(self) -> None:

@@ -6,7 +6,7 @@ So the answer holds for every kind of stream, and cannot disagree with what a ru
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,18 +14,24 @@ from target_kissmetrics.errors import RowRejected
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
 from target_kissmetrics.mapping import names
 from target_kissmetrics.mapping.fields import Globs, Row, is_empty
-from target_kissmetrics.mapping.mapped import Mapped
+from target_kissmetrics.mapping.mapped import Aside, Deletion, Mapped
 from target_kissmetrics.mapping.properties import is_metadata
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.stream import StreamMapping
 from target_kissmetrics.preview import shown
+from target_kissmetrics.preview.totals import sender
 
 MAX_FIELDS = 100
 """Fields of a row that are explained, each at the price of mapping the row again."""
 
-_MAX_NAMES = 4
+FORGOTTEN = "deleted at the source: Kissmetrics keeps it, a run forgets it, so that it is sent again when it comes back"
 
-Role = Literal["identity", "event", "time", "revenue", "property", "calls", "aside", "left out", "rejected"]
+_MAX_NAMES = 4
+_SENDER = frozenset({"_ip", "_ua"})
+
+Role = Literal[
+    "identity", "event", "time", "revenue", "property", "calls", "forgotten", "aside", "left out", "rejected"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,9 @@ class RowShown:
         more_fields: How many there are beyond these.
         calls: What is sent.
         rejected: Why nothing is sent, when the row is rejected: the code and the reason.
+        forgotten: Attributes that were deleted at their source.
+        left_out: Types of its parts that have no meaning for Kissmetrics, one for each part.
+        parts: Its parts that are rejected, while the rest is sent: where, the code and the reason.
     """
 
     number: int
@@ -62,6 +71,9 @@ class RowShown:
     more_fields: int = 0
     calls: list[Call] = field(default_factory=list)
     rejected: tuple[str, str] | None = None
+    forgotten: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    parts: list[tuple[str, str, str]] = field(default_factory=list)
 
 
 def explain(  # noqa: PLR0913, PLR0917 - a stream's way to read, a row, what it became
@@ -96,18 +108,49 @@ def _became(  # noqa: PLR0913, PLR0917 - what is asked about, and the field
 ) -> tuple[Role, str]:
     if isinstance(outcome, RowRejected):
         return _of_rejected(outcome, name)
-    asides = [aside for aside in outcome.asides if aside.field is not None and _lies_in(aside.field, name)]
-    if asides:
-        return "aside", f"set aside ({asides[0].code}): {shown.line(asides[0].reason, 200)}"
-    if is_empty(row[name]):
-        return "left out", "left out: null and empty values are not sent"
     without: Mapped | RowRejected
     try:
         without = mapping.map({key: value for key, value in row.items() if key != name}, extracted)
     except RowRejected as problem:
         without = problem
-    told = _difference(outcome, without, name)
+    told = _told(_difference(outcome, without, name), _forgotten(outcome, without))
+    asides = [aside for aside in outcome.asides if aside.field is not None and _lies_in(aside.field, name)]
+    if asides:
+        return _of_asides(asides, name, told)
+    if told is None and is_empty(row[name]):
+        return "left out", "left out: null and empty values are not sent"
     return told or ("left out", _why_left_out(entry, name, row[name], outcome))
+
+
+def _forgotten(outcome: Mapped, without: Mapped | RowRejected) -> list[str]:
+    """Give the attributes that are deleted at their source with the field alone."""
+    left = set() if isinstance(without, RowRejected) else {names.folded(one.name) for one in without.deletions}
+    return deleted_attributes([one for one in outcome.deletions if names.folded(one.name) not in left])
+
+
+def deleted_attributes(deletions: Iterable[Deletion]) -> list[str]:
+    """Give the names of attributes that were deleted at their source, each once."""
+    return list(dict.fromkeys(deletion.name for deletion in deletions))
+
+
+def _told(told: tuple[Role, str] | None, forgotten: Sequence[str]) -> tuple[Role, str] | None:
+    if not forgotten or (told is not None and told[0] in {"identity", "time"}):
+        return told
+    text = f"{_listed(map(shown.line, forgotten))}: {FORGOTTEN}"
+    return (told[0], f"{told[1]}; {text}") if told else ("forgotten", text)
+
+
+def _of_asides(asides: Sequence[Aside], name: str, told: tuple[Role, str] | None) -> tuple[Role, str]:
+    """Tell of parts that are not sent, those that are rejected first, and of what is sent beside them."""
+    first = next((aside for aside in asides if aside.rejected), asides[0])
+    part = f" at {shown.line(first.field)}" if first.field and first.field != name else ""
+    more = f" and {len(asides) - 1} more" if len(asides) > 1 else ""
+    what = "rejected" if first.rejected else "set aside"
+    rest = f"; the rest: {told[1]}" if told else ""
+    return (
+        "rejected" if first.rejected else "aside",
+        f"{what} ({first.code}){part}: {shown.line(first.reason, 200)}{more}{rest}",
+    )
 
 
 def _of_rejected(problem: RowRejected, name: str) -> tuple[Role, str]:
@@ -117,13 +160,14 @@ def _of_rejected(problem: RowRejected, name: str) -> tuple[Role, str]:
 
 
 def _lies_in(path: str, name: str) -> bool:
-    return path == name or path.startswith(f"{name}.")
+    return path == name or path.startswith((f"{name}.", f"{name}["))
 
 
 _ESSENTIAL: dict[str, tuple[Role, str]] = {
     "no-identity": ("identity", "identity"),
     "blocked-identity": ("identity", "identity"),
     "no-event-name": ("event", "event's name"),
+    "no-type": ("event", "what the message is"),
     "no-timestamp": ("time", "time"),
     "bad-timestamp": ("time", "time"),
     "too-old": ("time", "time"),
@@ -140,12 +184,12 @@ def _difference(outcome: Mapped, without: Mapped | RowRejected, name: str) -> tu
     lost = _lost_properties(before, after)
     if role is not None:
         # Another field that stood in for this one is no property any more: that is not this field's doing.
-        own = [text for property_name, text in lost if _is_own(property_name, name)]
+        own = [text for called, text in lost if _is_own(called, name) or called in _SENDER]
         return role[0], ", ".join([role[1], *own])
     aliases = [call for call in before if isinstance(call, Alias) and call not in after]
-    sets = _lost_sets(before, after)
-    if sets:
-        return "calls", f"{shown.plural(sets, 'set call')}: {_listed(text for _, text in lost)}"
+    fewer = _lost_calls(before, after)
+    if fewer:
+        return "calls", fewer + (f": {_listed(text for _, text in lost)}" if lost else "")
     if lost:
         return "property", _listed(text for _, text in lost)
     return ("calls", f"alias with {shown.line(aliases[0].other)}") if aliases else None
@@ -159,11 +203,15 @@ def _role(before: list[Call], after: list[Call]) -> tuple[Role, str] | None:
         return "identity", "identity"
     if isinstance(one, Record) and isinstance(other, Record) and one.event != other.event:
         return "event", "event's name"
-    return ("time", "time") if one.time != other.time else None
+    # A call of another kind has come first: the field made calls, and tells no time.
+    return ("time", "time") if type(one) is type(other) and one.time != other.time else None
 
 
 def _properties(calls: Iterable[Call]) -> list[tuple[str, str]]:
-    return [pair for call in calls if not isinstance(call, Alias) for pair in call.properties.items()]
+    """Give what calls carry; who sent it comes first, so that personal data is not among what is cut off."""
+    told = [call for call in calls if not isinstance(call, Alias)]
+    senders = [pair for call in told for pair in sender(call)]
+    return senders + [pair for call in told for pair in call.properties.items()]
 
 
 def _lost_properties(before: list[Call], after: list[Call]) -> list[tuple[str, str]]:
@@ -180,10 +228,19 @@ def _is_own(property_name: str, field_name: str) -> bool:
     return names.folded(property_name) == names.folded(names.clean(field_name))
 
 
-def _lost_sets(before: list[Call], after: list[Call]) -> int:
-    counts = [sum(isinstance(call, Set) for call in calls) for calls in (before, after)]
-    has_events = any(isinstance(call, Record) for call in before)
-    return counts[0] - counts[1] if has_events and counts[0] > counts[1] else 0
+def _lost_calls(before: list[Call], after: list[Call]) -> str:
+    """Tell how many calls there are with the field alone; a row of nothing but attributes is one call, of them all."""
+    if not any(isinstance(call, Record) for call in before):
+        return ""
+    lost = [
+        (_how_many(before, kind) - _how_many(after, kind), noun)
+        for kind, noun in ((Record, "record call"), (Set, "set call"))
+    ]
+    return ", ".join(shown.plural(number, noun) for number, noun in lost if number > 0)
+
+
+def _how_many(calls: list[Call], kind: type[Call]) -> int:
+    return sum(isinstance(call, kind) for call in calls)
 
 
 def _listed(texts: Iterable[str]) -> str:

@@ -8,12 +8,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from target_kissmetrics.kissmetrics.calls import Alias, Call
+from target_kissmetrics.kissmetrics.calls import Call
 from target_kissmetrics.preview import shown
 from target_kissmetrics.preview.collecting import Loss, Preview, StreamPreview
 from target_kissmetrics.preview.entries import as_yaml
 from target_kissmetrics.preview.explaining import RowShown
-from target_kissmetrics.preview.text import NOTHING_SENT, describe_call, figures
+from target_kissmetrics.preview.text import (
+    LEFT_OUT,
+    NOTHING_SENT,
+    REJECTED,
+    SET_ASIDE,
+    call_pairs,
+    describe_call,
+    figures,
+    lefts_out,
+    without_call,
+)
 
 MAX_LISTED = 200
 """Events, and properties, that are listed for a stream."""
@@ -49,7 +59,7 @@ pre { background: var(--panel); border: 1px solid var(--line); border-radius: .4
 .role { display: inline-block; font-size: .8rem; border: 1px solid; border-radius: 1rem; padding: 0 .5rem;
   margin-right: .4rem; }
 .identity { color: var(--id); } .event, .time { color: var(--link); } .revenue, .calls-role { color: var(--good); }
-.aside { color: var(--warn); } .rejected { color: var(--stop); } .left-out { color: var(--soft); }
+.aside, .forgotten { color: var(--warn); } .rejected { color: var(--stop); } .left-out { color: var(--soft); }
 details > summary { cursor: pointer; font-weight: 600; padding: .3rem 0; }
   :focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
 """
@@ -119,8 +129,9 @@ def _stream(number: int, stream: StreamPreview) -> str:
         "<h3>First rows, and what they become</h3>" if stream.first else "",
         *(_row(row, is_open=index == 0) for index, row in enumerate(stream.first)),
         _totals(stream),
-        _losses("Rows that are rejected", stream.rejected),
-        _losses("Properties set aside", stream.asides),
+        _losses(REJECTED, stream.rejected),
+        _losses(SET_ASIDE, stream.asides),
+        _left_out(stream),
         "</section>",
     ]
     return "\n".join(part for part in parts if part)
@@ -147,6 +158,7 @@ def _row(row: RowShown, *, is_open: bool) -> str:
         calls = f'<ol class="calls">{"".join(map(_call, row.calls))}</ol>'
     else:
         calls = "<p>No call: nothing is left of it to send.</p>"
+    calls += "".join(f"<p>{escape(line)}.</p>" for line in without_call(row))
     opened = " open" if is_open else ""
     return f"<details{opened}><summary>Row {row.number:,}: {escape(outcome)}</summary>{fields}{more}{calls}</details>"
 
@@ -157,11 +169,11 @@ def _role_class(role: str) -> str:
 
 def _call(call: Call) -> str:
     pairs = ""
-    if not isinstance(call, Alias) and call.properties:
-        pairs = "<br>" + "; ".join(
-            f"{escape(shown.line(name))} = <code>{escape(shown.line(value))}</code>"
-            for name, value in call.properties.items()
-        )
+    listed = "; ".join(
+        f"{escape(shown.line(name))} = <code>{escape(shown.line(value))}</code>" for name, value in call_pairs(call)
+    )
+    if listed:
+        pairs = f"<br>{listed}"
     return f"<li><strong>{escape(describe_call(call))}</strong>{pairs}</li>"
 
 
@@ -216,6 +228,13 @@ def _losses(title: str, losses: dict[str, Loss]) -> str:
         for code, loss in sorted(losses.items(), key=lambda item: -item[1].count)
     ]
     return _table(title, ("Code", "Count", "First at", "Why, and what to do"), rows, numbers=(1,))
+
+
+def _left_out(stream: StreamPreview) -> str:
+    if not stream.left_out:
+        return ""
+    rows = [(escape(kind), number) for kind, number in lefts_out(stream)]
+    return _table(LEFT_OUT, ("Type", "Count"), rows, numbers=(1,))
 
 
 def _suggestions(preview: Preview) -> str:

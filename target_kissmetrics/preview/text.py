@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from rich.console import Console, Group, RenderableType
@@ -14,16 +15,22 @@ from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
 from target_kissmetrics.preview import shown
 from target_kissmetrics.preview.collecting import Loss, Preview, StreamPreview
 from target_kissmetrics.preview.entries import entry_yaml
-from target_kissmetrics.preview.explaining import RowShown
+from target_kissmetrics.preview.explaining import FORGOTTEN, RowShown
+from target_kissmetrics.preview.totals import sender
+from target_kissmetrics.reporting.counts import by_code
 
 MAX_LISTED = 30
 """Events, and properties, that are listed for a stream."""
 
 NOTHING_SENT = "Nothing was sent, nothing was remembered. Attributes that do not change are sent once only by a run."
 
+REJECTED = "Rows, and events of batches, that are rejected"
+SET_ASIDE = "Properties set aside"
+LEFT_OUT = "Types left out"
+
 _STYLES = {
     "identity": "bold magenta", "event": "bold cyan", "time": "bold blue", "revenue": "bold green", "property": "",
-    "calls": "green", "aside": "yellow", "left out": "dim", "rejected": "bold red",
+    "calls": "green", "aside": "yellow", "left out": "dim", "forgotten": "yellow", "rejected": "bold red",
 }  # fmt: skip
 
 
@@ -47,6 +54,24 @@ def describe_call(call: Call) -> str:
     return f"{what}  person {shown.line(call.person)}  at {shown.moment(call.time)}"
 
 
+def without_call(row: RowShown) -> list[str]:
+    """Write what of a row has no call, in lines."""
+    lines = [f"rejected at {shown.line(path)} ({code}): {shown.line(reason, 400)}" for path, code, reason in row.parts]
+    if row.left_out:
+        lines.append(f"left out, by type: {shown.line(by_code(Counter(row.left_out)), 400)}")
+    return lines + [f"forget {shown.line(name)}, {FORGOTTEN}" for name in row.forgotten]
+
+
+def lefts_out(stream: StreamPreview) -> list[tuple[str, str]]:
+    """Give the types that are left out, the most frequent first, each with its count."""
+    return [(shown.line(kind), shown.count(number)) for kind, number in stream.left_out.most_common()]
+
+
+def call_pairs(call: Call) -> list[tuple[str, str]]:
+    """Give what a call carries: the person's address and user agent, then the properties."""
+    return [] if isinstance(call, Alias) else [*sender(call), *call.properties.items()]
+
+
 def figures(stream: StreamPreview) -> str:
     """Write a stream's counts in one line."""
     calls = stream.totals.calls
@@ -55,10 +80,17 @@ def figures(stream: StreamPreview) -> str:
         f"calls: {calls['record']:,} record, {calls['set']:,} set, {calls['alias']:,} alias",
         f"identities: {'more than ' if stream.totals.more_identities else ''}{len(stream.totals.identities):,}",
     ]
+    if stream.totals.senders:
+        beside = ", ".join(f"{name} with {number:,}" for name, number in sorted(stream.totals.senders.items()))
+        parts.append(f"personal data beside calls (send_ip_and_user_agent): {beside}")
     if stream.totals.revenue:
         parts.append(f"{stream.totals.revenue_key} {stream.totals.revenue:f}")
     if stream.deleted:
         parts.append(f"{stream.deleted:,} deleted at the source, which Kissmetrics cannot do")
+    if stream.deleted_attributes:
+        parts.append(
+            f"{shown.plural(stream.deleted_attributes, 'attribute')} deleted at the source, forgotten by a run"
+        )
     return "; ".join(parts)
 
 
@@ -75,7 +107,7 @@ def _stream(stream: StreamPreview) -> RenderableType:
     parts.append(Text(figures(stream)))
     parts += [_row(row) for row in stream.first]
     parts += _totals(stream)
-    parts += _losses("Rows that are rejected", stream.rejected) + _losses("Properties set aside", stream.asides)
+    parts += _losses(REJECTED, stream.rejected) + _losses(SET_ASIDE, stream.asides) + _left_out(stream)
     parts += _warnings(stream.warnings)
     return Group(*parts)
 
@@ -93,13 +125,14 @@ def _row(row: RowShown) -> RenderableType:
     elif not row.calls:
         parts.append(Text("-> no call: nothing is left of it to send", "yellow"))
     parts += [Text(f"-> {line}") for call in row.calls for line in _call_lines(call)]
+    parts += [Text(f"-> {line}", "yellow") for line in without_call(row)]
     return Group(*parts)
 
 
 def _call_lines(call: Call) -> Iterable[str]:
     yield describe_call(call)
-    if not isinstance(call, Alias) and call.properties:
-        pairs = [f"{shown.line(name)} = {shown.line(value, 60)}" for name, value in call.properties.items()]
+    pairs = [f"{shown.line(name)} = {shown.line(value, 60)}" for name, value in call_pairs(call)]
+    if pairs:
         yield "     " + "; ".join(pairs)
 
 
@@ -141,6 +174,15 @@ def _losses(title: str, losses: dict[str, Loss]) -> list[RenderableType]:
     for code, loss in sorted(losses.items(), key=lambda item: -item[1].count):
         where = f"row {loss.example:,}" + (f", {loss.field}" if loss.field else "")
         table.add_row(code, shown.count(loss.count), Text(where), Text(loss.reason))
+    return ["", table]
+
+
+def _left_out(stream: StreamPreview) -> list[RenderableType]:
+    if not stream.left_out:
+        return []
+    table = Table("type", "count", title=LEFT_OUT, title_justify="left")
+    for kind, number in lefts_out(stream):
+        table.add_row(Text(kind), number)
     return ["", table]
 
 

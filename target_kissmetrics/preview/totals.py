@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
+from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
 from target_kissmetrics.mapping.amounts import to_amount
 from target_kissmetrics.mapping.names import folded
 
@@ -74,6 +74,7 @@ class Totals:
         identities: Calls' identities with how many rows each has, of the first 100,000.
         more_identities: There are others.
         future: Calls whose time lies in the future.
+        senders: Calls beside which the person's address (`_ip`) or user agent (`_ua`) goes out.
     """
 
     revenue_key: str
@@ -86,6 +87,7 @@ class Totals:
     identities: Counter[str] = field(default_factory=Counter)
     more_identities: bool = False
     future: int = 0
+    senders: Counter[str] = field(default_factory=Counter)
 
     def add(self, calls: list[Call]) -> None:
         """Count a row's calls."""
@@ -99,6 +101,7 @@ class Totals:
                 self._add_event(call)
             else:
                 self.calls["set"] += 1
+            self.senders.update(name for name, _ in sender(call))
             for name, value in call.properties.items():
                 self._add_property(name, value)
         if calls:
@@ -171,6 +174,11 @@ class Partners:
     def shared(self) -> list[str]:
         """Give the identities with more partners than the limit."""
         return [identity for identity, known in self._partners.items() if len(known) > self._limit]
+
+
+def sender(call: Record | Set) -> list[tuple[str, str]]:
+    """Give the person's address and user agent, as far as they go out beside a call, under the names they have then."""
+    return [(name, text) for name, text in (("_ip", call.address), ("_ua", call.user_agent)) if text]
 
 
 def _spell(spellings: list[str], name: str) -> None:
