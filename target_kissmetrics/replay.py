@@ -6,7 +6,10 @@ lines that cannot be judged. The file is put in place of the old one in one step
 remembered: killed before, a replay leaves the old file, and the next one repeats it with the same seconds.
 
 A line with a `field` is of a row that was sent without it. The row is sent again, which adds what it lacked and repeats
-the rest, but only where its time is in the row itself: one that was guessed would make a new event of it.
+the rest, but only where its time is in the row itself: one that was guessed would make a new event of it. Where that is
+so, or cannot be told since the whole row is rejected now, all its lines stay as they are.
+
+A replay takes everybody's rows, whatever slice of them (`shard`) the run of its config takes.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +37,10 @@ BEFORE_KISSMETRICS = "2000-01-01T00:00:00Z"
 """A time that no row may have: one whose time would be guessed is rejected."""
 
 
+TOO_OLD = "too-old"
+"""The code of a reject for such a time."""
+
+
 class Line(NamedTuple):
     """A line of the file of rejects.
 
@@ -40,6 +48,7 @@ class Line(NamedTuple):
         raw: As it stands there.
         time: When it was rejected, which stands in for a time that its row does not hold.
         stream: After stream maps.
+        code: Why it was rejected.
         field: What was set aside; None for a whole row.
         record: The row, before stream maps.
     """
@@ -47,20 +56,86 @@ class Line(NamedTuple):
     raw: bytes
     time: str
     stream: str
+    code: str
     field: str | None
     record: dict[str, Any]
 
+    @property
+    def is_without_row(self) -> bool:
+        """Whether its row stands in the lines before it: this one is of the 21st part of it, or of a later one."""
+        return self.field is not None and not self.record
+
+
+class RejectedRow:
+    """A row, with all lines that it has in the file.
+
+    Args:
+        line: The first of them.
+    """
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.was_sent = False
+        self.stays = True
+        self._old: list[bytes] = []
+        self._new: list[bytes] = []
+        self._too_old: set[str] = set()
+        self.add(line)
+
+    def add(self, line: Line) -> None:
+        """Take one of its lines."""
+        self._old.append(line.raw)
+        if line.field is not None:
+            self.was_sent = True
+            if line.code == TOO_OLD:
+                self._too_old.add(line.field)
+
+    def reject(self, raw: bytes, code: str, field: str | None, *, guessed_is_too_old: bool) -> None:
+        """Take a line of what is rejected again.
+
+        Args:
+            raw: The line.
+            code: Why.
+            field: What is set aside; None for a whole row.
+            guessed_is_too_old: The row was sent before, and so was mapped with a time that no row may have. Rejected
+                whole, it must not look like one that was never sent.
+        """
+        self._new.append(raw)
+        if guessed_is_too_old and (field is None or (code == TOO_OLD and field not in self._too_old)):
+            self.stays = True
+
+    @property
+    def left(self) -> list[bytes]:
+        """Lines that stay: the old ones, or what was rejected again in their place."""
+        return self._old if self.stays else self._new
+
 
 class Left:
-    """Takes what is rejected again, in the place of the file of rejects."""
+    """Takes what is rejected again, in the place of the file of rejects. Thread-safe.
+
+    What the pipeline rejects comes late, while other rows are being mapped: the record tells whose it is.
+    """
 
     def __init__(self) -> None:
-        self.lines: list[bytes] = []
-        self.time: str | None = None
+        self._lock = threading.Lock()
+        self._under_way: dict[int, tuple[RejectedRow, bool]] = {}
+        self._latest: tuple[RejectedRow, bool] | None = None
+
+    def expect(self, row: RejectedRow, *, guessed_is_too_old: bool) -> None:
+        """Let what is written from now on be of this row, unless its record is another one's."""
+        with self._lock:
+            row.stays = False
+            self._latest = self._under_way[id(row.line.record)] = (row, guessed_is_too_old)
 
     def write(self, *, stream: str, code: str, reason: str, field: str | None, record: Mapping[str, Any]) -> None:
         """Keep one line; it keeps the time it had."""
-        self.lines.append(as_line(stream=stream, code=code, reason=reason, field=field, record=record, time=self.time))
+        with self._lock:
+            # From the 21st part of a row on, which is the latest, the record is an empty one.
+            found = self._under_way.get(id(record), self._latest)
+            assert found is not None  # noqa: S101 - rows are expected before they are sent
+            row, guessed_is_too_old = found
+            raw = as_line(stream=stream, code=code, reason=reason, field=field, record=record, time=row.line.time)
+            row.reject(raw, code, field, guessed_is_too_old=guessed_is_too_old)
 
     def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
         """Nothing to note: it is where it came from."""
@@ -73,7 +148,24 @@ class Left:
 
 
 class ReplaySink(KissmetricsSink):
-    """Takes rows again. A replay may be rejected as often as it likes."""
+    """Takes rows again, everybody's: no other process shares the file. They may be rejected as often as they like.
+
+    Args:
+        target: The target.
+        stream_name: The stream's name, after stream maps.
+        schema: Its schema.
+        key_properties: Its key.
+    """
+
+    def __init__(
+        self,
+        target: TargetKissmetrics,
+        stream_name: str,
+        schema: dict[str, Any],
+        key_properties: Sequence[str] | None,
+    ) -> None:
+        super().__init__(target, stream_name, schema, key_properties)
+        self._shard = None
 
     def _reject(self, problem: RowRejected, raw: Mapping[str, Any]) -> None:
         self._target.reject(self.counts, problem, raw)
@@ -94,7 +186,6 @@ class ReplayTarget(TargetKissmetrics):
         self.left = Left()
         self._rejects = self.left  # type: ignore[assignment]
         self.reject_limits = RejectLimits()
-        self._seen: set[tuple[str, str]] = set()
         self._unknown: set[str] = set()
 
     @classmethod
@@ -138,44 +229,37 @@ class ReplayTarget(TargetKissmetrics):
         """End after an error: what was taken is delivered, the file stays as it was."""
         self._abandon()
 
-    def take(self, line: Line, messages: Mapping[str, dict[str, Any]]) -> None:
-        """Send a line's row again, or keep the line.
+    def take(self, row: RejectedRow, messages: Mapping[str, dict[str, Any]]) -> None:
+        """Send a row again, or let its lines stay.
 
         Raises:
             Exception: Whatever ended the pipeline meanwhile.
         """
-        message = messages.get(line.stream)
-        if message is None:
-            self._keep(line, f"nothing is known of stream '{line.stream}'")
-            return
-        key = (line.stream, serialize_json(line.record, sort_keys=True))
-        if key in self._seen:
-            return
-        self._seen.add(key)
-        self.left.time = line.time
-        for stream_map in self.mapper.stream_maps[message["stream"]]:
-            if stream_map.stream_alias == line.stream:
-                row = stream_map.transform(dict(line.record))
-                if row is not None:
-                    self._send(line, row)
-        self.left.time = None
+        stream, record = row.line.stream, row.line.record
+        message = messages.get(stream)
+        maps = self.mapper.stream_maps[message["stream"]] if message is not None else []
+        ours = [stream_map for stream_map in maps if stream_map.stream_alias == stream]
+        if not ours:
+            self._warn(f"nothing is known of stream '{stream}'")
+        for stream_map in ours:
+            mapped = stream_map.transform(dict(record))
+            if mapped is None:
+                row.stays = False  # a stream map filters it out
+            else:
+                self._send(row, mapped)
 
-    def _send(self, line: Line, row: dict[str, Any]) -> None:
+    def _send(self, row: RejectedRow, mapped: dict[str, Any]) -> None:
+        line = row.line
         sink = self.get_sink(line.stream)
         assert isinstance(sink, ReplaySink)  # noqa: S101 - `get_sink_class` says so
-        if any(key not in row for key in sink.key_properties):
-            self._keep(line, f"a row of stream '{line.stream}' lacks its key")
+        if any(key not in mapped for key in sink.key_properties):
+            self._warn(f"a row of stream '{line.stream}' lacks its key")
             return
-        if line.field is None or sink.kind in {"user_attributes", "experiment", "alias"}:
-            sink.take(row, line.time, line.record)
-            return
-        before, rejected = len(self.left.lines), sum(sink.counts.rejected.values())
-        sink.take(row, BEFORE_KISSMETRICS, line.record)
-        if sum(sink.counts.rejected.values()) > rejected:
-            self.left.lines[before:] = [line.raw]
+        would_be_new = row.was_sent and sink.kind not in {"user_attributes", "experiment", "alias"}
+        self.left.expect(row, guessed_is_too_old=would_be_new)
+        sink.take(mapped, BEFORE_KISSMETRICS if would_be_new else line.time, line.record)
 
-    def _keep(self, line: Line, why: str) -> None:
-        self.left.lines.append(line.raw)
+    def _warn(self, why: str) -> None:
         if why not in self._unknown:
             self._unknown.add(why)
             self.logger.warning("%s: its lines stay in the file", why)
@@ -192,25 +276,23 @@ def replay(path: Path, target: ReplayTarget) -> int:
         with open(descriptor, "rb", closefd=False) as file:
             raw_lines = [line if line.endswith(b"\n") else line + b"\n" for line in file]
         end = os.lseek(descriptor, 0, os.SEEK_END)
-        read = [(raw, _read(raw)) for raw in raw_lines if raw.strip()]
-        messages |= _guessed(target, messages, [line for _, line in read if line is not None])
+        rows = _rows(raw for raw in raw_lines if raw.strip())
+        messages |= _guessed(target, messages, [row.line for row in rows if isinstance(row, RejectedRow)])
         try:
             target.learn(messages)
-            for raw, line in read:
+            for row in rows:
                 if target.is_stopped:
                     break
-                if line is None:
-                    target.left.lines.append(raw)
-                else:
-                    target.take(line, messages)
+                if isinstance(row, RejectedRow):
+                    target.take(row, messages)
         except BaseException:
             target.give_up()
             raise
         target.process_endofpipe()
-        if target.settings.dry_run:
-            return len(target.left.lines)
-        _put_in_place(path, descriptor, end, target.left.lines)
-    return len(target.left.lines)
+        left = [raw for row in rows for raw in (row.left if isinstance(row, RejectedRow) else [row])]
+        if not target.settings.dry_run:
+            _put_in_place(path, descriptor, end, left)
+    return len(left)
 
 
 def main() -> None:
@@ -253,11 +335,35 @@ def _read(raw: bytes) -> Line | None:
     try:
         entry = decode(raw)
         record = entry["record"]
-        line = Line(raw, entry["time"], entry["stream"], entry["field"], record)
+        line = Line(raw, entry["time"], entry["stream"], entry["code"], entry["field"], record)
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     is_line = isinstance(line.stream, str) and isinstance(line.time, str) and isinstance(record, dict)
     return line if is_line else None
+
+
+def _rows(raw_lines: Iterable[bytes]) -> list[RejectedRow | bytes]:
+    """Put the lines of each row together, in the order of its first; lines that cannot be judged are as they were."""
+    rows: list[RejectedRow | bytes] = []
+    known: dict[tuple[str, str], RejectedRow] = {}
+    in_parts: dict[str, RejectedRow] = {}
+    for raw in raw_lines:
+        line = _read(raw)
+        if line is None:
+            rows.append(raw)
+            continue
+        key = (line.stream, serialize_json(line.record, sort_keys=True))
+        row = in_parts.get(line.stream) if line.is_without_row else known.get(key)
+        if row is not None:
+            row.add(line)
+        elif line.is_without_row:
+            rows.append(raw)
+        else:
+            row = known[key] = RejectedRow(line)
+            rows.append(row)
+        if row is not None and line.field is not None:
+            in_parts[line.stream] = row
+    return rows
 
 
 def _guessed(target: ReplayTarget, known: Mapping[str, Any], lines: Sequence[Line]) -> dict[str, dict[str, Any]]:

@@ -249,3 +249,150 @@ def test_a_dry_run_sends_nothing_and_leaves_the_file(bench: Bench) -> None:
     assert '"_n": "Purchased"' in log
     assert bench.path.read_bytes() == before
     assert bench.sandbox.summary()["calls"] == 0
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_replay_takes_everybody_whatever_the_shard(bench: Bench, index: int) -> None:
+    bench.run(ORDERS, *(order(number, buyer=f"p{number}") for number in range(10)), order(10, buyer="guest"))
+    assert bench.in_process(**MENDED, shard={"index": index, "count": 2}) == 1
+    assert bench.sandbox.summary()["events"] == 10
+    assert [line["record"]["id"] for line in bench.lines()] == [10]
+
+
+def test_aliases_over_the_limit_are_rejected_while_other_rows_are_mapped_and_no_line_is_lost(bench: Bench) -> None:
+    stream = {"stream": "links", "kind": "alias", "customer_id": "user", "previous_id": "device"}
+    orders = [{"id": number, "user_id": "ada", "day": "2024-01-02", "total": "12 pcs"} for number in range(300)]
+    links = [{"user": "bob", "device": f"d{number}"} for number in range(300)]
+    lines: list[dict[str, Any]] = []
+    for number, (row, link) in enumerate(zip(orders, links, strict=True)):
+        time = f"2024-05-01T00:{number // 60:02}:{number % 60:02}Z"
+        lines.append({"record": link, "stream": "links", "time": time})
+        lines.append({"record": row, "field": "total", "time": time})
+    bench.write(*lines)
+    Path(f"{bench.path}.schemas").write_text(json.dumps({"rejects": "orders", **ORDERS}) + "\n", encoding="utf-8")
+    left = bench.in_process(streams=[ENTRY, stream], max_aliases_per_identity=5, batch_size_rows=7)
+    assert left == 595
+    kept = [(line["stream"], line["time"], line["record"]) for line in bench.lines()]
+    assert len(kept) == 595
+    given = [(line.get("stream", "orders"), line["time"], line["record"]) for line in lines]
+    assert all(entry in given for entry in kept)
+    assert [entry[2] for entry in kept if entry[0] == "orders"] == orders
+    assert {line["code"] for line in bench.lines() if line["stream"] == "links"} == {"alias-limit"}
+
+
+def test_an_alias_over_the_limit_leaves_its_line_beside_its_row_s_others(bench: Bench) -> None:
+    entry = {**ENTRY, "customer_id": "buyer", "device_id": "user_id"}
+    rows = [{"id": n, "user_id": f"d{n}", "buyer": "ada", "day": "2024-01-02", "total": "12 pcs"} for n in range(4)]
+    bench.write(*({"record": row, "time": f"2024-05-01T00:00:0{n}Z", "field": "total"} for n, row in enumerate(rows)))
+    Path(f"{bench.path}.schemas").write_text(json.dumps({"rejects": "orders", **ORDERS}) + "\n", encoding="utf-8")
+    settings = {"streams": [entry], "use_customer_id": True, "alias_identities": True, "max_aliases_per_identity": 2}
+    assert bench.in_process(**settings) == 6
+    assert [(line["record"]["id"], line["time"][-3:-1], line["field"], line["code"]) for line in bench.lines()] == [
+        (0, "00", "total", "bad-amount"),
+        (1, "01", "total", "bad-amount"),
+        (2, "02", "total", "bad-amount"),
+        (2, "02", "user_id", "alias-limit"),
+        (3, "03", "total", "bad-amount"),
+        (3, "03", "user_id", "alias-limit"),
+    ]
+
+
+BATCHES = {
+    "type": "SCHEMA",
+    "stream": "batches",
+    "key_properties": [],
+    "schema": {"type": "object", "properties": {"events": {"type": "array"}, "mp_deviceid": {"type": "string"}}},
+}
+BATCH_ENTRY = {"streams": [{"stream": "batches", "kind": "mparticle"}]}
+
+
+def batch(*names: Any, **fields: Any) -> dict[str, Any]:
+    events = [
+        {"event_type": "custom_event", "data": {"event_name": name, "timestamp_unixtime_ms": 1706688000000 + n * 1000}}
+        for n, name in enumerate(names)
+    ]
+    return {"type": "RECORD", "stream": "batches", "record": {"mp_deviceid": "d1", "events": events, **fields}}
+
+
+def mend(path: Path, *numbers: int) -> None:
+    """Give events of the batch the names they lack, in every line."""
+    lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+    for line in lines:
+        for number in numbers if line["record"] else ():
+            line["record"]["events"][number]["data"]["event_name"] = f"Mended {number}"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+def test_of_a_batch_what_is_rejected_again_stays_and_what_was_mended_goes(bench: Bench) -> None:
+    bench.run(BATCHES, batch("", "", "Fine", ""), **BATCH_ENTRY)
+    assert [line["field"].partition(".")[0] for line in bench.lines()] == ["events[0]", "events[1]", "events[3]"]
+    mend(bench.path, 0, 1)
+    assert bench.in_process(**BATCH_ENTRY) == 1
+    assert [line["field"].partition(".")[0] for line in bench.lines()] == ["events[3]"]
+    assert bench.sandbox.summary()["events"] == 3
+    mend(bench.path, 3)
+    assert bench.in_process(**BATCH_ENTRY) == 0
+    assert bench.sandbox.summary()["events"] == 4
+
+
+def test_of_a_batch_whose_time_was_guessed_in_part_all_lines_stay(bench: Bench) -> None:
+    guessed = batch("", "Fine", "")
+    del guessed["record"]["events"][1]["data"]["timestamp_unixtime_ms"]
+    bench.run(BATCHES, guessed, **BATCH_ENTRY)
+    mend(bench.path, 0)
+    before = bench.path.read_bytes()
+    events = bench.sandbox.summary()["events"]
+    assert bench.in_process(**BATCH_ENTRY) == 2
+    assert bench.path.read_bytes() == before
+    assert bench.sandbox.summary()["events"] == events + 1  # the mended one, whose time is its own
+
+
+def test_an_event_that_is_too_old_by_itself_holds_up_no_other(bench: Bench) -> None:
+    old = batch("", "Old")
+    old["record"]["events"][1]["data"]["timestamp_unixtime_ms"] = 946684800000
+    bench.run(BATCHES, old, **BATCH_ENTRY)
+    mend(bench.path, 0)
+    assert bench.in_process(**BATCH_ENTRY) == 1
+    (line,) = bench.lines()
+    assert line["code"] == "too-old"
+    assert bench.sandbox.summary()["events"] == 1
+
+
+def test_lines_without_their_row_go_and_stay_with_it(bench: Bench) -> None:
+    bench.run(BATCHES, batch(*[""] * 30), batch("Other", "", mp_deviceid="d2"), **BATCH_ENTRY)
+    assert [bool(line["record"]) for line in bench.lines()] == [True] * 20 + [False] * 10 + [True]
+    mend(bench.path, 1)
+    assert bench.in_process(**BATCH_ENTRY) == 29
+    assert [bool(line["record"]) for line in bench.lines()] == [True] * 20 + [False] * 9
+    fields = [line["field"].partition(".")[0] for line in bench.lines()]
+    assert fields == [f"events[{number}]" for number in range(30) if number != 1]
+    assert bench.sandbox.summary()["events"] == 3
+    mend(bench.path, *range(30))
+    assert bench.in_process(**BATCH_ENTRY) == 0
+    assert bench.sandbox.summary()["events"] == 32
+
+
+def test_a_line_without_a_row_before_it_stays(bench: Bench) -> None:
+    bench.write({"record": {}, "field": "events[20]", "stream": "batches"})
+    before = bench.path.read_bytes()
+    assert bench.in_process(**BATCH_ENTRY) == 1
+    assert bench.path.read_bytes() == before
+
+
+def test_a_row_that_was_sent_in_part_and_is_rejected_whole_stays_one_that_was_sent(bench: Bench) -> None:
+    entry = {"stream": "orders", "kind": "event", "customer_id": "user_id", "event_name": "E", "exclude": ["day"]}
+    bench.run(ORDERS, order(1, user_id="ada", day=None, _k="x"), streams=[entry])
+    before = bench.path.read_bytes()
+    mended = {**entry, "exclude": ["day", "_k"]}
+    assert bench.in_process(streams=[mended], blocked_identities=["ada"]) == 1
+    assert bench.path.read_bytes() == before
+    assert bench.in_process(streams=[mended]) == 1
+    assert bench.sandbox.summary()["events"] == 1
+
+
+def test_a_stream_map_that_renames_the_stream_loses_no_line(bench: Bench) -> None:
+    bench.run(ORDERS, order(1))
+    before = bench.path.read_bytes()
+    renamed = {"orders": {"__alias__": "sales"}}
+    assert bench.in_process(streams=[{**MENDED["streams"][0], "stream": "sales"}], stream_maps=renamed) == 1
+    assert bench.path.read_bytes() == before
