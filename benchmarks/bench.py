@@ -44,7 +44,8 @@ class Subject:
         command: Reads Singer lines from standard input.
         count: How many rows it gets.
         fresh: Makes a folder ready before each run.
-        seconds: One figure a round.
+        seconds: Of the whole process, one figure a round.
+        empty: The same over no rows.
     """
 
     name: str
@@ -52,11 +53,12 @@ class Subject:
     count: int
     fresh: Callable[[Path], None] = field(default=lambda _: None)
     seconds: list[float] = field(default_factory=list)
+    empty: list[float] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
         """Rows a second, the median of all rounds."""
-        return self.count / statistics.median(self.seconds)
+        return self.count / max(statistics.median(self.seconds) - statistics.median(self.empty), 0.001)
 
 
 @dataclass
@@ -107,12 +109,10 @@ def measure(subjects: list[Subject], source: Callable[[int], Path], folder: Path
     for number in range(rounds):
         for subject in subjects:
             subject.fresh(folder)
-            empty = run(subject.command, source(0), folder)
+            subject.empty.append(run(subject.command, source(0), folder))
             subject.fresh(folder)
-            full = run(subject.command, source(subject.count), folder)
-            subject.seconds.append(max(full - empty, 0.001))
-            rate = subject.count / subject.seconds[-1]
-            print(f"  round {number + 1}: {subject.name}: {rate:,.0f} rows/s", file=sys.stderr)
+            subject.seconds.append(run(subject.command, source(subject.count), folder))
+            print(f"  round {number + 1}: {subject.name}: {subject.rate:,.0f} rows/s so far", file=sys.stderr)
 
 
 class Sources:
@@ -145,6 +145,8 @@ def calls(folder: Path, sources: Sources, options: argparse.Namespace) -> Iterat
 
 
 LATENCY_SECONDS = 0.05
+LATENCY_RUN_SECONDS = 15
+"""Long beside what starting a process takes more, or less, from one time to the next."""
 
 
 def latency(folder: Path, sources: Sources, options: argparse.Namespace) -> Iterator[Line]:
@@ -155,7 +157,7 @@ def latency(folder: Path, sources: Sources, options: argparse.Namespace) -> Iter
             command = target(
                 folder, f"{client}{connections}", tracking_url=url, http_client=client, max_connections=connections
             )
-            count = int(connections / LATENCY_SECONDS * 5)
+            count = int(connections / LATENCY_SECONDS * LATENCY_RUN_SECONDS)
             name = f"http_client: {client}, {connections} connections"
             subjects.append((Subject(name, command, count, forget), connections))
         measure([subject for subject, _ in subjects], sources.events, folder, max(1, options.rounds - 2))
