@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint format clean
+.PHONY: help demo test soak lint format bench clean
 
 help:
 	@echo 'make demo    run the main job with Meltano against a local Kissmetrics, and check what it holds afterwards'
@@ -11,6 +11,7 @@ help:
 	@echo 'make soak    kill the target at random moments, hundreds of times, and check that nothing is lost or repeated'
 	@echo 'make lint    check style and types'
 	@echo 'make format  mend what can be mended of the style'
+	@echo 'make bench   measure this target beside the official client and an SDK target that does nothing'
 	@echo 'make clean   remove what these targets made'
 
 demo: .venv/.ready .venv-meltano/.ready
@@ -31,8 +32,11 @@ format: .venv/.ready
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
+bench: .venv/.ready .venv-benchmarks/.ready
+	@.venv/bin/python benchmarks/bench.py
+
 clean:
-	rm -rf .venv .venv-meltano .demo .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .venv .venv-meltano .venv-benchmarks .demo .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 
 .venv/.ready: pyproject.toml scripts/set-up
 	@scripts/set-up .venv --group dev --editable '.[curl,postgres,s3,sandbox]'

@@ -17,11 +17,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 import hosts
 import rows
@@ -30,7 +31,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BIN = "Scripts" if os.name == "nt" else "bin"
 OFFICIAL = ROOT / ".venv-benchmarks" / BIN / "python"
-DEADLINE_SECONDS = 300
+DEADLINE_SECONDS = 900
+PICTURE = HERE / "bench.svg"
 
 
 @dataclass
@@ -192,7 +194,7 @@ def unchanged(folder: Path, sources: Sources, options: argparse.Namespace) -> It
         yield Line(f"{subject.name} (people)", subject.rate, subject.rate / subjects[0].rate, "doing nothing")
 
 
-CASES: Mapping[str, Callable[[Path, Sources, argparse.Namespace], Iterator[Line]]] = {
+CASES: dict[str, Callable[[Path, Sources, argparse.Namespace], Iterator[Line]]] = {
     "calls": calls,
     "latency": latency,
     "files": files,
@@ -206,12 +208,77 @@ def _folder() -> Iterator[Path]:
         yield Path(folder)
 
 
+def peak(folder: Path, sources: Sources, options: argparse.Namespace) -> Iterator[Line]:
+    """Peak memory of people by API: many rows beside few. The rate is in KiB, the ratio MiB above the few."""
+    few, many = 5_000, options.rows * 5
+    with hosts.host(folder) as url:
+        command = target(folder, "peak", tracking_url=url)
+        measured = []
+        for count in (few, many):
+            forget(folder)
+            measured.append(_peak_kib(command, sources.users(count), folder))
+    for count, kib in zip((few, many), measured, strict=True):
+        yield Line(
+            f"peak memory in KiB, {count:,} people", kib, (kib - measured[0]) / 1024, f"MiB above {few:,} people"
+        )
+
+
+def _peak_kib(command: list[str], lines: Path, folder: Path) -> int:
+    """Run a subject; give the most memory it held (Linux and macOS)."""
+    with lines.open("rb") as source, (folder / "log.txt").open("wb") as told:
+        process = subprocess.Popen(command, stdin=source, stdout=told, stderr=told, cwd=folder)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{command} failed")
+    return usage.ru_maxrss
+
+
+def store(folder: Path, sources: Sources, options: argparse.Namespace) -> Iterator[Line]:
+    """A second run over few people, and over many: the time for a row must not grow with the store."""
+    with hosts.host(folder) as url:
+        subjects = []
+        for count in (10_000, options.people):
+            path = folder / f"store-{count}.db"
+            command = target(folder, f"store{count}", tracking_url=url, attribute_store_url=f"sqlite:///{path}")
+            print(f"  filling a store with {count:,} people", file=sys.stderr)
+            run(command, sources.users(count), folder)
+            size = sum(part.stat().st_size for part in folder.glob(f"{path.name}*"))
+            name = f"second run over {count:,} people ({size / count:,.0f} bytes a person in the store)"
+            subjects.append(Subject(name, command, count))
+        measure(subjects, sources.users, folder, max(1, options.rounds - 3))
+    for subject in subjects:
+        yield Line(subject.name, subject.rate, subjects[0].rate / subject.rate, "the time per row over 10,000")
+
+
+CASES["peak"] = peak
+CASES["store"] = store
+
+
+def show(lines: list[Line], rounds: int) -> None:
+    """Draw the table as the picture that the README shows."""
+    height = 30 + 22 * len(lines)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="860" height="{height}" font-size="12">',
+        f'<text x="8" y="18" font-weight="bold">rows/s, medians of {rounds} rounds on one machine (ratios)</text>',
+    ]
+    most = max((line.rate for line in lines), default=1.0)
+    for number, line in enumerate(lines):
+        y = 30 + 22 * number
+        width = max(1.0, 330 * line.rate / most)
+        parts.append(f'<text x="8" y="{y + 14}">{escape(line.name)}</text>')
+        parts.append(f'<rect x="400" y="{y + 3}" width="{width:.0f}" height="15" fill="#3b7dd8"/>')
+        parts.append(f'<text x="{404 + width:.0f}" y="{y + 14}">{line.rate:,.0f} ({line.ratio:.2f})</text>')
+    PICTURE.write_text("\n".join([*parts, "</svg>", ""]), encoding="utf-8")
+
+
 def main() -> None:
     """Run the cases and show what came out."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=20_000)
-    parser.add_argument("--only", default=",".join(CASES))
+    parser.add_argument("--people", type=int, default=1_000_000)
+    parser.add_argument("--only", default="calls,latency,files,unchanged", help=", ".join(CASES))
     options = parser.parse_args()
     lines: list[Line] = []
     with _folder() as folder:
@@ -219,6 +286,7 @@ def main() -> None:
         for name in options.only.split(","):
             print(f"{name}:", file=sys.stderr)
             lines.extend(CASES[name](folder, sources, options))
+    show(lines, options.rounds)
     for line in lines:
         print(f"{line.name:52} {line.rate:>9,.0f} rows/s  {line.ratio:6.2f} x {line.against}")
 

@@ -114,4 +114,5 @@ def write(path: Path, schema: dict[str, Any], rows: Iterator[dict[str, Any]]) ->
 def _moment(number: int) -> str:
     days, seconds = divmod(number * 7, 86_400)
     days %= 365
-    return f"2024-{1 + days // 31:02d}-{1 + days % 28:02d}T{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}Z"
+    date = f"2024-{1 + days // 31:02d}-{1 + days % 28:02d}"
+    return f"{date}T{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}Z"

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from target_kissmetrics.errors import ConfigError
+from target_kissmetrics.files_run import FilesRun
 from target_kissmetrics.kissmetrics.delivery import ApiDelivery
+from target_kissmetrics.kissmetrics.import_files import Folder, cannot_write, folder_of
 from target_kissmetrics.kissmetrics.loop_delivery import LoopDelivery
 from target_kissmetrics.kissmetrics.pacing import Pacing
 from target_kissmetrics.kissmetrics.requests_transport import RequestsTransport
 from target_kissmetrics.kissmetrics.retry import RetryPolicy
 from target_kissmetrics.kissmetrics.wire import Encoder
+from target_kissmetrics.memory.waiting import WaitingStore
 from target_kissmetrics.settings import Settings
 
 if TYPE_CHECKING:
@@ -55,6 +59,44 @@ def api_delivery(settings: Settings, version: str, failed: Failed, told: Told) -
         failed=failed,
         told=told,
     )
+
+
+def files_run(settings: Settings, store: WaitingStore, pass_on: Callable[[Any], None]) -> FilesRun:
+    """Make the delivery into import files.
+
+    Raises:
+        ConfigError: Files cannot be written where `files_url` says.
+    """
+    return FilesRun(
+        store=store,
+        folder=_folder(settings),
+        url=settings.files_url,
+        base=settings.files_base_name,
+        max_rows=settings.files_max_rows,
+        pass_on=pass_on,
+    )
+
+
+def check_folder(settings: Settings) -> None:
+    """Make sure that import files can be written.
+
+    Raises:
+        ConfigError: They cannot.
+    """
+    folder = _folder(settings)
+    try:
+        folder.check()
+    except Exception as error:  # noqa: BLE001 - whatever the library behind an fsspec URL raises
+        raise ConfigError(
+            "files_url", str(cannot_write(settings.files_url, error)).removeprefix("files_url: ")
+        ) from None
+
+
+def _folder(settings: Settings) -> Folder:
+    try:
+        return folder_of(settings.files_url)
+    except (ImportError, ValueError) as error:
+        raise ConfigError("files_url", f"{settings.files_url} cannot be used: {error}") from None
 
 
 def takes_curl(settings: Settings) -> bool:

@@ -262,6 +262,7 @@ class Pipeline:
         chunk[-1].intents = self._planner.plan([entry.part for entry in chunk])
         for entry in chunk:
             self._calls_under_way += len(entry.part.calls)
+            entry.part.rows = []  # they were planned: what waits for an answer is small
             self._under_way.append(entry)
         for entry in chunk:
             self._delivery.send([call for _, call in entry.part.calls], self._when_answered(entry))

@@ -81,6 +81,7 @@ class _MergedSet:
     counts: StreamCounts
     call: Set
     properties: dict[str, tuple[str, str]]
+    person: bytes = b""
 
 
 @dataclass(slots=True)
@@ -89,6 +90,7 @@ class _Deleted:
 
     part: Part
     deletion: Deletion
+    person: bytes = b""
 
 
 Reject = Callable[[MappedRow, str, str], None]
@@ -242,9 +244,10 @@ class Planner:
                     else:
                         self._need(needed, part, call)
         for step in steps:
-            person = self._digests.person(step.call.person if isinstance(step, _MergedSet) else step.deletion.person)
-            step.part.people.add(person)
-            needed.known.add(person)
+            identity = step.call.person if isinstance(step, _MergedSet) else step.deletion.person
+            step.person = self._digests.person(identity)
+            step.part.people.add(step.person)
+            needed.known.add(step.person)
         return steps
 
     def _need(self, needed: _Needed, part: Part, call: Record | Alias) -> None:
@@ -289,12 +292,19 @@ class Planner:
             self._partners_at_hand.update((person, partners.get(person, set())) for person in missing)
 
     def _plan_set(self, merged: _MergedSet, intents: list[Intent]) -> None:
-        person = self._digests.person(merged.call.person)
+        person = merged.person
         known = self._at_hand[person]
         by_time: dict[int, Properties] = {}
+        at_a_glance = not self._include_all and self._unanswered.is_empty
         for name, text in merged.properties.values():
-            said = Said(person, digests.property_key(name), digests.value(text), merged.call.time)
-            sent = property_change(known.get(said.key), said, self._unanswered, always=self._include_all)
+            key, value = digests.property_key(name), digests.value(text)
+            old = known.get(key)
+            if at_a_glance and old is not None and old.value == value:
+                # What most of a second run is, told as `property_change` would tell it.
+                merged.counts.unchanged += 1
+                continue
+            said = Said(person, key, value, merged.call.time)
+            sent = property_change(old, said, self._unanswered, always=self._include_all)
             if sent is None:
                 merged.counts.unchanged += 1
                 continue
@@ -316,7 +326,7 @@ class Planner:
 
     def _forget(self, deleted: _Deleted) -> None:
         """Forget an attribute that was deleted at its source; remembered once all that came before it was answered."""
-        person = self._digests.person(deleted.deletion.person)
+        person = deleted.person
         known = self._at_hand[person]
         key = digests.property_key(deleted.deletion.name)
         after = forgotten(known.get(key), deleted.deletion.time)

@@ -20,6 +20,7 @@ from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.mapping import names
 from target_kissmetrics.mapping.names import NameProblem
 from target_kissmetrics.mapping.settings import KINDS, MappingSettings, StreamSettings
+from target_kissmetrics.mapping.shard import Shard
 from target_kissmetrics.near_miss import did_you_mean
 from target_kissmetrics.stream_entries import read_entry
 
@@ -275,6 +276,16 @@ _PROPERTIES = th.PropertiesList(
         "after its first 1,000 rows; left out: any.",
     ),
     th.Property(
+        "shard",
+        th.ObjectType(
+            th.Property("index", th.IntegerType(minimum=0), required=True),
+            th.Property("count", th.IntegerType(minimum=1), required=True),
+            additional_properties=False,
+        ),
+        description="A slice of each stream, by a hash of the person: `index` from 0, `count` slices. For several "
+        "processes that read the same rows, each with a STATE of its own and all with one store.",
+    ),
+    th.Property(
         "dry_run",
         th.BooleanType,
         default=False,
@@ -304,12 +315,16 @@ class Settings:
     request_timeout_seconds: float
     connect_timeout_seconds: float
     retry_timeout_seconds: float
+    files_url: str
+    files_base_name: str
+    files_max_rows: int
     attribute_store_url: str = field(repr=False)
     on_invalid_record: Literal["reject", "fail"]
     rejects_path: str
     max_rejects: int | None
     max_reject_ratio: float | None
     dry_run: bool
+    shard: Shard | None = None
 
 
 def read_settings(config: Mapping[str, Any], other_settings: Iterable[str] = ()) -> Settings:
@@ -364,6 +379,7 @@ def _read(config: Mapping[str, Any], other_settings: Iterable[str]) -> Settings:
         mapping=mapping,
         streams=tuple(read_entry(entry, index) for index, entry in enumerate(values["streams"])),
         tracking_url=_tracking_url(values["tracking_url"]),
+        shard=_shard(values["shard"]),
         **{name: values[name] for name in _TAKEN_AS_THEY_ARE},
     )
 
@@ -379,6 +395,9 @@ _TAKEN_AS_THEY_ARE = (
     "request_timeout_seconds",
     "connect_timeout_seconds",
     "retry_timeout_seconds",
+    "files_url",
+    "files_base_name",
+    "files_max_rows",
     "attribute_store_url",
     "on_invalid_record",
     "rejects_path",
@@ -416,6 +435,8 @@ def _typed(name: str, schema: Mapping[str, Any], given: object) -> Any:
         raise ConfigError(name, f"must be true or false{shown}")
     if kind in {"integer", "number"}:
         return _number(name, kind, given)
+    if kind == "object":
+        return given
     if kind == "array":
         return _array(name, schema, given)
     if isinstance(given, str) and given.strip():
@@ -443,6 +464,25 @@ def _array(name: str, schema: Mapping[str, Any], given: object) -> list[Any]:
     if "string" in schema["items"]["type"] and not all(isinstance(item, str) for item in given):
         raise ConfigError(name, f"must be a list of texts, not {given!r}")
     return list(given)
+
+
+def _shard(given: object) -> Shard | None:
+    if given is None:
+        return None
+    example = "must be an object such as {index: 0, count: 4}"
+    if not isinstance(given, Mapping):
+        raise ConfigError("shard", f"{example}, not {given!r}")
+    for name in given:
+        if name not in {"index", "count"}:
+            raise ConfigError(f"shard.{name}", f"no such key{did_you_mean(str(name), ['index', 'count'])}")
+    if len(given) < 2:
+        raise ConfigError("shard", f"{example}; index and count belong together")
+    index, count = (int(_number(f"shard.{name}", "integer", given[name])) for name in ("index", "count"))
+    if count < 1:
+        raise ConfigError("shard.count", f"must be at least 1, not {count}")
+    if not 0 <= index < count:
+        raise ConfigError("shard.index", f"must be from 0 to {count - 1} with count {count}, not {index}")
+    return Shard(index, count)
 
 
 def _api_key(value: str) -> str:
@@ -477,8 +517,12 @@ def _tracking_url(value: str) -> str:
 
 
 def _check_delivery(values: Mapping[str, Any]) -> None:
-    """Say what this version cannot do yet, rather than do something else."""
-    if values["delivery"] == "files":
-        raise ConfigError("delivery", "'files' is not available in this version; use 'api'")
+    """Make sure that what the delivery needs is there."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", values["files_base_name"]):
+        raise ConfigError(
+            "files_base_name", f"must be letters, digits, '.', '_' and '-', not {values['files_base_name']!r}"
+        )
+    if values["delivery"] == "files" and values["files_url"].startswith("s3:") and not importlib.util.find_spec("s3fs"):
+        raise ConfigError("files_url", "an s3:// URL needs: pip install 'target-kissmetrics[s3]'")
     if values["http_client"] == "curl" and importlib.util.find_spec("pycurl") is None:
         raise ConfigError("http_client", "'curl' needs: pip install 'target-kissmetrics[curl]'")

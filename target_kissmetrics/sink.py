@@ -59,6 +59,7 @@ class KissmetricsSink(Sink):
         self._target = target
         self.counts = target.counts_of(stream_name)
         self._key = tuple(self.key_properties)
+        self._shard = target.settings.shard
         stream = Stream(
             name=stream_name,
             schema=schema,
@@ -105,12 +106,17 @@ class KissmetricsSink(Sink):
         try:
             mapped = self._map(self._mapping, row, extracted)
         except RowRejected as problem:
-            self._reject(problem, raw)
+            if self._shard is None or self._shard.takes_nobody:
+                self._reject(problem, raw)
             return
         self.counts.accepted += 1
         self.counts.parts += max(1, len(mapped.slots))
         if self.counts.rows == JUDGED_ROWS:
             self._target.reject_limits.judge(self.counts)
+        if self._shard is None or self._shard.takes_row(mapped):
+            self._pass_on(mapped, raw)
+
+    def _pass_on(self, mapped: Mapped, raw: Mapping[str, Any]) -> None:
         if mapped.left_out or mapped.deletions:
             self.counts.mapped(mapped.left_out, len(mapped.deletions))
         for number, aside in enumerate(mapped.asides):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any, cast
 
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.mapping import names
-from target_kissmetrics.mapping.fields import Template
+from target_kissmetrics.mapping.fields import Template, glob_pattern
 from target_kissmetrics.mapping.names import NameProblem
 from target_kissmetrics.mapping.settings import KINDS, Kind, StreamSettings, check_keys
 from target_kissmetrics.near_miss import did_you_mean
@@ -25,6 +25,13 @@ _TEXTS = (
 )
 _FLAGS = ("refund", "once", "spread_duplicates")
 _KEYS = tuple(f.name for f in fields(StreamSettings) if f.name != "place")
+
+
+def entry_for(entries: Iterable[StreamSettings], stream: str) -> StreamSettings | None:
+    """Give the first entry that matches a stream's name."""
+    return next(
+        (entry for entry in entries if entry.stream == stream or glob_pattern(entry.stream).fullmatch(stream)), None
+    )
 
 
 def read_entry(entry: object, index: int) -> StreamSettings:

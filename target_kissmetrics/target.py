@@ -28,7 +28,6 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from target_kissmetrics import settings as own_settings
 from target_kissmetrics.errors import ConfigError, InputError, RowRejected, StoreError
-from target_kissmetrics.mapping.fields import glob_pattern
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.memory import digests
 from target_kissmetrics.reading import MessageReader, Stopped
@@ -37,6 +36,7 @@ from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.progress import ProgressLines
 from target_kissmetrics.reporting.rejects import Rejects
 from target_kissmetrics.sink import CheckSink, KissmetricsSink
+from target_kissmetrics.stream_entries import entry_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,10 +44,11 @@ if TYPE_CHECKING:
     import click
     from singer_sdk.sinks import Sink
 
+    from target_kissmetrics.files_run import FilesRun
     from target_kissmetrics.kissmetrics.delivery import Delivery
     from target_kissmetrics.mapping.mapped import Aside
     from target_kissmetrics.memory.store import Store
-    from target_kissmetrics.pipeline import Pipeline
+    from target_kissmetrics.pipeline import Pipeline, Progress
     from target_kissmetrics.planner import MappedRow
 
 CHECK_STREAM = "meltano_test_stream"
@@ -137,10 +138,7 @@ class TargetKissmetrics(Target):
 
     def entry_of(self, stream: str) -> StreamSettings:
         """Give the first entry of `streams` that matches."""
-        for entry in self.settings.streams:
-            if entry.stream == stream or glob_pattern(entry.stream).fullmatch(stream):
-                return entry
-        return StreamSettings(stream=stream)
+        return entry_for(self.settings.streams, stream) or StreamSettings(stream=stream)
 
     def counts_of(self, stream: str) -> StreamCounts:
         """Give a stream's counts: one for a stream, however often its schema changes."""
@@ -171,8 +169,8 @@ class TargetKissmetrics(Target):
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         """Take a row. The SDK's own way copies, parses and logs each row at more cost than mapping it."""
-        stream, record = message_dict.get("stream"), message_dict.get("record")
-        if stream is None or record is None:
+        stream, record = message_dict.get("stream", ""), message_dict.get("record")
+        if not stream or record is None:
             self._assert_line_requires(message_dict, requires={"stream", "record"})
         if not isinstance(stream, str):
             raise InputError("a RECORD message's stream is no text: mend the tap")
@@ -303,9 +301,9 @@ class TargetKissmetrics(Target):
             planner=planner,
             store=self._store,
             delivery=self._make_delivery,
-            pass_on=self._pass_on,
+            pass_on=self._earned,
             rejects=self._rejects,
-            progress=ProgressLines(lambda: list(self._counts.values()), self.logger.info),
+            progress=self._progress(),
             failed=self._interrupt,
             chunk_rows=self.config.get("batch_size_rows") or CHUNK_ROWS,
         )
@@ -317,17 +315,38 @@ class TargetKissmetrics(Target):
         url = self.settings.attribute_store_url
         if self.settings.dry_run:
             return DryRunStore(open_read_only(url, product), product)
-        return SqlStore(url, product)
+        store = SqlStore(url, product)
+        if self.settings.delivery == "files":
+            from target_kissmetrics.memory.waiting import WaitingStore  # noqa: PLC0415
+
+            return WaitingStore(store, product)
+        return store
 
     def _make_delivery(self, failed: Callable[[BaseException], None]) -> Delivery:
-        from target_kissmetrics.deliveries import api_delivery  # noqa: PLC0415 - HTTP libraries take their time to load
+        from target_kissmetrics import deliveries  # noqa: PLC0415 - HTTP libraries take their time to load
+        from target_kissmetrics.memory.waiting import WaitingStore  # noqa: PLC0415
         from target_kissmetrics.reporting.dry_run import DryRunDelivery  # noqa: PLC0415
 
-        if self.settings.dry_run:
+        settings = self.settings
+        self._files: FilesRun | None = None
+        if settings.dry_run:
             self._delivery: Delivery = DryRunDelivery(self.logger.info)
+        elif isinstance(self._store, WaitingStore):
+            self._files = self._delivery = deliveries.files_run(settings, self._store, self._pass_on)
         else:
-            self._delivery = api_delivery(self.settings, self.get_plugin_version(), failed, self.logger.warning)
+            self._delivery = deliveries.api_delivery(settings, self.get_plugin_version(), failed, self.logger.warning)
         return self._delivery
+
+    def _earned(self, state: Any) -> None:
+        """Take a STATE whose calls were taken; in files, it waits until they are whole."""
+        if self._files is None:
+            self._pass_on(state)
+        else:
+            self._files.pass_on(state)
+
+    def _progress(self) -> Progress:
+        lines = ProgressLines(lambda: list(self._counts.values()), self.logger.info)
+        return _WithFiles(lines, lambda: self._files)
 
     def _retries(self) -> int:
         return self._delivery.retries if hasattr(self, "_delivery") else 0
@@ -412,13 +431,17 @@ class TargetKissmetrics(Target):
         Raises:
             TargetError: One of them cannot be used.
         """
-        from target_kissmetrics.deliveries import requests_transport  # noqa: PLC0415
+        from target_kissmetrics.deliveries import check_folder, requests_transport  # noqa: PLC0415
         from target_kissmetrics.kissmetrics.wire import Request  # noqa: PLC0415
         from target_kissmetrics.memory.sql_store import open_read_only  # noqa: PLC0415
 
         store = open_read_only(self.settings.attribute_store_url, digests.product(self.settings.api_key))
         if store is not None:
             store.close()
+        if self.settings.delivery == "files":
+            check_folder(self.settings)
+            self.logger.info("settings, store and %s are in order; nothing was written", self.settings.files_url)
+            return
         transport = requests_transport(self.settings, self.get_plugin_version())
         outcome = transport.attempt(Request("GET", f"{urlsplit(self.settings.tracking_url).path}/", None))
         transport.close()
@@ -461,6 +484,21 @@ class TargetKissmetrics(Target):
         except TypeError:
             cls.logger.error("--config: %s must hold a JSON object", " or ".join(value))  # noqa: TRY400
         raise SystemExit(1)
+
+
+class _WithFiles:
+    """Progress that also lets files know that time goes by."""
+
+    def __init__(self, lines: ProgressLines, files: Callable[[], FilesRun | None]) -> None:
+        self._lines = lines
+        self._files = files
+
+    def tick(self, *, under_way: int, retries: int) -> None:
+        """Tell how far the run is; complete a file that was open for long."""
+        self._lines.tick(under_way=under_way, retries=retries)
+        files = self._files()
+        if files is not None:
+            files.tick()
 
 
 def main() -> None:

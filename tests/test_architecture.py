@@ -30,11 +30,22 @@ PURE = [
     if name.startswith("mapping/") or name in {"memory/changes.py", "memory/seconds.py", "kissmetrics/calls.py"}
 ]
 
-KNOW_THE_SDK = ("target.py", "sink.py", "replay.py", "settings.py", "reading.py", "validation.py", "reporting/")
+KNOW_THE_SDK = (
+    "target.py",
+    "sink.py",
+    "replay.py",
+    "settings.py",
+    "reading.py",
+    "validation.py",
+    "reporting/",
+    "preview/messages.py",
+    "preview/configuration.py",
+)
 
 AT_HOME = {
     "requests": {"kissmetrics/requests_transport.py", "kissmetrics/requests_deadline.py"},
     "urllib3": {"kissmetrics/requests_transport.py", "kissmetrics/requests_deadline.py"},
+    "fsspec": {"kissmetrics/import_files.py"},
     "pycurl": {"kissmetrics/curl_transport.py"},
     "sqlalchemy": {"memory/sql_store.py"},
 }
@@ -137,6 +148,19 @@ def test_a_library_for_input_and_output_is_imported_in_one_place(library: str) -
         assert at_run_time == [], f"{name} imports {library} at run time"
 
 
+def test_the_preview_has_no_way_to_send_or_to_remember() -> None:
+    others = (f"{PACKAGE}.kissmetrics.calls.", f"{PACKAGE}.kissmetrics.limits.", f"{PACKAGE}.memory.collisions.")
+    kept_off = (
+        f"{PACKAGE}.kissmetrics",
+        f"{PACKAGE}.memory",
+        f"{PACKAGE}.pipeline",
+        f"{PACKAGE}.target",
+        f"{PACKAGE}.sink",
+    )
+    own = [used for name in MODULES if name.startswith("preview/") for used in imports(MODULES[name])]
+    assert [used for used in own if used.startswith(kept_off) and not used.startswith(others)] == []
+
+
 @pytest.mark.parametrize("library", IN_THE_SANDBOX)
 def test_a_web_server_is_imported_in_the_sandbox_alone(library: str) -> None:
     assert {name for name in users(library) if not name.startswith("sandbox/")} == set()
@@ -160,6 +184,7 @@ def test_what_is_no_part_of_python_is_declared() -> None:
     declared = {
         "singer_sdk", "requests", "backoff", "msgspec", "fastjsonschema", "sqlalchemy", "backports",
         "pycurl", "psycopg", "s3fs", "fsspec", "starlette", "uvicorn", "httptools", "urllib3", "click", "certifi",
+        "rich", "yaml",
     }  # fmt: skip
     foreign = {used.split(".")[0] for path in MODULES.values() for used in imports(path)}
     assert foreign - set(sys.stdlib_module_names) - {PACKAGE} - declared == set()

@@ -68,6 +68,7 @@ TABLE: list[tuple[str, str, Any]] = [
     ("rejects_path", "string", "target-kissmetrics-rejects.jsonl"),
     ("max_rejects", "integer", None),
     ("max_reject_ratio", "number", None),
+    ("shard", "object", None),
     ("dry_run", "boolean", False),
 ]  # fmt: skip
 NAMES = [name for name, _, _ in TABLE]

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from target_kissmetrics.errors import RowRejected
 from target_kissmetrics.kissmetrics.calls import Properties
-from target_kissmetrics.mapping.fields import FirstOf, Row
+from target_kissmetrics.mapping.fields import FirstOf, Row, is_empty
 from target_kissmetrics.mapping.mapped import Aside
 from target_kissmetrics.mapping.message_parts import object_at, passable
 from target_kissmetrics.mapping.names import folded
-from target_kissmetrics.mapping.properties import PropertyMaker
 from target_kissmetrics.mapping.segment_fields import Places
-from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.stream import Stream
+from target_kissmetrics.mapping.values import ValueProblem, Values, is_scalar
 
 
 class SegmentContext:
@@ -33,17 +31,13 @@ class SegmentContext:
         sent = settings.send_ip_and_user_agent
         self._address = FirstOf([name for name in places.address if sent and name in present])
         self._user_agent = FirstOf([name for name in places.user_agent if sent and name in present])
-        self._campaign: list[tuple[str, str, Mapping[str, str]]] = []
-        renames: list[tuple[str, str]] = []
+        self._campaign: list[tuple[str, str, list[tuple[str, str, str]]]] = []
         for part, fields in places.campaign if settings.campaign_properties else ():
             path = f"{self._path}.{part}".strip(".")
-            chosen = {name: wanted for name, wanted in fields.items() if path or not known or name in known}
+            chosen = [(name, wanted, folded(wanted)) for name, wanted in fields.items() if path or name in known]
             if chosen:
-                self._campaign.append((part, path, chosen))
-                renames.extend((f"{path}.{name}".strip("."), wanted) for name, wanted in chosen.items())
-        entry = StreamSettings(stream=stream.name, rename=tuple(renames))
-        plain = replace(settings, campaign_properties=False)
-        self._maker = PropertyMaker(entry, plain, {}, stream.warn)
+                self._campaign.append((part, f"{path}." if path else "", chosen))
+        self._values = Values(settings.datetime_format)
 
     def of(self, row: Row, asides: list[Aside]) -> Row:
         """Give a message's context. One that is no object is set aside: the message can do without."""
@@ -64,11 +58,23 @@ class SegmentContext:
 
     def add_campaign(self, context: Row, properties: Properties, asides: list[Aside]) -> None:
         """Add the campaign's properties to those of an event, which come first."""
-        for part, path, names in self._campaign:
-            fields = context.get(part) if part else context
-            if not isinstance(fields, Mapping):
+        taken: set[str] | None = None
+        for part, path, fields in self._campaign:
+            holder = context.get(part) if part else context
+            if not isinstance(holder, Mapping):
                 continue
-            found = {name: fields[name] for name in names if fields.get(name) is not None}
-            if found:
-                taken = {folded(name) for name in properties}
-                properties.update(self._maker.make(found, asides, taken=taken, under=path))
+            for field, name, folded_name in fields:
+                value = holder.get(field)
+                if value is None or not is_scalar(value) or is_empty(value):
+                    continue
+                if taken is None:
+                    taken = {folded(name) for name in properties}
+                if folded_name not in taken:
+                    taken.add(folded_name)
+                    self._add(name, value, f"{path}{field}", properties, asides)
+
+    def _add(self, name: str, value: object, path: str, properties: Properties, asides: list[Aside]) -> None:
+        try:
+            properties[name] = self._values.write(value)
+        except ValueProblem as problem:
+            asides.append(Aside(problem.code, problem.reason, path))

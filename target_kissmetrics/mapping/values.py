@@ -49,7 +49,9 @@ class Values:
     def __init__(self, datetime_format: Literal["unix", "iso8601"]) -> None:
         self._unix = datetime_format == "unix"
 
-    def write(self, value: Any, *, moment: bool = False, strict: bool = True) -> str:
+    def write(  # noqa: PLR0911 - one for each type
+        self, value: Any, *, moment: bool = False, strict: bool = True
+    ) -> str:
         """Write a value; an empty text when there is nothing to send.
 
         Args:

@@ -6,5 +6,6 @@ seconds     PURE but for one question to the store: which second a duplicate eve
 collisions  events of this run that Kissmetrics would take for one
 store       a small Protocol
 sql_store   SQLite or PostgreSQL behind it
+waiting     a store over another one, for deliveries that answer late
 dry_run     a store that forgets everything at the end
 """

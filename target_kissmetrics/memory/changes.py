@@ -88,6 +88,11 @@ class Unanswered:
             unanswered._note_latest(intent)
         return unanswered
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether every intent that is known of was answered."""
+        return not self.times and not self.later
+
     def _note_latest(self, intent: Intent) -> None:
         """Keep the latest intent of a property, and the latest one of another value."""
         key = (intent.said.person, intent.said.key)

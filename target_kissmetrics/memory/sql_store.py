@@ -201,6 +201,16 @@ class SqlStore:
             for some in _some(sorted(answered)):
                 connection.execute(sa.delete(_INTENTS).where(_INTENTS.c.id.in_(some)))
 
+    def everything(self) -> Iterator[Learned]:
+        """Give all that is remembered of people and aliases, a part at a time."""
+        with self._reading() as connection:
+            people = sa.select(_PEOPLE.c.person, _PEOPLE.c.properties)
+            for rows in connection.execute(people).partitions(KEYS_A_QUERY):
+                yield Learned({person: _unpack(blob) for person, blob in rows})
+            aliases = sa.select(_ALIASES.c.person, _ALIASES.c.partner)
+            for rows in connection.execute(aliases).partitions(KEYS_A_QUERY):
+                yield Learned(aliases={(one, other) for one, other in rows})
+
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
@@ -391,4 +401,4 @@ def _unpack_intents(blob: bytes) -> list[Intent]:
 
 
 def _unpack(blob: bytes) -> KnownPerson:
-    return {key: Known(*known) for key, *known in _PROPERTY.iter_unpack(bytes(blob))}
+    return {key: Known(value, moment, row) for key, value, moment, row in _PROPERTY.iter_unpack(blob)}

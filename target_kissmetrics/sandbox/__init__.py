@@ -10,6 +10,7 @@ it can say, with the reason: what the real service never does. The data flows on
 - `model`: what becomes of a call: kept or not, and why; people, aliases, instances. Pure.
 - `imports`: lines of Kissmetrics' JSON import files, read as calls.
 - `answers`: the JSON that the API answers, taken from a model. Pure.
+- `views`: the JSON behind the page's views: calls, time lines, counts over time, funnels, search. Pure.
 - `journal`: the calls that arrived, in a SQLite file, so that a sandbox outlives its process.
 - `service`: `Sandbox`, a model and its journal together.
 - `server`: the HTTP side (Starlette on uvicorn); `page.html` is the page at `/`.

@@ -144,9 +144,11 @@ def events(model: Model, label: str = "") -> list[EventListed]:
     return sorted(listed.values(), key=lambda event: -event["count"])
 
 
-def not_kept(model: Model, label: str = "", *, limit: int = 100) -> list[NotKeptShown]:
-    """List what was not kept, the latest first."""
-    chosen = (one for one in model.not_kept() if label in ("", rules.label_of(one.product)))
+def not_kept(model: Model, label: str = "", *, limit: int = 100, reason: str = "") -> list[NotKeptShown]:
+    """List what was not kept, the latest first; for one reason alone when it is given."""
+    chosen = (
+        one for one in model.not_kept() if label in ("", rules.label_of(one.product)) and reason in ("", one.reason)
+    )
     return [
         {"reason": one.reason, "path": one.path, "parameters": one.parameters} for one in islice(chosen, max(limit, 0))
     ]

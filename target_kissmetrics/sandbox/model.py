@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
@@ -47,6 +47,14 @@ Reason = Literal[
 
 NOT_KEPT_REMEMBERED: Final = 10_000
 """How many of the last things that were not kept can be listed; their count is exact beyond that."""
+
+ARRIVALS_REMEMBERED: Final = 1_000
+"""How many of the last calls can be listed as they arrived."""
+
+SECONDS_A_DAY: Final = 86_400
+
+_MOST_HELD: Final = 10_000
+"""Characters of a call's values that are held as they are for the list of arrivals."""
 
 _MOST_PARAMETERS_SHOWN: Final = 100
 _LONGEST_SHOWN: Final = 255
@@ -94,6 +102,26 @@ class NotKept:
     product: str
 
 
+class Arrival(NamedTuple):
+    """A call as it is listed.
+
+    Attributes:
+        number: Its place among all calls of the model, from 1.
+        path: Which of the three calls it is.
+        parameters: As in `NotKept`.
+        arrived: When, in seconds since the Unix epoch.
+        product: The product, as `rules.product_of` names it.
+        reasons: Why something of it, or for it, was not kept; none when all was.
+    """
+
+    number: int
+    path: Path
+    parameters: Mapping[str, str]
+    arrived: int
+    product: str
+    reasons: tuple[Reason, ...]
+
+
 class Instance(NamedTuple):
     """An event, or a property's value, in one second. `name` is its number in the product's `Tally`."""
 
@@ -138,6 +166,14 @@ class Instances:
         key = name << _SECOND_BITS | second
         at = bisect_left(self._keys, key)
         return at < len(self._keys) and self._keys[at] == key
+
+    def first_from(self, name: int, second: int) -> int | None:
+        """Return the second of a name's first instance in that second or later; None when there is none."""
+        at = bisect_left(self._keys, name << _SECOND_BITS | second)
+        if at == len(self._keys):
+            return None
+        key = self._keys[at]
+        return key & _SECOND_MASK if key >> _SECOND_BITS == name else None
 
     def values_in(self, name: int, second: int) -> Sequence[str]:
         """Return a property's values in one second: at most one, or more when people were joined."""
@@ -207,12 +243,15 @@ class Tally:
         names: The names by number, as first written.
         counts: The kept instances of each.
         people: How many people have it.
+        days: The kept instances of each by day (days since the Unix epoch), when they are counted so.
         total: The kept instances of all.
     """
 
-    __slots__ = ("_numbers", "counts", "names", "people", "total")
+    __slots__ = ("_by_day", "_numbers", "counts", "days", "names", "people", "total")
 
-    def __init__(self) -> None:
+    def __init__(self, *, by_day: bool) -> None:
+        self._by_day = by_day
+        self.days: list[dict[int, int]] = []
         self._numbers: dict[str, int] = {}
         self.names: list[str] = []
         self.counts: list[int] = []
@@ -228,11 +267,16 @@ class Tally:
             self.names.append(name)
             self.counts.append(0)
             self.people.append(0)
+            self.days.append({})
         return number
 
     def is_number_of(self, number: int, folded: str) -> bool:
         """Tell whether a number is that of a name, which is given in the form in which names compare."""
         return self._numbers.get(folded) == number
+
+    def find(self, folded: str) -> int | None:
+        """Return the number of a name, which is given in the form in which names compare; None when it is new."""
+        return self._numbers.get(folded)
 
     def folded(self) -> set[str]:
         """Return the names in the form in which they compare."""
@@ -251,9 +295,12 @@ class Tally:
             return fallen
         if is_first:
             self.people[name] += 1
+        self._count_day(instance, 1)
         if fallen is None:
             self.counts[name] += 1
             self.total += 1
+        else:
+            self._count_day(fallen, -1)
         return fallen
 
     def move(self, source: Instances, target: Instances) -> list[Instance]:
@@ -268,8 +315,14 @@ class Tally:
         fallen = [out for instance in source if (out := target.insert(instance)) is not None]
         for instance in fallen:
             self.counts[instance.name] -= 1
+            self._count_day(instance, -1)
         self.total -= len(fallen)
         return fallen
+
+    def _count_day(self, instance: Instance, by: int) -> None:
+        if self._by_day:
+            days, day = self.days[instance.name], instance.second // SECONDS_A_DAY
+            days[day] = days.get(day, 0) + by
 
 
 class Product:
@@ -283,8 +336,10 @@ class Product:
         properties: Its property names.
         aliases: The distinct pairs that were aliased, each in order.
         revenue: The exact sum of the kept instances of the revenue property.
+        revenue_by_day: The same by day (days since the Unix epoch).
         calls: All calls that arrived.
         not_kept: How many things were not kept.
+        losses: The same by reason.
     """
 
     __slots__ = (
@@ -293,23 +348,27 @@ class Product:
         "calls",
         "events",
         "key",
+        "losses",
         "not_kept",
         "people",
         "population",
         "properties",
         "revenue",
+        "revenue_by_day",
     )
 
     def __init__(self, key: str, revenue_name: str) -> None:
         self.key = key
         self.people: dict[str, Person] = {}
         self.population = 0
-        self.events = Tally()
-        self.properties = Tally()
+        self.events = Tally(by_day=True)
+        self.properties = Tally(by_day=False)
         self.aliases: set[tuple[str, str]] = set()
         self.revenue = Decimal(0)
+        self.revenue_by_day: dict[int, Decimal] = {}
         self.calls = 0
         self.not_kept = 0
+        self.losses: Counter[Reason] = Counter()
         self._revenue_name = revenue_name
 
     def keep_event(self, person: Person, name: int, second: int) -> Instance | None:
@@ -347,7 +406,10 @@ class Product:
             return
         amount = rules.number_of(instance.value)
         if amount is not None:
-            self.revenue = _EXACT.add(self.revenue, amount if sign > 0 else amount.copy_negate())
+            change = amount if sign > 0 else amount.copy_negate()
+            day = instance.second // SECONDS_A_DAY
+            self.revenue = _EXACT.add(self.revenue, change)
+            self.revenue_by_day[day] = _EXACT.add(self.revenue_by_day.get(day, Decimal(0)), change)
 
 
 class _Reading(NamedTuple):
@@ -376,6 +438,8 @@ class Model:
         self._products: dict[str, Product] = {}
         self._people: list[Person | None] = []
         self._not_kept: deque[NotKept] = deque(maxlen=NOT_KEPT_REMEMBERED)
+        self._arrivals: deque[Arrival] = deque(maxlen=ARRIVALS_REMEMBERED)
+        self._calls = 0
         self._values: dict[str, str] = {}
 
     def products(self, label: str = "") -> list[Product]:
@@ -393,6 +457,10 @@ class Model:
         """Go through what was not kept, the latest first: the last 10,000."""
         return reversed(self._not_kept)
 
+    def arrivals(self) -> Iterator[Arrival]:
+        """Go through the calls as they arrived, the latest first: the last 1,000."""
+        return (one._replace(parameters=_shown(one.parameters)) for one in reversed(self._arrivals))
+
     def take(self, call: Call) -> list[NotKept]:
         """Take a call: keep of it what Kissmetrics would keep.
 
@@ -404,8 +472,16 @@ class Model:
             product = self._products[call.product] = Product(call.product, self._revenue_name)
         product.calls += 1
         losses = self._alias(product, call) if call.path == "/a" else self._record(product, call)
-        product.not_kept += len(losses)
-        self._not_kept.extend(losses)
+        self._calls += 1
+        reasons = tuple(loss.reason for loss in losses)
+        if losses:
+            product.not_kept += len(losses)
+            product.losses.update(reasons)
+            self._not_kept.extend(losses)
+        # Shortening waits until somebody looks, but for what is too large to be held a thousand times.
+        given = call.parameters
+        parameters = given if sum(map(len, given.values())) <= _MOST_HELD else _shown(given)
+        self._arrivals.append(Arrival(self._calls, call.path, parameters, call.arrived, call.product, reasons))
         return losses
 
     def _record(self, product: Product, call: Call) -> list[NotKept]:

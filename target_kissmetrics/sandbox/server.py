@@ -8,6 +8,7 @@ its target, say), or has a target beyond 64 KB, is refused by the HTTP parser be
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import logging
@@ -26,7 +27,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from target_kissmetrics.sandbox import answers, rules
+from target_kissmetrics.sandbox import answers, rules, views
 from target_kissmetrics.sandbox.journal import JournalError
 from target_kissmetrics.sandbox.model import Call
 
@@ -115,8 +116,45 @@ class _Api:
         return _json(answers.events(self._sandbox.model, _product(request)))
 
     async def not_kept(self, request: Request) -> Response:
-        limit = _whole(request, "limit", _USUALLY_LISTED)
-        return _json(answers.not_kept(self._sandbox.model, _product(request), limit=limit))
+        limit, reason = _whole(request, "limit", _USUALLY_LISTED), request.query_params.get("reason", "")
+        return _json(answers.not_kept(self._sandbox.model, _product(request), limit=limit, reason=reason))
+
+    async def calls(self, request: Request) -> Response:
+        path = request.query_params.get("path", "")
+        return _json(views.calls(self._sandbox.model, _product(request), limit=_limit(request), path=path))
+
+    async def losses(self, request: Request) -> Response:
+        return _json(views.losses(self._sandbox.model, _product(request)))
+
+    async def timeline(self, request: Request) -> Response:
+        found = views.timeline(
+            self._sandbox.model,
+            request.path_params["identity"],
+            _product(request),
+            limit=_limit(request),
+            after=max(0, _whole(request, "after", 0)),
+        )
+        return _json({"error": "nobody has this identity"}, 404) if found is None else _json(found)
+
+    async def events_over_time(self, request: Request) -> Response:
+        names = request.query_params.getlist("event")[: views.MOST_STEPS]
+        bucket = request.query_params.get("bucket", "day")
+        return _json(views.events_over_time(self._sandbox.model, names, bucket, _product(request)))
+
+    async def revenue(self, request: Request) -> Response:
+        return _json(views.revenue_by_month(self._sandbox.model, _product(request)))
+
+    async def funnel(self, request: Request) -> Response:
+        steps = request.query_params.getlist("event")
+        if not 1 <= len(steps) <= views.MOST_STEPS:
+            raise _BadRequestError(f"a funnel has 1 to {views.MOST_STEPS} parameters named event")
+        return await _part_by_part(views.Funnel(self._sandbox.model, steps, _product(request)))
+
+    async def search(self, request: Request) -> Response:
+        text = request.query_params.get("text", "")
+        if not text.strip():
+            raise _BadRequestError("text must hold what to look for")
+        return await _part_by_part(views.Search(self._sandbox.model, text, _product(request)))
 
     async def reset(self, request: Request) -> Response:
         # Any page in the same browser may send a POST here; only the sandbox's own page may empty it.
@@ -148,6 +186,13 @@ def build_app(sandbox: Sandbox) -> Starlette:
             Route("/api/people/{identity:kissmetrics_identity}", api.person),
             Route("/api/events", api.events),
             Route("/api/not-kept", api.not_kept),
+            Route("/api/not-kept/reasons", api.losses),
+            Route("/api/calls", api.calls),
+            Route("/api/timeline/{identity:kissmetrics_identity}", api.timeline),
+            Route("/api/events/over-time", api.events_over_time),
+            Route("/api/revenue", api.revenue),
+            Route("/api/funnel", api.funnel),
+            Route("/api/search", api.search),
             Route("/api/reset", api.reset, methods=["POST"]),
         ],
         exception_handlers={_BadRequestError: _bad_request, JournalError: _journal_error},
@@ -229,6 +274,17 @@ def _whole(request: Request, name: str, default: int) -> int:
     if re.fullmatch(r"-?[0-9]{1,18}", text) is None:
         raise _BadRequestError(f"{name} must be a whole number")
     return int(text)
+
+
+def _limit(request: Request) -> int:
+    return max(1, min(_whole(request, "limit", _USUALLY_LISTED), _MOST_LISTED))
+
+
+async def _part_by_part(work: views.Funnel | views.Search) -> Response:
+    """Work on an answer in parts, so that calls that arrive meanwhile need not wait for the whole."""
+    while work.go_on():  # noqa: ASYNC110 - nothing is waited for, others get their turn
+        await asyncio.sleep(0)
+    return _json(work.answer())
 
 
 def _json(content: Any, status: int = 200) -> Response:

@@ -29,6 +29,18 @@ def test_it_is_added_from_its_definition_and_checked(tmp_path: Path) -> None:
         project.run("config", "set", "target-kissmetrics", "tracking_url", sandbox.url)
         entry = {"stream": "public.users", "kind": "user_attributes"}
         project.run("config", "set", "target-kissmetrics", "streams", json.dumps([entry]))
+        rows = tmp_path / "rows.jsonl"
+        schema = {
+            "type": "SCHEMA",
+            "stream": "public.users",
+            "key_properties": ["user_id"],
+            "schema": {"properties": {}},
+        }
+        row = {"type": "RECORD", "stream": "public.users", "record": {"user_id": "u1", "plan": "Gold"}}
+        rows.write_text(f"{json.dumps(schema)}\n{json.dumps(row)}\n", encoding="utf-8")
+        told = project.run("invoke", "target-kissmetrics:preview", str(rows))
+        assert "streams[0] says so" in told
+        assert "plan = Gold" in told
         told = project.check(code=1)
         assert "api_key: is required" in told
         project.run("config", "set", "target-kissmetrics", "api_key", "0123456789abcdef")

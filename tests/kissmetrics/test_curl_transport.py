@@ -69,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer)
 
-    do_POST = do_GET
+    do_POST = do_GET  # noqa: N815 - what the server calls
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
@@ -92,7 +92,7 @@ def attempt(url: str, *requests: Request, timeout: float = SECONDS, connections:
         for number, request in enumerate(requests):
             transport.start(request, number)
         while len(outcomes) < len(requests):
-            outcomes.update(transport.wait(SECONDS))  # type: ignore[arg-type]
+            outcomes.update(transport.wait(SECONDS))
     return [outcomes[number] for number in range(len(requests))]
 
 

@@ -164,6 +164,18 @@ def _until_crash(
     return done
 
 
+def test_a_value_that_was_overtaken_by_one_without_an_answer_is_sent_again(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    run, held = Run(store), Kissmetrics()
+    _take(held, [*run.send(attributes("p", 0, plan="A")), *run.send(attributes("p", 0, plan="C"))])
+    part, _ = run.plan(attributes("p", 0, plan="A"))
+    _take(held, [call for _, call in part.calls])
+    # The run died before the answer; the next one reads the rest in one chunk, where the last value counts.
+    _take(held, Run(store).send(attributes("p", 0, plan="A"), attributes("p", 0, plan="C")))
+    assert held.now() == {("p", "plan"): "C"}
+    store.close()
+
+
 def deleted(person: str, second: int, name: str = "plan") -> Mapped:
     return Mapped(deletions=[Deletion(person, name, T0 + second)])
 

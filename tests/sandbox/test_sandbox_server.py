@@ -303,3 +303,38 @@ def test_the_url_is_one_that_a_browser_opens(host: str, shown: str) -> None:
     with bind(host, 0) as sock:
         assert url_of(sock, host) == f"http://{shown}:{sock.getsockname()[1]}"
         assert url_of(sock, "::") == f"http://[::1]:{sock.getsockname()[1]}"
+
+
+class TestViews:
+    def test_each_view_answers(self, sandbox: RunningSandbox, http: requests.Session) -> None:
+        http.get(sandbox.url + "/e", params=event("a/b", Plan="Gold"), timeout=10)
+
+        def ask(path: str, **given: Any) -> Any:
+            answer = http.get(sandbox.url + path, params=given, timeout=10)
+            assert answer.status_code == 200
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            return answer.json()
+
+        assert ask("/api/calls", limit=1)["calls"][0]["parameters"]["_p"] == "a/b"
+        assert ask("/api/timeline/a/b")["total"] == 2
+        assert ask("/api/events/over-time", event=["Paid", "Left"])["events"][1] == {"name": "Left", "counts": [0]}
+        assert ask("/api/funnel", event=["Paid", "Paid"]) == [
+            {"name": "Paid", "people": 1}, {"name": "Paid", "people": 0},
+        ]  # fmt: skip
+        assert ask("/api/search", text="A/")["people"] == ["a/b"]
+        assert ask("/api/revenue") == []
+        assert ask("/api/not-kept/reasons") == {}
+        assert ask("/api/not-kept", reason="too-old") == []
+        assert ask("/api/calls", product="otherkey") == {"calls": []}
+
+    @pytest.mark.parametrize(
+        "path",
+        ["/api/funnel", "/api/funnel?" + "event=a&" * 11, "/api/search", "/api/search?text=+", "/api/calls?limit=x"],
+    )
+    def test_what_cannot_be_answered_is_said(self, sandbox: RunningSandbox, http: requests.Session, path: str) -> None:
+        answer = http.get(sandbox.url + path, timeout=10)
+        assert answer.status_code == 400
+        assert answer.json()["error"]
+
+    def test_nobody_has_no_time_line(self, sandbox: RunningSandbox, http: requests.Session) -> None:
+        assert http.get(sandbox.url + "/api/timeline/nobody", timeout=10).status_code == 404

@@ -1,0 +1,424 @@
+"""How each stream was understood, its first rows beside the calls they become, totals, and what to be warned of.
+
+Everything here is bounded: some rows of each stream are kept to be shown, of the rest only counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from target_kissmetrics.errors import ConfigError, RowRejected
+from target_kissmetrics.kissmetrics.calls import Record
+from target_kissmetrics.mapping.fields import Row
+from target_kissmetrics.mapping.mapped import Mapped
+from target_kissmetrics.mapping.names import folded
+from target_kissmetrics.mapping.people import People
+from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
+from target_kissmetrics.mapping.stream import Stream, StreamMapping, Understood
+from target_kissmetrics.mapping.understanding import understand
+from target_kissmetrics.memory.collisions import Collisions
+from target_kissmetrics.preview import shown
+from target_kissmetrics.preview.explaining import MAX_FIELDS, RowShown, explain
+from target_kissmetrics.preview.profile import Profile
+from target_kissmetrics.preview.suggesting import Suggestion, confirm, suggest
+from target_kissmetrics.preview.totals import EventTotal, Partners, PropertyTotal, Totals
+from target_kissmetrics.stream_entries import entry_for, read_entry
+
+HELD_ROWS = 200
+"""Rows of a stream that could be anything, which are looked at before an entry is suggested for it."""
+
+MANY_EVENT_NAMES = 200
+MANY_PROPERTY_NAMES = 1000
+ROWS_ON_PROBATION = 100
+"""A run stops at a stream whose first so many rows are all rejected."""
+
+MAX_WARNINGS = 100
+_NAMED = 5
+_MAX_SPELLINGS_TOLD = 20
+
+Validate = Callable[[Row], str | None]
+"""Tells what is wrong with a row by its tap's own schema."""
+
+
+@dataclass(slots=True)
+class Loss:
+    """Something that is not sent, by one code.
+
+    Attributes:
+        count: How often.
+        reason: The first one's, for a person.
+        example: The first one's row, its number in the stream.
+        field: The first one's field, if it is one.
+    """
+
+    count: int = 0
+    reason: str = ""
+    example: int = 0
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What holds for all streams of a preview.
+
+    Attributes:
+        mapping: Settings of the mapping.
+        entries: Of `streams`.
+        given: The same, as they stand in the config.
+        max_aliases: `max_aliases_per_identity`.
+        rows_shown: Rows of each stream that are shown.
+        now: Seconds since the Unix epoch; the same for all rows.
+    """
+
+    mapping: MappingSettings
+    entries: Sequence[StreamSettings]
+    given: Sequence[Mapping[str, Any]]
+    max_aliases: int
+    rows_shown: int
+    now: int
+
+
+@dataclass(slots=True)
+class _Ways:
+    """How a stream's rows are read, from one SCHEMA message to the next."""
+
+    stream: Stream
+    validate: Validate
+    mapping: StreamMapping | None = None
+    people: People | None = None
+
+
+class StreamPreview:
+    """One stream.
+
+    Args:
+        name: Its name, after stream maps.
+        plan: What holds for all streams.
+
+    Attributes:
+        kind: What its rows are; empty as long as that is not known.
+        why: Why.
+        described: Which fields were understood as what.
+        problem: Why the run would stop at it; None when it would not.
+        suggestion: The entry to use for it; None for one that has an entry and no problem.
+        entry: Its entry.
+        rows: Rows read.
+        accepted: Rows that become calls, or rightly none.
+        deleted: Rows that are deleted at their source.
+        collisions: Events that Kissmetrics takes for another row's, or that `spread_duplicates` moves.
+        first: The first rows.
+        totals: What its calls add up to.
+        rejected: Rows that are not sent, by code.
+        asides: Parts of rows that are not sent, by code.
+        warnings: For a person.
+    """
+
+    def __init__(self, name: str, plan: Plan) -> None:
+        self.name = name
+        self.kind = ""
+        self.why = ""
+        self.described = ""
+        self.problem: str | None = None
+        self.suggestion: Suggestion | None = None
+        self.entry: StreamSettings = entry_for(plan.entries, name) or StreamSettings(stream=name)
+        self.rows = 0
+        self.accepted = 0
+        self.deleted = 0
+        self.collisions = 0
+        self.first: list[RowShown] = []
+        self.totals = Totals(plan.mapping.revenue_key, plan.now)
+        self.rejected: dict[str, Loss] = {}
+        self.asides: dict[str, Loss] = {}
+        self.warnings: list[str] = []
+        self._plan = plan
+        self._profile = Profile({})
+        self._held: list[tuple[int, Row, object]] | None = None
+        self._collisions = Collisions()
+        self._colliding: Counter[str] = Counter()
+        self._partners = Partners(plan.max_aliases)
+        self._ways: _Ways | None = None
+
+    # What comes in
+
+    def schema(self, schema: Mapping[str, Any], key_properties: Sequence[str], validate: Validate) -> None:
+        """Take a SCHEMA message: the first, or one that changes it."""
+        self._settle()
+        stream = Stream(
+            name=self.name,
+            schema=schema,
+            key_properties=key_properties,
+            entry=self.entry,
+            settings=self._plan.mapping,
+            warn=self.warn,
+            now=lambda: self._plan.now,
+        )
+        self._profile = Profile(schema)
+        self._ways = _Ways(stream, validate)
+        try:
+            self._understood(understand(stream))
+        except ConfigError as problem:
+            self.problem = str(problem)
+            self._held = []
+
+    def row(self, row: Row, extracted: object) -> None:
+        """Take a row, which comes after its stream's schema."""
+        self.rows += 1
+        self._profile.add(row)
+        if self._held is None:
+            self._map(self.rows, row, extracted)
+            return
+        self._held.append((self.rows, row, extracted))
+        if len(self._held) >= HELD_ROWS:
+            self._settle()
+
+    def finish(self) -> None:
+        """Work out what is known at the end alone."""
+        self._settle()
+        if self._ways is None:
+            return
+        if self.suggestion is None and self.kind and not self._has_entry():
+            self.suggestion = confirm(self._ways.stream, self._profile, self.kind, self.why, collisions=self.collisions)
+        self._warn_of_rows()
+        self._warn_of_people()
+
+    def warn(self, text: str) -> None:
+        """Take a line for a person, once."""
+        if text not in self.warnings and len(self.warnings) < MAX_WARNINGS:
+            self.warnings.append(text)
+
+    # From rows to calls
+
+    def _has_entry(self) -> bool:
+        return bool(self.entry.place != "streams" and self.entry.kind)
+
+    def _understood(self, understood: Understood) -> None:
+        assert self._ways is not None  # noqa: S101 - rows come after their schema
+        self.kind, self.why = understood.kind
+        self._ways.mapping = understood.mapping
+        self.described = understood.mapping.describe() if understood.mapping else ""
+        if self.kind in {"event", "user_attributes", "experiment"}:
+            # Aliasing is asked for to see both of a row's IDs; nothing is aliased by it.
+            both = replace(self._ways.stream, settings=replace(self._plan.mapping, alias_identities=True))
+            self._ways.people = both.people(key_is_person=self.kind == "user_attributes")
+
+    def _settle(self) -> None:
+        """Go on with the suggested entry, and map the rows that were held back for it."""
+        if self._held is None or self._ways is None:
+            return
+        held, self._held = self._held, None
+        if not self.name.strip():
+            self.kind, self.why = "ignore", "no entry of streams can name a stream without a name: mend the tap"
+            return
+        given = self._given()
+        self.suggestion = suggest(self._ways.stream, self._profile, given)
+        entry = replace(read_entry(self.suggestion.entry, 0), place="the suggested entry")
+        self._ways.stream = replace(self._ways.stream, entry=entry)
+        self.entry = entry
+        understood = understand(self._ways.stream)
+        self._understood(Understood(understood.kind._replace(why="as suggested"), understood.mapping))
+        for number, row, extracted in held:
+            self._map(number, row, extracted)
+
+    def _given(self) -> Mapping[str, Any]:
+        for entry, given in zip(self._plan.entries, self._plan.given, strict=True):
+            if entry is self.entry:
+                return given
+        return {}
+
+    def _map(self, number: int, row: Row, extracted: object) -> None:
+        ways = self._ways
+        if ways is None or ways.mapping is None:
+            return
+        if row.get("_sdc_deleted_at") is not None:
+            self.deleted += 1
+            return
+        outcome: Mapped | RowRejected
+        try:
+            wrong = ways.validate(row)
+            if wrong is not None:
+                raise RowRejected("schema", f"it does not fit the tap's schema: {wrong}")  # noqa: TRY301
+            outcome = ways.mapping.map(row, extracted)
+        except RowRejected as problem:
+            outcome = problem
+        self._count(number, row, outcome)
+        if len(self.first) < self._plan.rows_shown:
+            self._show(number, row, extracted, outcome)
+
+    def _count(self, number: int, row: Row, outcome: Mapped | RowRejected) -> None:
+        if isinstance(outcome, RowRejected):
+            _lose(self.rejected, outcome.code, str(outcome), number, outcome.field)
+            return
+        self.accepted += 1
+        self.totals.add(outcome.calls)
+        for aside in outcome.asides:
+            _lose(self.asides, aside.code, aside.reason, number, aside.field)
+        self._watch_for_twins(row, outcome)
+        self._watch_people(row)
+
+    def _watch_for_twins(self, row: Row, mapped: Mapped) -> None:
+        token = self._token(row)
+        events = [call for call in mapped.calls if isinstance(call, Record) and not call.once]
+        for call in events:
+            if self._collisions.seen(call.person, folded(call.event), call.time, token):
+                self.collisions += 1
+                if call.event in self._colliding or len(self._colliding) < _NAMED:
+                    self._colliding[call.event] += 1
+
+    def _token(self, row: Row) -> bytes:
+        """Tell rows apart: by their key, or by all they hold."""
+        assert self._ways is not None  # noqa: S101 - rows come after their schema
+        key = self._ways.stream.key_properties
+        told = [row.get(name) for name in key] if key else sorted((name, repr(value)) for name, value in row.items())
+        return hash(repr(told)).to_bytes(8, "big", signed=True)
+
+    def _watch_people(self, row: Row) -> None:
+        if self._ways is None or self._ways.people is None:
+            return
+        try:
+            person = self._ways.people.identify(row)
+        except RowRejected:
+            return
+        if person.other is not None:
+            self._partners.add(person.identity, person.other)
+
+    def _show(self, number: int, row: Row, extracted: object, outcome: Mapped | RowRejected) -> None:
+        assert self._ways is not None  # noqa: S101 - rows come after their schema
+        assert self._ways.mapping is not None  # noqa: S101 - and it was mapped
+        self.first.append(
+            RowShown(
+                number,
+                explain(self._ways.mapping, self.entry, self._plan.mapping.revenue_key, row, extracted, outcome),
+                max(0, len(row) - MAX_FIELDS),
+                [] if isinstance(outcome, RowRejected) else outcome.calls,
+                (outcome.code, str(outcome)) if isinstance(outcome, RowRejected) else None,
+            )
+        )
+
+    # Warnings
+
+    def _warn_of_rows(self) -> None:
+        rejected = sum(loss.count for loss in self.rejected.values())
+        if rejected >= ROWS_ON_PROBATION and not self.accepted:
+            self.warn(f"all of its rows are rejected: a run would stop after the first {ROWS_ON_PROBATION}")
+        if self.totals.future:
+            self.warn(
+                f"{shown.plural(self.totals.future, 'call')} with a time in the future: is it in another zone or unit?"
+            )
+        if not self.collisions:
+            return
+        most = ", ".join(f"{shown.line(name)} {count}" for name, count in self._colliding.most_common())
+        if self.entry.spread_duplicates:
+            self.warn(
+                f"{shown.plural(self.collisions, 'event')} have person, name and second of another row's; "
+                f"spread_duplicates moves them to seconds of their own ({most})"
+            )
+        else:
+            self.warn(
+                f"{shown.plural(self.collisions, 'event')} would be lost: Kissmetrics takes them for another row's, "
+                f"with the same person, name and second ({most}); set spread_duplicates: true in the stream's entry"
+            )
+
+    def _warn_of_people(self) -> None:
+        limit = self._plan.max_aliases
+        shared = self._partners.shared()
+        if shared:
+            some = ", ".join(shown.line(identity, 40) for identity in shared[:_NAMED])
+            self.warn(
+                f"{len(shared)} identities come with more than {limit} others ({some}): shared devices or accounts; "
+                "max_aliases_per_identity keeps them from being aliased further"
+            )
+        for identity, rows in self.totals.identities.most_common(_NAMED):
+            if rows >= 50 and rows * 5 >= self.accepted and len(self.totals.identities) >= 10:
+                self.warn(
+                    f"{rows} of {self.accepted} rows have the identity {shown.line(identity, 40)!r}: is it one "
+                    "person's own? If it stands for nobody, add it to blocked_identities"
+                )
+        if self.totals.calls["alias"]:
+            self.warn(f"{shown.plural(self.totals.calls['alias'], 'alias call')}: Kissmetrics never undoes an alias")
+
+
+@dataclass(slots=True)
+class Preview:
+    """All streams of an input.
+
+    Attributes:
+        plan: What holds for all of them.
+        streams: By name, in the order in which they came.
+        skipped: What was passed over, for a person.
+        warnings: What holds for streams together; complete once it is finished.
+    """
+
+    plan: Plan
+    streams: dict[str, StreamPreview] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def schema(self, name: str, schema: Mapping[str, Any], key_properties: Sequence[str], validate: Validate) -> None:
+        """Take a stream's SCHEMA message."""
+        self.stream(name).schema(schema, key_properties, validate)
+
+    def row(self, name: str, row: Row, extracted: object) -> None:
+        """Take a row of a stream whose schema came before."""
+        self.streams[name].row(row, extracted)
+
+    def stream(self, name: str) -> StreamPreview:
+        """Give a stream, which begins with this."""
+        return self.streams.setdefault(name, StreamPreview(name, self.plan))
+
+    def finish(self) -> None:
+        """Work out what is known at the end alone."""
+        for stream in self.streams.values():
+            stream.finish()
+        totals = [stream.totals for stream in self.streams.values()]
+        self._warn_of_names("events", [one.events for one in totals], MANY_EVENT_NAMES)
+        self._warn_of_names("properties", [one.properties for one in totals], MANY_PROPERTY_NAMES)
+
+    def suggestions(self) -> list[Suggestion]:
+        """Give the entries to use: those of the config, and new ones where there are none, in an order that works.
+
+        The first entry that matches wins, so entries for many streams come last.
+        """
+        replaced = {
+            id(entry)
+            for entry in self.plan.entries
+            for stream in self.streams.values()
+            if stream.problem is not None and entry.stream == stream.name
+        }
+        configured = [
+            (entry, Suggestion(dict(given), ["as configured"]))
+            for entry, given in zip(self.plan.entries, self.plan.given, strict=True)
+            if id(entry) not in replaced
+        ]
+        new = [stream.suggestion for stream in self.streams.values() if stream.suggestion and stream.name.strip()]
+        return [
+            *(one for entry, one in configured if not entry.is_glob),
+            *new,
+            *(one for entry, one in configured if entry.is_glob),
+        ]
+
+    def _warn_of_names(
+        self, what: str, streams: Sequence[Mapping[str, EventTotal] | Mapping[str, PropertyTotal]], many: int
+    ) -> None:
+        """Warn of names, over all streams: one product has them all."""
+        spelled: dict[str, list[str]] = {}
+        for totals in streams:
+            for name, total in totals.items():
+                spellings = spelled.setdefault(name, [])
+                spellings.extend(one for one in total.spellings if one not in spellings)
+        for spellings in [found for found in spelled.values() if len(found) > 1][:_MAX_SPELLINGS_TOLD]:
+            listed = ", ".join(repr(shown.line(one)) for one in spellings)
+            self.warnings.append(f"{what} that differ by case only are one to Kissmetrics: {listed}")
+        if len(spelled) > many:
+            some = ", ".join(repr(shown.line(one[0], 40)) for one in list(spelled.values())[:_NAMED])
+            self.warnings.append(
+                f"{shown.count(len(spelled))} different names of {what} ({some}, ...): names made from data (a URL, an "
+                "order number) use up Kissmetrics' 65,535, for ever"
+            )
+
+
+def _lose(losses: dict[str, Loss], code: str, reason: str, number: int, name: str | None) -> None:
+    loss = losses.setdefault(code, Loss(0, shown.line(reason, 300), number, shown.line(name) if name else None))
+    loss.count += 1

@@ -1,0 +1,89 @@
+"""The preview's config: the target's, without its API key."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from singer_sdk import Target
+
+from target_kissmetrics import settings as own_settings
+from target_kissmetrics.errors import ConfigError
+
+FROM_ENVIRONMENT = "ENV"
+_PREFIX = "TARGET_KISSMETRICS_"
+_NO_KEY = "preview-needs-no-key"
+
+
+def read_config(sources: Sequence[str], environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Put a config together.
+
+    Args:
+        sources: Files in JSON, or in YAML when they are named `*.yml` or `*.yaml`, and `ENV` for the variables
+            `TARGET_KISSMETRICS_...`; a later one wins.
+        environment: The variables.
+
+    Raises:
+        ConfigError: One of them cannot be read.
+    """
+    config: dict[str, Any] = {}
+    for source in sources:
+        config.update(_from_environment(environment) if source == FROM_ENVIRONMENT else _from_file(source))
+    return config
+
+
+def read_settings(config: Mapping[str, Any]) -> own_settings.Settings:
+    """Read a config as the target does.
+
+    Raises:
+        ConfigError: The first mistake.
+    """
+    builtin: dict[str, Any] = {"properties": {}}
+    Target.append_builtin_config(builtin)
+    return own_settings.read_settings({**config, "api_key": config.get("api_key") or _NO_KEY}, builtin["properties"])
+
+
+def _from_file(name: str) -> dict[str, Any]:
+    try:
+        text = Path(name).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError("--config", f"cannot read {name}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError("--config", f"{name} is not UTF-8") from None
+    is_yaml = name.lower().endswith((".yml", ".yaml"))
+    try:
+        given = yaml.safe_load(text) if is_yaml else json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError("--config", f"{name} is no JSON at line {error.lineno}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark is not None else ""
+        raise ConfigError("--config", f"{name} is no YAML{where}") from None
+    if not isinstance(given, dict):
+        raise ConfigError("--config", f"{name} must hold an object of settings")
+    return given
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    builtin: dict[str, Any] = {"properties": dict(own_settings.SCHEMA["properties"])}
+    Target.append_builtin_config(builtin)
+    config = {}
+    for name, schema in builtin["properties"].items():
+        text = environment.get(_PREFIX + name.upper())
+        if text:
+            config[name] = text if "string" in schema.get("type", ()) else _parsed(name, text)
+    return config
+
+
+def _parsed(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        lowered = text.strip().lower()
+        if lowered in {"true", "false"}:
+            return lowered == "true"
+        raise ConfigError(name, f"{_PREFIX}{name.upper()} is no JSON") from None

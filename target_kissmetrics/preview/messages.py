@@ -1,0 +1,128 @@
+"""Singer messages as rows of streams, after the SDK's stream maps and flattening, as the target's own way has them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from typing import IO, Any
+
+from singer_sdk.exceptions import InvalidJSONSchema, InvalidRecord
+from singer_sdk.mapper import PluginMapper
+
+from target_kissmetrics.errors import InputError
+from target_kissmetrics.preview.collecting import Preview, Validate
+from target_kissmetrics.reading import MessageReader
+from target_kissmetrics.validation import CompiledValidator
+
+_LOG = logging.getLogger("target-kissmetrics-preview")
+
+_ALL_FITS: Validate = lambda _: None  # noqa: E731 - a default, not a function to call by name
+
+
+def read(lines: IO[str], preview: Preview, config: Mapping[str, Any], reader: MessageReader | None = None) -> None:
+    """Read an input to its end.
+
+    Args:
+        lines: Singer lines, as text or bytes.
+        preview: Takes what they hold.
+        config: The config; its `stream_maps`, `flattening_*` and `validate_records` count.
+        reader: What reads them.
+
+    Raises:
+        InputError: A line is no Singer message, or a row comes before its schema.
+    """
+    messages = _Messages(preview, config)
+    takers: dict[str, Callable[[dict[str, Any]], None]] = {
+        "SCHEMA": messages.schema,
+        "RECORD": messages.record,
+        "STATE": _pass_over,
+        "ACTIVATE_VERSION": _pass_over,
+        "BATCH": messages.batch,
+    }
+    (reader or MessageReader()).process_lines(lines, takers)
+
+
+def _pass_over(_: dict[str, Any]) -> None:
+    """A preview passes no STATE on."""
+
+
+class _Messages:
+    """Takes messages."""
+
+    def __init__(self, preview: Preview, config: Mapping[str, Any]) -> None:
+        self._preview = preview
+        self._validates = config.get("validate_records", True) is not False
+        # The mapper takes `__else__` out of the config that it is given.
+        self._mapper = PluginMapper(deepcopy(dict(config)), _LOG)
+        self._keys: dict[str, Sequence[str]] = {}
+        self._batches: set[str] = set()
+
+    def schema(self, message: dict[str, Any]) -> None:
+        """Take a SCHEMA message."""
+        name, schema = _needed(message, "stream", str), _needed(message, "schema", dict)
+        if "properties" not in schema:
+            raise InputError(f"the SCHEMA message of stream {name!r} has no properties: mend the tap")
+        known = self._mapper.stream_maps.get(name)
+        key = message.get("key_properties")
+        if known and known[0].raw_schema == schema and known[0].raw_key_properties == key:
+            return
+        self._mapper.register_raw_stream_schema(name, schema, key)
+        for stream_map in self._mapper.stream_maps[name]:
+            alias, made = stream_map.stream_alias, stream_map.transformed_schema
+            self._keys[alias] = tuple(stream_map.transformed_key_properties or ())
+            self._preview.schema(alias, made, self._keys[alias], self._validator(alias, made))
+
+    def record(self, message: dict[str, Any]) -> None:
+        """Take a RECORD message."""
+        name, record = _needed(message, "stream", str), _needed(message, "record", dict)
+        stream_maps = self._mapper.stream_maps.get(name)
+        if stream_maps is None:
+            raise InputError(f"a row of stream {name!r} came before its SCHEMA message: mend the tap")
+        for stream_map in stream_maps:
+            row = stream_map.transform(dict(record))
+            if row is None:
+                continue
+            alias = stream_map.stream_alias
+            lacking = [key for key in self._keys.get(alias, ()) if key not in row]
+            if lacking:
+                stream = self._preview.stream(alias)
+                stream.problem = stream.problem or (
+                    f"a row lacks {lacking[0]!r}, a part of the stream's key, where a run stops: mend the tap"
+                )
+            self._preview.row(alias, row, message.get("time_extracted"))
+
+    def batch(self, message: dict[str, Any]) -> None:
+        """Tell of a BATCH message, whose files are left alone."""
+        name = _needed(message, "stream", str)
+        if name not in self._batches:
+            self._batches.add(name)
+            self._preview.skipped.append(
+                f"stream {name!r} comes in BATCH messages, whose files a preview does not open; "
+                "let the tap write RECORD messages to see its rows"
+            )
+
+    def _validator(self, name: str, schema: dict[str, Any]) -> Validate:
+        if not self._validates:
+            return _ALL_FITS
+        try:
+            compiled = CompiledValidator(schema)
+        except InvalidJSONSchema as problem:
+            self._preview.skipped.append(f"stream {name!r}: {problem}; its rows are not validated here, a run stops")
+            return _ALL_FITS
+
+        def validate(row: Mapping[str, Any]) -> str | None:
+            try:
+                compiled.validate(dict(row))
+            except InvalidRecord as problem:
+                return str(problem.error_message)
+            return None
+
+        return validate
+
+
+def _needed(message: Mapping[str, Any], key: str, kind: type) -> Any:
+    value = message.get(key)
+    if not isinstance(value, kind):
+        raise InputError(f"a {message['type']} message has no {key!r} that can be used: mend the tap")
+    return value

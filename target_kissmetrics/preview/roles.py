@@ -1,0 +1,262 @@
+"""Which field of a stream likely holds what: who, when, what, how much. From names and sampled values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from target_kissmetrics.mapping.clock import ATTRIBUTE_TIME_CANDIDATES, EVENT_TIME_CANDIDATES
+from target_kissmetrics.mapping.detection import (
+    EVENT_NAME_CANDIDATES,
+    EXPERIMENT_CANDIDATES,
+    PREVIOUS_ID_CANDIDATES,
+    VARIANT_CANDIDATES,
+)
+from target_kissmetrics.mapping.event import LINE_ITEM_CANDIDATES
+from target_kissmetrics.mapping.people import CUSTOMER_ID_CANDIDATES, DEVICE_ID_CANDIDATES
+from target_kissmetrics.preview.profile import FieldProfile, Profile
+from target_kissmetrics.preview.words import words
+
+_PERSON = frozenset(
+    {
+        "user", "customer", "account", "member", "contact", "person", "people", "profile", "subscriber", "client",
+        "buyer", "shopper", "visitor", "lead", "patient", "player", "student", "owner", "recipient", "participant",
+        "learner", "donor", "author", "sender", "viewer", "consumer", "purchaser", "payer", "cust", "usr",
+    }
+)  # fmt: skip
+_DEVICE = frozenset(
+    {"device", "anonymous", "anon", "visitor", "cookie", "browser", "installation", "install", "fingerprint"}
+)
+_ID = frozenset({"id", "uuid", "guid", "key", "number", "no", "nr", "ref", "identifier", "uid", "pk", "email", "code"})
+_PERSON_AS_ONE = frozenset({"uid", "userid", "customerid", "memberid", "clientid", "username", "login", "userkey"})
+_SOMEBODY_ELSE = frozenset({"by", "agent", "admin", "staff", "rep", "assigned", "assignee", "manager", "approved"})
+_TIME_ENDS = frozenset({"at", "on", "time", "date", "datetime", "timestamp", "ts", "day", "when", "epoch", "utc", "dt"})
+_NOT_WHEN_IT_HAPPENED = frozenset(
+    {
+        "updated", "modified", "changed", "deleted", "expires", "expired", "expiry", "due", "birth", "dob", "shipped",
+        "delivered", "extracted", "loaded", "synced", "inserted", "last", "next", "valid", "archived", "until", "end",
+        "ended", "cancelled", "canceled", "refunded", "returned",
+    }
+)  # fmt: skip
+_BOUGHT = frozenset(
+    {"ordered", "order", "purchased", "purchase", "placed", "paid", "bought", "completed", "sold", "transaction"}
+)
+_CHANGED = frozenset({"updated", "modified", "changed"})
+_ACTION = frozenset({"action", "activity", "event", "verb", "operation", "interaction"})
+_AMOUNT = {
+    "revenue": 100, "subtotal": 90, "total": 85, "amount": 80, "paid": 75, "price": 70, "sum": 70, "charge": 65,
+    "payment": 65, "mrr": 60, "gross": 60, "value": 50, "fee": 40,
+}  # fmt: skip
+_NO_AMOUNT = frozenset(
+    {
+        "tax", "vat", "shipping", "discount", "quantity", "qty", "count", "id", "currency", "tip", "items", "units",
+        "points", "number", "score", "status", "type", "rate", "percent", "date", "at", "on",
+    }
+)  # fmt: skip
+_EXPERIMENT = frozenset({"experiment", "test", "abtest", "flag"})
+_VARIANT = frozenset({"variant", "variation", "bucket", "arm", "treatment", "cohort", "group"})
+_PREVIOUS = frozenset({"previous", "prev", "old", "merged", "from", "former", "alias", "duplicate", "secondary"})
+_SECRET = frozenset(
+    {"password", "passwd", "secret", "token", "ssn", "iban", "cvv", "cvc", "hash", "salt", "otp", "passphrase"}
+)
+_SECRET_PAIRS = (("card", "number"), ("api", "key"), ("credit", "card"), ("social", "security"), ("private", "key"))
+_MAX_EVENT_NAMES = 200
+
+Score = Callable[[FieldProfile], int]
+
+
+def best(profile: Profile, score: Score, besides: Sequence[str | None] = ()) -> str | None:
+    """Give the field with the highest score above zero; of equal ones the one with more values, then the first."""
+    ranked = [
+        (score(field), field.filled, -index, field.name)
+        for index, field in enumerate(profile.fields.values())
+        if field.name not in besides and (not profile.rows or field.filled)
+    ]
+    top = max(ranked, default=None)
+    return top[3] if top is not None and top[0] > 0 else None
+
+
+def customer_id(profile: Profile, key: str | None, besides: Sequence[str | None] = ()) -> str | None:
+    """Give the field that names the customer.
+
+    Args:
+        profile: The stream's.
+        key: The stream's only key property when the stream is one of people.
+        besides: Fields that hold something else.
+    """
+
+    def score(field: FieldProfile) -> int:
+        if not field.may_hold_id(profile.rows):
+            return 0
+        listed = _listed(field.name, CUSTOMER_ID_CANDIDATES)
+        return listed or (85 if field.name == key else _person_score(words(field.name)))
+
+    return best(profile, score, besides)
+
+
+def _person_score(name: tuple[str, ...]) -> int:
+    parts = frozenset(name)
+    if parts & _SOMEBODY_ELSE or parts & {"anonymous", "anon"}:
+        return 0
+    if parts & _PERSON and parts & _ID:
+        return 80 + 2 * len(parts & {"user", "customer"}) - len(parts)
+    if parts & _PERSON_AS_ONE:
+        return 75
+    if parts & {"email", "mail"}:
+        return 60 - len(parts)
+    return 50 if len(name) == 1 and parts & _PERSON else 0
+
+
+def device_id(profile: Profile, besides: Sequence[str | None] = ()) -> str | None:
+    """Give the field that names the device."""
+
+    def score(field: FieldProfile) -> int:
+        parts = frozenset(words(field.name))
+        if not field.may_hold_id(profile.rows):
+            return 0
+        return _listed(field.name, DEVICE_ID_CANDIDATES) or (70 if parts & _DEVICE and parts & _ID else 0)
+
+    return best(profile, score, besides)
+
+
+def event_time(profile: Profile) -> str | None:
+    """Give the field that says when something happened."""
+
+    def score(field: FieldProfile) -> int:
+        name = words(field.name)
+        parts = frozenset(name)
+        if not _is_time(field, profile, name):
+            return 0
+        if parts & _NOT_WHEN_IT_HAPPENED:
+            return 5
+        if parts & _BOUGHT:
+            return 110
+        return _listed(field.name, EVENT_TIME_CANDIDATES) or (75 if parts & {"date", "created"} else 70)
+
+    return best(profile, score)
+
+
+def attribute_time(profile: Profile) -> str | None:
+    """Give the field that says when a row last changed."""
+
+    def score(field: FieldProfile) -> int:
+        name = words(field.name)
+        if not _is_time(field, profile, name):
+            return 0
+        return _listed(field.name, ATTRIBUTE_TIME_CANDIDATES) or (70 if _CHANGED & frozenset(name) else 0)
+
+    return best(profile, score)
+
+
+def _is_time(field: FieldProfile, profile: Profile, name: tuple[str, ...]) -> bool:
+    hinted = field.is_moment or bool(name and (name[-1] in _TIME_ENDS or {"date", "timestamp"} & frozenset(name)))
+    return hinted and field.may_hold_moment(profile.rows)
+
+
+def event_name(profile: Profile, besides: Sequence[str | None] = (), *, also_type: bool = False) -> str | None:
+    """Give the field that says what happened: a text of few values.
+
+    Args:
+        profile: The stream's.
+        besides: Fields that hold something else.
+        also_type: A field `type`, `name` or `kind` may say it.
+    """
+
+    def score(field: FieldProfile) -> int:
+        name = words(field.name)
+        if profile.rows and not field.mostly(field.texts):
+            return 0
+        if len(field.distinct) > _MAX_EVENT_NAMES or (profile.rows > 20 and len(field.distinct) > profile.rows / 2):
+            return 0
+        listed = _listed(field.name, EVENT_NAME_CANDIDATES)
+        if listed or not name:
+            return listed
+        if _ACTION & frozenset(name) and not frozenset(name) & (_ID | {"at", "on"}):
+            return 70
+        return 40 if also_type and name[-1] in {"type", "name", "kind"} else 0
+
+    return best(profile, score, besides)
+
+
+def amount(profile: Profile, besides: Sequence[str | None] = ()) -> str | None:
+    """Give the field that holds the money, net before gross: Kissmetrics wants revenue without tax and shipping."""
+
+    def score(field: FieldProfile) -> int:
+        parts = frozenset(words(field.name))
+        if parts & _NO_AMOUNT or field.is_moment or not field.may_hold_amount(profile.rows):
+            return 0
+        known = max((_AMOUNT.get(part, 0) for part in parts), default=0)
+        if not known and "net" not in parts:
+            return 0
+        return known + (20 if "net" in parts else 0) - (30 if is_in_cents(field.name) else 0)
+
+    return best(profile, score, besides)
+
+
+def is_in_cents(name: str) -> bool:
+    """Tell whether an amount counts cents, by its name."""
+    return bool(frozenset(words(name)) & {"cents", "cent", "pence", "pennies", "minor"})
+
+
+def line_items(profile: Profile) -> str | None:
+    """Give the field that holds line items."""
+
+    def score(field: FieldProfile) -> int:
+        if not field.is_list_of_objects:
+            return 0
+        listed = _listed(field.name, LINE_ITEM_CANDIDATES)
+        return listed or (
+            60 if frozenset(words(field.name)) & {"item", "items", "product", "products", "lines"} else 10
+        )
+
+    return best(profile, score)
+
+
+def experiment(profile: Profile) -> str | None:
+    """Give the field that names an experiment."""
+    return best(profile, _by_words(profile, EXPERIMENT_CANDIDATES, _EXPERIMENT))
+
+
+def variant(profile: Profile, besides: Sequence[str | None] = ()) -> str | None:
+    """Give the field that names a variant."""
+    return best(profile, _by_words(profile, VARIANT_CANDIDATES, _VARIANT), besides)
+
+
+def previous_id(profile: Profile, besides: Sequence[str | None] = ()) -> str | None:
+    """Give the field that holds the other identity of an alias."""
+
+    def score(field: FieldProfile) -> int:
+        parts = frozenset(words(field.name))
+        if not field.may_hold_id(profile.rows):
+            return 0
+        return _listed(field.name, PREVIOUS_ID_CANDIDATES) or (
+            70 if parts & _PREVIOUS and parts & (_ID | _PERSON) else 0
+        )
+
+    return best(profile, score, besides)
+
+
+def secrets(profile: Profile) -> list[str]:
+    """Give the fields that should stay at home: passwords, tokens, card numbers."""
+    return [
+        name
+        for name in profile.fields
+        if (parts := frozenset(words(name))) & _SECRET or any(parts.issuperset(pair) for pair in _SECRET_PAIRS)
+    ]
+
+
+def _by_words(profile: Profile, candidates: Sequence[str], known: frozenset[str]) -> Score:
+    def score(field: FieldProfile) -> int:
+        if not field.may_hold_id(profile.rows):
+            return 0
+        name = words(field.name)
+        listed = _listed(field.name, candidates)
+        if listed or not known & frozenset(name):
+            return listed
+        # Of an experiment's id and its name, the name is for people.
+        return 70 if name[-1] in known | {"name", "key"} else 60 if name[-1] == "id" else 20
+
+    return score
+
+
+def _listed(name: str, candidates: Sequence[str]) -> int:
+    return 100 - candidates.index(name) if name in candidates else 0

@@ -1,0 +1,374 @@
+"""The likeliest entry of `streams` for a stream, with the reasons for it.
+
+A suggestion is for a person to read before anything is sent: Kissmetrics can delete nothing. Each one is accepted by
+the target's own reader of entries and by the mapping; what cannot be made to work is suggested as `kind: ignore`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from target_kissmetrics.errors import ConfigError
+from target_kissmetrics.mapping.detection import detect, named_for_people
+from target_kissmetrics.mapping.settings import FLAT_KINDS, StreamSettings
+from target_kissmetrics.mapping.stream import Stream
+from target_kissmetrics.mapping.understanding import understand
+from target_kissmetrics.preview import roles
+from target_kissmetrics.preview.profile import Profile
+from target_kissmetrics.preview.words import stream_words, title, words
+from target_kissmetrics.stream_entries import read_entry
+
+MAX_KEYS_DROPPED = 20
+
+_BOUGHT = frozenset({"order", "purchase", "sale", "transaction", "checkout"})
+_REFUNDED = frozenset({"refund", "return", "chargeback"})
+_HAPPENED: dict[str, str] = {
+    **dict.fromkeys(_BOUGHT, "Purchased"),
+    **dict.fromkeys(_REFUNDED, "Refunded"),
+    "payment": "Paid",
+    "charge": "Paid",
+    "invoice": "Invoiced",
+    "donation": "Donated",
+    "subscription": "Subscribed",
+    "signup": "Signed Up",
+    "registration": "Signed Up",
+    "login": "Logged In",
+    "session": "Started Session",
+    "visit": "Visited Site",
+    "pageview": "Viewed Page",
+    "view": "Viewed Page",
+    "click": "Clicked",
+    "download": "Downloaded",
+    "booking": "Booked",
+    "reservation": "Booked",
+    "appointment": "Booked Appointment",
+    "review": "Reviewed",
+    "comment": "Commented",
+    "ticket": "Opened Ticket",
+    "search": "Searched",
+    "trial": "Started Trial",
+    "shipment": "Was Shipped To",
+    "message": "Sent Message",
+}
+_SECOND_MONEY = frozenset({"payment", "charge", "invoice"})
+_LOGS = frozenset({"event", "activity", "action", "log", "history", "track", "interaction", "page"})
+_ASSIGNED = frozenset({"assignment", "experiment", "exposure", "enrollment", "variant", "test", "allocation"})
+_ALIASES = frozenset({"alias", "merge", "identity", "link", "mapping", "map", "stitch"})
+_LOOKUPS = frozenset(
+    {
+        "country", "currency", "category", "product", "plan", "setting", "role", "tag", "status", "type", "migration",
+        "language", "region", "sku", "price", "tax", "permission", "department", "store", "warehouse", "coupon",
+        "feature", "config", "template", "article", "lookup", "version", "rate", "channel", "campaign", "brand",
+    }
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Suggestion:
+    """An entry of `streams`, and why it is as it is.
+
+    Attributes:
+        entry: As it would stand in a config.
+        why: Lines for a person.
+        settles: The run would stop at the stream without this entry.
+    """
+
+    entry: dict[str, Any]
+    why: list[str] = field(default_factory=list)
+    settles: bool = False
+
+
+def suggest(stream: Stream, profile: Profile, given: Mapping[str, Any]) -> Suggestion:
+    """Suggest an entry for a stream whose kind is not plain, or whose entry has a mistake.
+
+    Args:
+        stream: The stream.
+        profile: What its fields hold.
+        given: The entry it has, as it stands in the config; empty when it has none. What it says stays, where it can.
+    """
+    base = {key: value for key, value in given.items() if value is not None and key != "stream"}
+    dropped: list[str] = []
+    if "kind" not in base:
+        messages = _messages(stream)
+        if messages is not None:
+            return messages
+    for _ in range(MAX_KEYS_DROPPED):
+        guess = _Guess(stream, profile, base)
+        guess.make()
+        entry = {"stream": stream.name, **guess.entry}
+        problem = _problem(stream, entry)
+        if problem is None:
+            return Suggestion(entry, [*dropped, *guess.why], settles=True)
+        key = problem.setting.rpartition(".")[2]
+        if key not in base:
+            break
+        del base[key]
+        dropped.append(f"without {key}: {_told(problem)}")
+    return Suggestion(
+        {"stream": stream.name, "kind": "ignore"},
+        [*dropped, f"left out: {_told(problem)}" if problem else "left out"],
+        settles=True,
+    )
+
+
+def _messages(stream: Stream) -> Suggestion | None:
+    """Suggest what is right for a message format: its own kind, or nothing, but never a guess from its columns."""
+    try:
+        kind, why = detect(stream.name, stream.fields, stream.key_properties, StreamSettings(stream=stream.name))
+    except ConfigError:
+        return None
+    if kind in FLAT_KINDS:
+        return None
+    entry = {"stream": stream.name, "kind": kind}
+    problem = _problem(stream, entry)
+    if problem is None:
+        return Suggestion(entry, [why], settles=True)
+    return Suggestion({**entry, "kind": "ignore"}, [_told(problem)], settles=True)
+
+
+def confirm(stream: Stream, profile: Profile, kind: str, why: str, *, collisions: int) -> Suggestion:
+    """Write down what was decided from the schema, so that another column does not change it.
+
+    Args:
+        stream: The stream.
+        profile: What its fields hold.
+        kind: As decided.
+        why: As decided.
+        collisions: Its events that share person, name and second with another row's.
+    """
+    entry: dict[str, Any] = {"stream": stream.name, "kind": kind}
+    reasons = [f"as decided from its schema: {why}"]
+    if kind == "event":
+        time = profile.fields.get(roles.event_time(profile) or "")
+        if time is not None and time.is_date_only and profile.rows:
+            entry["spread_duplicates"] = True
+            reasons.append(_date_only(time.name))
+        elif collisions:
+            entry["spread_duplicates"] = True
+            reasons.append(f"{collisions} events share person, name and second with another row's")
+    _exclude_secrets(entry, profile, reasons, kind)
+    if _problem(stream, entry) is not None:
+        return Suggestion({"stream": stream.name, "kind": kind}, reasons[:1])
+    return Suggestion(entry, reasons)
+
+
+def _problem(stream: Stream, entry: Mapping[str, Any]) -> ConfigError | None:
+    """Try an entry as the target would read it."""
+    try:
+        understand(replace(stream, entry=read_entry(entry, 0), warn=lambda _: None))
+    except ConfigError as problem:
+        return problem
+    return None
+
+
+def _told(problem: ConfigError) -> str:
+    return str(problem).removeprefix(f"{problem.setting}: ")
+
+
+def _date_only(name: str) -> str:
+    return f"{name} names days alone: without spread_duplicates two events of a person on one day would be one"
+
+
+class _Guess:
+    """One attempt at an entry: its kind first, then the fields that the kind needs."""
+
+    def __init__(self, stream: Stream, profile: Profile, base: Mapping[str, Any]) -> None:
+        self.entry: dict[str, Any] = dict(base)
+        self.why: list[str] = []
+        self._profile = profile
+        name = stream_words(stream.name)
+        self._name = name
+        self._noun = name[-1] if name else ""
+        keys = stream.key_properties
+        self._only_key = keys[0] if len(keys) == 1 else None
+        self._is_people = named_for_people(stream.name) or named_for_people(self._noun)
+        self._customer = base.get("customer_id") or roles.customer_id(
+            profile, self._only_key if self._is_people or base.get("kind") == "user_attributes" else None
+        )
+        self._device = base.get("device_id") or roles.device_id(profile, [self._customer])
+        self._time = base.get("timestamp") or roles.event_time(profile)
+
+    def make(self) -> None:
+        """Fill the entry."""
+        if "kind" not in self.entry:
+            self.entry["kind"] = self._kind()
+        fill: Callable[[], None] | None = {
+            "event": self._event,
+            "user_attributes": self._attributes,
+            "alias": self._alias,
+            "experiment": self._experiment,
+        }.get(self.entry["kind"])
+        # The kind stands in front of what it needs.
+        self.entry = {"kind": self.entry.pop("kind"), **self.entry}
+        if fill is not None:
+            fill()
+
+    def _kind(self) -> str:
+        who = self._customer or self._device
+        if not who:
+            self.why.append(
+                "no field looks like a person's ID, so it tells nothing of anybody; name customer_id if one is"
+            )
+            return "ignore"
+        for decide in (self._kind_of_links, self._kind_of_nouns):
+            kind = decide(who)
+            if kind is not None:
+                return kind
+        return self._kind_of_rest(who)
+
+    def _kind_of_links(self, who: str) -> str | None:
+        other = roles.previous_id(self._profile, [who])
+        if other and (self._noun in _ALIASES or len(self._profile.fields) <= 5):
+            self.why.append(
+                f"{who} and {other} look like two identities of one person: an alias is for ever, so check it"
+            )
+            return "alias"
+        if self._noun in _ALIASES and self._customer and self._device:
+            self.entry.setdefault("previous_id", self._device)
+            self.why.append(
+                f"{self._customer} and {self._device} link two identities: an alias is for ever, so check it"
+            )
+            return "alias"
+        test = roles.experiment(self._profile)
+        if test and roles.variant(self._profile, [test]) and (self._noun in _ASSIGNED or not self._time):
+            self.why.append(f"{test} and {roles.variant(self._profile, [test])} say who got which variant")
+            return "experiment"
+        return None
+
+    def _kind_of_nouns(self, who: str) -> str | None:
+        if "event_name" in self.entry:
+            return "event"
+        if self._is_people:
+            self.why.append(f"its name is one for people, and {who} says who")
+            return "user_attributes"
+        if self._noun in _HAPPENED:
+            self.why.append(f"a row of it ({title(self._name)}) is something that somebody ({who}) did")
+            return "event"
+        if self._time and roles.event_name(self._profile, [who], also_type=self._noun in _LOGS):
+            self.why.append(f"it says who ({who}), what and when ({self._time})")
+            return "event"
+        return None
+
+    def _kind_of_rest(self, who: str) -> str:
+        if self._noun in _LOOKUPS:
+            self.why.append(f"{title(self._name)} looks like a table to look things up in, not like what somebody did")
+            return "ignore"
+        if self._time:
+            self.why.append(f"it says who ({who}) and when ({self._time}); check what the event should be called")
+            return "event"
+        if who == self._only_key or self._is_one_row_each(who):
+            self.why.append(f"it has no time, and one row for each {who}")
+            return "user_attributes"
+        self.why.append(
+            f"{who} says who, but nothing says what happened or when; name kind, event_name and timestamp if it did"
+        )
+        return "ignore"
+
+    def _is_one_row_each(self, who: str) -> bool:
+        field = self._profile.fields.get(who)
+        return field is not None and 1 < self._profile.rows == len(field.distinct)
+
+    def _event(self) -> None:
+        self._people()
+        if "event_name" not in self.entry:
+            self.entry["event_name"] = self._named()
+        if self._time:
+            self.entry.setdefault("timestamp", self._time)
+            self._tell_of_time(self.entry["timestamp"])
+        else:
+            self.why.append(
+                "no field says when: events would get the time of extraction, and be new ones in any later run"
+            )
+        self._money()
+        items = roles.line_items(self._profile)
+        if items and "line_items" not in self.entry:
+            self.entry["line_items"] = items
+            self.why.append(f"{items} holds line items: each becomes properties of its own, a second apart")
+        time = self._profile.fields.get(str(self.entry.get("timestamp")))
+        if time is not None and time.is_date_only and not self.entry.get("once"):
+            self.entry.setdefault("spread_duplicates", True)
+            self.why.append(_date_only(time.name))
+        _exclude_secrets(self.entry, self._profile, self.why, "event")
+
+    def _people(self) -> None:
+        if self._customer:
+            self.entry.setdefault("customer_id", self._customer)
+        if self._device:
+            self.entry.setdefault("device_id", self._device)
+
+    def _named(self) -> str:
+        field = roles.event_name(
+            self._profile, [self._customer, self._device, self._time], also_type=self._noun in _LOGS
+        )
+        if self._noun in _HAPPENED and self._noun not in _LOGS:
+            return _HAPPENED[self._noun]
+        if field:
+            return f"{{{field}}}" if "{" not in field and "}" not in field else "Happened"
+        return f"{title(self._name) or 'Row'} {title(_past(words(self._time or '')))}".strip()
+
+    def _tell_of_time(self, name: str) -> None:
+        field = self._profile.fields.get(name)
+        if field is not None and field.filled < self._profile.rows:
+            lacking = self._profile.rows - field.filled
+            self.why.append(f"{lacking} of {self._profile.rows} sampled rows have no {name} and would be rejected")
+
+    def _money(self) -> None:
+        amount = roles.amount(self._profile, [self._customer, self._device, self._time])
+        if self._noun in _REFUNDED:
+            self.entry.setdefault("refund", True)
+            self.why.append("a refund's amount is sent negative")
+        if not amount or "revenue" in self.entry:
+            return
+        self.entry["revenue"] = amount
+        self.why.append(f"{amount} looks like the money; Kissmetrics wants it net, without tax and shipping")
+        if roles.is_in_cents(amount):
+            self.why.append(
+                f"{amount} counts cents by its name: divide it with a stream map, or revenue is a hundredfold"
+            )
+        if self._noun in _SECOND_MONEY:
+            self.why.append("where orders carry the same money, say revenue: false here, or it counts twice")
+
+    def _attributes(self) -> None:
+        self._people()
+        time = roles.attribute_time(self._profile)
+        if time and "timestamp" not in self.entry:
+            self.entry["timestamp"] = time
+        _exclude_secrets(self.entry, self._profile, self.why, "user_attributes")
+
+    def _alias(self) -> None:
+        who = self._customer or self._device
+        other = self.entry.get("previous_id") or roles.previous_id(self._profile, [who])
+        self._people()
+        if other:
+            self.entry["previous_id"] = other
+            if self.entry.get("device_id") == other:
+                del self.entry["device_id"]
+
+    def _experiment(self) -> None:
+        self._people()
+        test = self.entry.get("experiment") or roles.experiment(self._profile)
+        variant = self.entry.get("variant") or roles.variant(self._profile, [test])
+        if test:
+            self.entry["experiment"] = test
+        if variant:
+            self.entry["variant"] = variant
+        time = roles.attribute_time(self._profile) or self._time
+        if time:
+            self.entry.setdefault("timestamp", time)
+
+
+def _past(time: tuple[str, ...]) -> tuple[str, ...]:
+    """Give what a time's name says was done: `created` of `created_at`; nothing of `date`."""
+    done = tuple(word for word in time if word.endswith("ed"))
+    return done[:1]
+
+
+def _exclude_secrets(entry: dict[str, Any], profile: Profile, why: list[str], kind: str) -> None:
+    if kind not in {"event", "user_attributes"} or "include" in entry or "exclude" in entry:
+        return
+    found = [name for name in roles.secrets(profile) if name not in entry.values()]
+    if found:
+        entry["exclude"] = found
+        why.append("some fields look like what should stay at home; exclude has them")

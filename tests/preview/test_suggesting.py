@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from preview_streams import stream_of
+
+from target_kissmetrics.mapping.settings import StreamSettings
+from target_kissmetrics.mapping.understanding import understand
+from target_kissmetrics.preview.entries import as_yaml
+from target_kissmetrics.preview.suggesting import Suggestion, confirm, suggest
+from target_kissmetrics.stream_entries import read_entry
+
+ITEMS = [{"sku": "a", "price": 3}]
+
+
+def entry(name: str, *rows: dict[str, Any], key: tuple[str, ...] = (), **given: Any) -> dict[str, Any]:
+    made = suggest(*stream_of(name, rows, key), given).entry
+    assert made.pop("stream") == name
+    return made
+
+
+def orders(day: str = "2024-01-01", **more: Any) -> list[dict[str, Any]]:
+    return [{"id": n, "user_id": f"u{n}", "ordered_on": day, "total": "19.90 EUR", **more} for n in range(5)]
+
+
+def test_an_orders_table_is_purchases_with_an_amount_line_items_and_days() -> None:
+    assert entry("public-orders", *orders(items=ITEMS, tax=3), key=("id",)) == {
+        "kind": "event",
+        "customer_id": "user_id",
+        "event_name": "Purchased",
+        "timestamp": "ordered_on",
+        "revenue": "total",
+        "line_items": "items",
+        "spread_duplicates": True,
+    }
+
+
+def test_times_of_day_are_not_spread() -> None:
+    assert "spread_duplicates" not in entry("orders", *orders("2024-01-01T08:00:00Z"))
+
+
+def test_a_refunds_table_counts_negative() -> None:
+    row = {"id": 1, "customerNumber": 7, "refundedAt": "2024-01-01T08:00:00Z", "amount": 5}
+    assert entry("Refunds", row) == {
+        "kind": "event",
+        "customer_id": "customerNumber",
+        "event_name": "Refunded",
+        "timestamp": "refundedAt",
+        "refund": True,
+        "revenue": "amount",
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "chosen"),
+    [
+        ({"total": 12, "net_total": 10, "tax": 2}, "net_total"),
+        ({"subtotal": 10, "total": 12, "shipping_total": 2}, "subtotal"),
+        ({"quantity": 3, "total_quantity": 3, "price": "4 €"}, "price"),
+        ({"amount": "n/a", "gross": 4}, "gross"),
+        ({"is_paid": True, "paid_at": "2024-01-01T00:00:01Z"}, None),
+    ],
+)
+def test_the_amount_is_net_before_gross_and_an_amount(fields: dict[str, Any], chosen: str | None) -> None:
+    assert entry("orders", {"user_id": "u", "created_at": "2024-01-01T01:00:00Z", **fields}).get("revenue") == chosen
+
+
+def test_cents_are_told_of() -> None:
+    made = suggest(*stream_of("orders", [{"user_id": "u", "created_at": 1_700_000_000, "amount_cents": 100}]), {})
+    assert made.entry["revenue"] == "amount_cents"
+    assert any("hundredfold" in reason for reason in made.why)
+
+
+def test_people_by_their_key_and_without_their_passwords() -> None:
+    row = {"id": 7, "email": "a@b.c", "account_id": 3, "password_hash": "x", "updated_at": "2024-01-01"}
+    assert entry("app_users", row, key=("id",)) == {
+        "kind": "user_attributes",
+        "customer_id": "id",
+        "timestamp": "updated_at",
+        "exclude": ["password_hash"],
+    }
+
+
+def test_events_with_names_of_their_own() -> None:
+    rows = [
+        {"account_no": n % 3, "action": ["view", "buy"][n % 2], "when_it_was_ts": 1_700_000_000 + n} for n in range(9)
+    ]
+    assert entry("audit", *rows) == {
+        "kind": "event",
+        "customer_id": "account_no",
+        "event_name": "{action}",
+        "timestamp": "when_it_was_ts",
+    }
+
+
+def test_assignments_are_an_experiment() -> None:
+    row = {"member_id": "m", "experiment_key": "price", "bucket": "b", "assigned_at": "2024-01-01T00:00:01Z"}
+    assert entry("ab_assignments", row) == {
+        "kind": "experiment",
+        "customer_id": "member_id",
+        "experiment": "experiment_key",
+        "variant": "bucket",
+        "timestamp": "assigned_at",
+    }
+
+
+def test_two_identities_are_an_alias() -> None:
+    made = entry("account_merges", {"old_user_id": "a", "user_id": "b", "merged_at": "2024-01-01T00:00:01Z"})
+    assert made == {"kind": "alias", "customer_id": "user_id", "previous_id": "old_user_id"}
+    assert entry("identity_links", {"device_id": "d", "customer_no": "c"}) == {
+        "kind": "alias",
+        "customer_id": "customer_no",
+        "previous_id": "device_id",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("countries", {"code": "DE", "name": "Germany"}),
+        ("products", {"id": 1, "name": "Book", "price": 3, "created_at": "2024-01-01T00:00:01Z"}),
+        ("plans", {"owner_id": 1, "name": "Gold", "created_at": "2024-01-01T00:00:01Z"}),
+        ("empty", {}),
+    ],
+)
+def test_tables_that_tell_nothing_of_people_are_left_out(name: str, row: dict[str, Any]) -> None:
+    made = suggest(*stream_of(name, [row]), {})
+    assert made.entry == {"stream": name, "kind": "ignore"}
+    assert made.why
+
+
+def test_messages_are_never_guessed_at_from_their_columns() -> None:
+    row = {"type": "track", "userId": "u", "event": "Paid", "timestamp": "2024-01-01T00:00:01Z", "messageId": "m"}
+    assert entry("tracks", row)["kind"] in {"segment", "ignore"}
+
+
+def test_what_the_entry_says_already_stays_and_its_mistake_goes() -> None:
+    made = suggest(*stream_of("orders", orders()), {"stream": "orders", "event_name": "Bought", "customer_id": "usr"})
+    assert made.entry["event_name"] == "Bought"
+    assert made.entry["customer_id"] == "user_id"
+    assert any("no field 'usr'; did you mean 'user_id'" in reason for reason in made.why)
+
+
+def test_a_decision_is_confirmed_and_days_are_spread() -> None:
+    rows = [{"user_id": "u", "event": "Paid", "time": "2024-01-01"}]
+    stream, profile = stream_of("e", rows)
+    made = confirm(stream, profile, "event", "it has both", collisions=0)
+    assert made.entry == {"stream": "e", "kind": "event", "spread_duplicates": True}
+    assert not made.settles
+
+
+NAMES = st.text(max_size=12) | st.sampled_from(
+    [
+        "user_id",
+        "old_id",
+        "device_id",
+        "amount",
+        "total",
+        "created_at",
+        "items",
+        "event",
+        "variant",
+        "experiment",
+        "a.b",
+    ]
+)
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.just("2024-01-01"),
+    st.just([{"a": 1}]), st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)  # fmt: skip
+STREAMS = st.text(min_size=1, max_size=12).filter(str.strip) | st.sampled_from(
+    ["orders", "x-refunds", "merges", "users"]
+)
+
+
+@given(STREAMS, st.lists(st.dictionaries(NAMES, VALUES, max_size=8), max_size=5))
+def test_every_suggestion_is_taken_by_the_target_also_from_its_yaml(name: str, rows: list[dict[str, Any]]) -> None:
+    stream, profile = stream_of(name, rows)
+    made = suggest(stream, profile, {})
+    (written,) = yaml.safe_load(as_yaml([made]))["streams"]
+    assert written == made.entry
+    read = read_entry(written, 0)
+    assert read.stream == name
+    understood = understand(stream.__class__(name, stream.schema, (), read, stream.settings))
+    assert understood.kind.kind == made.entry["kind"]
+
+
+@given(st.dictionaries(st.text(min_size=1), st.text() | st.lists(st.text())), st.text())
+def test_yaml_is_read_as_it_was_meant_whatever_it_holds(made: dict[str, Any], reason: str) -> None:
+    written = as_yaml([Suggestion(made, [reason])])
+    try:
+        written.encode()
+    except UnicodeEncodeError:
+        pytest.fail("no UTF-8")
+    assert yaml.safe_load(written) == {"streams": [made]}
+
+
+def test_no_entries_are_an_empty_list() -> None:
+    assert yaml.safe_load(as_yaml([])) == {"streams": []}
+    assert StreamSettings().kind is None
