@@ -75,12 +75,18 @@ class _Needed:
 
 @dataclass(slots=True)
 class _MergedSet:
-    """Attributes of one person and one second, to go out as one call with the last values."""
+    """Attributes of one person and one second, to go out as one call with the last values.
+
+    Attributes:
+        properties: Folded name -> name and value.
+        replaced: Folded name -> the values that the last one replaced.
+    """
 
     part: Part
     counts: StreamCounts
     call: Set
     properties: dict[str, tuple[str, str]]
+    replaced: dict[str, list[str]] = field(default_factory=dict)
     person: bytes = b""
 
 
@@ -129,7 +135,6 @@ class Planner:
         self._latest_note = 0
         self._is_first = True
         self._noted_before: set[tuple[bytes, bytes]] = set()
-        self._is_shared = False
         self._collisions = Collisions()
         self._at_hand: dict[bytes, KnownPerson] = {}
         self._partners_at_hand: dict[bytes, set[bytes]] = {}
@@ -174,7 +179,6 @@ class Planner:
         if self._is_first:
             self._unanswered = Unanswered.of(intent for note in sorted(others.new) for intent in others.new[note])
         else:
-            self._is_shared = self._is_shared or bool(others.new)
             self._unanswered.later.update((note, Unanswered.of(intents)) for note, intents in others.new.items())
         for note in others.struck:
             del self._unanswered.later[note]
@@ -274,18 +278,20 @@ class Planner:
             entry = merged[key] = _MergedSet(part, counts, call, {})
             steps.append(entry)
         for name, text in call.properties.items():
-            entry.properties[folded(name)] = (name, text)
+            key_name = folded(name)
+            before = entry.properties.get(key_name)
+            if before is not None and before[1] != text:
+                entry.replaced.setdefault(key_name, []).append(before[1])
+            entry.properties[key_name] = (name, text)
 
     def _get_at_hand(self, needed: _Needed) -> None:
-        missing = needed.known - self._at_hand.keys()
-        if missing:
-            known = self._store.people(missing)
-            self._at_hand.update((person, known.get(person, {})) for person in missing)
-        at_hand = needed.known - missing if self._is_shared else ()
-        if at_hand:
-            # Another process may have sent since; what this one has on its way is not stored yet.
-            for person, known_now in self._store.people(at_hand).items():
-                self._at_hand[person] = merge(known_now, self._at_hand[person])
+        # Those at hand, too: another process may have sent since, although nothing that it noted is left to tell of it.
+        stored = self._store.people(needed.known) if needed.known else {}
+        for person in needed.known:
+            at_hand = self._at_hand.get(person)
+            known = stored.get(person, {})
+            # What this process has on its way is not stored yet.
+            self._at_hand[person] = merge(known, at_hand) if at_hand else dict(known)
         missing = needed.partners - self._partners_at_hand.keys()
         if missing:
             partners = self._store.partners(missing)
@@ -296,7 +302,7 @@ class Planner:
         known = self._at_hand[person]
         by_time: dict[int, Properties] = {}
         at_a_glance = not self._include_all and self._unanswered.is_empty
-        for name, text in merged.properties.values():
+        for key_name, (name, text) in merged.properties.items():
             key, value = digests.property_key(name), digests.value(text)
             old = known.get(key)
             if at_a_glance and old is not None and old.value == value:
@@ -304,7 +310,8 @@ class Planner:
                 merged.counts.unchanged += 1
                 continue
             said = Said(person, key, value, merged.call.time)
-            sent = property_change(old, said, self._unanswered, always=self._include_all)
+            after = self._may_be_taken(said, merged.replaced.get(key_name, ()))
+            sent = property_change(old, said, self._unanswered, always=self._include_all, after=after)
             if sent is None:
                 merged.counts.unchanged += 1
                 continue
@@ -316,6 +323,11 @@ class Planner:
                 merged.part.learned.add(person, said.key, known[said.key])
         for time, properties in by_time.items():
             merged.part.calls.append((merged.counts, replace(merged.call, time=time, properties=properties)))
+
+    def _may_be_taken(self, said: Said, replaced: Sequence[str]) -> int:
+        """Give the latest second at which an earlier run may have sent one of the values that this one replaced."""
+        intended = [self._unanswered.intended(said._replace(value=digests.value(text))) for text in replaced]
+        return max((second for second in intended if second is not None), default=-1)
 
     def _note_before(self, said: Said, known: Known | None, intents: list[Intent]) -> None:
         """Note beside a change what was known before it, once a chunk, for rows that are read again after a crash."""

@@ -106,6 +106,7 @@ class TargetKissmetrics(Target):
         self._stopped_by: int | None = None
         self._stopped_at = 0.0
         self._failing = False
+        self._files: FilesRun | None = None
         try:
             super().__init__(**arguments)
         except ValueError as error:
@@ -328,7 +329,6 @@ class TargetKissmetrics(Target):
         from target_kissmetrics.reporting.dry_run import DryRunDelivery  # noqa: PLC0415
 
         settings = self.settings
-        self._files: FilesRun | None = None
         if settings.dry_run:
             self._delivery: Delivery = DryRunDelivery(self.logger.info)
         elif isinstance(self._store, WaitingStore):

@@ -170,7 +170,9 @@ class Sent(NamedTuple):
     remember: bool
 
 
-def property_change(known: Known | None, said: Said, unanswered: Unanswered, *, always: bool = False) -> Sent | None:
+def property_change(
+    known: Known | None, said: Said, unanswered: Unanswered, *, always: bool = False, after: int = -1
+) -> Sent | None:
     """Decide about one property of one person.
 
     Args:
@@ -178,15 +180,16 @@ def property_change(known: Known | None, said: Said, unanswered: Unanswered, *, 
         said: What the row says of it.
         unanswered: Intents of earlier runs.
         always: Send an unchanged value too (`include_all_user_attributes`).
+        after: The latest second at which a value that this one replaced, in its own second, may have been taken.
 
     Returns:
         What to send, or None when nothing changed.
     """
     if known is None:
-        return Sent(unanswered.second(said, said.row_time), remember=True)
+        return Sent(unanswered.second(said, max(said.row_time, after + 1)), remember=True)
     # What a run that died may have sent after the last known value is a change to take back.
     changed = said.value != known.value
-    if not changed and not always and unanswered.surpassed(said) <= known.time:
+    if not changed and not always and max(unanswered.surpassed(said), after) <= known.time:
         return None
     if said.row_time < known.row_time:
         found = unanswered.intended(said)
@@ -195,7 +198,7 @@ def property_change(known: Known | None, said: Said, unanswered: Unanswered, *, 
         intended = said.row_time if found is None else found
         return Sent(intended if intended < known.time else said.row_time, remember=False)
     # In the second of the last value, or where that one had moved to: another value moves on, the same one stays.
-    return Sent(unanswered.second(said, max(said.row_time, known.time + changed)), remember=True)
+    return Sent(unanswered.second(said, max(said.row_time, known.time + changed, after + 1)), remember=True)
 
 
 def forgotten(known: Known | None, time: int) -> Known | None:

@@ -392,3 +392,14 @@ def test_a_crash_between_the_commit_and_the_state_changes_no_second(values: list
                 held.take(call)
         store.close()
     assert held.values == before
+
+
+def test_what_another_process_has_sent_and_struck_out_between_two_chunks_is_seen(tmp_path: Path) -> None:
+    """Although the person is at hand all the time, for the first chunk is still on its way."""
+    one, other = Run(store_in(tmp_path)), Run(store_in(tmp_path))
+    one.plan(attributes("p", 0, plan="A"))
+    other.plan()
+    assert times(other.send(attributes("p", 5, plan="B"))) == [5]
+    assert times([call for _, call in one.plan(attributes("p", 5, plan="C"))[0].calls]) == [6]
+    one.store.close()
+    other.store.close()
