@@ -138,7 +138,6 @@ class Planner:
         self._latest_note = 0
         self._is_first = True
         self._noted_before: set[tuple[bytes, bytes]] = set()
-        self._is_shared = False
         self._collisions = Collisions()
         self._at_hand: dict[bytes, KnownPerson] = {}
         self._partners_at_hand: dict[bytes, set[bytes]] = {}
@@ -183,7 +182,6 @@ class Planner:
         if self._is_first:
             self._unanswered = Unanswered.of(intent for note in sorted(others.new) for intent in others.new[note])
         else:
-            self._is_shared = self._is_shared or bool(others.new)
             self._unanswered.later.update((note, Unanswered.of(intents)) for note, intents in others.new.items())
         for note in others.struck:
             del self._unanswered.later[note]
@@ -291,15 +289,13 @@ class Planner:
             properties[known_as] = item
 
     def _get_at_hand(self, needed: _Needed) -> None:
-        missing = needed.known - self._at_hand.keys()
-        if missing:
-            known = self._store.people(missing)
-            self._at_hand.update((person, known.get(person, {})) for person in missing)
-        at_hand = needed.known - missing if self._is_shared else ()
-        if at_hand:
-            # Another process may have sent since; what this one has on its way is not stored yet.
-            for person, known_now in self._store.people(at_hand).items():
-                self._at_hand[person] = merge(known_now, self._at_hand[person])
+        # Those at hand, too: another process may have sent since, although nothing that it noted is left to tell of it.
+        stored = self._store.people(needed.known) if needed.known else {}
+        for person in needed.known:
+            at_hand = self._at_hand.get(person)
+            known = stored.get(person, {})
+            # What this process has on its way is not stored yet.
+            self._at_hand[person] = merge(known, at_hand) if at_hand else dict(known)
         missing = needed.partners - self._partners_at_hand.keys()
         if missing:
             partners = self._store.partners(missing)

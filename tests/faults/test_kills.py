@@ -17,7 +17,7 @@ def check(findings: Findings) -> None:
     assert findings.twice == []
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_killed_at_random_moments_the_sandbox_holds_exactly_what_the_source_held(tmp_path: Path, seed: int) -> None:
     findings = Job(tmp_path, seed, rows=100, kills=3, faults=0.05).run()
     check(findings)

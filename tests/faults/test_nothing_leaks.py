@@ -47,7 +47,7 @@ def run(
     **more: Any,
 ) -> int:
     """Run the target at level DEBUG; look through everything that it leaves; give its exit code."""
-    config = {"api_key": KEY, "tracking_url": url, "retry_timeout_seconds": 0, "request_timeout_seconds": 1, **more}
+    config = {"api_key": KEY, "tracking_url": url, "retry_timeout_seconds": 0, "request_timeout_seconds": 0.5, **more}
     path = folder / "config.json"
     path.write_text(json.dumps(config), encoding="utf-8")
     levels = {"LOGLEVEL": "DEBUG", "LOG_LEVEL": "DEBUG", "TARGET_KISSMETRICS_LOGLEVEL": "DEBUG"}

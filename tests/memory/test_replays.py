@@ -409,3 +409,14 @@ def test_line_items_in_a_second_of_another_event_s_are_counted_and_told_of(tmp_p
     assert run.counts.item_collisions == 2
     assert "2 line items in a second of another event's" in run.counts.summary()
     store.close()
+
+
+def test_what_another_process_has_sent_and_struck_out_between_two_chunks_is_seen(tmp_path: Path) -> None:
+    """Although the person is at hand all the time, for the first chunk is still on its way."""
+    one, other = Run(store_in(tmp_path)), Run(store_in(tmp_path))
+    one.plan(attributes("p", 0, plan="A"))
+    other.plan()
+    assert times(other.send(attributes("p", 5, plan="B"))) == [5]
+    assert times([call for _, call in one.plan(attributes("p", 5, plan="C"))[0].calls]) == [6]
+    one.store.close()
+    other.store.close()
