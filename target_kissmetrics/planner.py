@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Properties, Record, Set
 from target_kissmetrics.mapping.mapped import Deletion, EventSlot, Mapped
@@ -33,8 +36,7 @@ from target_kissmetrics.memory.store import Learned, OthersIntents, Store
 from target_kissmetrics.reporting.counts import StreamCounts
 
 
-@dataclass(slots=True)
-class MappedRow:
+class MappedRow(msgspec.Struct):
     """A row on its way.
 
     Attributes:

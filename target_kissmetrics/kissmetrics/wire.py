@@ -13,10 +13,11 @@ Here, and nowhere else, the API key enters a request.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote
+
+import msgspec
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
 
@@ -26,8 +27,7 @@ MAX_GET_TARGET_BYTES = 2048
 """With method `auto`, a longer request target goes out as POST."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, gc=False):
     """One HTTP request, without its host.
 
     Attributes:

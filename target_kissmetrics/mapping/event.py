@@ -178,7 +178,7 @@ class EventMapping:
         """Tell this row from others: by its key, or by all it holds."""
         if not self._stream.entry.spread_duplicates:
             # Good for this process: enough to see that two rows differ, and a tenth of the price.
-            told = tuple(str(get(row)) for get in self._key) if self._key else tuple(properties.items())
+            told = tuple([str(get(row)) for get in self._key]) if self._key else tuple(properties.items())
             return row_token((self._stream_salt, told))
         content: Any = (
             [get(row) for get in self._key]

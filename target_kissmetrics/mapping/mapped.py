@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import msgspec
 
 from target_kissmetrics.kissmetrics.calls import Call
 
@@ -39,8 +40,7 @@ class Deletion(NamedTuple):
     time: int
 
 
-@dataclass(slots=True)
-class EventSlot:
+class EventSlot(msgspec.Struct, gc=False):
     """What tells a row's event from other events of the same person, name and second.
 
     Attributes:
@@ -61,8 +61,7 @@ class EventSlot:
     revenue_property: str | None = None
 
 
-@dataclass(slots=True)
-class Mapped:
+class Mapped(msgspec.Struct):
     """Calls of one row.
 
     Attributes:
@@ -74,9 +73,9 @@ class Mapped:
         left_out: Types of the parts that have no meaning for Kissmetrics, one for each part.
     """
 
-    calls: list[Call] = field(default_factory=list)
-    asides: list[Aside] = field(default_factory=list)
-    slots: list[EventSlot] = field(default_factory=list)
+    calls: list[Call] = []
+    asides: list[Aside] = []
+    slots: list[EventSlot] = []
     alias_field: str | None = None
-    deletions: list[Deletion] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
+    deletions: list[Deletion] = []
+    left_out: list[str] = []

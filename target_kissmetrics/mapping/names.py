@@ -6,6 +6,8 @@ parameter of the call, never a property. Source: support.kissmetrics.io, "API Sp
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from target_kissmetrics.kissmetrics.limits import MAX_NAME_CHARACTERS
 
 _SPACED = str.maketrans({",": " ", ":": " "})
@@ -62,11 +64,19 @@ def event_name(text: str) -> str:
     Raises:
         NameProblem: Empty, too long, or not text that UTF-8 can hold.
     """
+    return _short_event_name(text) if len(text) <= MAX_NAME_CHARACTERS else _event_name(text)
+
+
+def _event_name(text: str) -> str:
     name = clean(text)
     if not name:
         raise NameProblem("no-event-name", "the event's name is empty")
     _check(name, "event-name-too-long", "the event's name")
     return name
+
+
+_short_event_name = lru_cache(maxsize=4096)(_event_name)
+"""Many events have few names."""
 
 
 def property_name(text: str) -> str:
