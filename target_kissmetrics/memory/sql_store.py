@@ -26,6 +26,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from target_kissmetrics.errors import ConfigError, StoreError
 from target_kissmetrics.memory.changes import Intent, Known, KnownPerson, Said, merge
+from target_kissmetrics.memory.packed import PackedPerson, pack, unpack
 from target_kissmetrics.memory.seconds import Claim
 from target_kissmetrics.memory.store import Learned, OthersIntents
 
@@ -43,7 +44,6 @@ _SECONDS_LOCK = 7411529
 _PLANNING_LOCK = 7411530
 """PostgreSQL's advisory locks are numbers. SQLite's writers exclude each other anyway."""
 
-_PROPERTY = struct.Struct("<8s8sqq")
 _INTENT = struct.Struct("<16s8s8sqq")
 _SETTING = "attribute_store_url"
 
@@ -119,7 +119,8 @@ class SqlStore:
         """Give what is known of people; those not known are absent."""
         with self._reading() as connection:
             query = sa.select(_PEOPLE.c.person, _PEOPLE.c.properties)
-            return {person: _unpack(blob) for person, blob in _select(connection, query, _PEOPLE.c.person, persons)}
+            found = _select(connection, query, _PEOPLE.c.person, persons)
+            return {person: PackedPerson(packed) for person, packed in found}
 
     def partners(self, persons: Collection[bytes]) -> dict[bytes, set[bytes]]:
         """Give whom people were aliased with; those never aliased are absent."""
@@ -206,7 +207,7 @@ class SqlStore:
         with self._reading() as connection:
             people = sa.select(_PEOPLE.c.person, _PEOPLE.c.properties)
             for rows in connection.execute(people).partitions(KEYS_A_QUERY):
-                yield Learned({person: _unpack(blob) for person, blob in rows})
+                yield Learned({person: unpack(blob) for person, blob in rows})
             aliases = sa.select(_ALIASES.c.person, _ALIASES.c.partner)
             for rows in connection.execute(aliases).partitions(KEYS_A_QUERY):
                 yield Learned(aliases={(one, other) for one, other in rows})
@@ -226,7 +227,7 @@ class SqlStore:
         while waiting:
             stored = dict(_select(connection, query, _PEOPLE.c.person, waiting))
             rows = [
-                {"person": person, "properties": _pack(merge(_unpack(stored[person]), people[person]))}
+                {"person": person, "properties": pack(merge(unpack(stored[person]), people[person]))}
                 for person in waiting
                 if person in stored
             ]
@@ -238,7 +239,7 @@ class SqlStore:
         self, connection: Connection, people: Mapping[bytes, Mapping[bytes, Known]], new: Sequence[bytes]
     ) -> list[bytes]:
         """Add people; give those that another process added first."""
-        rows = [{"person": person, "properties": _pack(people[person])} for person in new]
+        rows = [{"person": person, "properties": pack(people[person])} for person in new]
         if not rows:
             return []
         insert = self._insert(_PEOPLE).on_conflict_do_nothing()
@@ -392,15 +393,5 @@ def _some(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
         yield values[start : start + KEYS_A_QUERY]
 
 
-def _pack(properties: Mapping[bytes, Known]) -> bytes:
-    return b"".join([_PROPERTY.pack(key, *known) for key, known in properties.items()])
-
-
 def _unpack_intents(blob: bytes) -> list[Intent]:
     return [Intent(Said(*said), moment) for *said, moment in _INTENT.iter_unpack(bytes(blob))]
-
-
-def _unpack(blob: bytes) -> KnownPerson:
-    # Every property of everybody who is asked about: a named tuple's own constructor would take twice as long.
-    make = tuple.__new__
-    return {fields[0]: make(Known, fields[1:]) for fields in _PROPERTY.iter_unpack(blob)}
