@@ -1,8 +1,8 @@
 """What answers the calls of a benchmark: nginx, or a small server of our own, on loopback alone.
 
-nginx (Debian: `nginx-light`) answers at once, or, with its module `echo`, which that package brings, after a fixed time.
-Where it is not installed a server of our own stands in: one process, one thread, in Python, and so near its own limit
-with many connections.
+nginx (Debian: `nginx-light`) answers at once, or, with its module `echo`, which that package brings, after a fixed
+time. Where it is not installed a server of our own stands in: one process, one thread, in Python, and so near its own
+limit with many connections.
 """
 
 from __future__ import annotations
