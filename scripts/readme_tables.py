@@ -42,8 +42,8 @@ def reasons_table() -> str:
     """Give the table of the codes in the file of rejects."""
     rows = ["| code | not sent | what happened | what to do |", "|---|---|---|---|"]
     for code, reason in REASONS.items():
-        cells = (f"`{code}`", f"the {reason.lost}", reason.meaning, reason.to_do)
-        rows.append(f"| {' | '.join(_NAME.sub(r'`\g<0>`', cell) for cell in cells)} |")
+        meaning, to_do = (_NAME.sub(r"`\g<0>`", text) for text in (reason.meaning, reason.to_do))
+        rows.append(f"| `{code}` | the {reason.lost} | {meaning} | {to_do} |")
     return "\n".join(rows)
 
 

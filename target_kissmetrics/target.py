@@ -19,6 +19,7 @@ from functools import cached_property
 from types import FrameType
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
+import click
 from singer_sdk import Target, metrics
 from singer_sdk.exceptions import RecordsWithoutSchemaException
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TargetCapabilities
@@ -42,7 +43,6 @@ from target_kissmetrics.stream_entries import entry_for
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import click
     from singer_sdk.sinks import Sink
 
     from target_kissmetrics.files_run import FilesRun
@@ -492,7 +492,7 @@ class TargetKissmetrics(Target):
         command = super().get_singer_command()
         for param in command.params:
             if param.name == "about_format":
-                param.type = type(param.type)(about.FORMATS)
+                param.type = click.Choice(about.FORMATS)
         return command
 
     @classmethod
