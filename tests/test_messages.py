@@ -41,7 +41,6 @@ LOOKED_AT = {
     "settings.py: _without_key(...)": "the same text again, without the key",
     "deliveries.py: {}": "cannot_write says it",
     "target.py: {} {}": "probe says it",
-    "mapping/stream.py: stream {} has no field {}{} ({})": "the likely one, or: name another",
     "sandbox/imports.py: not a JSON object": "calls_of_file adds it",
     "sandbox/imports.py: not a JSON object: {}": "calls_of_file adds it",
     "sandbox/imports.py: not a JSON object: nested too deeply": "calls_of_file adds it",
