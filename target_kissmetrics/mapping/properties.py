@@ -176,7 +176,7 @@ class PropertyMaker:
             try:
                 text = rule.write(value)
             except ValueProblem as problem:
-                asides.append(Aside(problem.code, problem.reason, path))
+                asides.append(Aside.of(problem, path))
                 continue
             if not text:
                 continue
@@ -189,8 +189,8 @@ class PropertyMaker:
 
     def _leave_out(self, rule: _FieldRule, path: str, asides: list[Aside]) -> None:
         if rule.problem is not None:
-            asides.append(Aside(rule.problem.code, rule.problem.reason, path))
-            self._warn_once(f"field {path[:80]!r}: {rule.problem.reason}; set aside")
+            asides.append(Aside.of(rule.problem, path))
+            self._warn_once(f"field {path[:80]!r} is set aside: {rule.problem.reason}")
         else:
             self._tell_shared(rule, path)
 
@@ -213,7 +213,7 @@ class PropertyMaker:
                 continue
             if isinstance(value, Mapping):
                 if depth >= MAX_DEPTH:
-                    asides.append(Aside("too-deep", f"objects are nested more than {MAX_DEPTH} deep", path))
+                    asides.append(Aside.because("too-deep", f"objects are nested more than {MAX_DEPTH} deep", path))
                     continue
                 yield from self._flat(value, f"{path}.", used, asides, depth + 1)
             elif isinstance(value, (list, tuple)) and not all(map(is_scalar, value)):
