@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -86,8 +87,8 @@ def check_manifests(documents: Sequence[Mapping[str, Any]]) -> None:
             check_environment({entry["name"]: entry.get("value", "") for entry in container.get("env", [])})
             shell = container["args"][-1]
             for line in filter(None, (line.strip() for line in shell.replace("\\\n", " ").splitlines())):
-                words = line.removeprefix("exec ").split()
-                check_environment(dict(word.split("=", 1) for word in words if re.match(PREFIX, word) and "=" in word))
+                words = [word for word in shlex.split(line) if word.startswith(PREFIX)]
+                check_environment(dict(word.split("=", 1) for word in words))
 
 
 # Commands

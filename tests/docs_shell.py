@@ -127,8 +127,8 @@ class Shell:
             check_output(command, written)
 
     def _start_sandbox(self, command: Command) -> None:
-        arguments = [self._there(word) for word in command.stages[0]]
-        url = self._stack.enter_context(_sandbox([*arguments, "--port", "0"], self._folder, self._environment))
+        line = f"exec {self._there(command.line)} --port 0"
+        url = self._stack.enter_context(_sandbox(line, self._folder, self._environment))
         self._elsewhere[SANDBOX_URL] = url
         if command.output:
             check_output(command, f"{SANDBOX_URL}\n")
@@ -159,15 +159,15 @@ def check_output(command: Command, written: str) -> None:
 
 
 @contextmanager
-def _sandbox(command: list[str], folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
+def _sandbox(line: str, folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
     """Run a sandbox as a process of its own; give its URL."""
     with subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ["bash", "-c", line], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         try:
             assert process.stdout is not None
             url = process.stdout.readline().strip()
-            assert url.startswith("http://"), f"{shlex.join(command)} did not start"
+            assert url.startswith("http://"), f"{line} did not start"
             yield url
         finally:
             process.terminate()

@@ -192,8 +192,9 @@ def reader(
     def open_shell(text: str) -> Shell:
         environment: dict[str, str] = request.getfixturevalue("s3") if "s3://" in text else {}
         elsewhere = {}
-        if STORE_URL in text and "$ target-kissmetrics" in text:
-            elsewhere[STORE_URL] = request.getfixturevalue("postgres")
+        if STORE_URL in text:
+            url: str = request.getfixturevalue("postgres")
+            elsewhere[STORE_URL] = url.replace("postgresql://", "postgresql+psycopg://")
         return Shell(tmp_path_factory.mktemp("page"), commands, elsewhere, environment)
 
     def give(page: Path) -> Reader:
