@@ -1,4 +1,4 @@
-"""Checks what the documentation's blocks say where they cannot be run: settings, plugins, commands of other programs."""
+"""Checks what the documentation's blocks say where they cannot be run: settings, plugins, other commands."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,6 @@ from target_kissmetrics.replay import ReplayTarget
 from target_kissmetrics.sandbox import cli as sandbox_cli
 from target_kissmetrics.settings import SCHEMA, read_settings
 from target_kissmetrics.target import TargetKissmetrics
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 ROOT = Path(__file__).parent.parent
 PREFIX = "TARGET_KISSMETRICS_"
@@ -161,8 +156,7 @@ _OWN = {
 
 def _check_pip(arguments: list[str]) -> None:
     assert arguments[0] == "install"
-    with (ROOT / "pyproject.toml").open("rb") as file:
-        extras = tomllib.load(file)["project"]["optional-dependencies"]
+    extras = set(distribution(PLUGIN["name"]).metadata.get_all("Provides-Extra") or ())
     for requirement in arguments[1:]:
         if requirement.startswith("target-kissmetrics["):
             for extra in requirement.partition("[")[2].partition("]")[0].split(","):

@@ -2,9 +2,9 @@
 
     python tests/docs_commands.py FOLDER
 
-A command takes two seconds to start and the documentation has dozens of them. FOLDER gets a program for each, to be put
-in front of PATH: it hands its arguments, its folder, its environment and its three streams to this process, which forks,
-and ends with the exit code that comes back. So pipes, redirections and exit codes are the shell's own.
+A command takes two seconds to start and the documentation has dozens of them. FOLDER gets a program for each, to be
+put in front of PATH: it hands its arguments, its folder, its environment and its three streams to this process, which
+forks, and ends with the exit code that comes back. So pipes, redirections and exit codes are the shell's own.
 """
 
 from __future__ import annotations

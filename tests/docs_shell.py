@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ SANDBOX_URL = "http://127.0.0.1:8765"
 
 TIMEOUT_SECONDS = 120
 
+_BASH = shutil.which("bash") or "/bin/bash"
 _FLAGS = doctest.ELLIPSIS | doctest.REPORT_NDIFF
 
 
@@ -111,7 +113,7 @@ class Shell:
             self._start_sandbox(command)
             return
         done = subprocess.run(
-            ["bash", "-o", "pipefail", "-c", self._there(command.line)],
+            [_BASH, "-o", "pipefail", "-c", self._there(command.line)],
             cwd=self._folder,
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -162,7 +164,7 @@ def check_output(command: Command, written: str) -> None:
 def _sandbox(line: str, folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
     """Run a sandbox as a process of its own; give its URL."""
     with subprocess.Popen(
-        ["bash", "-c", line], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [_BASH, "-c", line], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         try:
             assert process.stdout is not None
