@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -58,7 +57,7 @@ def test_links_that_a_reader_may_follow_are_none(tmp_path: Path, hooks: ModuleTy
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not MKDOCS.exists():
         pytest.skip("mkdocs is not installed (make .venv-docs/.ready); `make docs` builds and checks the same")
     folder = tmp_path_factory.mktemp("site")
@@ -66,7 +65,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    yield folder
+    return folder
 
 
 def test_the_site_loads_nothing_from_elsewhere(site: Path, hooks: ModuleType) -> None:
