@@ -15,6 +15,7 @@ from typing import Any
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Properties, Record, Set
 from target_kissmetrics.mapping.mapped import Deletion, EventSlot, Mapped
 from target_kissmetrics.mapping.names import folded
+from target_kissmetrics.mapping.reasons import Code
 from target_kissmetrics.memory import digests, seconds
 from target_kissmetrics.memory.changes import (
     Intent,
@@ -102,7 +103,7 @@ class _Deleted:
 LINE_ITEMS = "\0line items"
 """Stands for an event's name, which holds no such character in front, where line items are watched for twins."""
 
-Reject = Callable[[MappedRow, str, str], None]
+Reject = Callable[[MappedRow, Code, str], None]
 """A row, the code and the reason why its alias is set aside."""
 
 
@@ -405,8 +406,8 @@ class Planner:
                 self._reject(
                     row,
                     "alias-limit",
-                    f"{identity!r} has {len(partners[person])} aliases already (max_aliases_per_identity): is it one "
-                    "person's own identity? A shared one would merge all its people for ever",
+                    f"{identity!r} has {len(partners[person])} aliases already (max_aliases_per_identity), and one "
+                    "that is shared would merge all its people for ever",
                 )
                 return
         partners[one].add(other)

@@ -28,6 +28,7 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from target_kissmetrics import settings as own_settings
 from target_kissmetrics.errors import ConfigError, InputError, RowRejected, StoreError
+from target_kissmetrics.mapping.reasons import REASONS, Code
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.memory import digests
 from target_kissmetrics.reading import MessageReader, Stopped
@@ -373,10 +374,7 @@ class TargetKissmetrics(Target):
             TooManyRejects: It is one too many.
         """
         if self.settings.on_invalid_record == "fail":
-            raise InputError(
-                f"stream '{counts.stream}', row {counts.rows}: {problem.reason} ({problem.code}); "
-                "on_invalid_record is fail"
-            )
+            raise _stopped_at(counts, problem.field, problem.code, problem.advice)
         counts.rejected[problem.code] += 1
         counts.parts += 1
         self._note_schema(counts.stream)
@@ -394,10 +392,7 @@ class TargetKissmetrics(Target):
             TooManyRejects: Likewise, and it is one too many.
         """
         if aside.rejected and self.settings.on_invalid_record == "fail":
-            raise InputError(
-                f"stream '{counts.stream}', row {counts.rows}, {aside.field}: {aside.reason} ({aside.code}); "
-                "on_invalid_record is fail"
-            )
+            raise _stopped_at(counts, aside.field, aside.code, REASONS[aside.code].to_do)
         counted = counts.rejected if aside.rejected else counts.set_aside
         counted[aside.code] += 1
         self._note_schema(counts.stream)
@@ -406,8 +401,8 @@ class TargetKissmetrics(Target):
             counts.parts += 1
             self.reject_limits.count(counts)
 
-    def _set_alias_aside(self, row: MappedRow, code: str, reason: str) -> None:
-        problem = RowRejected(code, reason)
+    def _set_alias_aside(self, row: MappedRow, code: Code, told: str) -> None:
+        problem = RowRejected(code, told)
         if len(row.mapped.calls) == 1:
             row.counts.accepted -= 1
             row.counts.parts -= 1
@@ -416,7 +411,11 @@ class TargetKissmetrics(Target):
             row.counts.set_aside[code] += 1
             self._note_schema(row.counts.stream)
             self._rejects.write(
-                stream=row.counts.stream, code=code, reason=reason, field=row.mapped.alias_field, record=row.row
+                stream=row.counts.stream,
+                code=code,
+                reason=problem.reason,
+                field=row.mapped.alias_field,
+                record=row.row,
             )
 
     def _note_schema(self, stream: str) -> None:
@@ -558,6 +557,15 @@ def _unreadable_environment(target: TargetKissmetrics, error: ValueError) -> Exc
         except ValueError:
             return ConfigError(name, f"must be {what}, and {variable} is none")
     return error
+
+
+def _stopped_at(counts: StreamCounts, field: str | None, code: Code, to_do: str) -> InputError:
+    """Give the error of a row that stops the run. Numbers name the row: what it holds is no log's business."""
+    where = f", field '{field}'" if field else ""
+    return InputError(
+        f"stream '{counts.stream}', row {counts.rows}{where}: {REASONS[code].meaning} ({code}); {to_do}; or set "
+        "on_invalid_record to reject, which sets such rows aside and goes on"
+    )
 
 
 def _with_field(problem: RowRejected) -> str:

@@ -148,12 +148,11 @@ class EventMapping:
                 return names.event_name(text), template.fields
             except NameProblem as problem:
                 field = template.fields[0] if template.fields else None
-                raise RowRejected(problem.code, problem.reason, field) from None
+                raise RowRejected.of(problem, field) from None
         tried = ", ".join(template.text for template in self._names) or "none"
         raise RowRejected(
             "no-event-name",
-            f"no event name: a field it is made of is absent, null or no text (tried: {tried}); name event_name in the "
-            "stream's entry",
+            f"no event name: a field it is made of is absent, null or no text (tried: {tried})",
         )
 
     def _line_items_of(self, row: Row) -> tuple[str | None, Sequence[Mapping[str, Any]]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from target_kissmetrics.errors import RowRejected
 from target_kissmetrics.kissmetrics.calls import Call
+from target_kissmetrics.mapping.reasons import Code, Problem, sentence
 
 
 class Aside(NamedTuple):
@@ -13,15 +15,32 @@ class Aside(NamedTuple):
 
     Attributes:
         code: Short and steady, for counting: `value-too-long`.
-        reason: For a person.
+        reason: For a person: what is wrong, and what to do.
         field: The field it was, as a path: `events[3].data`.
         rejected: It is what a row is in other formats, an event of a batch say, and counts as one that was rejected.
     """
 
-    code: str
+    code: Code
     reason: str
     field: str | None
     rejected: bool = False
+
+    @classmethod
+    def of(cls, problem: Problem | RowRejected, field: str | None) -> Aside:
+        """Set a part aside for what is wrong with it."""
+        return cls(problem.code, problem.reason, field)
+
+    @classmethod
+    def because(cls, code: Code, problem: str, field: str | None, *, to_do: str | None = None) -> Aside:
+        """Set a part aside.
+
+        Args:
+            code: Why.
+            problem: What is wrong with this very part.
+            field: The field it was.
+            to_do: What to do about it, when it is not what `REASONS` says of the code.
+        """
+        return cls(code, sentence(code, problem, to_do), field)
 
 
 class Deletion(NamedTuple):

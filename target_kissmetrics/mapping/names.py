@@ -7,6 +7,7 @@ parameter of the call, never a property. Source: support.kissmetrics.io, "API Sp
 from __future__ import annotations
 
 from target_kissmetrics.kissmetrics.limits import MAX_NAME_CHARACTERS
+from target_kissmetrics.mapping.reasons import Code, Problem
 
 _SPACED = str.maketrans({",": " ", ":": " "})
 
@@ -35,18 +36,8 @@ _BEHIND = _SPACE + _UNSEEN
 _ASCII_SPACE = _characters((0x00, 0x20), (0x7F, 0x7F))
 
 
-class NameProblem(ValueError):  # noqa: N818 - a reason, not an error
-    """A text that cannot be a name.
-
-    Args:
-        code: As in the rejects file.
-        reason: For a person.
-    """
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
+class NameProblem(Problem):
+    """A text that cannot be a name."""
 
 
 def clean(text: str) -> str:
@@ -81,8 +72,7 @@ def property_name(text: str) -> str:
     if name.startswith("_"):
         raise NameProblem(
             "reserved-name",
-            f"a property's name may not start with '_' ({name[:40]!r}): Kissmetrics keeps such names for itself; "
-            "exclude the field, or rename it in the stream's entry",
+            f"a property's name may not start with '_' ({name[:40]!r}): Kissmetrics keeps such names for itself",
         )
     _check(name, "name-too-long", "the property's name")
     return name
@@ -93,7 +83,7 @@ def folded(name: str) -> str:
     return name.lower()
 
 
-def _check(name: str, code: str, what: str) -> None:
+def _check(name: str, code: Code, what: str) -> None:
     if len(name) > MAX_NAME_CHARACTERS:
         raise NameProblem(code, f"{what} has {len(name)} characters, Kissmetrics takes {MAX_NAME_CHARACTERS}")
     if not name.isascii() and not is_utf8(name):

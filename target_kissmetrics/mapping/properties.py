@@ -136,7 +136,7 @@ class PropertyMaker:
             try:
                 text = rule.write(value)
             except ValueProblem as problem:
-                asides.append(Aside(problem.code, problem.reason, path))
+                asides.append(Aside.of(problem, path))
                 continue
             if not text:
                 continue
@@ -149,7 +149,7 @@ class PropertyMaker:
 
     def _leave_out(self, rule: _FieldRule, path: str, asides: list[Aside]) -> None:
         if rule.problem is not None:
-            asides.append(Aside(rule.problem.code, rule.problem.reason, path))
+            asides.append(Aside.of(rule.problem, path))
         else:
             self._tell_shared(rule, path)
 
@@ -172,7 +172,7 @@ class PropertyMaker:
                 continue
             if isinstance(value, Mapping):
                 if depth >= MAX_DEPTH:
-                    asides.append(Aside("too-deep", f"objects are nested more than {MAX_DEPTH} deep", path))
+                    asides.append(Aside.because("too-deep", f"objects are nested more than {MAX_DEPTH} deep", path))
                     continue
                 yield from self._flat(value, f"{path}.", used, asides, depth + 1)
             elif isinstance(value, (list, tuple)) and not all(map(is_scalar, value)):
@@ -209,7 +209,7 @@ class PropertyMaker:
             rule.name = self._rename.get(path) or self._campaign.get(name) or self._named(name)
         except NameProblem as problem:
             rule.problem = problem
-            self._warn_once(f"field {path[:80]!r}: {problem.reason}; set aside")
+            self._warn_once(f"field {path[:80]!r} is set aside: {problem.reason}")
             return rule
         rule.folded = names.folded(rule.name)
         return rule
