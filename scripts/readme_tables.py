@@ -1,4 +1,4 @@
-"""Writes the tables of README.md and of docs/reference/ from the code: settings, keys, metrics, commands.
+"""Writes the tables of README.md and of docs/reference/ from the code: settings, keys, reasons, metrics, commands.
 
 python scripts/readme_tables.py          rewrites README.md and the pages
 
@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import click
 
 from target_kissmetrics.mapping import clock, detection, event, people
+from target_kissmetrics.mapping.reasons import REASONS
 from target_kissmetrics.mapping.settings import kinds_of
 from target_kissmetrics.preview import cli as preview_cli
 from target_kissmetrics.replay import ReplayTarget
@@ -118,6 +119,17 @@ def found_table() -> str:
     return _table(("key", "fields, in this order"), rows)
 
 
+def reasons_table() -> str:
+    """Give the table of the reasons for which something is not sent."""
+    rows = []
+    for code, reason in REASONS.items():
+        to_do = reason.to_do
+        if reason.in_messages not in {None, reason.to_do}:
+            to_do += f". In messages and batches: {reason.in_messages}"
+        rows.append((f"`{code}`", f"the {reason.lost}", _cell(reason.meaning), _cell(to_do)))
+    return _table(("code", "not sent", "what is wrong", "what to do"), rows)
+
+
 def metrics_table() -> str:
     """Give the table of the figures of a stream."""
     return _table(("metric", "meaning"), [(f"`{name}`", _cell(meaning)) for name, meaning in FIGURES.items()])
@@ -143,6 +155,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "stream keys": stream_keys_table,
     "stream kinds": stream_kinds_table,
     "found fields": found_table,
+    "reasons": reasons_table,
     "metrics": metrics_table,
     "commands": commands_in_full,
 }
