@@ -119,9 +119,11 @@ def check_command(words: Sequence[str], page: str) -> None:
 def _click(command: click.Command, arguments: list[str]) -> None:
     # The parser alone: options' own checks would look for files that are a reader's.
     try:
-        command.make_parser(click.Context(command)).parse_args(list(arguments))
+        given, _, _ = command.make_parser(click.Context(command)).parse_args(list(arguments))
     except click.UsageError as error:
         raise AssertionError(error.format_message()) from None
+    for param in command.params:
+        assert not param.required or isinstance(given.get(param.name), str) or "--help" in arguments, param.name
 
 
 def _check_target(arguments: list[str]) -> None:

@@ -40,7 +40,9 @@ from docs_checks import (
     check_settings,
     check_with_meltano,
 )
-from docs_shell import SANDBOX_URL, Command, Shell, commands_of, programs
+from docs_shell import SANDBOX_URL, Command, Shell, check_output, commands_of, programs
+
+from target_kissmetrics.errors import ConfigError
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the pages' commands are for a POSIX shell")
 
@@ -224,3 +226,38 @@ def test_every_fence_is_found() -> None:
     for page in PAGES:
         fences = re.findall(r"^\s*```", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
         assert len(fences) == 2 * len(blocks_of(page)), page
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "target-kissmetrics --inptu rows.jsonl",
+        "target-kissmetrics-preview rows.jsonl --sugest",
+        "target-kissmetrics-replay",
+        "kissmetrics-sandbox --prot 1",
+        "tap-x | target-kissmetrics --about=json --nothing",
+        "pip install 'target-kissmetrics[kafka]'",
+        "meltano config set target-kissmetrics trackingurl https://trk.kissmetrics.io",
+        "meltano config set target-kissmetrics max_connections many",
+        "meltano invoke target-kissmetrics:send",
+        "make coffee",
+        "kubectl apply -f other.yaml",
+        "frobnicate",
+    ],
+)
+def test_a_command_that_is_wrong_is_found(line: str) -> None:
+    words = Command(line, "").stages[-1]
+    with pytest.raises((AssertionError, ConfigError)):
+        check_command(words, 'title="job.yaml"')
+
+
+def test_output_that_differs_is_found() -> None:
+    command = Command("target-kissmetrics --version", "target-kissmetrics v...\n")
+    check_output(command, "target-kissmetrics v1.2.3\n")
+    with pytest.raises(AssertionError, match="Differences"):
+        check_output(command, "target-kisses v1.2.3\n")
+
+
+def test_a_pipeline_is_taken_apart() -> None:
+    command = Command("A=1 tap-x --config 'a b' < in.txt | \\\n target-kissmetrics > out.txt; cat out.txt", "")
+    assert command.stages == [["tap-x", "--config", "a b"], ["target-kissmetrics"], ["cat", "out.txt"]]
