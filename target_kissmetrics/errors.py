@@ -17,7 +17,7 @@ nothing of this one:
 
 from __future__ import annotations
 
-from target_kissmetrics.mapping.reasons import REASONS, Code, Problem, sentence
+from target_kissmetrics.mapping.reasons import Code, Problem, sentence
 
 
 class TargetError(Exception):
@@ -75,11 +75,6 @@ class RowRejected(TargetError):  # noqa: N818 - it reads as what happened
     def reason(self) -> str:
         """What is wrong and what to do, in one line. It may show what the row holds: no log has it."""
         return sentence(self.code, self.problem, self.to_do)
-
-    @property
-    def advice(self) -> str:
-        """What to do."""
-        return self.to_do or REASONS[self.code].to_do
 
     def __str__(self) -> str:
         """Give the reason."""

@@ -10,7 +10,8 @@ from singer_sdk.sinks import Sink
 
 from target_kissmetrics.errors import RowRejected, TooManyRejects
 from target_kissmetrics.mapping.mapped import Mapped
-from target_kissmetrics.mapping.reasons import REASONS, Code
+from target_kissmetrics.mapping.reasons import REASONS, Code, advice
+from target_kissmetrics.mapping.settings import FLAT_KINDS
 from target_kissmetrics.mapping.stream import Stream, StreamMapping
 from target_kissmetrics.mapping.understanding import understand
 from target_kissmetrics.planner import MappedRow
@@ -72,6 +73,7 @@ class KissmetricsSink(Sink):
         understood = understand(stream)
         self._mapping = understood.mapping
         self.kind = understood.kind.kind
+        self.counts.in_messages = self.kind not in FLAT_KINDS
         self.logger.info(
             "stream '%s' is read as %s, because %s%s",
             stream_name,
@@ -147,7 +149,7 @@ class KissmetricsSink(Sink):
             raise TooManyRejects(
                 f"stream '{self.stream_name}': the first {ROWS_ON_PROBATION} rows were all rejected, most often as "
                 f"{code} ({REASONS[code].meaning}); they are in rejects_path, their STATE was not passed on: "
-                f"{problem.advice if problem.code == code else REASONS[code].to_do}, and run again"
+                f"{advice(code, in_messages=self.counts.in_messages)}, and run again"
             )
 
     # What the SDK calls

@@ -35,6 +35,7 @@ KNOW_THE_SDK = (
     "sink.py",
     "replay.py",
     "settings.py",
+    "sdk_settings.py",
     "reading.py",
     "validation.py",
     "reporting/",

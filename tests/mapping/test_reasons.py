@@ -181,7 +181,6 @@ def test_a_problem_is_its_reason_and_keeps_its_own_advice() -> None:
     assert (str(problem), problem.reason) == ("half of a character", "half of a character; write it whole")
     rejected = RowRejected.of(problem, "note")
     assert (rejected.code, rejected.field, rejected.reason) == ("bad-text", "note", problem.reason)
-    assert rejected.advice == "write it whole"
     assert RowRejected("too-old", "too old").reason == sentence("too-old", "too old")
 
 
