@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -18,8 +17,9 @@ from typing import Any, NamedTuple
 
 import click
 
+from target_kissmetrics.about import shown_default, shown_type
 from target_kissmetrics.mapping import clock, detection, event, people
-from target_kissmetrics.mapping.reasons import REASONS
+from target_kissmetrics.mapping.reasons import REASONS, Reason
 from target_kissmetrics.mapping.settings import kinds_of
 from target_kissmetrics.preview import cli as preview_cli
 from target_kissmetrics.replay import ReplayTarget
@@ -31,6 +31,9 @@ from target_kissmetrics.target import TargetKissmetrics
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = (README, *sorted((ROOT / "docs" / "reference").glob("*.md")))
+
+_NAME = re.compile(r"\b(?:__[a-z]+__|[a-z]+(?:_[a-z]+)+)\b")
+"""What a reader types, in a text for people."""
 
 FOUND: Mapping[str, tuple[str, ...]] = {
     "customer_id": people.CUSTOMER_ID_CANDIDATES,
@@ -120,14 +123,19 @@ def found_table() -> str:
 
 
 def reasons_table() -> str:
-    """Give the table of the reasons for which something is not sent."""
-    rows = []
-    for code, reason in REASONS.items():
-        to_do = reason.to_do
-        if reason.in_messages not in {None, reason.to_do}:
-            to_do += f". In messages and batches: {reason.in_messages}"
-        rows.append((f"`{code}`", f"the {reason.lost}", _cell(reason.meaning), _cell(to_do)))
-    return _table(("code", "not sent", "what is wrong", "what to do"), rows)
+    """Give the table of the codes in the file of rejects."""
+    return _reasons(lambda reason: reason.to_do)
+
+
+def reasons_in_full() -> str:
+    """Give the same with what to do about messages and batches, whose entries name no fields."""
+    return _reasons(
+        lambda reason: (
+            reason.to_do
+            if reason.in_messages in {None, reason.to_do}
+            else f"{reason.to_do}. In messages and batches: {reason.in_messages}"
+        )
+    )
 
 
 def metrics_table() -> str:
@@ -156,6 +164,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "stream kinds": stream_kinds_table,
     "found fields": found_table,
     "reasons": reasons_table,
+    "reasons in full": reasons_in_full,
     "metrics": metrics_table,
     "commands": commands_in_full,
 }
@@ -204,21 +213,21 @@ def _table(head: tuple[str, ...], rows: list[Any]) -> str:
     )
 
 
+def _reasons(to_do: Callable[[Reason], str]) -> str:
+    rows = [
+        (f"`{code}`", f"the {reason.lost}", _marked(reason.meaning), _marked(to_do(reason)))
+        for code, reason in REASONS.items()
+    ]
+    return _table(("code", "not sent", "what happened", "what to do"), rows)
+
+
 def _type(schema: Mapping[str, Any]) -> str:
-    if "enum" in schema:
-        return " or ".join(f"`{choice}`" for choice in schema["enum"])
-    kinds = [kind for kind in schema["type"] if kind != "null"]
-    shown = " or ".join(kinds)
-    return f"{shown}, secret" if schema.get("secret") else shown
+    return shown_type(schema, mark="`")
 
 
 def _default(name: str, schema: Mapping[str, Any]) -> str:
-    if name in SCHEMA["required"]:
-        return "required"
-    if "default" not in schema:
-        return "none"
-    default = schema["default"]
-    return f"`{default}`" if isinstance(default, str) else f"`{json.dumps(default)}`"
+    default = shown_default(schema, is_required=False)
+    return "required" if name in SCHEMA["required"] else f"`{default}`" if default is not None else "none"
 
 
 def _text(schema: Mapping[str, Any]) -> str:
@@ -226,8 +235,11 @@ def _text(schema: Mapping[str, Any]) -> str:
 
 
 def _cell(text: str) -> str:
-    # Markdown would take the underscores of __filter__ for bold print.
-    return re.sub(r"(?<!`)__\w+__(?!`)", r"`\g<0>`", text.replace("|", "\\|"))
+    return text.replace("|", "\\|")
+
+
+def _marked(text: str) -> str:
+    return _NAME.sub(r"`\g<0>`", _cell(text))
 
 
 if __name__ == "__main__":

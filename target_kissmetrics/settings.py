@@ -66,8 +66,8 @@ _STREAM = th.ObjectType(
         "rename",
         th.ArrayType(
             th.ObjectType(
-                th.Property("field", th.StringType, required=True),
-                th.Property("property", th.StringType, required=True),
+                th.Property("field", th.StringType, required=True, description="A field's name."),
+                th.Property("property", th.StringType, required=True, description="What it is called at Kissmetrics."),
             )
         ),
         description="The property's name for a field.",
@@ -282,8 +282,8 @@ _PROPERTIES = th.PropertiesList(
     th.Property(
         "shard",
         th.ObjectType(
-            th.Property("index", th.IntegerType(minimum=0), required=True),
-            th.Property("count", th.IntegerType(minimum=1), required=True),
+            th.Property("index", th.IntegerType(minimum=0), required=True, description="Which slice, from 0."),
+            th.Property("count", th.IntegerType(minimum=1), required=True, description="How many there are."),
             additional_properties=False,
         ),
         description="A slice of each stream, by a hash of the person: `index` from 0, `count` slices. For several "

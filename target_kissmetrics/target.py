@@ -19,11 +19,13 @@ from functools import cached_property
 from types import FrameType
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
+import click
 from singer_sdk import Target, metrics
 from singer_sdk.exceptions import RecordsWithoutSchemaException
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TargetCapabilities
 from singer_sdk.singerlib.json import serialize_json
 
+from target_kissmetrics import about
 from target_kissmetrics import settings as own_settings
 from target_kissmetrics.errors import ConfigError, InputError, RowRejected, StoreError
 from target_kissmetrics.mapping.reasons import REASONS, Code, advice
@@ -41,7 +43,6 @@ from target_kissmetrics.stream_entries import entry_for
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import click
     from singer_sdk.sinks import Sink
 
     from target_kissmetrics.files_run import FilesRun
@@ -486,6 +487,15 @@ class TargetKissmetrics(Target):
             super().invoke(about=about, about_format=about_format, config=config, file_input=file_input)
 
     @classmethod
+    def get_singer_command(cls) -> click.Command:
+        """Give the command; the format that `--about` has by itself may be named, too."""
+        command = super().get_singer_command()
+        for param in command.params:
+            if param.name == "about_format":
+                param.type = click.Choice(about.FORMATS)
+        return command
+
+    @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
         """Read the files that `--config` names; what cannot be read is one line, too."""
         try:
@@ -574,6 +584,10 @@ def ending_in_one_line(logger: logging.Logger) -> Iterator[None]:
     """Turn whatever ends a command into one line on standard error, and exit code 1."""
     try:
         yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of --about (a pager) has seen enough; what is left in the buffer must not fail at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:  # noqa: BLE001 - a traceback helps nobody, and its frames may tell too much
         logger.error(_in_one_line(error))  # noqa: TRY400
         logger.debug("where it happened:\n%s", "".join(traceback.format_tb(error.__traceback__)))
