@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint format bench docs docs-serve clean
+.PHONY: help demo test soak lint format bench clean
 
 help:
 	@echo 'make demo    run the main job with Meltano against a local Kissmetrics, and check what it holds afterwards'
@@ -37,6 +37,7 @@ format: .venv/.ready
 bench: .venv/.ready .venv-benchmarks/.ready
 	@.venv/bin/python benchmarks/bench.py
 
+.PHONY: docs docs-serve
 docs: .venv-docs/.ready
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 	@echo 'open site/index.html'
