@@ -501,7 +501,9 @@ class TargetKissmetrics(Target):
         try:
             return super().cb_config(ctx, param, value)
         except OSError as error:
-            cls.logger.error("--config: cannot read %s: %s; check its path", error.filename, error.strerror)  # noqa: TRY400
+            # The SDK's error of a file that is not there names it in its text alone.
+            told = f"cannot read {error.filename}: {error.strerror}" if error.filename else str(error).rstrip(".")
+            cls.logger.error("--config: %s; check its path", told)  # noqa: TRY400
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             where = f" at line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
             cls.logger.error("--config: %s is no JSON%s; mend it there", " or ".join(value), where)  # noqa: TRY400
