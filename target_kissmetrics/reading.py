@@ -108,7 +108,10 @@ class MessageReader(GenericSingerReader[str]):
         return cast("str | None", line)
 
     def _process_unknown_message(self, message_dict: dict[str, Any]) -> None:
-        raise InputError(f"line {self._line_number} of the input has the unknown type {message_dict['type'][:60]!r}")
+        where = f"line {self._line_number} of the input has"
+        raise InputError(
+            f"{where} the unknown type {message_dict['type'][:60]!r}", without_data=f"{where} an unknown type"
+        )
 
     def deserialize_json(self, line: str) -> dict[str, Any]:
         """Read one line.

@@ -146,7 +146,9 @@ class KissmetricsSink(Sink):
             raise TooManyRejects(
                 f"stream '{self.stream_name}': the first {ROWS_ON_PROBATION} rows were all rejected, most often as "
                 f"{code} ({problem.reason if problem.code == code else code}); they are in rejects_path, their STATE "
-                "was not passed on: mend the stream's entry and run again"
+                "was not passed on: mend the stream's entry and run again",
+                without_data=f"stream '{self.stream_name}': the first {ROWS_ON_PROBATION} rows were all rejected, most "
+                f"often as {code}; they are in rejects_path: mend the stream's entry and run again",
             )
 
     # What the SDK calls
