@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT = 720, 220
+WIDTH, HEIGHT = 480, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 12, 34
 _TICKS = 4
 
@@ -94,7 +94,7 @@ def _grid(step: float, top: float) -> list[str]:
 
 
 def _times(until: float) -> list[str]:
-    step = nice_step(until / 6)
+    step = nice_step(until / 5)
     parts = []
     for index in range(int(until / step) + 1):
         x = _x(index * step, until)

@@ -20,9 +20,9 @@ _ENDINGS = {
 
 _TITLES = {
     "rows": "Rows read",
-    "record_calls": "record calls",
-    "set_calls": "set calls",
-    "alias_calls": "alias calls",
+    "record_calls": "Record calls",
+    "set_calls": "Set calls",
+    "alias_calls": "Alias calls",
     "unchanged": "Unchanged not sent",
     "rejected": "Rejected",
     "set_aside": "Properties set aside",
@@ -45,9 +45,9 @@ dl.figures > div {{ background: var(--panel); border: 1px solid var(--line); bor
   padding: .4rem .7rem; }}
 dt {{ color: var(--soft); font-size: .85rem; }}
 dd {{ margin: 0; font-size: 1.2rem; font-variant-numeric: tabular-nums; }}
-.plots {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 0 1.5rem; }}
-table {{ font-variant-numeric: tabular-nums; }}
-.fit table {{ width: auto; }}
+.plots {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 0 1.5rem; }}
+thead th {{ overflow-wrap: normal; }} td.number {{ white-space: nowrap; }}
+.side {{ display: flex; flex-wrap: wrap; gap: 0 2.5rem; }} .side table {{ width: auto; }}
 @media print {{ details > * {{ display: block; }} }}
 {plot.STYLE}
 """
@@ -63,7 +63,7 @@ def as_page(report: RunReport) -> str:
         '<main id="main">',
         _figures(report),
         *(html_page.note("warn", text) for text in worth_a_look(report)),
-        _course("Over time", report.over_time, report.seconds),
+        _course("All streams", report.over_time, report.seconds),
         _streams_table(report.streams),
         _slowest(report),
         _causes(report),
@@ -84,7 +84,7 @@ def worth_a_look(report: RunReport) -> list[str]:
     if figures.get("rejected") or figures.get("set_aside"):
         lines.append(
             f"{shown.plural(figures['rejected'], 'row')} rejected, {shown.plural(figures['set_aside'], 'part')} of "
-            f"rows set aside: they are in rejects_path ({report.about.settings.get('rejects_path', '')}), each with "
+            f"rows set aside: see rejects_path ({report.about.settings.get('rejects_path', '')}), each with "
             "its reason. Mend the mapping, then send them again with target-kissmetrics-replay."
         )
     if figures.get("collisions"):
@@ -156,28 +156,19 @@ def _course(title: str, moments: Sequence[Moment], seconds: float) -> str:
     if not moments:
         return ""
     middles = [moment.at + moment.seconds / 2 for moment in moments]
-    rates = plot.plot(
-        f"{title}: rate",
-        "a second",
-        middles,
-        [
-            plot.Line("calls", [moment.calls_per_second for moment in moments]),
-            plot.Line("rows read", [moment.rows_per_second for moment in moments]),
-        ],
-        until=seconds,
-    )
-    latencies = plot.plot(
-        f"{title}: latency of calls",
-        "seconds, retries among it",
-        middles,
-        [
-            plot.Line("median", [moment.latency.median for moment in moments]),
-            plot.Line("95 % within", [moment.latency.p95 for moment in moments]),
-            plot.Line("longest", [moment.latency.longest for moment in moments]),
-        ],
-        until=seconds,
-    )
-    return f'<div class="plots">{rates}{latencies}</div>{_numbers(title, moments)}'
+    calls = [plot.Line("calls", [moment.calls_per_second for moment in moments])]
+    rows = [plot.Line("rows read", [moment.rows_per_second for moment in moments])]
+    latencies = [
+        plot.Line("median", [moment.latency.median for moment in moments]),
+        plot.Line("95 % within", [moment.latency.p95 for moment in moments]),
+        plot.Line("longest", [moment.latency.longest for moment in moments]),
+    ]
+    plots = [
+        plot.plot(f"{title}: calls", "a second", middles, calls, until=seconds),
+        plot.plot(f"{title}: latency of calls", "seconds, with retries", middles, latencies, until=seconds),
+        plot.plot(f"{title}: rows", "a second", middles, rows, until=seconds),
+    ]
+    return f'<div class="plots">{"".join(plots)}</div>{_numbers(title, moments)}'
 
 
 def _numbers(title: str, moments: Sequence[Moment]) -> str:
@@ -210,16 +201,19 @@ def _streams_table(streams: Sequence[StreamReport]) -> str:
         )
         for number, stream in enumerate(streams)
     ]
-    return f"<h2>Streams</h2>{html_page.table('Streams', heads, rows, numbers=range(1, len(heads)))}"
+    table = html_page.table("What became of each stream's rows", heads, rows, numbers=range(1, len(heads)))
+    return f"<h2>Streams</h2>{table}"
 
 
 def _stream(number: int, stream: StreamReport, seconds: float) -> str:
     parts = [
         f'<section class="stream" id="stream-{number}" aria-labelledby="title-{number}">',
         f'<h2 id="title-{number}">Stream {escape(shown.line(stream.stream))}</h2>',
+        '<div class="side">',
         _facts(stream),
         _reasons("Rejected rows, by reason", stream.rejected_by_reason),
         _reasons("Properties set aside, by reason", stream.set_aside_by_reason),
+        "</div>",
         _course(f"Stream {shown.line(stream.stream)}", stream.over_time, seconds),
         _listed("Event names", stream.event_names),
         _listed("Property names", stream.property_names),
@@ -238,7 +232,7 @@ def _facts(stream: StreamReport) -> str:
         ("Distinct property names", _names(stream.property_names)),
     ]
     rows = [(escape(name), escape(value)) for name, value in facts]
-    return f'<div class="fit">{html_page.table("Figures", ("What", "Figure"), rows, numbers=(1,))}</div>'
+    return html_page.table("Figures", ("What", "Figure"), rows, numbers=(1,))
 
 
 def _names(names: Names | None) -> str:
@@ -262,35 +256,35 @@ def _reasons(title: str, counts: Mapping[str, int]) -> str:
     if not counts:
         return ""
     rows = [(f"<code>{escape(code)}</code>", shown.count(count)) for code, count in counts.items()]
-    return f'<div class="fit">{html_page.table(title, ("Reason", "Count"), rows, numbers=(1,))}</div>'
+    return html_page.table(title, ("Reason", "Count"), rows, numbers=(1,))
 
 
 def _slowest(report: RunReport) -> str:
     if not report.slowest_calls:
         return ""
     with_names = _has_names(report)
-    heads = ("Seconds", "Call", "Stream", "Attempts", "Answered at second", *(("Event",) if with_names else ()))
+    heads = ("Call", "Stream", "Seconds", "Attempts", "Answered at second", *(("Event",) if with_names else ()))
     rows = [
         (
-            plot.number(call.seconds),
             call.type,
             escape(shown.line(call.stream)),
+            plot.number(call.seconds),
             shown.count(call.attempts),
             f"{call.moment:.1f}",
             *((escape(shown.line(call.event or "")),) if with_names else ()),
         )
         for call in report.slowest_calls
     ]
-    return f"<h2>Slowest calls</h2>{html_page.table('Slowest calls', heads, rows, numbers=(0, 3, 4))}"
+    table = html_page.table("From the first attempt to the last answer", heads, rows, numbers=(2, 3, 4))
+    return f'<h2>Slowest calls</h2><div class="side">{table}</div>'
 
 
 def _causes(report: RunReport) -> str:
     if not report.retries_by_cause:
         return ""
     rows = [(escape(shown.line(cause, 300)), shown.count(count)) for cause, count in report.retries_by_cause.items()]
-    return (
-        f"<h2>Retries</h2>{html_page.table('Retries, by what had happened', ('Cause', 'Retries'), rows, numbers=(1,))}"
-    )
+    table = html_page.table("By what had happened", ("Cause", "Retries"), rows, numbers=(1,))
+    return f'<h2>Retries</h2><div class="side">{table}</div>'
 
 
 def _settings(settings: Mapping[str, str]) -> str:

@@ -229,7 +229,7 @@ def make_report(  # noqa: PLR0913 - all by name
         ending=ending,
         retries=retries,
         retries_by_cause=dict(recorder.causes.most_common()),
-        figures=figures,
+        figures=dict(figures),
         latency=_latency(total.total()),
         over_time=_over_time(total, seconds),
         slowest_calls=[call if names else replace(call, event=None) for call in recorder.slowest],

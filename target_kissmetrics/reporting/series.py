@@ -13,7 +13,7 @@ MAX_POINTS = 120
 FIRST_WIDTH_SECONDS = 0.5
 
 _STEPS_PER_DOUBLING = 8
-"""Durations are counted in steps of 2 ** (1 / 8): a percentile is right to within a twentieth."""
+"""Durations are counted in steps of 2 ** (1 / 8): a percentile is a tenth too high at most, never too low."""
 
 _SHORTEST_SECONDS = 1e-5
 
