@@ -5,6 +5,7 @@ Colour is rich's business, which respects `NO_COLOR` (https://no-color.org).
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
@@ -55,22 +56,31 @@ class LiveDisplay:
         self._rated = self._start
         self._calls_a_second = 0.0
         self._live: Live | None = None
+        self._is_gone = False
         self._handlers: list[tuple[logging.StreamHandler[TextIO], TextIO]] = []
         self._order: dict[str, tuple[int, float]] = {}
 
     def tick(self, *, under_way: int, retries: int) -> None:
-        """Draw, when it is time to."""
+        """Draw, when it is time to. A terminal that is gone is no reason for a run to fail."""
         now = self._clock()
-        if now - self._start < FIRST_SECONDS or (self._live and now - self._drawn < DRAWN_EVERY_SECONDS):
+        if (
+            self._is_gone
+            or now - self._start < FIRST_SECONDS
+            or (self._live and now - self._drawn < DRAWN_EVERY_SECONDS)
+        ):
             return
         self._drawn = now
         streams = list(self._streams())
         if now - self._rated >= RATE_SECONDS:
             self._rated, self._calls_a_second = now, self._rate.of(sum(counts.calls for counts in streams))
         drawn = self._draw(streams, under_way, retries)
-        if self._live is None:
-            self._live = self._open(drawn)
-        self._live.update(drawn, refresh=True)
+        try:
+            if self._live is None:
+                self._live = self._open(drawn)
+            self._live.update(drawn, refresh=True)
+        except OSError:
+            self._is_gone = True
+            self.close()
 
     def close(self) -> None:
         """Take the display away, and let the log write to the terminal itself again."""
@@ -78,7 +88,8 @@ class LiveDisplay:
             handler.setStream(stream)
         self._handlers = []
         if self._live is not None:
-            self._live.stop()
+            with contextlib.suppress(OSError):
+                self._live.stop()
             self._live = None
 
     def _open(self, drawn: RenderableType) -> Live:
@@ -111,7 +122,7 @@ class LiveDisplay:
             _add_row(table, Text(f"all {len(streams)} streams", "bold"), streams)
         run = Text.assemble(
             (f"{self._calls_a_second:,.0f} calls a second", "bold"),
-            f", {under_way:,} under way, {retries:,} retries, ",
+            f", {under_way:,} under way, {retries:,} {'retry' if retries == 1 else 'retries'}, ",
             f"{_elapsed(self._clock() - self._start)} so far",
         )
         return Group(table, run)

@@ -255,7 +255,7 @@ def _has_names(report: RunReport) -> bool:
 def _reasons(title: str, counts: Mapping[str, int]) -> str:
     if not counts:
         return ""
-    rows = [(f"<code>{escape(code)}</code>", shown.count(count)) for code, count in counts.items()]
+    rows = [(f"<code>{escape(shown.line(code))}</code>", shown.count(count)) for code, count in counts.items()]
     return html_page.table(title, ("Reason", "Count"), rows, numbers=(1,))
 
 
