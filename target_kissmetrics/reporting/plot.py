@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 480, 200
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 12, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 20, 12, 34
 _TICKS = 4
 
 STYLE = """
@@ -127,7 +127,7 @@ def _legend(lines: Sequence[Line]) -> str:
         f"{escape(line.name)}</li>"
         for index, line in enumerate(lines)
     )
-    return f'<ul class="legend">{items}</ul>'
+    return "" if len(lines) == 1 else f'<ul class="legend">{items}</ul>'
 
 
 def _told(line: Line) -> str:

@@ -18,12 +18,12 @@ PERSON = "ada@example.com"
 ABOUT = About("1.2.3", "0.54.0", "api", "curl", {"rejects_path": "rejects.jsonl", "tracking_url": "http://h"})
 
 
-def record(event: str = "Bought", at: int = 0, **properties: str) -> Record:
-    return Record(PERSON, event, SECOND + at, properties)
+def record(event: str = "Bought", at: int = 0, properties: dict[str, str] | None = None) -> Record:
+    return Record(PERSON, event, SECOND + at, properties or {})
 
 
-def properties_of(at: int = 0, **properties: str) -> Set:
-    return Set(PERSON, SECOND + at, properties or {"Plan": "Gold"})
+def properties_of(at: int = 0) -> Set:
+    return Set(PERSON, SECOND + at, {"Plan": "Gold"})
 
 
 def alias() -> Alias:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import re
 import sys
 from typing import Any
@@ -13,7 +14,6 @@ from fakes import FakeClock
 from rich.console import Console
 from singer_sdk import metrics
 
-from target_kissmetrics.reporting import progress as module
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.live import LiveDisplay
 from target_kissmetrics.reporting.metrics import MetricPoints, RunMetric, StreamMetric, tell_totals
@@ -26,7 +26,7 @@ class Terminal(io.StringIO):
 
 
 class GoneTerminal(Terminal):
-    def write(self, text: str) -> int:
+    def write(self, text: str) -> int:  # noqa: ARG002
         raise OSError(5, "Input/output error")
 
 
@@ -114,9 +114,9 @@ def test_every_figure_is_a_metric_and_no_name_means_two_things() -> None:
 def test_a_display_is_for_a_terminal_that_nobody_reads_along(
     monkeypatch: pytest.MonkeyPatch, is_terminal: bool, environment: dict[str, str], is_shown: bool
 ) -> None:
-    monkeypatch.setattr(module.sys, "stderr", Terminal() if is_terminal else io.StringIO())
+    monkeypatch.setattr(sys, "stderr", Terminal() if is_terminal else io.StringIO())
     assert takes_a_display(environment) == is_shown
-    monkeypatch.setattr(module.os, "environ", environment)
+    monkeypatch.setattr(os, "environ", environment)
     kinds = [type(one) for one in progress(list, print, is_dry_run=False)]
     if is_shown:
         assert kinds == [LiveDisplay]

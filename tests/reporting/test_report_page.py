@@ -122,7 +122,7 @@ def test_it_says_that_a_dry_run_sent_nothing_and_that_files_have_to_be_taken() -
 def test_no_name_breaks_out_of_its_place() -> None:
     run = Reported()
     run.wait(0)
-    run.send(HOSTILE, record(HOSTILE, **{HOSTILE: HOSTILE}), seconds=1.0)
+    run.send(HOSTILE, record(HOSTILE, 0, {HOSTILE: HOSTILE}), seconds=1.0)
     run.wait(1)
     run.streams[HOSTILE].rejected[HOSTILE] += 1
     about = replace(ABOUT, settings={"streams": HOSTILE})

@@ -79,7 +79,7 @@ def test_the_slowest_calls_are_told_without_their_person_event_and_values() -> N
     run = Reported()
     run.wait(1)
     for number in range(100):
-        run.send("events", record("Secret", number, Plan="Gold"), seconds=number / 10, attempts=1 + number % 2)
+        run.send("events", record("Secret", number, {"Plan": "Gold"}), seconds=number / 10, attempts=1 + number % 2)
     slowest = written(run)["slowest_calls"]
     assert [call["seconds"] for call in slowest[:3]] == [9.9, 9.8, 9.7]
     assert len(slowest) == run_recorder.MAX_SLOWEST
@@ -100,7 +100,9 @@ def test_the_first_and_the_last_time_are_those_of_events_and_attributes_in_utc()
 
 def test_names_are_counted_without_regard_to_case_and_listed_only_when_asked_for() -> None:
     run = Reported()
-    run.send("events", record("Bought", Plan="a", Size="b"), record("bought", plan="c"), record("Viewed"))
+    run.send(
+        "events", record("Bought", 0, {"Plan": "a", "Size": "b"}), record("bought", 1, {"plan": "c"}), record("Viewed")
+    )
     events = written(run)["streams"][0]
     assert events["event_names"] == {"distinct": 2, "more": False, "listed": None}
     assert events["property_names"] == {"distinct": 2, "more": False, "listed": None}
@@ -111,7 +113,7 @@ def test_names_are_counted_without_regard_to_case_and_listed_only_when_asked_for
 
 def test_of_names_that_are_data_only_a_number_is_kept() -> None:
     run = Reported()
-    run.send("events", *(record(f"Viewed {number}", **{f"p{number}": "x"}) for number in range(5000)))
+    run.send("events", *(record(f"Viewed {number}", number, {f"p{number}": "x"}) for number in range(5000)))
     events = written(run, names=True)["streams"][0]
     assert events["event_names"]["distinct"] == run_recorder.MAX_NAMES
     assert events["event_names"]["more"]
@@ -149,7 +151,7 @@ def test_what_waits_for_its_answer_is_not_kept_after_it_was_settled() -> None:
 
 def test_nothing_of_a_person_is_in_it() -> None:
     run = Reported()
-    run.send("events", record("Secret Event", **{"Secret Name": "secret value"}), alias(), seconds=3.0)
+    run.send("events", record("Secret Event", 0, {"Secret Name": "secret value"}), alias(), seconds=3.0)
     text = as_json(run.report())
     assert not [one for one in (PERSON, "device-1", "Secret Event", "Secret Name", "secret value") if one in text]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +32,7 @@ def test_nothing_is_lost_and_the_points_cover_the_run_without_a_gap(moments: lis
     assert sum(point.bucket.rows for point in points) == 2 * len(moments)
     assert sum(point.bucket.calls for point in points) == len(moments)
     assert points[0].begin == 0
-    for before, after in zip(points, points[1:], strict=False):
+    for before, after in pairwise(points):
         assert before.begin + before.seconds == pytest.approx(after.begin)
 
 
