@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import re
+import subprocess
 import sys
 from typing import Any
 
@@ -223,3 +224,10 @@ def test_a_terminal_that_is_gone_does_not_end_the_run(clock: FakeClock, streams:
         clock.advance(2)
         shown.tick(under_way=0, retries=0)
     shown.close()
+
+
+def test_what_draws_and_what_reports_is_not_loaded_before_it_is_needed() -> None:
+    late = ("rich", "target_kissmetrics.reporting.live", "target_kissmetrics.reporting.report_page")
+    program = f"import sys, target_kissmetrics.target; print([name for name in {late} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+    assert done.stdout.strip() == "[]"
