@@ -31,6 +31,7 @@ from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.memory import digests
 from target_kissmetrics.reading import MessageReader, Stopped
 from target_kissmetrics.reject_limits import RejectLimits
+from target_kissmetrics.reporting.answered import Answered
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.metrics import tell_totals
 from target_kissmetrics.reporting.progress import Shown, progress
@@ -102,6 +103,7 @@ class TargetKissmetrics(Target):
         self.max_parallelism = 1  # the SDK's sinks are always empty, there is nothing to drain side by side
         self.message_reader.on_failure = self._abandon
         self._report = self._make_report()
+        self._answered = Answered(self._report.recorder if self._report is not None else None)
         _keep_urls_out_of_logs()
 
     # Config
@@ -344,9 +346,8 @@ class TargetKissmetrics(Target):
         elif isinstance(self._store, WaitingStore):
             self._files = self._delivery = deliveries.files_run(settings, self._store, self._pass_on)
         else:
-            observer = self._report.recorder if self._report is not None else None
             self._delivery = deliveries.api_delivery(
-                settings, self.get_plugin_version(), failed, self.logger.warning, observer
+                settings, self.get_plugin_version(), failed, self.logger.warning, self._answered
             )
         return self._delivery
 
@@ -359,13 +360,13 @@ class TargetKissmetrics(Target):
 
     def _progress(self) -> _EachTick:
         self._shown = progress(self._all_counts, self.logger.info, is_dry_run=self.settings.dry_run)
-        return _EachTick(self._shown, lambda: self._files, self._report, self._all_counts)
+        return _EachTick(self._shown, lambda: self._files, self._report, self._all_counts, self._answered)
 
     def _all_counts(self) -> list[StreamCounts]:
         return list(self._counts.values())
 
     def _make_report(self) -> ReportWriter | None:
-        if self.settings.report_path is None:
+        if not hasattr(self, "settings") or self.settings.report_path is None:
             return None
         from target_kissmetrics.reporting.report_writer import ReportWriter  # noqa: PLC0415 - few runs need it
 
@@ -527,18 +528,24 @@ class _EachTick:
         files: Callable[[], FilesRun | None],
         report: ReportWriter | None,
         streams: Callable[[], list[StreamCounts]],
+        answered: Answered,
     ) -> None:
         self._shown = shown
         self._files = files
         self._report = report
         self._streams = streams
+        self._answered = answered
 
     def tick(self, *, under_way: int, retries: int) -> None:
         """Tell how far the run is; complete a file that was open for long."""
+        streams = self._streams()
+        counted = sum(counts.calls for counts in streams)
+        # What is written to files, or told, is never answered; of a part under way some calls are.
+        answered = max(counted, self._answered.number)
         for shown in self._shown:
-            shown.tick(under_way=under_way, retries=retries)
+            shown.tick(answered=answered, under_way=max(0, under_way - (answered - counted)), retries=retries)
         if self._report is not None:
-            self._report.recorder.tick(self._streams())
+            self._report.recorder.tick(streams)
         files = self._files()
         if files is not None:
             files.tick()

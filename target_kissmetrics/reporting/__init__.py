@@ -4,6 +4,7 @@ counts          what became of a stream's rows and calls
 rejects         the file of what is not sent
 progress        how far it is: lines, or
 live            a display on a terminal, or
+answered        calls answered, to the moment
 metrics         structured metrics, which tell the end's figures as well
 dry_run         calls told instead of sent
 run_recorder    what a report will tell, collected as it happens; series: over time, in a bounded number of points

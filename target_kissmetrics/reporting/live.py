@@ -60,7 +60,7 @@ class LiveDisplay:
         self._handlers: list[tuple[logging.StreamHandler[TextIO], TextIO]] = []
         self._order: dict[str, tuple[int, float]] = {}
 
-    def tick(self, *, under_way: int, retries: int) -> None:
+    def tick(self, *, answered: int, under_way: int, retries: int) -> None:
         """Draw, when it is time to. A terminal that is gone is no reason for a run to fail."""
         now = self._clock()
         if (
@@ -72,8 +72,8 @@ class LiveDisplay:
         self._drawn = now
         streams = list(self._streams())
         if now - self._rated >= RATE_SECONDS:
-            self._rated, self._calls_a_second = now, self._rate.of(sum(counts.calls for counts in streams))
-        drawn = self._draw(streams, under_way, retries)
+            self._rated, self._calls_a_second = now, self._rate.of(answered)
+        drawn = self._draw(streams, answered, under_way, retries)
         try:
             if self._live is None:
                 self._live = self._open(drawn)
@@ -109,7 +109,7 @@ class LiveDisplay:
                 handler.setStream(above)
         return live
 
-    def _draw(self, streams: list[StreamCounts], under_way: int, retries: int) -> RenderableType:
+    def _draw(self, streams: list[StreamCounts], answered: int, under_way: int, retries: int) -> RenderableType:
         table = Table(box=None, pad_edge=False, header_style="dim")
         table.add_column("stream", overflow="ellipsis", no_wrap=True, max_width=_NAME_CHARACTERS)
         for head in ("rows read", "calls sent", "unchanged", "rejected"):
@@ -122,7 +122,7 @@ class LiveDisplay:
             _add_row(table, Text(f"all {len(streams)} streams", "bold"), streams)
         run = Text.assemble(
             (f"{self._calls_a_second:,.0f} calls a second", "bold"),
-            f", {under_way:,} under way, {retries:,} {'retry' if retries == 1 else 'retries'}, ",
+            f", {answered:,} answered, {under_way:,} under way, {retries:,} {'retry' if retries == 1 else 'retries'}, ",
             f"{_elapsed(self._clock() - self._start)} so far",
         )
         return Group(table, run)

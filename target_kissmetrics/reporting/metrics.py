@@ -70,16 +70,15 @@ class MetricPoints:
         self._rate = Rate(clock)
         self._told: dict[tuple[str, str], int] = {}
 
-    def tick(self, *, under_way: int, retries: int) -> None:
+    def tick(self, *, answered: int, under_way: int, retries: int) -> None:
         """Tell, when it is time to."""
         now = self._clock()
         if now - self._last < INTERVAL_SECONDS:
             return
         self._last = now
-        streams = self._streams()
-        for counts in streams:
+        for counts in self._streams():
             self._tell_changes(counts)
-        rate = self._rate.of(sum(counts.calls for counts in streams))
+        rate = self._rate.of(answered)
         _tell("gauge", RunMetric.CALLS_PER_SECOND, round(rate, 1), {})
         _tell("gauge", RunMetric.CALLS_UNDER_WAY, under_way, {})
         _tell("gauge", RunMetric.RETRIES, retries, {})

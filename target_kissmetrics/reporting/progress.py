@@ -24,8 +24,14 @@ Streams = Callable[[], Collection[StreamCounts]]
 class Shown(Protocol):
     """Something that shows how far a run is."""
 
-    def tick(self, *, under_way: int, retries: int) -> None:
-        """Called a few times a second, from one thread."""
+    def tick(self, *, answered: int, under_way: int, retries: int) -> None:
+        """Called a few times a second, from one thread.
+
+        Args:
+            answered: Calls that were taken so far, to the moment.
+            under_way: Calls that were not yet.
+            retries: Attempts made again.
+        """
 
     def close(self) -> None:
         """Show no more; called once no tick will follow."""
@@ -49,18 +55,17 @@ class ProgressLines:
         self._last = clock()
         self._rate = Rate(clock)
 
-    def tick(self, *, under_way: int, retries: int) -> None:
+    def tick(self, *, answered: int, under_way: int, retries: int) -> None:
         """Tell, when it is time to."""
         now = self._clock()
         if now - self._last < INTERVAL_SECONDS:
             return
         self._last = now
         streams = list(self._streams())
-        calls = sum(counts.calls for counts in streams)
         rows = sum(counts.rows for counts in streams)
         rejected = sum(sum(counts.rejected.values()) for counts in streams)
         self._tell(
-            f"{rows} rows read, {calls} calls sent ({self._rate.of(calls):.0f} a second), {under_way} under way, "
+            f"{rows} rows read, {answered} calls sent ({self._rate.of(answered):.0f} a second), {under_way} under way, "
             f"{rejected} rows rejected, {retries} retries"
         )
 

@@ -47,7 +47,7 @@ def test_a_line_comes_every_ten_seconds_with_the_rate_since_the_last_one(
     lines: list[str] = []
     shown = ProgressLines(lambda: streams, lines.append, clock)
     for _ in range(41):
-        shown.tick(under_way=7, retries=1)
+        shown.tick(answered=1005, under_way=7, retries=1)
         clock.advance(0.5)
     assert lines == [
         "1230 rows read, 1005 calls sent (100 a second), 7 under way, 0 rows rejected, 1 retries",
@@ -66,10 +66,10 @@ def test_metrics_come_every_ten_seconds_as_gauges_of_what_changed(
     clock: FakeClock, streams: list[StreamCounts], points: list[metrics.Point[Any]]
 ) -> None:
     shown = MetricPoints(lambda: streams, clock)
-    shown.tick(under_way=0, retries=0)
+    shown.tick(answered=1005, under_way=0, retries=0)
     assert points == []
     clock.advance(10)
-    shown.tick(under_way=7, retries=1)
+    shown.tick(answered=1005, under_way=7, retries=1)
     assert {point.metric_type for point in points} == {"gauge"}
     assert {(point.metric.value, point.value) for point in points if not point.tags.get("stream")} == {
         ("calls_per_second", 100.5), ("calls_under_way", 7), ("retries", 1),
@@ -82,7 +82,7 @@ def test_metrics_come_every_ten_seconds_as_gauges_of_what_changed(
     points.clear()
     streams[0].rows += 1
     clock.advance(10)
-    shown.tick(under_way=0, retries=1)
+    shown.tick(answered=1005, under_way=0, retries=1)
     assert [(point.metric.value, point.value) for point in points if "stream" in point.tags] == [("rows", 1201)]
 
 
@@ -138,9 +138,9 @@ def display(terminal: io.StringIO, streams: list[StreamCounts], clock: FakeClock
 def test_a_short_run_has_no_display(clock: FakeClock, streams: list[StreamCounts]) -> None:
     terminal = Terminal()
     shown = display(terminal, streams, clock)
-    shown.tick(under_way=0, retries=0)
+    shown.tick(answered=1005, under_way=0, retries=0)
     clock.advance(0.9)
-    shown.tick(under_way=0, retries=0)
+    shown.tick(answered=1005, under_way=0, retries=0)
     shown.close()
     assert not terminal.getvalue()
 
@@ -150,12 +150,12 @@ def test_it_shows_streams_and_the_run_and_is_gone_at_the_end(clock: FakeClock, s
     streams[0].rejected["too-old"] += 3
     shown = display(terminal, streams, clock)
     clock.advance(2)
-    shown.tick(under_way=70, retries=1)
+    shown.tick(answered=1005, under_way=70, retries=1)
     drawn = plain(terminal.getvalue())
     assert re.search(r"events +1,200 +1,000 +0 +3", drawn)
     assert re.search(r"users +30 +5 +25 +0", drawn)
     assert re.search(r"all 2 streams +1,230 +1,005 +25 +3", drawn)
-    assert "502 calls a second, 70 under way, 1 retry, 0:02 so far" in drawn
+    assert "502 calls a second, 1,005 answered, 70 under way, 1 retry, 0:02 so far" in drawn
     shown.close()
     assert terminal.getvalue().endswith(("\x1b[2K", "\x1b[?25h"))
     assert terminal.getvalue().count("\x1b[?25l") == terminal.getvalue().count("\x1b[?25h") == 1
@@ -166,7 +166,7 @@ def test_it_is_drawn_four_times_a_second_at_most(clock: FakeClock, streams: list
     shown = display(terminal, streams, clock)
     clock.advance(2)
     for _ in range(100):
-        shown.tick(under_way=0, retries=0)
+        shown.tick(answered=1005, under_way=0, retries=0)
         clock.advance(0.01)
     shown.close()
     assert 3 <= plain(terminal.getvalue()).count("all 2 streams") - 1 <= 5
@@ -177,11 +177,11 @@ def test_of_many_streams_those_with_the_latest_rows_are_shown(clock: FakeClock) 
     streams = [StreamCounts(f"stream-{number}", rows=1) for number in range(30)]
     shown = display(terminal, streams, clock)
     clock.advance(2)
-    shown.tick(under_way=0, retries=0)
+    shown.tick(answered=1005, under_way=0, retries=0)
     clock.advance(1)
     streams[25].rows += 1
     before = len(terminal.getvalue())
-    shown.tick(under_way=0, retries=0)
+    shown.tick(answered=1005, under_way=0, retries=0)
     drawn = plain(terminal.getvalue()[before:])
     assert "stream-25" in drawn
     assert len(re.findall(r"stream-\d+", drawn)) == 8
@@ -192,7 +192,7 @@ def test_a_name_does_not_steer_the_terminal(clock: FakeClock) -> None:
     terminal = Terminal()
     shown = display(terminal, [StreamCounts("\x1b]0;x\x07[bold]\u202e")], clock)
     clock.advance(2)
-    shown.tick(under_way=0, retries=0)
+    shown.tick(answered=1005, under_way=0, retries=0)
     shown.close()
     assert "\x1b]" not in terminal.getvalue()
     assert "[bold]" in terminal.getvalue()
@@ -208,7 +208,7 @@ def test_lines_of_the_log_come_out_whole_above_it(
     try:
         shown = display(terminal, streams, clock)
         clock.advance(2)
-        shown.tick(under_way=0, retries=0)
+        shown.tick(answered=1005, under_way=0, retries=0)
         line = f"[red]{'long ' * 60}"
         logging.getLogger("t").warning(line)
         shown.close()
@@ -222,7 +222,7 @@ def test_a_terminal_that_is_gone_does_not_end_the_run(clock: FakeClock, streams:
     shown = display(GoneTerminal(), streams, clock)
     for _ in range(3):
         clock.advance(2)
-        shown.tick(under_way=0, retries=0)
+        shown.tick(answered=1005, under_way=0, retries=0)
     shown.close()
 
 
