@@ -165,7 +165,7 @@ def _course(title: str, moments: Sequence[Moment], seconds: float) -> str:
     ]
     plots = [
         plot.plot(f"{title}: calls", "a second", middles, calls, until=seconds),
-        plot.plot(f"{title}: latency of calls", "seconds, with retries", middles, latencies, until=seconds),
+        plot.plot(f"{title}: latency", "seconds, retries too", middles, latencies, until=seconds),
         plot.plot(f"{title}: rows", "a second", middles, rows, until=seconds),
     ]
     return f'<div class="plots">{"".join(plots)}</div>{_numbers(title, moments)}'
