@@ -149,7 +149,7 @@ class KissmetricsSink(Sink):
             raise TooManyRejects(
                 f"stream '{self.stream_name}': the first {ROWS_ON_PROBATION} rows were all rejected, most often as "
                 f"{code} ({REASONS[code].meaning}); they are in rejects_path, their STATE was not passed on: "
-                f"{advice(code, in_messages=self.counts.in_messages)}, and run again"
+                f"{advice(code, in_messages=self.counts.in_messages)}, and run again",
             )
 
     # What the SDK calls

@@ -17,6 +17,5 @@ entry that is suggested for it. Memory stays bounded, however long the input is.
 - `profile`: what a stream's fields hold. Pure.
 - `words`, `roles`, `suggesting`: the likeliest entry of `streams` for a stream. Pure.
 - `entries`: entries written as YAML. Pure.
-- `shown`: hostile texts made fit to be shown. Pure.
 - `text`, `page`: a preview for a terminal and as one HTML page.
 """
