@@ -319,7 +319,8 @@ class StreamPreview:
         most = ", ".join(f"{shown.line(name)} {count}" for name, count in self._colliding.most_common())
         if self.entry.spread_duplicates:
             self.warn(
-                f"{shown.plural(self.collisions, 'event')} have person, name and second of another row's; "
+                f"{shown.plural(self.collisions, 'event')} {'has' if self.collisions == 1 else 'have'} the person, name "
+                "and second of another row's; "
                 f"spread_duplicates moves them to seconds of their own ({most})"
             )
         else:
