@@ -57,7 +57,7 @@ tee -a "${{{{{LINES}:-/dev/null}}}}" | {{}} "$@"
 Answer = dict[str, Any]
 
 
-class Failed(Exception):
+class FailedError(Exception):
     """A command of an example failed; the text has its last lines."""
 
 
@@ -123,7 +123,7 @@ class Project:
         """Run `meltano run ARGUMENTS`; give what it told, and the Singer lines that the target read.
 
         Raises:
-            Failed: It did not end well.
+            FailedError: It did not end well.
         """
         lines = self.folder / "lines.jsonl"
         lines.write_text("", encoding="utf-8")
@@ -142,7 +142,7 @@ class Project:
             timeout=SECONDS,
         )
         if done.returncode:
-            raise Failed(f"meltano {' '.join(arguments)}\n{done.stdout[-4000:]}")
+            raise FailedError(f"meltano {' '.join(arguments)}\n{done.stdout[-4000:]}")
         return done.stdout
 
 
@@ -168,7 +168,7 @@ class Example:
         """Run the commands of its README; give what Kissmetrics then holds.
 
         Raises:
-            Failed: A command failed.
+            FailedError: A command failed.
         """
         folder = self._project.folder
         runs = []
@@ -177,12 +177,15 @@ class Example:
             if program == "psql":
                 self._execute(folder / arguments[arguments.index("-f") + 1])
             elif program == "meltano" and arguments[0] == "run":
-                environment = {**command.environment, **({DATABASE: _for_tap(self._database)} if self._database else {})}
+                environment = {
+                    **command.environment,
+                    **({DATABASE: _for_tap(self._database)} if self._database else {}),
+                }
                 _, lines = self._project.run(*arguments[1:], environment=environment)
                 self._preview(lines)
                 runs.append({"run": " ".join([*_assigned(command), *command.words]), **self._ask("summary")})
             else:
-                raise Failed(f"{program} {' '.join(arguments)}: no command that an example can run")
+                raise FailedError(f"{program} {' '.join(arguments)}: no command that an example can run")
         return {
             "runs": runs,
             "events": sorted(self._ask("events"), key=lambda event: event["name"]),
@@ -194,7 +197,7 @@ class Example:
 
     def _execute(self, path: Path) -> None:
         if self._database is None:
-            raise Failed(f"{path.name} needs a PostgreSQL: --database URL")
+            raise FailedError(f"{path.name} needs a PostgreSQL: --database URL")
         with psycopg.connect(self._database) as connection:
             connection.execute(path.read_text(encoding="utf-8").encode())
 
@@ -208,7 +211,7 @@ class Example:
         preview.finish()
         for stream in preview.streams.values():
             if stream.problem is not None:
-                raise Failed(f"target-kissmetrics-preview: {stream.problem}")
+                raise FailedError(f"target-kissmetrics-preview: {stream.problem}")
         told = [*preview.skipped, *preview.warnings, *(w for one in preview.streams.values() for w in one.warnings)]
         self._warnings += [line for line in told if line not in self._warnings]
 
@@ -264,7 +267,9 @@ def _server(url: str | None) -> Iterator[str]:
     from postgres_server import binaries, running_postgres  # noqa: PLC0415 - needed by some examples alone
 
     if binaries() is None:
-        raise Failed("it needs a PostgreSQL: install Debian's package postgresql, or name a server with --postgres URL")
+        raise FailedError(
+            "it needs a PostgreSQL: install Debian's package postgresql, or name a server with --postgres URL"
+        )
     with running_postgres() as started:
         yield started
 
@@ -277,12 +282,15 @@ def run(name: str, server: str | None = None) -> Answer:
         server: URL of a PostgreSQL server for examples that need one; None starts one.
 
     Raises:
-        Failed: A command failed.
+        FailedError: A command failed.
     """
     needs_database = "tap-postgres" in (ROOT / "examples" / name / "meltano.yml").read_text(encoding="utf-8")
-    with running() as sandbox, _server(server) if needs_database else nullcontext() as postgres:
-        with fresh_database(postgres) if postgres else nullcontext() as database:
-            return Example(name, database, sandbox.url).run()
+    with (
+        running() as sandbox,
+        _server(server) if needs_database else nullcontext() as postgres,
+        fresh_database(postgres) if postgres else nullcontext() as database,
+    ):
+        return Example(name, database, sandbox.url).run()
 
 
 def as_json(value: Any, indent: str = "") -> str:
@@ -325,7 +333,7 @@ def main() -> int:
     path = ROOT / "examples" / options.name / "expected.json"
     try:
         held = run(options.name, options.postgres)
-    except Failed as problem:
+    except FailedError as problem:
         print(problem, file=sys.stderr)
         return 1
     if options.write:
