@@ -1,4 +1,4 @@
-"""An example of `examples/`, for real: the commands of its README with Meltano, its tap and this target, against a sandbox.
+"""An example of `examples/`, for real: the commands of its README, with Meltano and its tap, against a sandbox.
 
     scripts/example.py NAME            run it, print what Kissmetrics then holds, and compare it with expected.json
     scripts/example.py NAME --json     print it as expected.json would have it
