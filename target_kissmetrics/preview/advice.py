@@ -46,7 +46,7 @@ def of_people(profile: Profile, settings: MappingSettings, customer: str | None,
 def of_money(profile: Profile, stream: str, amount: str) -> Iterator[str]:
     """Tell of what may make a revenue wrong: cents, tax and shipping, rows that nobody paid."""
     field = profile.fields[amount]
-    divide = f"divide it: stream_maps: {{{stream}: {{{amount}: \"record['{amount}'] / 100\"}}}}"
+    divide = f"divide it: stream_maps: {{{stream}: {{{amount}: \"float(record['{amount}'] or 0) / 100\"}}}}"
     if roles.is_in_cents(amount):
         yield f"{amount} counts cents by its name, and revenue would be a hundredfold; {divide}"
     elif _may_be_cents(field):

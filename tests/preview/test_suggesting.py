@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+import io
+import json
+import re
+from decimal import Decimal
 from typing import Any
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from preview_streams import stream_of
+from preview_streams import messages, plan, stream_of
 
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.understanding import understand
+from target_kissmetrics.preview.collecting import Preview
 from target_kissmetrics.preview.entries import as_yaml
+from target_kissmetrics.preview.messages import read
 from target_kissmetrics.preview.suggesting import Suggestion, confirm, suggest
 from target_kissmetrics.stream_entries import read_entry
 
@@ -225,7 +231,7 @@ def test_a_payment_provider_s_created_is_the_time_and_whole_amounts_may_be_cents
     }
     told = why("charges", *charges())
     assert "if they are cents" in told
-    assert "stream_maps: {charges: {amount: \"record['amount'] / 100\"}}" in told
+    assert "stream_maps: {charges: {amount: \"float(record['amount'] or 0) / 100\"}}" in told
     assert "cents" not in why("charges", *charges(amount="19.99"))
 
 
@@ -300,3 +306,20 @@ def test_which_of_two_ids_is_the_person_is_said() -> None:
 def test_what_was_done_is_the_event_s_name() -> None:
     row = {"student_id": "s", "lesson": "L1", "completed_on": "2024-01-01"}
     assert entry("lesson_completions", row)["event_name"] == "Lesson Completed"
+
+
+def test_the_stream_maps_that_are_advised_are_taken_by_the_sdk() -> None:
+    rows = [{**row, "status": ["succeeded", "failed"][n % 2]} for n, row in enumerate(charges())]
+    made = suggest(*stream_of("charges", rows), {})
+    advised = re.findall(r"stream_maps: \{charges: (\{.*\})\}", "\n".join(made.why))
+    config = {
+        "stream_maps": {"charges": {name: rule for text in advised for name, rule in yaml.safe_load(text).items()}}
+    }
+    lines = messages("charges", rows)
+    lines[0]["schema"]["properties"]["amount"] = {"type": ["integer", "null"]}
+    preview = Preview(plan(made.entry))
+    read(io.StringIO("".join(f"{json.dumps(line)}\n" for line in lines)), preview, config)
+    preview.finish()
+    # Of the amounts 19.99, 20.00, ... 20.04 every second one was paid.
+    assert preview.streams["charges"].totals.revenue == Decimal("60.03")
+    assert not preview.streams["charges"].rejected
