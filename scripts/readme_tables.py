@@ -1,17 +1,21 @@
-"""Writes the README's tables of settings from the schema that `--about` shows.
+"""Writes the README's tables: of settings, from the schema that `--about` shows, and of the reasons of rejection.
 
 python scripts/readme_tables.py          rewrites README.md
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from target_kissmetrics.about import shown_default, shown_type
+from target_kissmetrics.mapping.reasons import REASONS
 from target_kissmetrics.settings import SCHEMA
+
+_NAME = re.compile(r"\b(?:__[a-z]+__|[a-z]+(?:_[a-z]+)+)\b")
+"""What a reader types, in a text for people."""
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -20,7 +24,9 @@ def settings_table() -> str:
     """Give the table of this target's own settings."""
     rows = ["| setting | type | default | meaning |", "|---|---|---|---|"]
     for name, schema in SCHEMA["properties"].items():
-        rows.append(f"| `{name}` | {_type(schema)} | {_default(name, schema)} | {_text(schema)} |")
+        default = shown_default(schema, is_required=False)
+        shown = "required" if name in SCHEMA["required"] else f"`{default}`" if default is not None else "none"
+        rows.append(f"| `{name}` | {shown_type(schema, mark='`')} | {shown} | {_text(schema)} |")
     return "\n".join(rows)
 
 
@@ -28,33 +34,26 @@ def stream_keys_table() -> str:
     """Give the table of the keys of an entry of `streams`."""
     rows = ["| key | type | meaning |", "|---|---|---|"]
     for name, schema in SCHEMA["properties"]["streams"]["items"]["properties"].items():
-        rows.append(f"| `{name}` | {_type(schema)} | {_text(schema)} |")
+        rows.append(f"| `{name}` | {shown_type(schema, mark='`')} | {_text(schema)} |")
+    return "\n".join(rows)
+
+
+def reasons_table() -> str:
+    """Give the table of the codes in the file of rejects."""
+    rows = ["| code | not sent | what happened | what to do |", "|---|---|---|---|"]
+    for code, reason in REASONS.items():
+        meaning, to_do = (_NAME.sub(r"`\g<0>`", text) for text in (reason.meaning, reason.to_do))
+        rows.append(f"| `{code}` | the {reason.lost} | {meaning} | {to_do} |")
     return "\n".join(rows)
 
 
 def with_tables(readme: str) -> str:
     """Put the tables between their marks."""
-    for mark, table in (("settings", settings_table()), ("stream keys", stream_keys_table())):
+    tables = {"settings": settings_table(), "stream keys": stream_keys_table(), "reasons": reasons_table()}
+    for mark, table in tables.items():
         pattern = rf"(<!-- {mark}: [^\n]*-->\n).*?(<!-- end of {mark} -->)"
         readme = re.sub(pattern, lambda m, table=table: f"{m[1]}{table}\n{m[2]}", readme, flags=re.DOTALL)
     return readme
-
-
-def _type(schema: Mapping[str, Any]) -> str:
-    if "enum" in schema:
-        return " or ".join(f"`{choice}`" for choice in schema["enum"])
-    kinds = [kind for kind in schema["type"] if kind != "null"]
-    shown = " or ".join(kinds)
-    return f"{shown}, secret" if schema.get("secret") else shown
-
-
-def _default(name: str, schema: Mapping[str, Any]) -> str:
-    if name in SCHEMA["required"]:
-        return "required"
-    if "default" not in schema:
-        return "none"
-    default = schema["default"]
-    return f"`{default}`" if isinstance(default, str) else f"`{json.dumps(default)}`"
 
 
 def _text(schema: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 import yaml
 
+from target_kissmetrics.mapping.reasons import REASONS
 from target_kissmetrics.settings import read_settings
 
 ROOT = Path(__file__).parent.parent
@@ -47,10 +48,8 @@ def test_a_config_in_the_readme_is_read(block: str) -> None:
     assert settings.api_key == "k"
 
 
-def test_every_code_of_the_table_of_rejects_is_in_the_code() -> None:
+def test_the_table_of_rejects_names_every_code_and_what_to_do() -> None:
     section = README.partition("## What is rejected")[2].partition("\n## ")[0]
-    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
-    codes = {code for row in rows for code in re.findall(r"`([\w-]+)`", row)}
-    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "target_kissmetrics").rglob("*.py"))
-    raised = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', sources)) | {"schema"}
-    assert codes <= raised
+    codes = re.findall(r"^\| `([a-z-]+)` \|", section, flags=re.MULTILINE)
+    assert codes == list(REASONS)
+    assert all(reason.to_do in section.replace("`", "") for reason in REASONS.values())

@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             # The reader (a pager) has seen enough; what is left in the buffer must not fail at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        told = f"{error.filename}: {error.strerror}; check the path" if isinstance(error, OSError) else str(error)
         return _fail(told)
 
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import cast
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
+from target_kissmetrics.mapping.reasons import REASONS, Code, advice
 
 MAX_TYPES = 50
 """Types that are counted one by one: they are data, and data may hold any number of them."""
 
 OTHER_TYPES = "others"
+
+MOST_CODES = 3
+"""Codes that a stream's end says more of than their number."""
 
 
 @dataclass(slots=True)
@@ -30,6 +35,7 @@ class StreamCounts:
         collisions: Events that Kissmetrics takes for another row's.
         item_collisions: Line items in a second that another event's items have.
         moved: Events moved to a second of their own.
+        in_messages: Its rows are of a message format, whose entry of `streams` names no fields.
     """
 
     stream: str
@@ -48,6 +54,7 @@ class StreamCounts:
     left_out: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     set_aside: Counter[str] = field(default_factory=Counter)
+    in_messages: bool = False
 
     @property
     def calls(self) -> int:
@@ -98,6 +105,14 @@ class StreamCounts:
         if self.item_collisions:
             parts.append(f"{self.item_collisions} line items in a second of another event's")
         return "; ".join(parts)
+
+    def what_to_do(self) -> list[str]:
+        """Give, for the commonest codes among what is not sent, a line that says what to do."""
+        lost = self.rejected + self.set_aside
+        return [
+            f"{count} {code}: {REASONS[code].meaning}; {advice(code, in_messages=self.in_messages)}"
+            for code, count in cast("list[tuple[Code, int]]", lost.most_common(MOST_CODES))
+        ]
 
     def figures(self) -> dict[str, int]:
         """Give the same as names and numbers, for metrics."""

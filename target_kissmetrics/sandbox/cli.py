@@ -108,7 +108,10 @@ def _run(options: argparse.Namespace) -> None:
     try:
         sock = bind(options.host, options.port)
     except OSError as error:
-        raise _CannotRunError(f"cannot listen on {options.host}:{options.port}: {error.strerror or error}") from error
+        raise _CannotRunError(
+            f"cannot listen on {options.host}:{options.port}: {error.strerror or error}; name another with --host and "
+            "--port (0 takes a free port)"
+        ) from error
     with sock, closing(Sandbox(revenue_property=options.revenue_property, store=options.store)) as sandbox:
         _import(sandbox, options.imports)
         Server(sandbox, lambda: print(url_of(sock, options.host), flush=True)).run(sockets=[sock])  # noqa: T201
