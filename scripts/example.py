@@ -232,7 +232,7 @@ class Example:
     def _rejects(self) -> list[Answer]:
         path = self._project.folder / self._config.get("rejects_path", "target-kissmetrics-rejects.jsonl")
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return [{name: json.loads(line)[name] for name in ("stream", "code", "reason", "field")} for line in lines]
+        return [{name: json.loads(line)[name] for name in ("stream", "code", "field")} for line in lines]
 
 
 def _assigned(command: Command) -> list[str]:
@@ -318,7 +318,7 @@ def _show(held: Answer) -> None:
         for second, text in sorted(told, key=lambda line: line[0]):
             print(f"  {datetime.fromtimestamp(second, timezone.utc):%Y-%m-%d %H:%M:%S}  {text}")
     for reject in held["rejects"]:
-        print(f"\nset aside: {reject['code']}: {reject['reason']}")
+        print(f"\nset aside: {reject['code']}{' at ' + reject['field'] if reject['field'] else ''}")
 
 
 def main() -> int:
