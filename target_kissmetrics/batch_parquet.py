@@ -240,7 +240,7 @@ def _single(value: float) -> Decimal | float | None:
 
 
 def _of_decimal(kind: Any) -> _Way:
-    return _Way(kind, int) if kind.scale <= 0 else _Way(kind)
+    return _Way(kind, int) if kind.scale == 0 else _Way(kind)
 
 
 def _of_bytes(kind: Any) -> _Way:
