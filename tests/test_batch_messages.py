@@ -144,7 +144,8 @@ def test_rows_of_batches_make_the_calls_rejects_and_counts_of_record_messages(
         folder = Path(name)
         by_batch = feed(folder, lines(EVENTS, batch(folder, way, EVENTS, rows), STATE), **config)
         by_record = feed(folder, lines(EVENTS, *(record("events", row) for row in rows), STATE), **config)
-    check(by_batch)
+    if "shard" not in config:  # what another slice rejects is counted there
+        check(by_batch)
     assert outcome(by_batch) == outcome(by_record)
 
 
