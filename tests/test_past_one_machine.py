@@ -101,15 +101,14 @@ def test_slices_over_one_store_send_what_one_process_would_and_each_call_once(tm
     with running() as sandbox:
         environment = {**os.environ, "TARGET_KISSMETRICS_API_KEY": "k", "TARGET_KISSMETRICS_TRACKING_URL": sandbox.url}
         alone = [sys.executable, "-m", "target_kissmetrics", "--config", "ENV"]
-        subprocess.run(alone, input=lines(), check=True, cwd=tmp_path, env=environment, timeout=120)
-        expected = held(sandbox)
+        expected = []
+        for _ in range(2):
+            subprocess.run(alone, input=lines(), check=True, cwd=tmp_path, env=environment, timeout=120)
+            expected.append(held(sandbox))
     with running() as sandbox:
         run(tmp_path / "slices", sandbox, store)
         found = held(sandbox)
-        assert found["people"] == expected["people"]
-        assert {name: found["summary"][name] for name in ("people", "events", "revenue", "not_kept")} == {
-            name: expected["summary"][name] for name in ("people", "events", "revenue", "not_kept")
-        }
+        assert found == expected[0]  # the number of calls, too
         assert (found["summary"]["events"], found["summary"]["not_kept"]) == (588, 0)
         rejects = [
             len(path.read_bytes().splitlines()) for path in sorted((tmp_path / "slices").glob("rejects-?.jsonl"))
@@ -121,7 +120,7 @@ def test_slices_over_one_store_send_what_one_process_would_and_each_call_once(tm
         assert sum(sent) == 588
         assert min(sent) > 0
         run(tmp_path / "slices", sandbox, store)
-        assert held(sandbox)["people"] == expected["people"]
+        assert held(sandbox) == expected[1]
 
 
 def test_the_arithmetic_of_the_readme() -> None:
