@@ -262,7 +262,7 @@ def run(folder: Path, config: dict[str, Any], *messages: dict[str, Any], **envir
         capture_output=True,
         cwd=folder,
         env={**os.environ, **environment},
-        timeout=120,
+        timeout=300,
         check=False,
     )
     return done.returncode, done.stdout.decode(), done.stderr.decode()
@@ -367,7 +367,7 @@ def test_files_of_a_bucket_are_read_where_the_message_or_the_storage_says(tmp_pa
 @pytest.mark.parametrize(
     ("place", "told"),
     [
-        ("s3://bucket/none.jsonl?versionId=secret", "the BATCH file s3://bucket/none.jsonl is not there"),
+        ("s3://bucket/none.jsonl?token=secret", "the BATCH file s3://bucket/none.jsonl is not there"),
         ("s3://secret:secret@nobodys/a.jsonl", "the BATCH file s3://nobodys/a.jsonl "),
     ],
 )
