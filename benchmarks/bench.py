@@ -233,6 +233,7 @@ def peak(folder: Path, sources: Sources, options: argparse.Namespace) -> Iterato
                 forget(folder)
                 kib = _peak_kib(command, lines, folder)
                 first = first or kib
+                print(f"  {count:,} {what}: {kib:,} KiB", file=sys.stderr)
                 name = f"peak memory in KiB, {count:,} {what}"
                 yield Line(name, kib, (kib - first) / 1024, f"MiB above {sizes[0][0]:,}")
 

@@ -143,7 +143,7 @@ def streams(path: Path, count: int, each: int) -> Path:
     """Write many streams of people, each with its own schema, people and values."""
     with path.open("w", encoding="utf-8") as lines:
         for number in range(count):
-            name = f"users_{number}"
+            name = f"shop{number}-users"
             lines.write(json.dumps({**USERS, "stream": name}) + "\n")
             for row in users(each):
                 own = {**row, "id": number * each + row["id"], "plan": f"Plan {number}"}

@@ -46,6 +46,7 @@ class FilesRun:
         self._store = store
         self._pass_on = pass_on
         self._states: list[Any] = []
+        self._is_closing = False
         self._files = ImportFiles(folder=folder, url=url, base=base, max_rows=max_rows, completed=self._completed)
 
     def send(self, calls: Sequence[Call], delivered: Callable[[], None]) -> None:
@@ -59,7 +60,11 @@ class FilesRun:
             self._files.complete()
 
     def close(self, patience: float) -> None:  # noqa: ARG002 - there is nobody to wait for
-        """Complete the open file, remember what it taught, pass on the STATE that waits."""
+        """Complete the open file, remember what it taught, pass on the STATE that waits.
+
+        The pipeline strikes out the last intents after this: with the last file whole, nothing waits any more.
+        """
+        self._is_closing = True
         self._files.complete()
 
     def pass_on(self, value: Any) -> None:
@@ -72,3 +77,4 @@ class FilesRun:
         self._store.remember_all()
         if self._states:
             self._pass_on(self._states.pop())
+        self._store.is_over = self._is_closing

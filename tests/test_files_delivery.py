@@ -17,6 +17,7 @@ from target_kissmetrics.files_run import FilesRun
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
 from target_kissmetrics.kissmetrics.errors import Refused
 from target_kissmetrics.kissmetrics.import_files import KISSMETRICS_USER, ImportFiles, LocalFolder
+from target_kissmetrics.memory import digests
 from target_kissmetrics.memory.changes import Known
 from target_kissmetrics.memory.sql_store import SqlStore
 from target_kissmetrics.memory.store import Learned
@@ -108,6 +109,17 @@ def test_an_unchanged_attribute_is_not_written_again_by_the_next_run(tmp_path: P
     code, out, log = run(tmp_path, settings, [USERS, *settled])
     assert (code, out) == (0, '{"at":25}\n'), log
     assert sorted((tmp_path / "out").iterdir()) == first
+
+
+def test_a_run_that_ended_well_leaves_no_intent_that_the_next_one_would_look_at(tmp_path: Path) -> None:
+    for url in ("out", "again"):
+        state = {"type": "STATE", "value": 1}
+        given = [EVENTS, USERS, *messages()[2:30], state, *messages()[30:-1], {"type": "STATE", "value": url}]
+        assert run(tmp_path, {"delivery": "files", "files_url": url}, given)[0] == 0
+        store = SqlStore(f"sqlite:///{(tmp_path / 'target-kissmetrics.db').as_posix()}", digests.product("k"))
+        assert store.people([digests.Digests(digests.product("k")).person("u1")])
+        assert store.unanswered() == []
+        store.close()
 
 
 def test_no_file_is_made_of_no_rows_and_state_comes_out_all_the_same(tmp_path: Path) -> None:

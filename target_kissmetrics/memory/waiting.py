@@ -23,6 +23,9 @@ class WaitingStore:
     Args:
         store: The real store.
         product: Which product this run is for.
+
+    Attributes:
+        is_over: The last file is whole: what is remembered from now on waits for nothing.
     """
 
     def __init__(self, store: Store, product: bytes) -> None:
@@ -31,6 +34,7 @@ class WaitingStore:
         self._scratch = tempfile.TemporaryDirectory(prefix="target-kissmetrics-")
         self._waiting: SqlStore | None = None
         self._answered: list[int] = []
+        self.is_over = False
 
     def people(self, persons: Collection[bytes]) -> Mapping[bytes, KnownPerson]:
         """Give what is known of people; those not known are absent."""
@@ -80,6 +84,8 @@ class WaitingStore:
                 self._waiting = SqlStore(f"sqlite:///{path.as_posix()}", self._product)
             self._waiting.remember(learned, ())
         self._answered.extend(answered)
+        if self.is_over:
+            self.remember_all()
 
     def remember_all(self) -> None:
         """Remember for good all that waits."""
