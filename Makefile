@@ -53,7 +53,7 @@ clean:
 	rm -rf site .venv .venv-meltano .venv-benchmarks .venv-docs .demo .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 
 .venv/.ready: pyproject.toml scripts/set-up
-	@scripts/set-up .venv --group dev --editable '.[curl,postgres,s3,sandbox]'
+	@scripts/set-up .venv --group dev --editable '.[curl,parquet,postgres,s3,sandbox]'
 
 # An environment of its own: the official client wants an older urllib3 than requests does.
 .venv-benchmarks/.ready: Makefile scripts/set-up

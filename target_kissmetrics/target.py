@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from types import FrameType
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -26,6 +26,7 @@ from singer_sdk.singerlib.json import serialize_json
 
 from target_kissmetrics import about
 from target_kissmetrics import settings as own_settings
+from target_kissmetrics.batch_files import BatchFiles, Storage, read_storage
 from target_kissmetrics.errors import ConfigError, InputError, RowRejected, StoreError
 from target_kissmetrics.mapping.reasons import REASONS, Code, advice
 from target_kissmetrics.mapping.settings import StreamSettings
@@ -76,6 +77,7 @@ class TargetKissmetrics(Target):
     message_reader_class = MessageReader
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         PluginCapabilities.ABOUT,
+        PluginCapabilities.BATCH,
         PluginCapabilities.STREAM_MAPS,
         PluginCapabilities.FLATTENING,
         PluginCapabilities.STRUCTURED_LOGGING,
@@ -83,6 +85,7 @@ class TargetKissmetrics(Target):
     ]
 
     settings: own_settings.Settings
+    batch_storage: Storage
     message_reader: MessageReader
     reject_limits: RejectLimits
 
@@ -124,6 +127,7 @@ class TargetKissmetrics(Target):
             self.settings = own_settings.read_settings(self._config, others)
             check_sdk_settings(others, self._config)
             check_rejects_path(self.settings.rejects_path)
+            self.batch_storage = read_storage(self._config)
             self._rejects = Rejects(self.settings.rejects_path)
             self.reject_limits = RejectLimits(self.settings.max_rejects, self.settings.max_reject_ratio)
             if self.settings.report_path is not None:
@@ -162,13 +166,22 @@ class TargetKissmetrics(Target):
                 self._schemas[stream_map.stream_alias] = message
 
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
-        """Take the rows of a BATCH message's files."""
+        """Take the rows of a BATCH message's files, as if each had come in a RECORD message.
+
+        A stop that is asked for ends it between two rows; the STATE behind it is not read any more, and so the next
+        run reads the files again.
+        """
         self._assert_line_requires(message_dict, requires={"stream", "encoding", "manifest"})
-        if message_dict["stream"] not in self.mapper.stream_maps:
+        stream = message_dict["stream"]
+        if stream not in self.mapper.stream_maps:
             raise RecordsWithoutSchemaException(
-                f"a BATCH of stream '{message_dict['stream']}' came before its SCHEMA message: mend the tap"
+                f"a BATCH of stream '{stream}' came before its SCHEMA message: mend the tap"
             )
-        super()._process_batch_message(message_dict)
+        with closing(BatchFiles(message_dict, self.batch_storage).rows()) as rows:
+            for row in rows:
+                if self.message_reader.stop_requested:
+                    return
+                self._process_record_message({"stream": stream, "record": row})
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         """Take a row. The SDK's own way copies, parses and logs each row at more cost than mapping it."""
