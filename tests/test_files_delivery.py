@@ -145,6 +145,7 @@ def test_what_was_noted_is_struck_out_only_once_the_state_behind_it_is_out(tmp_p
 
     assert noted_at_state == [1]
     assert store.unanswered() == []
+    waiting.close()
 
 
 def test_a_run_that_ended_well_leaves_no_intent_that_the_next_one_would_look_at(tmp_path: Path) -> None:
