@@ -224,15 +224,19 @@ class Job:
         rows: Rows of the source.
         kills: Runs that are killed; the one after them may end.
         faults: The part of all requests that meets a fault.
+        client: `http_client` of the runs.
     """
 
-    def __init__(self, folder: Path, seed: int, *, rows: int, kills: int, faults: float) -> None:
+    def __init__(  # noqa: PLR0913 - all by name
+        self, folder: Path, seed: int, *, rows: int, kills: int, faults: float, client: str = "auto"
+    ) -> None:
         self._folder = folder
         self._random = random.Random(seed)  # noqa: S311 - it draws tests, no secrets
         self._source = Source(seed, rows)
         self._rows = rows
         self._kills = kills
         self._faults = faults
+        self._client = client
         self._name = f"seed {seed}"
         self.findings = Findings()
 
@@ -281,6 +285,7 @@ class Job:
         config = {
             "api_key": KEY,
             "tracking_url": host.url,
+            "http_client": self._client,
             "use_customer_id": True,
             "streams": STREAMS,
             "request_timeout_seconds": 1,
