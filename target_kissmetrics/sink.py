@@ -141,8 +141,8 @@ class KissmetricsSink(Sink):
 
     def _reject(self, problem: RowRejected, raw: Mapping[str, Any]) -> None:
         self._target.reject(self.counts, problem, raw)
-        if not self.counts.accepted and sum(self.counts.rejected.values()) >= ROWS_ON_PROBATION:
-            code, _ = self.counts.rejected.most_common(1)[0]
+        if not self.counts.left_accepted and sum(self.counts.all_rejected.values()) >= ROWS_ON_PROBATION:
+            code, _ = self.counts.all_rejected.most_common(1)[0]
             raise TooManyRejects(
                 f"stream '{self.stream_name}': the first {ROWS_ON_PROBATION} rows were all rejected, most often as "
                 f"{code} ({problem.reason if problem.code == code else code}); they are in rejects_path, their STATE "

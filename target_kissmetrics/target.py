@@ -372,13 +372,19 @@ class TargetKissmetrics(Target):
             InputError: `on_invalid_record` is `fail`.
             TooManyRejects: It is one too many.
         """
+        self._refuse_if_told_to(counts, problem)
+        counts.rejected[problem.code] += 1
+        counts.parts += 1
+        self._write_rejected(counts, problem, row)
+
+    def _refuse_if_told_to(self, counts: StreamCounts, problem: RowRejected) -> None:
         if self.settings.on_invalid_record == "fail":
             raise InputError(
                 f"stream '{counts.stream}', row {counts.rows}: {problem.reason} ({problem.code}); "
                 "on_invalid_record is fail"
             )
-        counts.rejected[problem.code] += 1
-        counts.parts += 1
+
+    def _write_rejected(self, counts: StreamCounts, problem: RowRejected, row: Mapping[str, Any]) -> None:
         self._note_schema(counts.stream)
         # A whole row is set aside: no field of it is, whichever was at fault.
         self._rejects.write(
@@ -407,13 +413,14 @@ class TargetKissmetrics(Target):
             self.reject_limits.count(counts)
 
     def _set_alias_aside(self, row: MappedRow, code: str, reason: str) -> None:
+        """From the pipeline's thread, which counts in fields of its own."""
         problem = RowRejected(code, reason)
         if len(row.mapped.calls) == 1:
-            row.counts.accepted -= 1
-            row.counts.parts -= 1
-            self.reject(row.counts, problem, row.row)
+            self._refuse_if_told_to(row.counts, problem)
+            row.counts.late[code] += 1
+            self._write_rejected(row.counts, problem, row.row)
         else:
-            row.counts.set_aside[code] += 1
+            row.counts.late_aside[code] += 1
             self._note_schema(row.counts.stream)
             self._rejects.write(
                 stream=row.counts.stream, code=code, reason=reason, field=row.mapped.alias_field, record=row.row

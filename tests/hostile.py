@@ -49,7 +49,7 @@ class _Target(TargetKissmetrics):
     def _close(self) -> None:
         for counts in self._counts.values():
             figures = counts.figures()
-            self.finished.append({**figures, "accepted": counts.accepted})
+            self.finished.append({**figures, "accepted": counts.left_accepted})
         super()._close()
 
 

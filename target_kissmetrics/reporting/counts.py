@@ -18,6 +18,10 @@ OTHER_TYPES = "others"
 class StreamCounts:
     """Counts of one stream. Rows are counted as they are read, calls once they were taken.
 
+    Two threads count, without a lock, and no field is written by both: what the pipeline's thread finds out about a
+    row that the reading thread has counted already is in fields of its own (`late`, `late_aside`, and all that is
+    counted of calls), and joined by whoever reads.
+
     Attributes:
         accepted: Rows that became calls, or rightly none.
         parts: What was accepted or rejected: rows, and in a format that batches them, the events of each row.
@@ -30,6 +34,8 @@ class StreamCounts:
         collisions: Events that Kissmetrics takes for another row's.
         item_collisions: Line items in a second that another event's items have.
         moved: Events moved to a second of their own.
+        late: Rows that were accepted, and rejected when their turn came, by the reason's code.
+        late_aside: Likewise, parts of rows.
     """
 
     stream: str
@@ -48,6 +54,23 @@ class StreamCounts:
     left_out: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     set_aside: Counter[str] = field(default_factory=Counter)
+    late: Counter[str] = field(default_factory=Counter)
+    late_aside: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def all_rejected(self) -> Counter[str]:
+        """Rows set aside, at once or late, by the reason's code."""
+        return self.rejected + self.late if self.late else self.rejected.copy()
+
+    @property
+    def all_set_aside(self) -> Counter[str]:
+        """Parts of rows that were not sent, by the reason's code."""
+        return self.set_aside + self.late_aside if self.late_aside else self.set_aside.copy()
+
+    @property
+    def left_accepted(self) -> int:
+        """Rows that were accepted, and not rejected late."""
+        return self.accepted - sum(self.late.copy().values())
 
     @property
     def calls(self) -> int:
@@ -57,7 +80,7 @@ class StreamCounts:
     @property
     def on_probation(self) -> bool:
         """Whether every row so far was rejected: its mapping may be wrong."""
-        return bool(self.rejected) and not self.accepted
+        return bool(self.rejected or self.late) and not self.left_accepted
 
     def delivered(self, call: Call) -> None:
         """Count a call that was taken."""
@@ -81,10 +104,10 @@ class StreamCounts:
             f"{self.rows} rows read",
             f"calls sent: {self.record} record, {self.set} set, {self.alias} alias",
             f"{self.unchanged} unchanged not sent",
-            f"rejected: {by_code(self.rejected)}",
+            f"rejected: {by_code(self.all_rejected)}",
         ]
-        if self.set_aside:
-            parts.append(f"properties set aside: {by_code(self.set_aside)}")
+        if self.set_aside or self.late_aside:
+            parts.append(f"properties set aside: {by_code(self.all_set_aside)}")
         if self.left_out:
             parts.append(f"left out, by type: {by_code(self.left_out)}")
         if self.deleted_attributes:
@@ -107,8 +130,8 @@ class StreamCounts:
             "set_calls": self.set,
             "alias_calls": self.alias,
             "unchanged": self.unchanged,
-            "rejected": sum(self.rejected.values()),
-            "set_aside": sum(self.set_aside.values()),
+            "rejected": sum(self.all_rejected.values()),
+            "set_aside": sum(self.all_set_aside.values()),
             "deleted": self.deleted,
             "moved": self.moved,
             "collisions": self.collisions,

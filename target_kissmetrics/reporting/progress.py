@@ -41,7 +41,7 @@ class ProgressLines:
         rate = (calls - self._last_calls) / (now - self._last)
         self._last, self._last_calls = now, calls
         rows = sum(counts.rows for counts in streams)
-        rejected = sum(sum(counts.rejected.values()) for counts in streams)
+        rejected = sum(sum(counts.all_rejected.values()) for counts in streams)
         self._tell(
             f"{rows} rows read, {calls} calls sent ({rate:.0f} a second), {under_way} under way, "
             f"{rejected} rows rejected, {retries} retries"

@@ -37,9 +37,7 @@ class Process:
 
     def plan(self, *pairs: str) -> tuple[Part, int | None]:
         """Plan rows, each an alias of two identities of one letter."""
-        rows = [
-            MappedRow(self.counts, Mapped(calls=[Alias(pair[0], pair[1], T0)]), {"pair": pair}) for pair in pairs
-        ]
+        rows = [MappedRow(self.counts, Mapped(calls=[Alias(pair[0], pair[1], T0)]), {"pair": pair}) for pair in pairs]
         part = Part(rows=rows)
         return part, self.planner.plan([part])
 
