@@ -32,7 +32,7 @@ from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.memory import digests
 from target_kissmetrics.reading import MessageReader, Stopped
 from target_kissmetrics.reject_limits import RejectLimits
-from target_kissmetrics.reporting.counts import StreamCounts
+from target_kissmetrics.reporting.counts import StreamCounts, by_code
 from target_kissmetrics.reporting.progress import ProgressLines
 from target_kissmetrics.reporting.rejects import Rejects
 from target_kissmetrics.sink import CheckSink, KissmetricsSink
@@ -107,6 +107,7 @@ class TargetKissmetrics(Target):
         self._stopped_by: int | None = None
         self._stopped_at = 0.0
         self._failing = False
+        self._told_of: set[str] = set()
         self._files: FilesRun | None = None
         self._reads_environment = bool(arguments.get("parse_env_config"))
         try:
@@ -204,6 +205,15 @@ class TargetKissmetrics(Target):
             self._pass_on(message_dict["value"])
             return
         on_probation = tuple(counts for counts in self._counts.values() if counts.on_probation)
+        for counts in on_probation:
+            if counts.stream not in self._told_of:
+                self._told_of.add(counts.stream)
+                self.logger.warning(
+                    "stream '%s': every row so far was rejected: %s; STATE waits until one is accepted or the input "
+                    "ends; they are in rejects_path",
+                    counts.stream,
+                    by_code(counts.all_rejected),
+                )
         self.pipeline.state(message_dict["value"], on_probation)
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
