@@ -114,6 +114,7 @@ class TargetKissmetrics(Target):
             super().__init__(**arguments)
         except ValueError as error:
             raise _unreadable_environment(self, error) from None
+        _heed_hang_up(self._handle_termination)
         self.max_parallelism = 1  # the SDK's sinks are always empty, there is nothing to drain side by side
         self.message_reader.on_failure = self._abandon
         _keep_urls_out_of_logs()
@@ -575,6 +576,15 @@ def _unreadable_environment(target: TargetKissmetrics, error: ValueError) -> Exc
         except ValueError:
             return ConfigError(name, f"must be {what}, and {variable} is none")
     return error
+
+
+def _heed_hang_up(handler: Callable[[int, FrameType | None], None]) -> None:
+    """Let a terminal that is closed end a run as SIGTERM does; under `nohup` it goes on."""
+    number = getattr(signal, "SIGHUP", None)  # Windows has none
+    if number is None or threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(number) is not signal.SIG_IGN:
+        signal.signal(number, handler)
 
 
 def _with_field(problem: RowRejected) -> str:

@@ -510,7 +510,7 @@ def _until(what: Any, seconds: float = 30.0) -> None:
 
 @pytest.mark.parametrize("client", ["requests", "curl"])
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGTERM)])
 def test_a_signal_while_calls_are_under_way_lets_them_arrive_and_state_is_never_ahead(
     target: Runner, host: _Host, number: signal.Signals, client: str
 ) -> None:
