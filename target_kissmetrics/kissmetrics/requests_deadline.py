@@ -103,7 +103,7 @@ class _Watched(HTTPConnection):
     _let_go: weakref.finalize[Any, Any] | None = None
     """Closes a twin of the socket, made with it: TLS takes the socket itself away before its handshake."""
 
-    @property  # type: ignore[override]
+    @property
     def sock(self) -> Any:
         """The socket, set as soon as it is connected."""
         return self.__dict__.get("sock")

@@ -50,7 +50,7 @@ BEGINNINGS = [
 
 
 def _schema(stream: str, fields: list[str]) -> str:
-    schema = {"properties": {name: {} for name in fields}}
+    schema: dict[str, dict[str, dict[str, str]]] = {"properties": {name: {} for name in fields}}
     return json.dumps({"type": "SCHEMA", "stream": stream, "key_properties": [], "schema": schema}) + "\n"
 
 

@@ -16,7 +16,9 @@ resource = pytest.importorskip("resource")
 
 ROWS = 1200
 LIMIT_BYTES = {"rejects": 96 * 1024, "store": 48 * 1024, "files": 3 << 20}
-FIELDS = {name: {} for name in ("id", "user_id", "event", "plan", "timestamp", "updated_at", "note")}
+FIELDS: dict[str, dict[str, Any]] = {
+    name: {} for name in ("id", "user_id", "event", "plan", "timestamp", "updated_at", "note")
+}
 T0 = 1_704_067_200
 
 

@@ -37,7 +37,7 @@ class _WatchedCounts(StreamCounts):
 
 
 def lines(stream: str, fields: list[str], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    schema = {"properties": {name: {} for name in fields}}
+    schema: dict[str, dict[str, dict[str, str]]] = {"properties": {name: {} for name in fields}}
     head = {"type": "SCHEMA", "stream": stream, "key_properties": [], "schema": schema}
     return [head, *({"type": "RECORD", "stream": stream, "record": row} for row in rows)]
 
