@@ -12,6 +12,8 @@ help:
 	@echo 'make lint    check style and types'
 	@echo 'make format  mend what can be mended of the style'
 	@echo 'make bench   measure this target beside the official client and an SDK target that does nothing'
+	@echo 'make docs    build the documentation into site/, which opens without a server and without a network'
+	@echo 'make docs-serve  show it at http://127.0.0.1:8000, built again with each change'
 	@echo 'make clean   remove what these targets made'
 
 demo: .venv/.ready .venv-meltano/.ready
@@ -35,8 +37,16 @@ format: .venv/.ready
 bench: .venv/.ready .venv-benchmarks/.ready
 	@.venv/bin/python benchmarks/bench.py
 
+.PHONY: docs docs-serve
+docs: .venv-docs/.ready
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+	@echo 'open site/index.html'
+
+docs-serve: .venv-docs/.ready
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs serve --strict
+
 clean:
-	rm -rf .venv .venv-meltano .venv-benchmarks .demo .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf site .venv .venv-meltano .venv-benchmarks .venv-docs .demo .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 
 .venv/.ready: pyproject.toml scripts/set-up
 	@scripts/set-up .venv --group dev --editable '.[curl,postgres,s3,sandbox]'
@@ -44,6 +54,10 @@ clean:
 # An environment of its own: the official client wants an older urllib3 than requests does.
 .venv-benchmarks/.ready: Makefile scripts/set-up
 	@scripts/set-up .venv-benchmarks 'py-KISSmetrics==1.1.*'
+
+# An environment of its own: whoever tests or runs the target needs nothing of it.
+.venv-docs/.ready: pyproject.toml scripts/set-up
+	@scripts/set-up .venv-docs --group docs
 
 # An environment of its own: Meltano's pins need not agree with the target's.
 .venv-meltano/.ready: Makefile scripts/set-up

@@ -1,7 +1,8 @@
 """What answers the calls of a benchmark: nginx, or a small server of our own, on loopback alone.
 
-nginx (Debian: `nginx-light`) answers at once. Where it is not installed, and wherever answers are to take a while, a
-server of our own stands in: one process, one thread, which holds each answer back for a fixed time.
+nginx (Debian: `nginx-light`) answers at once, or, with its module `echo`, which that package brings, after a fixed
+time. Where it is not installed a server of our own stands in: one process, one thread, in Python, and so near its own
+limit with many connections.
 """
 
 from __future__ import annotations
@@ -25,14 +26,17 @@ ANSWER = (
 LIFETIME_SECONDS = 600
 """A server that was left behind ends itself after this."""
 
+_ECHO_MODULE = Path("/usr/lib/nginx/modules/ngx_http_echo_module.so")
+
 _NGINX = """
+{load}
 daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr crit;
 events {{ worker_connections 2048; }}
 http {{
   access_log off; keepalive_requests 1000000000; large_client_header_buffers 4 32k;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  server {{ listen 127.0.0.1:{port}; location / {{ empty_gif; }} }}
+  server {{ listen 127.0.0.1:{port}; location / {{ {answer} }} location = /gif {{ empty_gif; }} }}
 }}
 """
 
@@ -46,10 +50,12 @@ def host(folder: Path, latency: float = 0.0) -> Iterator[str]:
         latency: Seconds that each answer takes.
     """
     port = _free_port()
-    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if nginx and not latency:
+    nginx = _nginx(latency)
+    if nginx:
         config = folder / "nginx.conf"
-        config.write_text(_NGINX.format(folder=folder, port=port), encoding="utf-8")
+        load = f"load_module {_ECHO_MODULE};" if latency else ""
+        answer = f"echo_sleep {latency}; echo_exec /gif;" if latency else "empty_gif;"
+        config.write_text(_NGINX.format(folder=folder, port=port, load=load, answer=answer), encoding="utf-8")
         command = [nginx, "-c", str(config), "-e", "stderr", "-p", str(folder)]
     else:
         command = [sys.executable, __file__, str(port), str(latency)]
@@ -63,8 +69,14 @@ def host(folder: Path, latency: float = 0.0) -> Iterator[str]:
 
 def name(latency: float = 0.0) -> str:
     """Say what `host` would run."""
-    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    return "nginx" if nginx and not latency else "a server of our own"
+    return "nginx" if _nginx(latency) else "a server of our own"
+
+
+def _nginx(latency: float) -> str | None:
+    """Give the path of an nginx that can answer so."""
+    if latency and not _ECHO_MODULE.exists():
+        return None
+    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 
 
 def _free_port() -> int:

@@ -1,65 +1,247 @@
-"""Writes the README's tables of settings from the schema that `--about` shows.
+"""Writes the tables of README.md and of docs/reference/ from the code: settings, keys, reasons, metrics, commands.
 
-python scripts/readme_tables.py          rewrites README.md
+python scripts/readme_tables.py          rewrites README.md and the pages
+
+A table stands between two comments, `<!-- NAME: ... -->` and `<!-- end of NAME -->`. Pages keep what is generated, so
+that it can be read where the repository is shown, and a change of it in a diff; a test holds them against the code.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
+import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import click
+
+from target_kissmetrics.about import shown_default, shown_type
+from target_kissmetrics.mapping import clock, detection, event, people
+from target_kissmetrics.mapping.reasons import REASONS, Reason
+from target_kissmetrics.mapping.settings import kinds_of
+from target_kissmetrics.preview import cli as preview_cli
+from target_kissmetrics.replay import ReplayTarget
+from target_kissmetrics.reporting.meanings import FIGURES
+from target_kissmetrics.sandbox import cli as sandbox_cli
 from target_kissmetrics.settings import SCHEMA
+from target_kissmetrics.target import TargetKissmetrics
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+PAGES = (README, *sorted((ROOT / "docs" / "reference").glob("*.md")))
+
+_NAME = re.compile(r"\b(?:__[a-z]+__|[a-z]+(?:_[a-z]+)+)\b")
+"""What a reader types, in a text for people."""
+
+FOUND: Mapping[str, tuple[str, ...]] = {
+    "customer_id": people.CUSTOMER_ID_CANDIDATES,
+    "device_id": people.DEVICE_ID_CANDIDATES,
+    "timestamp (events, aliases)": clock.EVENT_TIME_CANDIDATES,
+    "timestamp (user attributes, experiments)": clock.ATTRIBUTE_TIME_CANDIDATES,
+    "event_name": detection.EVENT_NAME_CANDIDATES,
+    "line_items": event.LINE_ITEM_CANDIDATES,
+    "user_attributes": event.USER_ATTRIBUTE_CANDIDATES,
+    "previous_id": detection.PREVIOUS_ID_CANDIDATES,
+    "experiment": detection.EXPERIMENT_CANDIDATES,
+    "variant": detection.VARIANT_CANDIDATES,
+}
+"""Fields that are tried where an entry names none."""
+
+
+class Option(NamedTuple):
+    """An argument of a command, however its parser was written."""
+
+    names: str
+    default: str
+    meaning: str
+
+
+def with_tables(text: str) -> str:
+    """Put the tables between their marks."""
+    for mark, table in TABLES.items():
+        pattern = rf"(<!-- {mark}: [^\n]*-->\n).*?(<!-- end of {mark} -->)"
+        text = re.sub(pattern, lambda m, table=table: f"{m[1]}{table()}\n{m[2]}", text, flags=re.DOTALL)
+    return text
 
 
 def settings_table() -> str:
     """Give the table of this target's own settings."""
-    rows = ["| setting | type | default | meaning |", "|---|---|---|---|"]
-    for name, schema in SCHEMA["properties"].items():
-        rows.append(f"| `{name}` | {_type(schema)} | {_default(name, schema)} | {_text(schema)} |")
-    return "\n".join(rows)
+    return _table(
+        ("setting", "type", "default", "meaning"),
+        [(f"`{name}`", _type(schema), _default(name, schema), _text(schema)) for name, schema in _own().items()],
+    )
+
+
+def settings_in_full() -> str:
+    """Give a section for each setting, so that it can be linked to."""
+    sections = []
+    for name, schema in _own().items():
+        limits = [f"{words} `{schema[key]}`" for key, words in _LIMITS.items() if key in schema]
+        facts = [f"Type: {_type(schema)}", f"default: {_default(name, schema)}", *limits]
+        variable = f"variable: `TARGET_KISSMETRICS_{name.upper()}`"
+        sections.append(f"### `{name}`\n\n{_text(schema)}\n\n{'; '.join([*facts, variable])}.\n")
+    return "\n" + "\n".join(sections)
+
+
+def sdk_settings_table() -> str:
+    """Give the table of the settings that the Meltano SDK adds."""
+    schema = copy.deepcopy(SCHEMA)
+    TargetKissmetrics.append_builtin_config(schema)
+    others = {name: one for name, one in schema["properties"].items() if name not in _own()}
+    return _table(
+        ("setting", "type", "meaning"),
+        [(f"`{name}`", _type(one), _text(one)) for name, one in sorted(others.items())],
+    )
 
 
 def stream_keys_table() -> str:
     """Give the table of the keys of an entry of `streams`."""
-    rows = ["| key | type | meaning |", "|---|---|---|"]
-    for name, schema in SCHEMA["properties"]["streams"]["items"]["properties"].items():
-        rows.append(f"| `{name}` | {_type(schema)} | {_text(schema)} |")
-    return "\n".join(rows)
+    return _table(
+        ("key", "type", "meaning"),
+        [(f"`{name}`", _type(schema), _text(schema)) for name, schema in _keys().items()],
+    )
 
 
-def with_tables(readme: str) -> str:
-    """Put the tables between their marks."""
-    for mark, table in (("settings", settings_table()), ("stream keys", stream_keys_table())):
-        pattern = rf"(<!-- {mark}: [^\n]*-->\n).*?(<!-- end of {mark} -->)"
-        readme = re.sub(pattern, lambda m, table=table: f"{m[1]}{table}\n{m[2]}", readme, flags=re.DOTALL)
-    return readme
+def stream_kinds_table() -> str:
+    """Give the table of the kinds for which each key has a meaning."""
+    rows = []
+    for name in _keys():
+        kinds = ", ".join(f"`{kind}`" for kind in kinds_of(name))
+        rows.append((f"`{name}`", kinds or "all"))
+    return _table(("key", "kinds"), rows)
+
+
+def found_table() -> str:
+    """Give the table of the fields that are tried where an entry names none."""
+    rows = []
+    for key, candidates in FOUND.items():
+        name, _, of = key.partition(" ")
+        rows.append((f"`{name}` {of}".strip(), ", ".join(f"`{candidate}`" for candidate in candidates)))
+    return _table(("key", "fields, in this order"), rows)
+
+
+def reasons_table() -> str:
+    """Give the table of the codes in the file of rejects."""
+    return _reasons(lambda reason: reason.to_do)
+
+
+def reasons_in_full() -> str:
+    """Give the same with what to do about messages and batches, whose entries name no fields."""
+    return _reasons(
+        lambda reason: (
+            reason.to_do
+            if reason.in_messages in {None, reason.to_do}
+            else f"{reason.to_do}. In messages and batches: {reason.in_messages}"
+        )
+    )
+
+
+def metrics_table() -> str:
+    """Give the table of the figures of a stream."""
+    return _table(("metric", "meaning"), [(f"`{name}`", _cell(meaning)) for name, meaning in FIGURES.items()])
+
+
+def commands_in_full() -> str:
+    """Give a section for each command."""
+    commands = {
+        "target-kissmetrics": list(_of_click(TargetKissmetrics.get_singer_command())),
+        "target-kissmetrics-preview": list(_of_argparse(preview_cli.make_parser())),
+        "target-kissmetrics-replay": list(_of_click(ReplayTarget.get_singer_command())),
+        "kissmetrics-sandbox": list(_of_argparse(sandbox_cli.make_parser())),
+    }
+    return "\n" + "\n".join(
+        f"### {name}\n\n{_table(('argument', 'default', 'meaning'), options)}\n" for name, options in commands.items()
+    )
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "settings": settings_table,
+    "settings in full": settings_in_full,
+    "sdk settings": sdk_settings_table,
+    "stream keys": stream_keys_table,
+    "stream kinds": stream_kinds_table,
+    "found fields": found_table,
+    "reasons": reasons_table,
+    "reasons in full": reasons_in_full,
+    "metrics": metrics_table,
+    "commands": commands_in_full,
+}
+
+_LIMITS = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than"}
+
+
+def _of_click(command: click.Command) -> Iterator[Option]:
+    context = click.Context(command)
+    for param in command.get_params(context):
+        if isinstance(param, click.Option):
+            kind = param.make_metavar(context)
+            takes = "" if param.is_flag or not kind else f" {kind}"
+            yield Option(f"`{', '.join(param.opts)}{takes}`".replace("|", "\\|"), "", _cell(param.help or ""))
+        else:
+            yield Option(f"`{(param.name or '').upper()}`", "required", "The file of rejects.")
+
+
+def _of_argparse(parser: argparse.ArgumentParser) -> Iterator[Option]:
+    for action in parser._actions:  # noqa: SLF001 - argparse has no other way
+        names = ", ".join(action.option_strings) or str(action.dest).upper()
+        takes = f" {action.metavar or action.dest.upper()}" if action.option_strings and action.nargs != 0 else ""
+        takes += " ..." if action.nargs == "+" else ""
+        default = action.default
+        is_shown = isinstance(default, (str, int)) and default not in {argparse.SUPPRESS, "-", False}
+        shown = f"`{default}`" if is_shown else ""
+        meaning = re.sub(r" \(%\(default\)s\)", "", action.help or "")
+        yield Option(f"`{names}{takes}`", shown, _cell(meaning[:1].upper() + meaning[1:] + "."))
+
+
+def _own() -> Mapping[str, Mapping[str, Any]]:
+    properties: Mapping[str, Mapping[str, Any]] = SCHEMA["properties"]
+    return properties
+
+
+def _keys() -> Mapping[str, Mapping[str, Any]]:
+    properties: Mapping[str, Mapping[str, Any]] = _own()["streams"]["items"]["properties"]
+    return properties
+
+
+def _table(head: tuple[str, ...], rows: list[Any]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(
+        f"|{'|'.join(line)}|" if line is lines[1] else f"| {' | '.join(line)} |".replace("|  |", "| |")
+        for line in lines
+    )
+
+
+def _reasons(to_do: Callable[[Reason], str]) -> str:
+    rows = [
+        (f"`{code}`", f"the {reason.lost}", _marked(reason.meaning), _marked(to_do(reason)))
+        for code, reason in REASONS.items()
+    ]
+    return _table(("code", "not sent", "what happened", "what to do"), rows)
 
 
 def _type(schema: Mapping[str, Any]) -> str:
-    if "enum" in schema:
-        return " or ".join(f"`{choice}`" for choice in schema["enum"])
-    kinds = [kind for kind in schema["type"] if kind != "null"]
-    shown = " or ".join(kinds)
-    return f"{shown}, secret" if schema.get("secret") else shown
+    return shown_type(schema, mark="`")
 
 
 def _default(name: str, schema: Mapping[str, Any]) -> str:
-    if name in SCHEMA["required"]:
-        return "required"
-    if "default" not in schema:
-        return "none"
-    default = schema["default"]
-    return f"`{default}`" if isinstance(default, str) else f"`{json.dumps(default)}`"
+    default = shown_default(schema, is_required=False)
+    return "required" if name in SCHEMA["required"] else f"`{default}`" if default is not None else "none"
 
 
 def _text(schema: Mapping[str, Any]) -> str:
-    return str(schema.get("description", "")).replace("|", "\\|")
+    return _cell(str(schema.get("description", "")))
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _marked(text: str) -> str:
+    return _NAME.sub(r"`\g<0>`", _cell(text))
 
 
 if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")

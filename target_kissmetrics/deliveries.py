@@ -101,7 +101,9 @@ def _folder(settings: Settings) -> Folder:
     try:
         return folder_of(settings.files_url)
     except (ImportError, ValueError) as error:
-        raise ConfigError("files_url", f"{settings.files_url} cannot be used: {error}") from None
+        raise ConfigError(
+            "files_url", f"{settings.files_url} cannot be used: {error}; install what it needs, or name another"
+        ) from None
 
 
 def takes_curl(settings: Settings) -> bool:

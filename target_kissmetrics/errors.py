@@ -17,6 +17,8 @@ nothing of this one:
 
 from __future__ import annotations
 
+from target_kissmetrics.mapping.reasons import Code, Problem, sentence
+
 
 class TargetError(Exception):
     """Ends the run in one line. Its text says what to do, and never holds the API key."""
@@ -52,12 +54,28 @@ class RowRejected(TargetError):  # noqa: N818 - it reads as what happened
 
     Args:
         code: Short and steady, for counting: `no-identity`.
-        reason: For a person: what is wrong, and what to do next.
+        problem: What is wrong with this row, for a person.
         field: The field at fault, if it is one.
+        to_do: What to do about it, when it is not what `REASONS` says of the code.
     """
 
-    def __init__(self, code: str, reason: str, field: str | None = None) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
+    def __init__(self, code: Code, problem: str, field: str | None = None, *, to_do: str | None = None) -> None:
+        super().__init__(problem)
+        self.code: Code = code
+        self.problem = problem
         self.field = field
+        self.to_do = to_do
+
+    @classmethod
+    def of(cls, problem: Problem, field: str | None) -> RowRejected:
+        """Reject a row for what is wrong with one of its fields."""
+        return cls(problem.code, problem.problem, field, to_do=problem.to_do)
+
+    @property
+    def reason(self) -> str:
+        """What is wrong and what to do, in one line. It may show what the row holds: no log has it."""
+        return sentence(self.code, self.problem, self.to_do)
+
+    def __str__(self) -> str:
+        """Give the reason."""
+        return self.reason

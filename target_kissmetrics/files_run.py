@@ -72,3 +72,4 @@ class FilesRun:
         self._store.remember_all()
         if self._states:
             self._pass_on(self._states.pop())
+        self._store.strike_out()

@@ -221,13 +221,19 @@ class Pipeline:
         except BaseException as error:  # noqa: BLE001 - it is raised again in the caller's thread
             self.fail(error)
         try:
+            self._strike_out()
             self._delivery.close(PATIENCE_SECONDS)
             if self._failure is not None and not self._is_settling:
                 self._settle()
-            if self._to_strike and not self._states and not self._is_settling:
-                self._store.remember(Learned(), self._to_strike)
+                self._strike_out()
         except BaseException as error:  # noqa: BLE001 - likewise
             self.fail(error)
+
+    def _strike_out(self) -> None:
+        """Strike out what was noted, now that the last STATE is out."""
+        if self._to_strike and not self._states and not self._is_settling:
+            self._store.remember(Learned(), self._to_strike)
+            self._to_strike = []
 
     def _step(self) -> bool:
         """Do what is due; false when nothing is left to do."""

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Properties, Record, Set
 from target_kissmetrics.mapping.mapped import Deletion, EventSlot, Mapped
 from target_kissmetrics.mapping.names import folded
+from target_kissmetrics.mapping.reasons import Code
 from target_kissmetrics.memory import digests, seconds
 from target_kissmetrics.memory.changes import (
     Intent,
     Known,
-    KnownPerson,
     Said,
     Unanswered,
     alias_intent,
@@ -30,12 +33,12 @@ from target_kissmetrics.memory.changes import (
 )
 from target_kissmetrics.memory.collisions import Collisions
 from target_kissmetrics.memory.digests import Digests
+from target_kissmetrics.memory.packed import PackedPerson
 from target_kissmetrics.memory.store import Learned, OthersIntents, Store
 from target_kissmetrics.reporting.counts import StreamCounts
 
 
-@dataclass(slots=True)
-class MappedRow:
+class MappedRow(msgspec.Struct):
     """A row on its way.
 
     Attributes:
@@ -79,6 +82,7 @@ class _MergedSet:
     """Attributes of one person and one second, to go out as one call with the last values.
 
     Attributes:
+        call: The first of its calls; its own properties are all there are while `properties` is None.
         properties: By the key that the memory knows them under: names with their values.
         replaced: Likewise: the values that the last one replaced.
     """
@@ -86,9 +90,15 @@ class _MergedSet:
     part: Part
     counts: StreamCounts
     call: Set
-    properties: dict[bytes, tuple[str, str]]
+    properties: dict[bytes, tuple[str, str]] | None = None
     replaced: dict[bytes, list[str]] = field(default_factory=dict)
     person: bytes = b""
+
+    def by_key(self) -> dict[bytes, tuple[str, str]]:
+        """Give the properties."""
+        if self.properties is None:
+            self.properties = {digests.property_key(item[0]): item for item in self.call.properties.items()}
+        return self.properties
 
 
 @dataclass(slots=True)
@@ -103,7 +113,7 @@ class _Deleted:
 LINE_ITEMS = "\0line items"
 """Stands for an event's name, which holds no such character in front, where line items are watched for twins."""
 
-Reject = Callable[[MappedRow, str, str], None]
+Reject = Callable[[MappedRow, Code, str], None]
 """A row, the code and the reason why its alias is set aside."""
 
 
@@ -140,7 +150,7 @@ class Planner:
         self._is_first = True
         self._noted_before: set[tuple[bytes, bytes]] = set()
         self._collisions = Collisions()
-        self._at_hand: dict[bytes, KnownPerson] = {}
+        self._at_hand: dict[bytes, PackedPerson | dict[bytes, Known]] = {}
         self._partners_at_hand: dict[bytes, set[bytes]] = {}
         self._needed_by: Counter[bytes] = Counter()
 
@@ -279,9 +289,10 @@ class Planner:
     ) -> None:
         entry = merged.get(key)
         if entry is None:
-            entry = merged[key] = _MergedSet(part, counts, call, {})
+            entry = merged[key] = _MergedSet(part, counts, call)
             steps.append(entry)
-        properties, key_of = entry.properties, digests.property_key
+            return
+        properties, key_of = entry.by_key(), digests.property_key
         for item in call.properties.items():
             known_as = key_of(item[0])
             before = properties.get(known_as)
@@ -294,27 +305,28 @@ class Planner:
         stored = self._store.people(needed.known) if needed.known else {}
         for person in needed.known:
             at_hand = self._at_hand.get(person)
-            known = stored.get(person, {})
-            # What this process has on its way is not stored yet.
-            self._at_hand[person] = merge(known, at_hand) if at_hand else dict(known)
+            known = stored.get(person)
+            if isinstance(at_hand, dict) and at_hand:
+                # What this process has on its way is not stored yet.
+                self._at_hand[person] = merge(known or {}, at_hand)
+            else:
+                self._at_hand[person] = known if isinstance(known, PackedPerson) else dict(known or {})
         partners = self._store.partners(needed.partners) if needed.partners else {}
         for person in needed.partners:
             self._partners_at_hand.setdefault(person, set()).update(partners.get(person, ()))
 
     def _plan_set(self, merged: _MergedSet, intents: list[Intent]) -> None:
+        if self._is_plainly_unchanged(merged):
+            merged.counts.unchanged += len(merged.call.properties)
+            return
         person = merged.person
-        known = self._at_hand[person]
+        known = self._known(person)
         by_time: dict[int, Properties] = {}
-        at_a_glance = not self._include_all and self._unanswered.is_empty
         value_of = digests.value
         unchanged = 0
-        for key, (name, text) in merged.properties.items():
+        for key, (name, text) in merged.by_key().items():
             value = value_of(text)
             old = known.get(key)
-            if at_a_glance and old is not None and old[0] == value:
-                # What most of a second run is, told as `property_change` would tell it.
-                unchanged += 1
-                continue
             said = Said(person, key, value, merged.call.time)
             after = self._may_be_taken(said, merged.replaced.get(key, ()))
             sent = property_change(old, said, self._unanswered, always=self._include_all, after=after)
@@ -331,6 +343,23 @@ class Planner:
         for time, properties in by_time.items():
             merged.part.calls.append((merged.counts, replace(merged.call, time=time, properties=properties)))
 
+    def _is_plainly_unchanged(self, merged: _MergedSet) -> bool:
+        """Tell at a glance what most of a second run is, as `property_change` would tell it."""
+        known = self._at_hand[merged.person]
+        if merged.properties is not None or not isinstance(known, PackedPerson):
+            return False
+        if self._include_all or not self._unanswered.is_empty:
+            return False
+        key_of, value_of, has = digests.property_key, digests.value, known.plainly_has
+        return all(has(key_of(name), value_of(text)) for name, text in merged.call.properties.items())
+
+    def _known(self, person: bytes) -> dict[bytes, Known]:
+        """Give what is known of a person, to be changed."""
+        known = self._at_hand[person]
+        if isinstance(known, PackedPerson):
+            known = self._at_hand[person] = dict(known)
+        return known
+
     def _may_be_taken(self, said: Said, replaced: Sequence[str]) -> int:
         """Give the latest second at which an earlier run may have sent one of the values that this one replaced."""
         intended = [self._unanswered.intended(said._replace(value=digests.value(text))) for text in replaced]
@@ -346,7 +375,7 @@ class Planner:
     def _forget(self, deleted: _Deleted) -> None:
         """Forget an attribute that was deleted at its source; remembered once all that came before it was answered."""
         person = deleted.person
-        known = self._at_hand[person]
+        known = self._known(person)
         key = digests.property_key(deleted.deletion.name)
         after = forgotten(known.get(key), deleted.deletion.time)
         if after is not None:
@@ -384,7 +413,7 @@ class Planner:
 
     def _plan_once(self, part: Part, row: MappedRow, call: Record, intents: list[Intent]) -> None:
         said = Said(self._digests.person(call.person), digests.once_key(call.event), digests.NO_VALUE, call.time)
-        known = self._at_hand[said.person]
+        known = self._known(said.person)
         time = once_time(known, said, self._unanswered)
         if time is None:
             row.counts.unchanged += 1
@@ -408,8 +437,8 @@ class Planner:
                     self._reject(
                         row,
                         "alias-limit",
-                        f"{identity!r} has {count} aliases already (max_aliases_per_identity): is it one person's own "
-                        "identity? A shared one would merge all its people for ever",
+                        f"{identity!r} has {count} aliases already (max_aliases_per_identity), and one that is shared "
+                        "would merge all its people for ever",
                     )
                     return
         intents.append(alias_intent(one, other))

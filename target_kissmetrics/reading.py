@@ -102,13 +102,15 @@ class MessageReader(GenericSingerReader[str]):
             line = next(lines, None)
             self._line_number += 1
         except UnicodeDecodeError:
-            raise InputError(f"line {self._line_number + 1} of the input is not UTF-8") from None
+            raise InputError(f"line {self._line_number + 1} of the input is not UTF-8: mend the tap") from None
         finally:
             self.waiting = False
         return cast("str | None", line)
 
     def _process_unknown_message(self, message_dict: dict[str, Any]) -> None:
-        raise InputError(f"line {self._line_number} of the input has the unknown type {message_dict['type'][:60]!r}")
+        raise InputError(
+            f"line {self._line_number} of the input has the unknown type {message_dict['type'][:60]!r}: mend the tap"
+        )
 
     def deserialize_json(self, line: str) -> dict[str, Any]:
         """Read one line.
@@ -120,9 +122,14 @@ class MessageReader(GenericSingerReader[str]):
             message = decode(line)
         except (ValueError, RecursionError):
             cut = "" if line[-1:] in {"\n", b"\n"} else "; the input ends in the middle of it"
-            raise InputError(f"line {self._line_number} of the input is no JSON that can be read{cut}") from None
+            raise InputError(
+                f"line {self._line_number} of the input is no JSON that can be read{cut}: mend the tap, whose own log "
+                "may say more"
+            ) from None
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-            raise InputError(f"line {self._line_number} of the input is no Singer message: it has no type")
+            raise InputError(
+                f"line {self._line_number} of the input is no Singer message, it has no type: pipe a tap in, or mend it"
+            )
         return message
 
 

@@ -308,7 +308,7 @@ def _opened(path: Path) -> Iterator[int]:
         try:
             descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
         except FileNotFoundError:
-            raise ConfigError("rejects", f"there is no file {path}") from None
+            raise ConfigError("rejects", f"there is no file {path}; name the one that rejects_path names") from None
     try:
         yield descriptor
     finally:

@@ -38,6 +38,10 @@ BLOCKED_IDENTITIES = (
     "[object object]",
 )
 
+_DAY = 86_400
+_LEAST_RATE = 0.001
+"""Of requests a second: a waiting time cannot be endless."""
+
 _FIELDS = th.ArrayType(th.StringType)
 
 _STREAM = th.ObjectType(
@@ -62,8 +66,8 @@ _STREAM = th.ObjectType(
         "rename",
         th.ArrayType(
             th.ObjectType(
-                th.Property("field", th.StringType, required=True),
-                th.Property("property", th.StringType, required=True),
+                th.Property("field", th.StringType, required=True, description="A field's name."),
+                th.Property("property", th.StringType, required=True, description="What it is called at Kissmetrics."),
             )
         ),
         description="The property's name for a field.",
@@ -210,19 +214,19 @@ _PROPERTIES = th.PropertiesList(
     ),
     th.Property(
         "request_timeout_seconds",
-        th.NumberType(exclusive_minimum=0),
+        th.NumberType(exclusive_minimum=0, maximum=_DAY),
         default=30,
         description="For one request.",
     ),
     th.Property(
         "connect_timeout_seconds",
-        th.NumberType(exclusive_minimum=0),
+        th.NumberType(exclusive_minimum=0, maximum=_DAY),
         default=10,
         description="For setting up a connection, within `request_timeout_seconds`.",
     ),
     th.Property(
         "retry_timeout_seconds",
-        th.NumberType(minimum=0),
+        th.NumberType(minimum=0, maximum=30 * _DAY),
         default=300,
         description="How long one call is retried before the run fails.",
     ),
@@ -278,8 +282,8 @@ _PROPERTIES = th.PropertiesList(
     th.Property(
         "shard",
         th.ObjectType(
-            th.Property("index", th.IntegerType(minimum=0), required=True),
-            th.Property("count", th.IntegerType(minimum=1), required=True),
+            th.Property("index", th.IntegerType(minimum=0), required=True, description="Which slice, from 0."),
+            th.Property("count", th.IntegerType(minimum=1), required=True, description="How many there are."),
             additional_properties=False,
         ),
         description="A slice of each stream, by a hash of the person: `index` from 0, `count` slices. For several "
@@ -359,7 +363,7 @@ def _read(config: Mapping[str, Any], other_settings: Iterable[str]) -> Settings:
     known = {*own, *other_settings}
     for name in config:
         if name not in known:
-            raise ConfigError(name, f"no such setting{did_you_mean(name, sorted(known))}")
+            raise ConfigError(name, f"no such setting{did_you_mean(name, sorted(known)) or _NO_SUCH}")
     values = {name: _value(name, own[name], config.get(name)) for name in own}
     _check_delivery(values)
     mapping = MappingSettings(
@@ -383,6 +387,12 @@ def _read(config: Mapping[str, Any], other_settings: Iterable[str]) -> Settings:
         **{name: values[name] for name in _TAKEN_AS_THEY_ARE},
     )
 
+
+_NO_SUCH = "; take it out (target-kissmetrics --about names all there are)"
+_REQUIRED = (
+    "is required; copy it from Kissmetrics' settings, and set TARGET_KISSMETRICS_API_KEY, or run: meltano config set "
+    "target-kissmetrics api_key"
+)
 
 _TAKEN_AS_THEY_ARE = (
     "include_all_user_attributes",
@@ -411,7 +421,7 @@ def _value(name: str, schema: Mapping[str, Any], given: object) -> Any:
     """Check one setting against its schema; the default when left out."""
     if given is None:
         if name in SCHEMA["required"]:
-            raise ConfigError(name, "is required")
+            raise ConfigError(name, _REQUIRED)
         return schema.get("default")
     value = _typed(name, schema, given)
     if "enum" in schema and value not in schema["enum"]:
@@ -474,7 +484,7 @@ def _shard(given: object) -> Shard | None:
         raise ConfigError("shard", f"{example}, not {given!r}")
     for name in given:
         if name not in {"index", "count"}:
-            raise ConfigError(f"shard.{name}", f"no such key{did_you_mean(str(name), ['index', 'count'])}")
+            raise ConfigError(f"shard.{name}", f"no such key{did_you_mean(str(name), ['index', 'count'])}; {example}")
     if len(given) < 2:
         raise ConfigError("shard", f"{example}; index and count belong together")
     index, count = (int(_number(f"shard.{name}", "integer", given[name])) for name in ("index", "count"))
@@ -485,11 +495,17 @@ def _shard(given: object) -> Shard | None:
     return Shard(index, count)
 
 
+_PLACEHOLDER = re.compile(r"\$\{?\w+\}?|\{\{?.*\}\}?|<.*>|%\w+%", re.DOTALL)
+
+
 def _api_key(value: str) -> str:
     if re.search(r"\s", value) or not value.isprintable():
         raise ConfigError(
             "api_key", "holds a space or an invisible character; copy it again from Kissmetrics' settings"
         )
+    if _PLACEHOLDER.fullmatch(value):
+        # Kissmetrics answers 200 to any key, and keeps nothing for one that is none.
+        raise ConfigError("api_key", "is a variable that nobody filled in; copy the key from Kissmetrics' settings")
     return value
 
 
@@ -500,6 +516,9 @@ def _property_name(setting: str, value: str) -> str:
         raise ConfigError(
             setting, f"must be a property's name: 1 to 255 characters, no '_' in front, not {value[:60]!r}"
         ) from None
+
+
+_ENDPOINTS = frozenset({"e", "s", "a"})
 
 
 def _tracking_url(value: str) -> str:
@@ -513,6 +532,9 @@ def _tracking_url(value: str) -> str:
         raise ConfigError("tracking_url", f"must start with https:// or http:// and name a host, {example}")
     if parts.query or parts.fragment or parts.username or parts.password:
         raise ConfigError("tracking_url", f"must hold no user, query or fragment; it must be one {example}")
+    if parts.path.rstrip("/").rpartition("/")[2] in _ENDPOINTS:
+        # The calls' own paths are added to it, and Kissmetrics may well answer 200 to a path that means nothing.
+        raise ConfigError("tracking_url", f"must not end in the path of a call; it must be one {example}")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 
@@ -524,5 +546,14 @@ def _check_delivery(values: Mapping[str, Any]) -> None:
         )
     if values["delivery"] == "files" and values["files_url"].startswith("s3:") and not importlib.util.find_spec("s3fs"):
         raise ConfigError("files_url", "an s3:// URL needs: pip install 'target-kissmetrics[s3]'")
-    if values["http_client"] == "curl" and importlib.util.find_spec("pycurl") is None:
-        raise ConfigError("http_client", "'curl' needs: pip install 'target-kissmetrics[curl]'")
+    is_api = values["delivery"] == "api"
+    if is_api and values["http_client"] == "curl" and importlib.util.find_spec("pycurl") is None:
+        raise ConfigError("http_client", "'curl' needs: pip install 'target-kissmetrics[curl]'; or use auto")
+    rate = values["max_requests_per_second"]
+    if rate is not None and rate < _LEAST_RATE:
+        raise ConfigError(
+            "max_requests_per_second", f"must be at least {_LEAST_RATE}, not {rate}; left out: no ceiling"
+        )
+    url, rejects = values["attribute_store_url"], values["rejects_path"]
+    if url.startswith("sqlite") and url.partition(":///")[2].partition("?")[0] == rejects:
+        raise ConfigError("rejects_path", f"{rejects} is the file of attribute_store_url; name another one")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from singer_sdk.exceptions import InvalidRecord, MissingKeyPropertiesError
 from singer_sdk.sinks import Sink
 
 from target_kissmetrics.errors import RowRejected, TooManyRejects
 from target_kissmetrics.mapping.mapped import Mapped
+from target_kissmetrics.mapping.reasons import REASONS, Code, advice
+from target_kissmetrics.mapping.settings import FLAT_KINDS
 from target_kissmetrics.mapping.stream import Stream, StreamMapping
 from target_kissmetrics.mapping.understanding import understand
 from target_kissmetrics.planner import MappedRow
@@ -71,6 +73,7 @@ class KissmetricsSink(Sink):
         understood = understand(stream)
         self._mapping = understood.mapping
         self.kind = understood.kind.kind
+        self.counts.in_messages = self.kind not in FLAT_KINDS
         self.logger.info(
             "stream '%s' is read as %s, because %s%s",
             stream_name,
@@ -142,11 +145,11 @@ class KissmetricsSink(Sink):
     def _reject(self, problem: RowRejected, raw: Mapping[str, Any]) -> None:
         self._target.reject(self.counts, problem, raw)
         if not self.counts.left_accepted and sum(self.counts.all_rejected.values()) >= ROWS_ON_PROBATION:
-            code, _ = self.counts.all_rejected.most_common(1)[0]
+            code = cast("Code", self.counts.all_rejected.most_common(1)[0][0])
             raise TooManyRejects(
                 f"stream '{self.stream_name}': the first {ROWS_ON_PROBATION} rows were all rejected, most often as "
-                f"{code} ({problem.reason if problem.code == code else code}); they are in rejects_path, their STATE "
-                "was not passed on: mend the stream's entry and run again"
+                f"{code} ({REASONS[code].meaning}); they are in rejects_path, their STATE was not passed on: "
+                f"{advice(code, in_messages=self.counts.in_messages)}, and run again"
             )
 
     # What the SDK calls

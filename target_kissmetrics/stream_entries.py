@@ -25,6 +25,7 @@ _TEXTS = (
 )
 _FLAGS = ("refund", "once", "spread_duplicates")
 _KEYS = tuple(f.name for f in fields(StreamSettings) if f.name != "place")
+_NO_SUCH = f"; take it out (keys are {', '.join(_KEYS)})"
 
 
 def entry_for(entries: Iterable[StreamSettings], stream: str) -> StreamSettings | None:
@@ -46,7 +47,7 @@ def read_entry(entry: object, index: int) -> StreamSettings:
     given = {key: value for key, value in entry.items() if value is not None}
     for key in given:
         if key not in _KEYS:
-            raise ConfigError(f"{place}.{key}", f"no such key{did_you_mean(str(key), _KEYS)}")
+            raise ConfigError(f"{place}.{key}", f"no such key{did_you_mean(str(key), _KEYS) or _NO_SUCH}")
     values: dict[str, Any] = {"place": place, "stream": _text(given, "stream", place, required=True)}
     values["kind"] = _kind(given, place)
     values.update({key: _text(given, key, place) for key in _TEXTS})
@@ -103,7 +104,7 @@ def _event_name(given: Mapping[str, Any], place: str) -> str | None:
         try:
             names.event_name(text)
         except NameProblem as problem:
-            raise ConfigError(f"{place}.event_name", f"{text[:60]!r}: {problem.reason}") from None
+            raise ConfigError(f"{place}.event_name", f"{text[:60]!r}: {problem.problem}; write another one") from None
     return text
 
 
@@ -116,7 +117,7 @@ def _rename(given: Mapping[str, Any], place: str) -> tuple[tuple[str, str], ...]
         where = f"{place}.rename[{index}]"
         field, name = _rename_pair(item, where)
         if field in renames:
-            raise ConfigError(where, f"field {field!r} is renamed twice")
+            raise ConfigError(where, f"field {field!r} is renamed twice; take one of the two out")
         renames[field] = name
     return tuple(renames.items())
 
@@ -128,7 +129,7 @@ def _rename_pair(item: object, where: str) -> tuple[str, str]:
     try:
         return field, names.property_name(wanted)
     except NameProblem as problem:
-        raise ConfigError(f"{where}.property", f"{wanted[:60]!r}: {problem.reason}") from None
+        raise ConfigError(f"{where}.property", f"{wanted[:60]!r}: {problem.problem}; write another one") from None
 
 
 def _revenue(given: Mapping[str, Any], place: str) -> tuple[str, ...] | None:

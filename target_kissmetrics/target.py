@@ -18,30 +18,31 @@ from contextlib import contextmanager
 from functools import cached_property
 from types import FrameType
 from typing import IO, TYPE_CHECKING, Any, ClassVar
-from urllib.parse import urlsplit
 
+import click
 from singer_sdk import Target, metrics
 from singer_sdk.exceptions import RecordsWithoutSchemaException
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TargetCapabilities
 from singer_sdk.singerlib.json import serialize_json
-from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
+from target_kissmetrics import about
 from target_kissmetrics import settings as own_settings
 from target_kissmetrics.errors import ConfigError, InputError, RowRejected, StoreError
+from target_kissmetrics.mapping.reasons import REASONS, Code, advice
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.memory import digests
 from target_kissmetrics.reading import MessageReader, Stopped
 from target_kissmetrics.reject_limits import RejectLimits
 from target_kissmetrics.reporting.counts import StreamCounts, by_code
 from target_kissmetrics.reporting.progress import ProgressLines
-from target_kissmetrics.reporting.rejects import Rejects
+from target_kissmetrics.reporting.rejects import Rejects, check_rejects_path
+from target_kissmetrics.sdk_settings import check_sdk_settings
 from target_kissmetrics.sink import CheckSink, KissmetricsSink
 from target_kissmetrics.stream_entries import entry_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import click
     from singer_sdk.sinks import Sink
 
     from target_kissmetrics.files_run import FilesRun
@@ -134,7 +135,8 @@ class TargetKissmetrics(Target):
             if self._reads_environment:
                 _check_flags_in_environment(self._env_var_prefix, self.config_jsonschema["properties"])
             self.settings = own_settings.read_settings(self._config, others)
-            _check_others(others, self._config)
+            check_sdk_settings(others, self._config)
+            check_rejects_path(self.settings.rejects_path)
             self._rejects = Rejects(self.settings.rejects_path)
             self.reject_limits = RejectLimits(self.settings.max_rejects, self.settings.max_reject_ratio)
         except ConfigError as problem:
@@ -264,6 +266,8 @@ class TargetKissmetrics(Target):
                 counts.calls / seconds,
                 self._retries(),
             )
+            for line in counts.what_to_do():
+                self.logger.warning("stream '%s': %s", counts.stream, line)
             for name, value in counts.figures().items():
                 tags = {metrics.Tag.STREAM: counts.stream, metrics.Tag.PID: os.getpid()}
                 metrics.log(logger, metrics.Point("counter", StreamMetric(name), value, tags))  # type: ignore[arg-type]
@@ -390,10 +394,7 @@ class TargetKissmetrics(Target):
 
     def _refuse_if_told_to(self, counts: StreamCounts, problem: RowRejected) -> None:
         if self.settings.on_invalid_record == "fail":
-            raise InputError(
-                f"stream '{counts.stream}', row {counts.rows}: {problem.reason} ({problem.code}); "
-                "on_invalid_record is fail"
-            )
+            raise _stopped_at(counts, problem.field, problem.code)
 
     def _write_rejected(self, counts: StreamCounts, problem: RowRejected, row: Mapping[str, Any]) -> None:
         self._note_schema(counts.stream)
@@ -411,10 +412,7 @@ class TargetKissmetrics(Target):
             TooManyRejects: Likewise, and it is one too many.
         """
         if aside.rejected and self.settings.on_invalid_record == "fail":
-            raise InputError(
-                f"stream '{counts.stream}', row {counts.rows}, {aside.field}: {aside.reason} ({aside.code}); "
-                "on_invalid_record is fail"
-            )
+            raise _stopped_at(counts, aside.field, aside.code)
         counted = counts.rejected if aside.rejected else counts.set_aside
         counted[aside.code] += 1
         self._note_schema(counts.stream)
@@ -423,9 +421,9 @@ class TargetKissmetrics(Target):
             counts.parts += 1
             self.reject_limits.count(counts)
 
-    def _set_alias_aside(self, row: MappedRow, code: str, reason: str) -> None:
+    def _set_alias_aside(self, row: MappedRow, code: Code, told: str) -> None:
         """From the pipeline's thread, which counts in fields of its own."""
-        problem = RowRejected(code, reason)
+        problem = RowRejected(code, told)
         if len(row.mapped.calls) == 1:
             self._refuse_if_told_to(row.counts, problem)
             row.counts.late[code] += 1
@@ -434,7 +432,11 @@ class TargetKissmetrics(Target):
             row.counts.late_aside[code] += 1
             self._note_schema(row.counts.stream)
             self._rejects.write(
-                stream=row.counts.stream, code=code, reason=reason, field=row.mapped.alias_field, record=row.row
+                stream=row.counts.stream,
+                code=code,
+                reason=problem.reason,
+                field=row.mapped.alias_field,
+                record=row.row,
             )
 
     def _note_schema(self, stream: str) -> None:
@@ -452,31 +454,32 @@ class TargetKissmetrics(Target):
             sys.stdout.flush()
         except OSError as error:
             raise StoreError(
-                f"STATE cannot be passed on: {error.strerror}; nobody reads this target's output"
+                f"STATE cannot be passed on: {error.strerror}; nobody reads this target's output: let Meltano run "
+                "it, or write the output to a file (> state.json)"
             ) from None
 
     def check(self) -> None:
-        """Check the store and the tracking host; send no call, store nothing.
+        """Check the store, and the tracking host or the folder of import files; send no call, store nothing.
+
+        The file of rejects was checked with the settings.
 
         Raises:
             TargetError: One of them cannot be used.
         """
         from target_kissmetrics.deliveries import check_folder, requests_transport  # noqa: PLC0415
-        from target_kissmetrics.kissmetrics.wire import Request  # noqa: PLC0415
-        from target_kissmetrics.memory.sql_store import open_read_only  # noqa: PLC0415
+        from target_kissmetrics.kissmetrics.probe import probe  # noqa: PLC0415
+        from target_kissmetrics.memory.sql_store import check_store  # noqa: PLC0415
 
-        store = open_read_only(self.settings.attribute_store_url, digests.product(self.settings.api_key))
-        if store is not None:
-            store.close()
+        check_store(self.settings.attribute_store_url, digests.product(self.settings.api_key))
         if self.settings.delivery == "files":
             check_folder(self.settings)
             self.logger.info("settings, store and %s are in order; nothing was written", self.settings.files_url)
             return
         transport = requests_transport(self.settings, self.get_plugin_version())
-        outcome = transport.attempt(Request("GET", f"{urlsplit(self.settings.tracking_url).path}/", None))
+        problem = probe(transport, self.settings.tracking_url)
         transport.close()
-        if outcome.status is None:
-            raise ConfigError("tracking_url", f"{self.settings.tracking_url} cannot be reached: {outcome.cause}")
+        if problem:
+            raise ConfigError("tracking_url", f"{self.settings.tracking_url} {problem}")
         self.logger.info(
             "settings, store and %s are in order; no call was sent, nothing was stored", self.settings.tracking_url
         )
@@ -502,15 +505,26 @@ class TargetKissmetrics(Target):
             super().invoke(about=about, about_format=about_format, config=config, file_input=file_input)
 
     @classmethod
+    def get_singer_command(cls) -> click.Command:
+        """Give the command; the format that `--about` has by itself may be named, too."""
+        command = super().get_singer_command()
+        for param in command.params:
+            if param.name == "about_format":
+                param.type = click.Choice(about.FORMATS)
+        return command
+
+    @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
         """Read the files that `--config` names; what cannot be read is one line, too."""
         try:
             return super().cb_config(ctx, param, value)
         except OSError as error:
-            cls.logger.error("--config: cannot read %s: %s", error.filename, error.strerror)  # noqa: TRY400
+            # The SDK's error of a file that is not there names it in its text alone.
+            told = f"cannot read {error.filename}: {error.strerror}" if error.filename else str(error).rstrip(".")
+            cls.logger.error("--config: %s; check its path", told)  # noqa: TRY400
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             where = f" at line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-            cls.logger.error("--config: %s is no JSON%s", " or ".join(value), where)  # noqa: TRY400
+            cls.logger.error("--config: %s is no JSON%s; mend it there", " or ".join(value), where)  # noqa: TRY400
         except TypeError:
             cls.logger.error("--config: %s must hold a JSON object", " or ".join(value))  # noqa: TRY400
         raise SystemExit(1)
@@ -534,15 +548,6 @@ class _WithFiles:
 def main() -> None:
     """Run the command `target-kissmetrics`."""
     TargetKissmetrics.cli()
-
-
-def _check_others(schemas: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    """Check the SDK's own settings against the SDK's own schemas."""
-    given = {name: value for name, value in config.items() if name in schemas and value is not None}
-    validator = DEFAULT_JSONSCHEMA_VALIDATOR({"type": "object", "properties": dict(schemas)})
-    for error in validator.iter_errors(given):
-        path = ".".join(str(step) for step in error.path)
-        raise ConfigError(path or "config", error.message)
 
 
 _FLAGS = frozenset({"true", "1", "yes", "on", "false", "0", "no", "off", ""})
@@ -587,6 +592,16 @@ def _heed_hang_up(handler: Callable[[int, FrameType | None], None]) -> None:
         signal.signal(number, handler)
 
 
+def _stopped_at(counts: StreamCounts, field: str | None, code: Code) -> InputError:
+    """Give the error of a row that stops the run. Numbers name the row: what it holds is no log's business."""
+    where = f", field '{field}'" if field else ""
+    return InputError(
+        f"stream '{counts.stream}', row {counts.rows}{where}: {REASONS[code].meaning} ({code}); "
+        f"{advice(code, in_messages=counts.in_messages)}; or set on_invalid_record to reject, which sets such rows "
+        "aside and goes on"
+    )
+
+
 def _with_field(problem: RowRejected) -> str:
     return f"{problem.field}: {problem.reason}" if problem.field else problem.reason
 
@@ -596,6 +611,10 @@ def ending_in_one_line(logger: logging.Logger) -> Iterator[None]:
     """Turn whatever ends a command into one line on standard error, and exit code 1."""
     try:
         yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of --about (a pager) has seen enough; what is left in the buffer must not fail at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:  # noqa: BLE001 - a traceback helps nobody, and its frames may tell too much
         logger.error(_in_one_line(error))  # noqa: TRY400
         logger.debug("where it happened:\n%s", "".join(traceback.format_tb(error.__traceback__)))

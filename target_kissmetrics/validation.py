@@ -39,7 +39,9 @@ class CompiledValidator(BaseJSONSchemaValidator):
                 use_formats=False,
             )
         except Exception as error:  # noqa: BLE001 - a compiler fed with anything raises anything
-            raise InvalidJSONSchema(f"the schema cannot be used: {error}") from None
+            raise InvalidJSONSchema(
+                f"the schema cannot be used: {error}; mend the tap or its catalog, or set validate_records to false"
+            ) from None
 
     def validate(self, record: dict[str, Any]) -> None:
         """Validate a row.

@@ -12,6 +12,7 @@ from target_kissmetrics.kissmetrics.transport import Outcome
 from target_kissmetrics.kissmetrics.wire import Request
 from target_kissmetrics.mapping.names import folded
 from target_kissmetrics.memory.changes import Intent, KnownPerson, merge
+from target_kissmetrics.memory.packed import PackedPerson, pack
 from target_kissmetrics.memory.seconds import Claim
 from target_kissmetrics.memory.store import Learned, OthersIntents
 
@@ -82,8 +83,9 @@ class MemoryStore:
         self.is_closed = False
 
     def people(self, persons: Collection[bytes]) -> Mapping[bytes, KnownPerson]:
-        """Give copies, as a database would."""
-        return {person: dict(self.database.people[person]) for person in persons if person in self.database.people}
+        """Give them packed, as a database would."""
+        known = self.database.people
+        return {person: PackedPerson(pack(known[person])) for person in persons if person in known}
 
     def partners(self, persons: Collection[bytes]) -> Mapping[bytes, set[bytes]]:
         """Give copies, as a database would."""

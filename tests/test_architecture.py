@@ -35,6 +35,8 @@ KNOW_THE_SDK = (
     "sink.py",
     "replay.py",
     "settings.py",
+    "sdk_settings.py",
+    "about.py",
     "reading.py",
     "validation.py",
     "reporting/",

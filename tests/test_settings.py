@@ -134,7 +134,10 @@ def test_null_is_a_setting_left_out() -> None:
 
 @pytest.mark.parametrize("config", [{}, {"api_key": None}])
 def test_the_key_is_required(config: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=r"^api_key: is required$"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^api_key: is required; copy it from Kissmetrics' settings, and set TARGET_KISSMETRICS_API_KEY",
+    ):
         read_settings(config)
 
 
@@ -209,7 +212,7 @@ def test_an_unknown_setting_is_named_with_the_likely_one(typed: str, meant: str)
 
 
 def test_an_unknown_setting_that_is_like_none_is_named() -> None:
-    assert mistake({"zzz": 1}) == "zzz: no such setting"
+    assert mistake({"zzz": 1}) == "zzz: no such setting; take it out (target-kissmetrics --about names all there are)"
 
 
 def test_an_unknown_setting_is_told_of_before_the_missing_key_that_it_may_be() -> None:
@@ -273,6 +276,46 @@ def test_a_number_has_a_lowest_value(name: str, lowest: float, below: float) -> 
 @pytest.mark.parametrize("value", [1.5, "1.5"])
 def test_a_whole_number_has_no_fraction(name: str, value: Any) -> None:
     assert mistake({name: value}) == f"{name}: must be a whole number, not {value!r}"
+
+
+@pytest.mark.parametrize("key", ["$KISSMETRICS_KEY", "${KISSMETRICS_KEY}", "{{key}}", "<your-key>", "%KEY%"])
+def test_a_variable_in_the_place_of_the_key_is_a_mistake(key: str) -> None:
+    with pytest.raises(ConfigError, match=r"^api_key: is a variable that nobody filled in; copy the key"):
+        read_settings({"api_key": key})
+
+
+@pytest.mark.parametrize("key", ["a$b", "k", "{", "<", "%41%42"])
+def test_a_key_that_holds_a_sign_is_a_key(key: str) -> None:
+    assert read_settings({"api_key": key}).api_key == key
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("max_requests_per_second", 1e-300, "must be at least 0.001, not 1e-300; left out: no ceiling"),
+        ("request_timeout_seconds", 1e300, "must be at most 86400, not 1e+300"),
+        ("connect_timeout_seconds", 86_401, "must be at most 86400, not 86401.0"),
+        ("retry_timeout_seconds", 1e300, "must be at most 2592000, not 1e+300"),
+    ],
+)
+def test_a_time_that_no_clock_can_count_is_a_mistake(name: str, value: float, told: str) -> None:
+    assert mistake({name: value}) == f"{name}: {told}"
+
+
+@pytest.mark.parametrize("path", ["/e", "/s", "/a/", "/proxy/e"])
+def test_the_path_of_a_call_is_no_tracking_url(path: str) -> None:
+    told = mistake({"tracking_url": f"https://trk.kissmetrics.io{path}"})
+    assert told.startswith("tracking_url: must not end in the path of a call; it must be one such as https://trk")
+
+
+def test_a_tracking_url_may_have_a_path_of_its_own() -> None:
+    settings = read_settings({"api_key": KEY, "tracking_url": "https://example.com/proxy/"})
+    assert settings.tracking_url == "https://example.com/proxy"
+
+
+def test_rejects_and_memory_need_files_of_their_own() -> None:
+    told = mistake({"attribute_store_url": "sqlite:///here.db", "rejects_path": "here.db"})
+    assert told == "rejects_path: here.db is the file of attribute_store_url; name another one"
 
 
 def test_more_connections_than_can_be_are_a_mistake() -> None:

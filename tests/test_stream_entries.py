@@ -181,7 +181,9 @@ def test_a_rename_to_what_is_no_propertys_name_stops_before_any_record(name: str
 
 def test_a_field_is_renamed_once() -> None:
     rename = [{"field": "a", "property": "b"}, {"field": "a", "property": "c"}]
-    assert mistake({"stream": "a", "rename": rename}) == "streams[2].rename[1]: field 'a' is renamed twice"
+    assert mistake({"stream": "a", "rename": rename}) == (
+        "streams[2].rename[1]: field 'a' is renamed twice; take one of the two out"
+    )
 
 
 @pytest.mark.parametrize("name", [",", "\u200b", "x" * 256, "a\ud800"])

@@ -200,6 +200,13 @@ def test_a_slip_in_the_environment_stops_the_run_before_it_reads(
     assert sandbox.summary()["calls"] == 0
 
 
+def test_a_config_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    command = [*COMMAND, "--config", "nowhere.json"]
+    done = subprocess.run(command, input=b"", capture_output=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert "'nowhere.json'" in done.stderr.decode().splitlines()[-1]
+
+
 def test_the_check_of_meltano_fails_where_nobody_listens(target: Runner) -> None:
     code, _, log = target.run(at(f"http://127.0.0.1:{closed_port()}"), {**USERS, "stream": "meltano_test_stream"})
     assert code == 1

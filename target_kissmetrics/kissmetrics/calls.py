@@ -2,18 +2,20 @@
 
 Source: support.kissmetrics.io, "API Specifications". The words *distinct* and *once* are those of Kissmetrics'
 mobile SDKs (`setDistinct`, `recordOnce`): they say how a call is to be remembered, not how it is written.
+
+msgspec's structs are frozen values like frozen dataclasses, made in a tenth of the time; and a call is made for every
+row. They hold no cycles, so Python need not look for any among them (`gc=False`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 Properties = dict[str, str]
 """Property name -> value, both as Kissmetrics is to read them. Never holds a name that starts with `_`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """Record an event.
 
     Attributes:
@@ -29,14 +31,13 @@ class Record:
     person: str
     event: str
     time: int
-    properties: Properties = field(default_factory=dict)
+    properties: Properties = {}
     address: str | None = None
     user_agent: str | None = None
     once: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Set:
+class Set(msgspec.Struct, frozen=True, gc=False):
     """Set properties of a person.
 
     Attributes:
@@ -56,8 +57,7 @@ class Set:
     distinct: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Alias:
+class Alias(msgspec.Struct, frozen=True, gc=False):
     """Make two identities one person, for ever. The order does not matter.
 
     Attributes:

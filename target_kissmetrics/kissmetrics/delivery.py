@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from target_kissmetrics.kissmetrics.calls import Call
+from target_kissmetrics.kissmetrics.crew import Crew
 from target_kissmetrics.kissmetrics.errors import DeliveryError, Refused, Unreachable
 from target_kissmetrics.kissmetrics.pacing import Pacing
 from target_kissmetrics.kissmetrics.retry import Done, GiveUp, RetryPolicy, Wait
@@ -87,6 +88,7 @@ class ApiDelivery:
         self._policy = policy
         self._pacing = pacing
         self._connections = connections
+        self._crew = Crew(connections)
         self._host = host
         self._failed = failed
         self._told = told
@@ -119,6 +121,7 @@ class ApiDelivery:
     def close(self, patience: float) -> None:
         """End the threads and their connections. Requests under way are waited for, so many seconds, then abandoned."""
         self._stop.set()
+        self._crew.end()
         for _ in self._threads:
             self._jobs.put(None)
         deadline = time.monotonic() + patience
@@ -126,25 +129,32 @@ class ApiDelivery:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _start_thread(self) -> None:
-        thread = threading.Thread(target=self._work, name=f"kissmetrics-{len(self._threads)}", daemon=True)
+        place = len(self._threads)
+        thread = threading.Thread(target=self._work, args=(place,), name=f"kissmetrics-{place}", daemon=True)
         self._threads.append(thread)
         thread.start()
 
-    def _work(self) -> None:
+    def _work(self, place: int) -> None:
         try:
             with closing(self._transport()) as transport:
-                self._work_with(transport)
+                self._work_with(transport, place)
         except Exception as error:  # noqa: BLE001 - a thread that died in silence would hang the run
             self._stop_with(DeliveryError(f"a call could not be delivered: {type(error).__name__} in the client"))
 
-    def _work_with(self, transport: Transport) -> None:
-        while (job := self._jobs.get()) is not None and not self._stop.is_set():
+    def _work_with(self, transport: Transport, place: int) -> None:
+        while (job := self._next_job(place)) is not None and not self._stop.is_set():
             call, parcel = job
+            computed, began = time.thread_time(), time.monotonic()
             if not self._deliver(transport, self._encoder.encode(call)):
                 return
             with self._lock:
                 self._out -= 1
             parcel.one_taken()
+            self._crew.worked(time.thread_time() - computed, time.monotonic() - began)
+
+    def _next_job(self, place: int) -> tuple[Call, _Parcel] | None:
+        self._crew.wait(place)
+        return self._jobs.get()
 
     def _deliver(self, transport: Transport, request: Request) -> bool:
         """Try until taken. False: the delivery has stopped."""

@@ -71,7 +71,7 @@ class LocalFolder:
     def check(self) -> None:
         """Make sure that files can be written there; a folder that is missing is not made yet."""
         there = self._path.absolute()
-        while not there.exists():
+        while not there.exists() and there != there.parent:
             there = there.parent
         if not there.is_dir() or not os.access(there, os.W_OK):
             raise PermissionError(13, "no file can be made there")
@@ -265,4 +265,7 @@ def cannot_write(url: str, error: Exception) -> DeliveryError:
         return Refused(
             f"files_url: {url} has ACLs disabled, but Kissmetrics needs a grant on each file; enable ACLs for it"
         )
-    return Refused(f"files_url: cannot write to {url}: {getattr(error, 'strerror', None) or type(error).__name__}")
+    return Refused(
+        f"files_url: cannot write to {url}: {getattr(error, 'strerror', None) or type(error).__name__}; check that it "
+        "is there and may be written, and the credentials in the environment"
+    )

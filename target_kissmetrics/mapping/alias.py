@@ -48,7 +48,11 @@ class AliasMapping:
         found = find_id(fields, row)
         if found is None:
             raise RowRejected(
-                "no-identity", f"no identity in {' or '.join(fields.paths)}: an alias needs two", fields.paths[0]
+                "no-identity",
+                f"no identity in {' or '.join(fields.paths)}: an alias needs two",
+                fields.paths[0],
+                to_do="name the fields that hold them as customer_id and previous_id in the stream's entry, or fill "
+                "them in at the source",
             )
         self._people.check(found.text, found.field)
         return found.text

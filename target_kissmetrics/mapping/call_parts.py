@@ -9,6 +9,7 @@ from target_kissmetrics.kissmetrics.calls import Properties, Set
 from target_kissmetrics.kissmetrics.limits import MAX_NAME_CHARACTERS
 from target_kissmetrics.mapping.mapped import Aside
 from target_kissmetrics.mapping.properties import PropertyMaker
+from target_kissmetrics.mapping.reasons import Code
 
 
 def row_token(content: object) -> bytes:
@@ -22,8 +23,8 @@ def prefixed(prefix: str, properties: Properties, asides: list[Aside], keep: Col
     for name, value in properties.items():
         full = name if name in keep else f"{prefix} - {name}"
         if len(full) > MAX_NAME_CHARACTERS or full.startswith("_"):
-            code = "name-too-long" if len(full) > MAX_NAME_CHARACTERS else "reserved-name"
-            asides.append(Aside(code, f"as {full[:60]!r} it would be no name that Kissmetrics takes", name))
+            code: Code = "name-too-long" if len(full) > MAX_NAME_CHARACTERS else "reserved-name"
+            asides.append(Aside.because(code, f"as {full[:60]!r} it would be no name that Kissmetrics takes", name))
         else:
             named[full] = value
     return named

@@ -10,6 +10,7 @@ from target_kissmetrics.errors import RowRejected
 from target_kissmetrics.kissmetrics.limits import EARLIEST_TIME, LATEST_TIME
 from target_kissmetrics.mapping import times
 from target_kissmetrics.mapping.fields import FirstOf, Row
+from target_kissmetrics.mapping.reasons import advice
 
 EVENT_TIME_CANDIDATES = ("timestamp", "event_timestamp", "event_time", "occurred_at", "time", "created_at")
 ATTRIBUTE_TIME_CANDIDATES = ("updated_at", "modified_at", "last_modified", "timestamp")
@@ -23,12 +24,16 @@ class RowClock:
         paths: Fields of the time, in the order they are tried.
         required: A row whose field is null is rejected, where its time would be guessed otherwise.
         now: Seconds since the Unix epoch.
+        in_messages: The fields are a message format's own, and no entry of `streams` can name others.
     """
 
-    def __init__(self, paths: Sequence[str], *, required: bool, now: Callable[[], float]) -> None:
+    def __init__(
+        self, paths: Sequence[str], *, required: bool, now: Callable[[], float], in_messages: bool = False
+    ) -> None:
         self._fields = FirstOf(paths)
         self._required = required
         self._now = now
+        self._in_messages = in_messages
 
     def describe(self) -> str:
         """Say where times come from, for the line a stream starts with."""
@@ -57,8 +62,9 @@ class RowClock:
         try:
             seconds = times.to_seconds(value)
         except (ValueError, OverflowError) as problem:
-            raise RowRejected("bad-timestamp", str(problem), field) from None
-        check(seconds, field)
+            to_do = advice("bad-timestamp", in_messages=self._in_messages)
+            raise RowRejected("bad-timestamp", str(problem), field, to_do=to_do) from None
+        check(seconds, field, in_messages=self._in_messages)
         return seconds, field
 
     def _guess(self, extracted: object) -> int:
@@ -75,16 +81,23 @@ class RowClock:
         return seconds
 
 
-def check(seconds: int, field: str | None) -> None:
+def check(seconds: int, field: str | None, *, in_messages: bool = False) -> None:
     """Make sure that Kissmetrics keeps what happened then.
+
+    Args:
+        seconds: Since the Unix epoch.
+        field: Where the time came from.
+        in_messages: The field is a message format's own.
 
     Raises:
         RowRejected: Before 2009, or so late that it must have been misread.
     """
     if seconds < EARLIEST_TIME:
-        raise RowRejected("too-old", "Kissmetrics keeps nothing from before 2009-01-01", field)
+        told = "the time lies before 2009-01-01, and Kissmetrics keeps nothing from before"
+        raise RowRejected("too-old", told, field, to_do=advice("too-old", in_messages=in_messages))
     if seconds >= LATEST_TIME:
-        raise RowRejected("bad-timestamp", "the time lies after 2100-01-01; is it in another unit?", field)
+        told = "the time lies after 2100-01-01 (is it in another unit?)"
+        raise RowRejected("bad-timestamp", told, field, to_do=advice("bad-timestamp", in_messages=in_messages))
 
 
 def present(candidates: Sequence[str], schema_fields: Mapping[str, Any]) -> tuple[str, ...]:

@@ -148,12 +148,11 @@ class EventMapping:
                 return names.event_name(text), template.fields
             except NameProblem as problem:
                 field = template.fields[0] if template.fields else None
-                raise RowRejected(problem.code, problem.reason, field) from None
+                raise RowRejected.of(problem, field) from None
         tried = ", ".join(template.text for template in self._names) or "none"
         raise RowRejected(
             "no-event-name",
-            f"no event name: a field it is made of is absent, null or no text (tried: {tried}); name event_name in the "
-            "stream's entry",
+            f"no event name: a field it is made of is absent, null or no text (tried: {tried})",
         )
 
     def _line_items_of(self, row: Row) -> tuple[str | None, Sequence[Mapping[str, Any]]]:
@@ -178,7 +177,7 @@ class EventMapping:
         """Tell this row from others: by its key, or by all it holds."""
         if not self._stream.entry.spread_duplicates:
             # Good for this process: enough to see that two rows differ, and a tenth of the price.
-            told = tuple(str(get(row)) for get in self._key) if self._key else tuple(properties.items())
+            told = tuple([str(get(row)) for get in self._key]) if self._key else tuple(properties.items())
             return row_token((self._stream_salt, told))
         content: Any = (
             [get(row) for get in self._key]

@@ -13,6 +13,7 @@ from target_kissmetrics.mapping.detection import EXPERIMENT_CANDIDATES, VARIANT_
 from target_kissmetrics.mapping.fields import FirstOf, Row
 from target_kissmetrics.mapping.mapped import Mapped
 from target_kissmetrics.mapping.names import NameProblem
+from target_kissmetrics.mapping.reasons import Code
 from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.mapping.values import ValueProblem, Values, is_scalar
 
@@ -45,12 +46,12 @@ class ExperimentMapping:
             RowRejected: No identity, experiment or variant that Kissmetrics would keep.
         """
         person = self._people.identify(row)
-        experiment, field = self._text(self._experiment, "experiment", row)
-        variant, _ = self._text(self._variant, "variant", row)
+        experiment, field = self._text(self._experiment, "no-experiment", row)
+        variant, _ = self._text(self._variant, "no-variant", row)
         try:
             name = names.property_name(experiment)
         except NameProblem as problem:
-            raise RowRejected(problem.code, problem.reason, field) from None
+            raise RowRejected.of(problem, field) from None
         time, _ = self._clock.read(row, extracted)
         mapped = Mapped(calls=[Set(person.identity, time, {name: variant}, distinct=True)])
         if person.other is not None:
@@ -58,15 +59,12 @@ class ExperimentMapping:
             mapped.alias_field = person.other_field
         return mapped
 
-    def _text(self, fields: FirstOf, what: str, row: Row) -> tuple[str, str]:
+    def _text(self, fields: FirstOf, absent: Code, row: Row) -> tuple[str, str]:
         found = fields.find(row)
         if found is None or not is_scalar(found[1]):
-            raise RowRejected(
-                {"experiment": "no-experiment", "variant": "no-variant"}[what],
-                f"no {what} in {' or '.join(fields.paths)}",
-                fields.paths[0],
-            )
+            told = f"no {absent.removeprefix('no-')} in {' or '.join(fields.paths)}"
+            raise RowRejected(absent, told, fields.paths[0])
         try:
             return self._values.write(found[1]), found[0]
         except ValueProblem as problem:
-            raise RowRejected(problem.code, problem.reason, found[0]) from None
+            raise RowRejected.of(problem, found[0]) from None

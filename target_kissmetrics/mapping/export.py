@@ -24,12 +24,14 @@ from target_kissmetrics.mapping.stream import Stream
 KNOWN = ("_p", "_p2", "_n", "_t", "_ip", "_ua", "_d")
 """`_d` says that `_t` counts, which it always does here."""
 
+_MEND = "mend the line, in its file or with a stream map"
+
 
 class ExportMapping:
     """Maps the lines of one stream."""
 
     def __init__(self, stream: Stream) -> None:
-        self._people = People(stream.settings, ("_p",), ())
+        self._people = People(stream.settings, ("_p",), (), in_messages=True)
         self._person = FirstOf(("_p",))
         self._other = FirstOf(("_p2",))
         self._passes_sender = stream.settings.send_ip_and_user_agent
@@ -70,17 +72,19 @@ class ExportMapping:
     def _identity(self, fields: FirstOf, row: Row) -> str:
         found = find_id(fields, row)
         if found is None:
-            raise RowRejected("no-identity", f"no identity in {fields.paths[0]}", fields.paths[0])
+            raise RowRejected("no-identity", f"no identity in {fields.paths[0]}", fields.paths[0], to_do=_MEND)
         self._people.check(found.text, found.field)
         return found.text
 
 
 def _time(value: object) -> int:
     if is_empty(value):
-        raise RowRejected("no-timestamp", "_t holds no time: a line without one would count as of now", "_t")
+        raise RowRejected(
+            "no-timestamp", "_t holds no time: a line without one would count as of now", "_t", to_do=_MEND
+        )
     try:
         seconds = times.to_seconds(value)
     except (ValueError, OverflowError) as problem:
-        raise RowRejected("bad-timestamp", str(problem), "_t") from None
-    clock.check(seconds, "_t")
+        raise RowRejected("bad-timestamp", str(problem), "_t", to_do=_MEND) from None
+    clock.check(seconds, "_t", in_messages=True)
     return seconds

@@ -79,7 +79,7 @@ class Template:
         fields: The fields it names, as paths.
     """
 
-    __slots__ = ("_parts", "fields", "text")
+    __slots__ = ("_alone", "_parts", "fields", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -88,9 +88,13 @@ class Template:
         self._parts: list[str | Getter] = [
             getter(piece) if index % 2 else piece for index, piece in enumerate(pieces) if piece
         ]
+        alone = self._parts[0] if len(self._parts) == 1 else None
+        self._alone = None if isinstance(alone, str) else alone
 
     def fill(self, row: Row) -> str | None:
         """Give the text for a row; None when a field it names is absent, empty or no scalar."""
+        if self._alone is not None:
+            return _scalar_text(self._alone(row))
         texts = []
         for part in self._parts:
             if isinstance(part, str):
@@ -106,7 +110,7 @@ class Template:
 def _scalar_text(value: object) -> str | None:
     """Write a field's value into a name, as it would be written as a property; None when there is none to write."""
     if isinstance(value, str):
-        return None if is_empty(value) else value
+        return value if value and not value.isspace() else None
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float, Decimal)):

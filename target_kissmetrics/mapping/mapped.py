@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import msgspec
+
+from target_kissmetrics.errors import RowRejected
 from target_kissmetrics.kissmetrics.calls import Call
+from target_kissmetrics.mapping.reasons import Code, Problem, sentence
 
 
 class Aside(NamedTuple):
@@ -13,15 +16,32 @@ class Aside(NamedTuple):
 
     Attributes:
         code: Short and steady, for counting: `value-too-long`.
-        reason: For a person.
+        reason: For a person: what is wrong, and what to do.
         field: The field it was, as a path: `events[3].data`.
         rejected: It is what a row is in other formats, an event of a batch say, and counts as one that was rejected.
     """
 
-    code: str
+    code: Code
     reason: str
     field: str | None
     rejected: bool = False
+
+    @classmethod
+    def of(cls, problem: Problem | RowRejected, field: str | None) -> Aside:
+        """Set a part aside for what is wrong with it."""
+        return cls(problem.code, problem.reason, field)
+
+    @classmethod
+    def because(cls, code: Code, problem: str, field: str | None, *, to_do: str | None = None) -> Aside:
+        """Set a part aside.
+
+        Args:
+            code: Why.
+            problem: What is wrong with this very part.
+            field: The field it was.
+            to_do: What to do about it, when it is not what `REASONS` says of the code.
+        """
+        return cls(code, sentence(code, problem, to_do), field)
 
 
 class Deletion(NamedTuple):
@@ -39,8 +59,7 @@ class Deletion(NamedTuple):
     time: int
 
 
-@dataclass(slots=True)
-class EventSlot:
+class EventSlot(msgspec.Struct, gc=False):
     """What tells a row's event from other events of the same person, name and second.
 
     Attributes:
@@ -61,8 +80,7 @@ class EventSlot:
     revenue_property: str | None = None
 
 
-@dataclass(slots=True)
-class Mapped:
+class Mapped(msgspec.Struct):
     """Calls of one row.
 
     Attributes:
@@ -74,9 +92,9 @@ class Mapped:
         left_out: Types of the parts that have no meaning for Kissmetrics, one for each part.
     """
 
-    calls: list[Call] = field(default_factory=list)
-    asides: list[Aside] = field(default_factory=list)
-    slots: list[EventSlot] = field(default_factory=list)
+    calls: list[Call] = []
+    asides: list[Aside] = []
+    slots: list[EventSlot] = []
     alias_field: str | None = None
-    deletions: list[Deletion] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
+    deletions: list[Deletion] = []
+    left_out: list[str] = []

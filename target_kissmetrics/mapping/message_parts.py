@@ -11,8 +11,12 @@ from target_kissmetrics.mapping import names
 from target_kissmetrics.mapping.fields import Row, is_empty
 from target_kissmetrics.mapping.mapped import Aside
 from target_kissmetrics.mapping.names import NameProblem
+from target_kissmetrics.mapping.reasons import Code, advice
 
-BAD_MESSAGE = "bad-message"
+BAD_MESSAGE: Code = "bad-message"
+
+MEND = "mend it at the source, or put it right with a stream map"
+"""What to do of a message's field: no entry of `streams` can name another one in its place."""
 
 _NOTHING: Row = {}
 
@@ -27,7 +31,7 @@ def object_at(value: object, path: str) -> Row:
         return value
     if is_empty(value):
         return _NOTHING
-    raise RowRejected(BAD_MESSAGE, f"{_shape(value)} stands where an object belongs{_advice(value)}", path)
+    raise RowRejected(BAD_MESSAGE, f"{_shape(value)} stands where an object belongs", path, to_do=_advice(value))
 
 
 def list_at(value: object, path: str) -> list[Any]:
@@ -40,7 +44,7 @@ def list_at(value: object, path: str) -> list[Any]:
         return value
     if value is None:
         return []
-    raise RowRejected(BAD_MESSAGE, f"{_shape(value)} stands where a list belongs{_advice(value)}", path)
+    raise RowRejected(BAD_MESSAGE, f"{_shape(value)} stands where a list belongs", path, to_do=_advice(value))
 
 
 def objects_in(items: list[Any], path: str, asides: list[Aside]) -> list[Row]:
@@ -50,14 +54,15 @@ def objects_in(items: list[Any], path: str, asides: list[Aside]) -> list[Row]:
         if isinstance(item, Mapping):
             found.append(item)
         elif item is not None:
-            reason = f"{_shape(item)} stands where an object belongs"
-            asides.append(Aside(BAD_MESSAGE, reason, f"{path}[{index}]", rejected=True))
+            problem = f"{_shape(item)} stands where an object belongs"
+            aside = Aside.because(BAD_MESSAGE, problem, f"{path}[{index}]", to_do=_advice(item))
+            asides.append(aside._replace(rejected=True))
     return found
 
 
 def as_aside(problem: RowRejected, path: str | None = None) -> Aside:
     """Reject a part of a row, where all of it would be rejected if it stood alone."""
-    return Aside(problem.code, problem.reason, problem.field or path, rejected=True)
+    return Aside.of(problem, problem.field or path)._replace(rejected=True)
 
 
 def event_name(value: object, path: str) -> str:
@@ -67,11 +72,11 @@ def event_name(value: object, path: str) -> str:
         RowRejected: It holds none.
     """
     if not isinstance(value, str):
-        raise RowRejected("no-event-name", f"{_shape(value)} stands where the event's name belongs", path)
+        raise RowRejected("no-event-name", f"{_shape(value)} stands where the event's name belongs", path, to_do=MEND)
     try:
         return names.event_name(value)
     except NameProblem as problem:
-        raise RowRejected(problem.code, problem.reason, path) from None
+        raise RowRejected(problem.code, problem.problem, path, to_do=advice(problem.code, in_messages=True)) from None
 
 
 def passable(value: object) -> str | None:
@@ -95,5 +100,5 @@ def _shape(value: object) -> str:
     return "true or false" if isinstance(value, bool) else "a number or a date"
 
 
-def _advice(value: object) -> str:
-    return "; if it is JSON, let the tap, or a stream map, parse it" if isinstance(value, str) else ""
+def _advice(value: object) -> str | None:
+    return "if it is JSON, let the tap, or a stream map, parse it, else mend it" if isinstance(value, str) else None

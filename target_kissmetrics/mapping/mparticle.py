@@ -27,6 +27,7 @@ from target_kissmetrics.mapping.clock import RowClock
 from target_kissmetrics.mapping.fields import Row, is_empty
 from target_kissmetrics.mapping.mapped import Aside, Deletion, Mapped
 from target_kissmetrics.mapping.message_parts import (
+    MEND,
     as_aside,
     event_name,
     list_at,
@@ -78,7 +79,7 @@ class MParticleMapping:
 
     def __init__(self, stream: Stream) -> None:
         self._people = MParticlePeople(stream.settings)
-        self._clock = RowClock((TIME,), required=False, now=stream.now)
+        self._clock = RowClock((TIME,), required=False, now=stream.now, in_messages=True)
         self._passes_address = stream.settings.send_ip_and_user_agent
         self._warn = stream.warn
         self._told_deletion = False
@@ -192,7 +193,7 @@ class MParticleMapping:
         path = f"{DATA}.user_attribute_name"
         name = data.get("user_attribute_name")
         if not isinstance(name, str):
-            raise RowRejected("no-property-name", "the change names no attribute", path)
+            raise RowRejected("no-property-name", "the change names no attribute", path, to_do="mend it at the source")
         if data.get("deleted") is True:
             self._delete(name, moment.person, moment.time, mapped, path)
             return
@@ -247,7 +248,7 @@ class MParticleMapping:
         try:
             mapped.deletions.append(Deletion(person, names.property_name(name), time))
         except NameProblem as problem:
-            mapped.asides.append(Aside(problem.code, problem.reason, path))
+            mapped.asides.append(Aside.of(problem, path))
             return
         if not self._told_deletion:
             self._told_deletion = True
@@ -261,8 +262,8 @@ def _seconds(value: object, path: str) -> int:
     try:
         seconds = times.to_seconds(value)
     except (ValueError, OverflowError) as problem:
-        raise RowRejected("bad-timestamp", str(problem), path) from None
-    clock.check(seconds, path)
+        raise RowRejected("bad-timestamp", str(problem), path, to_do=MEND) from None
+    clock.check(seconds, path, in_messages=True)
     return seconds
 
 

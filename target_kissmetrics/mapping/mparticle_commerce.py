@@ -19,7 +19,7 @@ from target_kissmetrics.errors import RowRejected
 from target_kissmetrics.kissmetrics.calls import Properties, Record
 from target_kissmetrics.mapping.fields import Row
 from target_kissmetrics.mapping.mapped import Aside, Mapped
-from target_kissmetrics.mapping.message_parts import as_aside, event_name, list_at, object_at, objects_in
+from target_kissmetrics.mapping.message_parts import MEND, as_aside, event_name, list_at, object_at, objects_in
 from target_kissmetrics.mapping.mparticle_events import DATA, EventParts, Moment
 from target_kissmetrics.mapping.names import folded
 from target_kissmetrics.mapping.revenue import Revenue
@@ -85,7 +85,10 @@ class Commerce:
         impressions = data.get("product_impressions")
         if not action and not promotion and not impressions:
             raise RowRejected(
-                "no-event-name", "it holds no product_action, promotion_action or product_impressions", DATA
+                "no-event-name",
+                "it holds no product_action, promotion_action or product_impressions",
+                DATA,
+                to_do=MEND,
             )
         custom = self._parts.attributes_of(data)
         taken = 0
@@ -175,7 +178,7 @@ class Commerce:
 def _named(what: str, action: object, path: str) -> tuple[str, str]:
     """Give an action, and its event's name: `add_to_cart` -> "Product Add To Cart"."""
     if not isinstance(action, str) or not action.strip():
-        raise RowRejected("no-event-name", "there is no action in it", f"{path}.action")
+        raise RowRejected("no-event-name", "there is no action in it", f"{path}.action", to_do=MEND)
     plain = " ".join(action.replace("_", " ").split()).lower()
     return plain, event_name(f"{what} {plain.title()}", f"{path}.action")
 

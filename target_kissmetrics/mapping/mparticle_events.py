@@ -11,6 +11,8 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import NamedTuple
 
+import msgspec
+
 from target_kissmetrics.kissmetrics.calls import Properties, Record
 from target_kissmetrics.mapping.call_parts import SetsASecondApart, prefixed, row_token
 from target_kissmetrics.mapping.fields import Row
@@ -104,7 +106,7 @@ class EventParts:
         """Add an event, its properties named as the settings say, its amount under the revenue property."""
         if self._prefix:
             named = prefixed(record.event, record.properties, mapped.asides, keep=self._keep)
-            record = replace(record, properties=named)
+            record = msgspec.structs.replace(record, properties=named)
         if amount is not None:
             record.properties[self._revenue.key] = amount
         told = str(moment.told) if moment.told is not None else tuple(record.properties.items())

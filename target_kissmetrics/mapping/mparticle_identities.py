@@ -56,7 +56,7 @@ class MParticlePeople:
     """
 
     def __init__(self, settings: MappingSettings) -> None:
-        self._people = People(settings, (CUSTOMER_ID,), DEVICE_IDS)
+        self._people = People(settings, (CUSTOMER_ID,), DEVICE_IDS, in_messages=True)
         self._devices = [(path, getter(path)) for path in DEVICE_IDS]
 
     def describe(self) -> str:
@@ -93,7 +93,7 @@ def _identities(value: object, asides: list[Aside]) -> Iterator[tuple[str, Any]]
             return
         items = objects_in(list_at(value, IDENTITIES), IDENTITIES, asides)
     except RowRejected as problem:
-        asides.append(Aside(problem.code, problem.reason, problem.field))
+        asides.append(Aside.of(problem, problem.field))
         return
     for item in items:
         if isinstance(item.get("identity_type"), str) and not is_empty(item.get("identity")):

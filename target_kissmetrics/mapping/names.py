@@ -6,7 +6,10 @@ parameter of the call, never a property. Source: support.kissmetrics.io, "API Sp
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from target_kissmetrics.kissmetrics.limits import MAX_NAME_CHARACTERS
+from target_kissmetrics.mapping.reasons import Code, Problem
 
 _SPACED = str.maketrans({",": " ", ":": " "})
 
@@ -35,18 +38,8 @@ _BEHIND = _SPACE + _UNSEEN
 _ASCII_SPACE = _characters((0x00, 0x20), (0x7F, 0x7F))
 
 
-class NameProblem(ValueError):  # noqa: N818 - a reason, not an error
-    """A text that cannot be a name.
-
-    Args:
-        code: As in the rejects file.
-        reason: For a person.
-    """
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
+class NameProblem(Problem):
+    """A text that cannot be a name."""
 
 
 def clean(text: str) -> str:
@@ -62,11 +55,19 @@ def event_name(text: str) -> str:
     Raises:
         NameProblem: Empty, too long, or not text that UTF-8 can hold.
     """
+    return _short_event_name(text) if len(text) <= MAX_NAME_CHARACTERS else _event_name(text)
+
+
+def _event_name(text: str) -> str:
     name = clean(text)
     if not name:
         raise NameProblem("no-event-name", "the event's name is empty")
     _check(name, "event-name-too-long", "the event's name")
     return name
+
+
+_short_event_name = lru_cache(maxsize=4096)(_event_name)
+"""Many events have few names."""
 
 
 def property_name(text: str) -> str:
@@ -81,8 +82,7 @@ def property_name(text: str) -> str:
     if name.startswith("_"):
         raise NameProblem(
             "reserved-name",
-            f"a property's name may not start with '_' ({name[:40]!r}): Kissmetrics keeps such names for itself; "
-            "exclude the field, or rename it in the stream's entry",
+            f"a property's name may not start with '_' ({name[:40]!r}): Kissmetrics keeps such names for itself",
         )
     _check(name, "name-too-long", "the property's name")
     return name
@@ -93,7 +93,7 @@ def folded(name: str) -> str:
     return name.lower()
 
 
-def _check(name: str, code: str, what: str) -> None:
+def _check(name: str, code: Code, what: str) -> None:
     if len(name) > MAX_NAME_CHARACTERS:
         raise NameProblem(code, f"{what} has {len(name)} characters, Kissmetrics takes {MAX_NAME_CHARACTERS}")
     if not name.isascii() and not is_utf8(name):

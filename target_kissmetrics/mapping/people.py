@@ -15,6 +15,7 @@ from target_kissmetrics.errors import RowRejected
 from target_kissmetrics.kissmetrics.limits import MAX_IDENTITY_CHARACTERS
 from target_kissmetrics.mapping import names
 from target_kissmetrics.mapping.fields import FirstOf, Row
+from target_kissmetrics.mapping.reasons import Code, advice
 from target_kissmetrics.mapping.settings import MappingSettings
 
 CUSTOMER_ID_CANDIDATES = ("customer_id", "customerid", "customerId", "user_id", "userId")
@@ -60,9 +61,18 @@ class People:
         settings: Which ID is preferred, whether the other may stand in, what is blocked.
         customer_id: Fields of the customer ID, in the order they are tried.
         device_id: Fields of the device ID, likewise.
+        in_messages: They are a message format's own, and no entry of `streams` can name others.
     """
 
-    def __init__(self, settings: MappingSettings, customer_id: Sequence[str], device_id: Sequence[str]) -> None:
+    def __init__(
+        self,
+        settings: MappingSettings,
+        customer_id: Sequence[str],
+        device_id: Sequence[str],
+        *,
+        in_messages: bool = False,
+    ) -> None:
+        self._in_messages = in_messages
         self._settings = settings
         customer, device = FirstOf(customer_id), FirstOf(device_id)
         first = ("customer ID", customer), ("device ID", device)
@@ -87,7 +97,7 @@ class People:
         preferred, other = find_id(self._preferred, row), find_id(self._other, row)
         chosen = preferred or (other if self._settings.identity_fallback else None)
         if chosen is None:
-            raise RowRejected("no-identity", self._nobody())
+            raise self._rejected("no-identity", self._nobody(), None)
         self.check(chosen.text, chosen.field)
         if preferred is None or other is None:
             return Person(chosen.text, None, None, (chosen.field,))
@@ -104,13 +114,13 @@ class People:
             RowRejected: Blocked, over-long, or not text that UTF-8 can hold.
         """
         if len(identity) > MAX_IDENTITY_CHARACTERS:
-            raise RowRejected(
+            raise self._rejected(
                 "identity-too-long",
                 f"the identity has {len(identity)} characters, Kissmetrics takes {MAX_IDENTITY_CHARACTERS}",
                 field,
             )
         if identity.lower() in self._settings.blocked_identities:
-            raise RowRejected(
+            raise self._rejected(
                 "blocked-identity",
                 f"{identity!r} is nobody's own identity (blocked_identities): all who share it would become one person",
                 field,
@@ -131,14 +141,14 @@ class People:
             return None
         return partner
 
+    def _rejected(self, code: Code, problem: str, field: str | None) -> RowRejected:
+        return RowRejected(code, problem, field, to_do=advice(code, in_messages=self._in_messages))
+
     def _nobody(self) -> str:
         tried = self._preferred.paths + (self._other.paths if self._settings.identity_fallback else ())
         fields = ", ".join(tried) or "none"
-        hint = "" if self._settings.identity_fallback else "; identity_fallback is off"
-        return (
-            f"no identity: no field with an ID holds one (tried: {fields}){hint}; "
-            "name customer_id or device_id in the stream's entry"
-        )
+        hint = "" if self._settings.identity_fallback else ", and identity_fallback is off"
+        return f"no identity: no field with an ID holds one (tried: {fields}){hint}"
 
 
 def to_identity(value: object) -> str:

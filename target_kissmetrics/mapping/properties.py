@@ -38,7 +38,16 @@ MAX_DEPTH = 50
 MAX_REMEMBERED_FIELDS = 20_000
 """Fields whose rules are kept; rows keyed by data would otherwise grow this without end."""
 
+MAX_LAYOUTS = 100
+"""Sets of fields that a stream's rows come with, whose ways to properties are kept; most streams have one."""
+
+MAX_LAYOUT_FIELDS = 300
+"""Of rows whose layouts are kept."""
+
 _SCALARS = frozenset({type(None), str, int, float, bool, Decimal, datetime, date})
+
+_Layout = tuple[tuple[str, str, Callable[[Any], str]], ...]
+"""Field, its property's name, and what writes its values."""
 
 METADATA_PREFIX = "_sdc_"
 """Fields that Singer taps and targets add for themselves."""
@@ -106,6 +115,7 @@ class PropertyMaker:
         # The same path is one field when it is the row's own, and another in an object that becomes a call.
         self._rules: dict[str, dict[str, _FieldRule]] = {}
         self._rules_made = 0
+        self._layouts: dict[tuple[tuple[str, ...], tuple[str | None, ...], tuple[str, ...]], _Layout | None] = {}
         self._reserved = frozenset(reserved)
 
     def make(
@@ -113,7 +123,7 @@ class PropertyMaker:
         row: Row,
         asides: list[Aside],
         *,
-        used: Collection[str | None] = (),
+        used: tuple[str | None, ...] = (),
         taken: Collection[str] = (),
         under: str = "",
     ) -> Properties:
@@ -126,6 +136,36 @@ class PropertyMaker:
             taken: Properties that the call has already, folded.
             under: The path of the object that `row` is; its own name does not become part of the properties' names.
         """
+        if not under and self._include is None and len(row) <= MAX_LAYOUT_FIELDS:
+            layout = self._layout((tuple(row), used, tuple(taken)))
+            properties = _by_layout(layout, row) if layout is not None else None
+            if properties is not None:
+                return properties
+        return self._make_any(row, asides, used, taken, under)
+
+    def _layout(self, key: tuple[tuple[str, ...], tuple[str | None, ...], tuple[str, ...]]) -> _Layout | None:
+        """Give what rows with these fields become; None where that is not plain before their values are looked at."""
+        if key in self._layouts:
+            return self._layouts[key]
+        if len(self._layouts) >= MAX_LAYOUTS:
+            self._layouts.clear()
+        fields, used, taken = key
+        layout = self._layouts[key] = self._lay_out([field for field in fields if field not in used], taken)
+        return layout
+
+    def _lay_out(self, fields: Collection[str], taken: Collection[str]) -> _Layout | None:
+        rules = self._rules.setdefault("", {})
+        chosen = [(field, rules.get(field) or self._rule(rules, field, "")) for field in fields]
+        chosen = [(field, rule) for field, rule in chosen if not rule.left_out]
+        names_taken = [*taken, *(rule.folded for _, rule in chosen)]
+        if any(rule.problem is not None for _, rule in chosen) or len(set(names_taken)) < len(names_taken):
+            return None
+        return tuple((field, rule.name, rule.write) for field, rule in chosen)
+
+    def _make_any(
+        self, row: Row, asides: list[Aside], used: Collection[str | None], taken: Collection[str], under: str
+    ) -> Properties:
+        """Make the properties of any row, nested ones and those with something to be set aside among them."""
         properties: Properties = {}
         seen: set[str] = set(taken)
         rules = self._rules.setdefault(under, {})
@@ -136,7 +176,7 @@ class PropertyMaker:
             try:
                 text = rule.write(value)
             except ValueProblem as problem:
-                asides.append(Aside(problem.code, problem.reason, path))
+                asides.append(Aside.of(problem, path))
                 continue
             if not text:
                 continue
@@ -149,7 +189,8 @@ class PropertyMaker:
 
     def _leave_out(self, rule: _FieldRule, path: str, asides: list[Aside]) -> None:
         if rule.problem is not None:
-            asides.append(Aside(rule.problem.code, rule.problem.reason, path))
+            asides.append(Aside.of(rule.problem, path))
+            self._warn_once(f"field {path[:80]!r} is set aside: {rule.problem.reason}")
         else:
             self._tell_shared(rule, path)
 
@@ -172,7 +213,7 @@ class PropertyMaker:
                 continue
             if isinstance(value, Mapping):
                 if depth >= MAX_DEPTH:
-                    asides.append(Aside("too-deep", f"objects are nested more than {MAX_DEPTH} deep", path))
+                    asides.append(Aside.because("too-deep", f"objects are nested more than {MAX_DEPTH} deep", path))
                     continue
                 yield from self._flat(value, f"{path}.", used, asides, depth + 1)
             elif isinstance(value, (list, tuple)) and not all(map(is_scalar, value)):
@@ -209,7 +250,6 @@ class PropertyMaker:
             rule.name = self._rename.get(path) or self._campaign.get(name) or self._named(name)
         except NameProblem as problem:
             rule.problem = problem
-            self._warn_once(f"field {path[:80]!r}: {problem.reason}; set aside")
             return rule
         rule.folded = names.folded(rule.name)
         return rule
@@ -235,6 +275,24 @@ class PropertyMaker:
         if text not in self._warned and len(self._warned) < MAX_REMEMBERED_FIELDS:
             self._warned.add(text)
             self._warn(text)
+
+
+def _by_layout(layout: _Layout, row: Row) -> Properties | None:
+    """Make the properties of a row of scalars, every one of which can be sent; None: it is another row."""
+    properties: Properties = {}
+    try:
+        for field, name, write in layout:
+            value = row[field]
+            if value is None:
+                continue
+            if type(value) not in _SCALARS:
+                return None
+            text = write(value)
+            if text:
+                properties[name] = text
+    except ValueProblem:
+        return None
+    return properties
 
 
 def is_metadata(field: str) -> bool:

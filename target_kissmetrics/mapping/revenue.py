@@ -51,10 +51,11 @@ class Revenue:
             unreadable = unreadable or path
         if unreadable is not None:
             asides.append(
-                Aside(
+                Aside.because(
                     "bad-amount",
-                    f"no amount, so the event carries no {self.key}; {self._advice}",
+                    f"no amount, so the event carries no {self.key}",
                     f"{self._under}{unreadable}",
+                    to_do=self._advice,
                 )
             )
         return None

@@ -39,8 +39,8 @@ class SegmentMapping:
         self._table = _table(stream)
         places = _places(stream, self._table)
         self._places = places
-        self._people = People(stream.settings, places.customer_id, places.device_id)
-        self._clock = RowClock(places.timestamp, required=False, now=stream.now)
+        self._people = People(stream.settings, places.customer_id, places.device_id, in_messages=True)
+        self._clock = RowClock(places.timestamp, required=False, now=stream.now, in_messages=True)
         self._context = SegmentContext(stream, places)
         self._alias = SegmentAlias(self._people, places)
         self._only_type: MessageType | None = None

@@ -11,6 +11,7 @@ from target_kissmetrics.kissmetrics.calls import Alias
 from target_kissmetrics.mapping.fields import FirstOf, Row
 from target_kissmetrics.mapping.mapped import Mapped
 from target_kissmetrics.mapping.people import People, find_id
+from target_kissmetrics.mapping.reasons import advice
 from target_kissmetrics.mapping.segment_fields import Places
 
 
@@ -43,6 +44,11 @@ class SegmentAlias:
         found = find_id(fields, row) or find_id(self._device, row)
         if found is None:
             tried = " or ".join(fields.paths)
-            raise RowRejected("no-identity", f"no identity in {tried}: an alias needs two", fields.paths[0])
+            raise RowRejected(
+                "no-identity",
+                f"no identity in {tried}: an alias needs two",
+                fields.paths[0],
+                to_do=advice("no-identity", in_messages=True),
+            )
         self._people.check(found.text, found.field)
         return found.text

@@ -46,7 +46,7 @@ class SegmentContext:
         try:
             return object_at(row.get(self._path), self._path)
         except RowRejected as problem:
-            asides.append(Aside(problem.code, problem.reason, problem.field))
+            asides.append(Aside.of(problem, problem.field))
             return {}
 
     def sender(self, context: Row) -> tuple[str | None, str | None]:
@@ -77,4 +77,4 @@ class SegmentContext:
         try:
             properties[name] = self._values.write(value)
         except ValueProblem as problem:
-            asides.append(Aside(problem.code, problem.reason, path))
+            asides.append(Aside.of(problem, path))

@@ -221,7 +221,7 @@ class Group:
             try:
                 properties["Group - id"] = self._values.write(group[1])
             except ValueProblem as problem:
-                mapped.asides.append(Aside(problem.code, problem.reason, group[0]))
+                mapped.asides.append(Aside.of(problem, group[0]))
         if properties:
             mapped.calls.append(
                 Set(message.person, message.time, properties, message.address, message.user_agent, distinct=True)

@@ -95,6 +95,11 @@ _KEYS_OF_KIND: dict[Kind, frozenset[str]] = {
 }
 
 
+def kinds_of(key: str) -> tuple[Kind, ...]:
+    """Give the kinds for which a key of an entry has a meaning, `ignore` aside."""
+    return tuple(kind for kind in KINDS if kind != "ignore" and key in _KEYS_OF_KIND[kind])
+
+
 ALL_KEYS = frozenset(key.name for key in fields(StreamSettings)) - {"place", "stream", "kind"}
 
 

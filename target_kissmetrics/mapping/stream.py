@@ -71,7 +71,8 @@ class Stream:
             return path
         likely = did_you_mean(path, self.fields)
         raise ConfigError(
-            f"{self.entry.place}.{key}", f"stream {self.name!r} has no field {path!r}{likely} ({self.shown_fields()})"
+            f"{self.entry.place}.{key}",
+            f"stream {self.name!r} has no field {path!r}{likely} ({self.shown_fields()}); name one of them",
         )
 
     def shown_fields(self) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from target_kissmetrics.kissmetrics.limits import MAX_VALUE_BYTES
 from target_kissmetrics.mapping import times
 from target_kissmetrics.mapping.names import is_utf8
+from target_kissmetrics.mapping.reasons import Problem
 
 MAX_NUMBER_DIGITS = 400
 """A number with more digits than any measure needs is not written out: an exponent could ask for gigabytes."""
@@ -26,18 +27,8 @@ _PLAIN_CHARACTERS = 40
 _SMALL = 10**18
 
 
-class ValueProblem(ValueError):  # noqa: N818 - a reason, not an error
-    """A value that cannot be sent.
-
-    Args:
-        code: As in the rejects file.
-        reason: For a person.
-    """
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
+class ValueProblem(Problem):
+    """A value that cannot be sent."""
 
 
 class Values:
@@ -98,9 +89,7 @@ class Values:
         try:
             return str(times.to_seconds(value)) if self._unix else times.to_iso(value)
         except (ValueError, OverflowError):
-            raise ValueProblem(
-                "bad-datetime", f"the schema says date-time, but {str(value)[:60]!r} is none; mend it at the source"
-            ) from None
+            raise ValueProblem("bad-datetime", f"the schema says date-time, but {str(value)[:60]!r} is none") from None
 
     def _moment_or_text(self, text: str, *, strict: bool) -> str:
         if not text.strip():
@@ -126,8 +115,7 @@ def _text(value: str) -> str:
     if len(value) * 4 > MAX_VALUE_BYTES and len(value.encode()) > MAX_VALUE_BYTES:
         raise ValueProblem(
             "value-too-long",
-            f"the value has {len(value.encode())} bytes, Kissmetrics takes {MAX_VALUE_BYTES}; exclude the field, or "
-            "cut it with a stream map",
+            f"the value has {len(value.encode())} bytes, Kissmetrics takes {MAX_VALUE_BYTES}",
         )
     return value
 

@@ -39,7 +39,7 @@ class Known(NamedTuple):
     row_time: int
 
 
-KnownPerson = dict[bytes, Known]
+KnownPerson = Mapping[bytes, Known]
 """Property key -> what is known."""
 
 
@@ -251,7 +251,7 @@ def once_time(known: Mapping[bytes, Known], said: Said, unanswered: Unanswered) 
     return said.row_time if intended is None else intended
 
 
-def merge(stored: Mapping[bytes, Known], learned: Mapping[bytes, Known]) -> KnownPerson:
+def merge(stored: Mapping[bytes, Known], learned: Mapping[bytes, Known]) -> dict[bytes, Known]:
     """Join what another process may have stored meanwhile with what this one learned: the later second wins."""
     merged = dict(stored)
     for key, new in learned.items():

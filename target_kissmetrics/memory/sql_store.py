@@ -26,6 +26,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from target_kissmetrics.errors import ConfigError, StoreError
 from target_kissmetrics.memory.changes import Intent, Known, KnownPerson, Said, merge
+from target_kissmetrics.memory.packed import PackedPerson, pack, unpack
 from target_kissmetrics.memory.seconds import Claim
 from target_kissmetrics.memory.store import Learned, OthersIntents
 
@@ -43,7 +44,6 @@ _SECONDS_LOCK = 7411529
 _PLANNING_LOCK = 7411530
 """PostgreSQL's advisory locks are numbers. SQLite's writers exclude each other anyway."""
 
-_PROPERTY = struct.Struct("<8s8sqq")
 _INTENT = struct.Struct("<16s8s8sqq")
 _SETTING = "attribute_store_url"
 
@@ -115,11 +115,27 @@ class SqlStore:
         with _named(), self._engine.connect() as connection:
             return bool(sa.inspect(connection).has_table(_LAYOUT.name))
 
+    def check(self) -> None:
+        """Make sure that a run could use what is there, or make it; changes nothing.
+
+        Raises:
+            StoreError: The database cannot be reached, lets nobody write, or was laid out by a later version.
+        """
+        with _named(), self._engine.connect() as connection:
+            if sa.inspect(connection).has_table(_LAYOUT.name):
+                _refuse_later(connection.execute(sa.select(sa.func.max(_LAYOUT.c.version))).scalar())
+                allowed, what = sa.func.has_table_privilege(_PEOPLE.name, "INSERT"), "write its tables"
+            else:
+                allowed, what = sa.func.has_schema_privilege(sa.func.current_schema(), "CREATE"), "make its tables"
+            if self._engine.dialect.name == "postgresql" and not connection.execute(sa.select(allowed)).scalar():
+                raise StoreError(f"{_SETTING}: the database's user may not {what}; grant it that, or name another user")
+
     def people(self, persons: Collection[bytes]) -> dict[bytes, KnownPerson]:
         """Give what is known of people; those not known are absent."""
         with self._reading() as connection:
             query = sa.select(_PEOPLE.c.person, _PEOPLE.c.properties)
-            return {person: _unpack(blob) for person, blob in _select(connection, query, _PEOPLE.c.person, persons)}
+            found = _select(connection, query, _PEOPLE.c.person, persons)
+            return {person: PackedPerson(packed) for person, packed in found}
 
     def partners(self, persons: Collection[bytes]) -> dict[bytes, set[bytes]]:
         """Give whom people were aliased with; those never aliased are absent."""
@@ -206,7 +222,7 @@ class SqlStore:
         with self._reading() as connection:
             people = sa.select(_PEOPLE.c.person, _PEOPLE.c.properties)
             for rows in connection.execute(people).partitions(KEYS_A_QUERY):
-                yield Learned({person: _unpack(blob) for person, blob in rows})
+                yield Learned({person: unpack(blob) for person, blob in rows})
             aliases = sa.select(_ALIASES.c.person, _ALIASES.c.partner)
             for rows in connection.execute(aliases).partitions(KEYS_A_QUERY):
                 yield Learned(aliases={(one, other) for one, other in rows})
@@ -226,7 +242,7 @@ class SqlStore:
         while waiting:
             stored = dict(_select(connection, query, _PEOPLE.c.person, waiting))
             rows = [
-                {"person": person, "properties": _pack(merge(_unpack(stored[person]), people[person]))}
+                {"person": person, "properties": pack(merge(unpack(stored[person]), people[person]))}
                 for person in waiting
                 if person in stored
             ]
@@ -238,7 +254,7 @@ class SqlStore:
         self, connection: Connection, people: Mapping[bytes, Mapping[bytes, Known]], new: Sequence[bytes]
     ) -> list[bytes]:
         """Add people; give those that another process added first."""
-        rows = [{"person": person, "properties": _pack(people[person])} for person in new]
+        rows = [{"person": person, "properties": pack(people[person])} for person in new]
         if not rows:
             return []
         insert = self._insert(_PEOPLE).on_conflict_do_nothing()
@@ -282,10 +298,8 @@ class SqlStore:
             version = connection.execute(sa.select(sa.func.max(_LAYOUT.c.version))).scalar()
             if version is None:
                 connection.execute(sa.insert(_LAYOUT), {"version": LAYOUT_VERSION})
-            elif version > LAYOUT_VERSION:
-                raise StoreError(
-                    f"{_SETTING}: the store was written by a later version of target-kissmetrics; upgrade this one"
-                )
+            else:
+                _refuse_later(version)
 
 
 def open_read_only(url: str, product: bytes) -> SqlStore | None:
@@ -296,10 +310,9 @@ def open_read_only(url: str, product: bytes) -> SqlStore | None:
         StoreError: The database cannot be reached.
     """
     store = SqlStore(url, product, read_only=True)
-    file = sa.make_url(url).database if url.startswith("sqlite") else None
-    if file is not None and file != ":memory:" and not Path(file).exists():
-        if not os.access(Path(file).absolute().parent, os.W_OK):
-            raise ConfigError(_SETTING, f"no file can be made in {Path(file).absolute().parent}")
+    file = _file(url)
+    if file is not None and not file.exists():
+        _check_file(file)
         return None
     is_there = False
     try:
@@ -308,6 +321,44 @@ def open_read_only(url: str, product: bytes) -> SqlStore | None:
         if not is_there:
             store.close()
     return store if is_there else None
+
+
+def check_store(url: str, product: bytes) -> None:
+    """Make sure that a run could remember here. Nothing is made or changed.
+
+    Raises:
+        ConfigError: The URL cannot be used, or its file may not be written.
+        StoreError: The database cannot be reached, or lets nobody write.
+    """
+    store = SqlStore(url, product, read_only=True)
+    file = _file(url)
+    try:
+        if file is None or file.exists():
+            store.check()
+    finally:
+        store.close()
+    if file is not None:
+        _check_file(file)
+
+
+def _file(url: str) -> Path | None:
+    """Give SQLite's file; None when there is none."""
+    name = sa.make_url(url).database if url.startswith("sqlite") else None
+    return Path(name) if name and name != ":memory:" else None
+
+
+def _check_file(file: Path) -> None:
+    """Make sure that a file can be written, and others made beside it: SQLite's journal."""
+    folder = file.absolute().parent
+    if not os.access(folder, os.W_OK):
+        raise ConfigError(_SETTING, f"no file can be made in {folder}; name another folder, or make it writable")
+    if file.exists() and not os.access(file, os.W_OK):
+        raise ConfigError(_SETTING, f"{file} is not writable; make it so, or name another file")
+
+
+def _refuse_later(version: int | None) -> None:
+    if version is not None and version > LAYOUT_VERSION:
+        raise StoreError(f"{_SETTING}: the store was written by a later version of target-kissmetrics; upgrade yours")
 
 
 def _engine(url: str, *, read_only: bool) -> Engine:
@@ -374,7 +425,10 @@ def _named() -> Iterator[None]:
         yield
     except sa.exc.SQLAlchemyError as error:
         cause = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines() or [type(error).__name__]
-        text = f"{_SETTING}: the store cannot be used: {cause[0]}"
+        text = (
+            f"{_SETTING}: the store cannot be used: {cause[0].rstrip('.')}; check the URL, and that the database is "
+            "there and may be written"
+        )
     else:
         return
     raise StoreError(text)
@@ -392,15 +446,5 @@ def _some(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
         yield values[start : start + KEYS_A_QUERY]
 
 
-def _pack(properties: Mapping[bytes, Known]) -> bytes:
-    return b"".join([_PROPERTY.pack(key, *known) for key, known in properties.items()])
-
-
 def _unpack_intents(blob: bytes) -> list[Intent]:
     return [Intent(Said(*said), moment) for *said, moment in _INTENT.iter_unpack(bytes(blob))]
-
-
-def _unpack(blob: bytes) -> KnownPerson:
-    # Every property of everybody who is asked about: a named tuple's own constructor would take twice as long.
-    make = tuple.__new__
-    return {fields[0]: make(Known, fields[1:]) for fields in _PROPERTY.iter_unpack(blob)}

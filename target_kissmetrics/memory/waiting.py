@@ -82,11 +82,14 @@ class WaitingStore:
         self._answered.extend(answered)
 
     def remember_all(self) -> None:
-        """Remember for good all that waits."""
+        """Remember for good all that waits. What was noted stays until its STATE is out."""
         if self._waiting is not None:
             for learned in self._waiting.everything():
                 self._store.remember(learned, ())
             self._forget_waiting()
+
+    def strike_out(self) -> None:
+        """Strike out, for good, what was noted of all that was answered: its STATE is out."""
         if self._answered:
             self._store.remember(Learned(), self._answered)
             self._answered = []

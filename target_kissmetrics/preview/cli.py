@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 1 when something could not be read or written.
     """
-    options = _parser().parse_args(argv)
+    options = make_parser().parse_args(argv)
     # A name may hold what the terminal's encoding lacks.
     cast("Any", sys.stdout).reconfigure(errors="backslashreplace")
     try:
@@ -47,11 +47,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             # The reader (a pager) has seen enough; what is left in the buffer must not fail at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        told = f"{error.filename}: {error.strerror}; check the path" if isinstance(error, OSError) else str(error)
         return _fail(told)
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Give the command's parser; the documentation lists what is in it."""
     parser = argparse.ArgumentParser(
         prog=_NAME,
         description="Show what target-kissmetrics would send for Singer lines. Sends nothing, remembers nothing.",

@@ -51,18 +51,18 @@ def _from_file(name: str) -> dict[str, Any]:
     try:
         text = Path(name).read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError("--config", f"cannot read {name}: {error.strerror}") from None
+        raise ConfigError("--config", f"cannot read {name}: {error.strerror}; check its path") from None
     except UnicodeDecodeError:
-        raise ConfigError("--config", f"{name} is not UTF-8") from None
+        raise ConfigError("--config", f"{name} is not UTF-8; save it as such") from None
     is_yaml = name.lower().endswith((".yml", ".yaml"))
     try:
         given = yaml.safe_load(text) if is_yaml else json.loads(text)
     except json.JSONDecodeError as error:
-        raise ConfigError("--config", f"{name} is no JSON at line {error.lineno}") from None
+        raise ConfigError("--config", f"{name} is no JSON at line {error.lineno}; mend it there") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark is not None else ""
-        raise ConfigError("--config", f"{name} is no YAML{where}") from None
+        raise ConfigError("--config", f"{name} is no YAML{where}; mend it there") from None
     if not isinstance(given, dict):
         raise ConfigError("--config", f"{name} must hold an object of settings")
     return given
@@ -86,4 +86,4 @@ def _parsed(name: str, text: str) -> Any:
         lowered = text.strip().lower()
         if lowered in {"true", "false"}:
             return lowered == "true"
-        raise ConfigError(name, f"{_PREFIX}{name.upper()} is no JSON") from None
+        raise ConfigError(name, f"must be JSON, and {_PREFIX}{name.upper()} is none") from None

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import cast
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
+from target_kissmetrics.mapping.reasons import REASONS, Code, advice
 
 MAX_TYPES = 50
 """Types that are counted one by one: they are data, and data may hold any number of them."""
 
 OTHER_TYPES = "others"
+
+MOST_CODES = 3
+"""Codes that a stream's end says more of than their number."""
 
 
 @dataclass(slots=True)
@@ -36,6 +41,7 @@ class StreamCounts:
         moved: Events moved to a second of their own.
         late: Rows that were accepted, and rejected when their turn came, by the reason's code.
         late_aside: Likewise, parts of rows.
+        in_messages: Its rows are of a message format, whose entry of `streams` names no fields.
     """
 
     stream: str
@@ -56,6 +62,7 @@ class StreamCounts:
     set_aside: Counter[str] = field(default_factory=Counter)
     late: Counter[str] = field(default_factory=Counter)
     late_aside: Counter[str] = field(default_factory=Counter)
+    in_messages: bool = False
 
     @property
     def all_rejected(self) -> Counter[str]:
@@ -121,6 +128,14 @@ class StreamCounts:
         if self.item_collisions:
             parts.append(f"{self.item_collisions} line items in a second of another event's")
         return "; ".join(parts)
+
+    def what_to_do(self) -> list[str]:
+        """Give, for the commonest codes among what is not sent, a line that says what to do."""
+        lost = self.all_rejected + self.all_set_aside
+        return [
+            f"{count} {code}: {REASONS[code].meaning}; {advice(code, in_messages=self.in_messages)}"
+            for code, count in cast("list[tuple[Code, int]]", lost.most_common(MOST_CODES))
+        ]
 
     def figures(self) -> dict[str, int]:
         """Give the same as names and numbers, for metrics."""

@@ -191,6 +191,36 @@ def refuse_link(path: str | Path) -> None:
         raise ConfigError(_SETTING, f"{path} is a symbolic link; name the file itself")
 
 
+def check_rejects_path(path: str) -> None:
+    """Make sure that the file of rejects, and the one beside it, can be written, before any row is read.
+
+    Nothing is made or changed. What becomes of a folder later is told when the file is written.
+
+    Raises:
+        ConfigError: It is a symbolic link or no file, its folder is not there, or nobody may write it.
+    """
+    for file in (path, f"{path}{SCHEMAS_SUFFIX}"):
+        refuse_link(file)
+        problem = _unwritable(Path(file))
+        if problem:
+            raise ConfigError(_SETTING, f"{problem}; name a file in a folder that can be written")
+
+
+def _unwritable(file: Path) -> str | None:
+    folder = file.parent
+    try:
+        mode = file.stat().st_mode
+    except FileNotFoundError:
+        if not folder.is_dir():
+            return f"{file} cannot be made, there is no folder {folder}"
+        return None if os.access(folder, os.W_OK | os.X_OK) else f"{file} cannot be made, {folder} is not writable"
+    except (OSError, ValueError) as error:
+        return f"{file} cannot be used ({getattr(error, 'strerror', None) or type(error).__name__})"
+    if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):
+        return f"{file} is a folder" if stat.S_ISDIR(mode) else f"{file} is no file"
+    return None if os.access(file, os.W_OK) else f"{file} is not writable"
+
+
 class named:  # noqa: N801 - it reads as what it does
     """Turns an OSError into one line that names the setting."""
 
@@ -204,7 +234,8 @@ class named:  # noqa: N801 - it reads as what it does
         """Name the setting."""
         if isinstance(error, OSError):
             raise StoreError(
-                f"{_SETTING}: cannot write {self._path}: {error.strerror or type(error).__name__}"
+                f"{_SETTING}: cannot write {self._path}: {error.strerror or type(error).__name__}; make room, or make "
+                "it writable, and run again"
             ) from error
 
 
@@ -244,7 +275,7 @@ def _make_ready(descriptor: int, path: str) -> None:
             os.fchmod(descriptor, 0o600)
         _end_last_line(descriptor)
     elif not stat.S_ISCHR(mode):
-        raise StoreError(f"{_SETTING}: {path} is no file")
+        raise StoreError(f"{_SETTING}: {path} is no file; name one that is, or that can be made")
 
 
 def _end_last_line(descriptor: int) -> None:

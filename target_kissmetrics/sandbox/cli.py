@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 when it was stopped, 1 when it could not run.
     """
-    options = _parser().parse_args(argv)
+    options = make_parser().parse_args(argv)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, _stop)
@@ -54,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Give the command's parser; the documentation lists what is in it."""
     parser = argparse.ArgumentParser(
         prog="kissmetrics-sandbox",
         description="A Kissmetrics on your own machine. Point a target's tracking_url at the URL it prints.",
@@ -108,7 +109,10 @@ def _run(options: argparse.Namespace) -> None:
     try:
         sock = bind(options.host, options.port)
     except OSError as error:
-        raise _CannotRunError(f"cannot listen on {options.host}:{options.port}: {error.strerror or error}") from error
+        raise _CannotRunError(
+            f"cannot listen on {options.host}:{options.port}: {error.strerror or error}; name another with --host and "
+            "--port (0 takes a free port)"
+        ) from error
     with sock, closing(Sandbox(revenue_property=options.revenue_property, store=options.store)) as sandbox:
         _import(sandbox, options.imports)
         Server(sandbox, lambda: print(url_of(sock, options.host), flush=True)).run(sockets=[sock])  # noqa: T201

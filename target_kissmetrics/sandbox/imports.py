@@ -48,11 +48,11 @@ def calls_of_file(path: Path, arrived: int) -> Iterator[Call]:
                 if line.strip():
                     yield from calls_of_line(line.decode("utf-8-sig" if number == 1 else "utf-8"), arrived)
     except OSError as error:
-        raise BrokenImportError(f"cannot read {path}: {error.strerror or error}") from error
+        raise BrokenImportError(f"cannot read {path}: {error.strerror or error}; check its path") from error
     except UnicodeDecodeError as error:
-        raise BrokenImportError(f"{path}, line {number}: not UTF-8") from error
+        raise BrokenImportError(f"{path}, line {number}: not UTF-8; save it as such") from error
     except BrokenImportError as error:
-        raise BrokenImportError(f"{path}, line {number}: {error}") from error
+        raise BrokenImportError(f"{path}, line {number}: {error}; mend the line, or take it out") from error
 
 
 def calls_of_line(line: str, arrived: int) -> list[Call]:

@@ -54,12 +54,12 @@ class Journal:
             path.touch(mode=0o600)
             self._connection = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
         except (OSError, sqlite3.Error) as error:
-            raise JournalError(f"cannot open {path}: {error}") from error
+            raise JournalError(f"cannot open {path}: {error}; name another file with --store") from error
         try:
             self._prepare()
         except sqlite3.Error as error:
             self._connection.close()
-            raise JournalError(f"cannot use {path} as a store: {error}") from error
+            raise JournalError(f"cannot use {path} as a store: {error}; name another file with --store") from error
         except JournalError:
             self._connection.close()
             raise
@@ -110,7 +110,7 @@ class Journal:
         (application,) = self._connection.execute("PRAGMA application_id").fetchone()
         (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if application != _APPLICATION_ID and tables:
-            raise JournalError(f"cannot use {self._path} as a store: it is another program's database")
+            raise JournalError(f"cannot use {self._path} as a store: it is another program's database; name another")
         # With a write-ahead log a call costs one short write, and no wait for the disk.
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = NORMAL")
@@ -124,4 +124,4 @@ class Journal:
         try:
             self._connection.execute(statement, row)
         except sqlite3.Error as error:
-            raise JournalError(f"cannot write {self._path}: {error}") from error
+            raise JournalError(f"cannot write {self._path}: {error}; make room, or make it writable") from error

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from meltano_project import ROOT, Project, loader, needs_meltano
+from jsonschema.validators import validator_for
+from meltano_project import MELTANO, ROOT, Project, loader, needs_meltano
 
 from target_kissmetrics.sandbox.running import running
 
@@ -42,14 +43,31 @@ def test_it_is_added_from_its_definition_and_checked(tmp_path: Path) -> None:
         assert "streams[0] says so" in told
         assert "plan = Gold" in told
         told = project.check(code=1)
-        assert "api_key: is required" in told
+        assert "api_key: is required; copy it from Kissmetrics' settings, and set TARGET_KISSMETRICS_API_KEY" in told
         project.run("config", "set", "target-kissmetrics", "api_key", "0123456789abcdef")
         told = project.check()
         assert "Plugin configuration is valid" in told
         assert "0123456789abcdef" not in (folder / "meltano.yml").read_text(encoding="utf-8")
+        project.run("config", "set", "target-kissmetrics", "rejects_path", "nowhere/rejects.jsonl")
+        told = project.check(code=1)
+        assert "there is no folder nowhere; name a file in a folder that can be written" in told
+        project.run("config", "unset", "target-kissmetrics", "rejects_path")
         assert sandbox.summary()["calls"] == 0
     told = project.check(code=1)
     assert "cannot be reached" in told
+    assert "check its address" in told
+
+
+def test_meltanos_own_schema_takes_the_definitions_settings() -> None:
+    """What Meltano ships for editors of `meltano.yml`: the Hub's own schema is stricter, and kept in `hub/schemas`."""
+    (shipped,) = MELTANO.parent.parent.rglob("meltano.schema.json")
+    whole = json.loads(shipped.read_text(encoding="utf-8"))
+    setting = {**whole["$defs"]["base_setting"], "$defs": whole["$defs"], "$schema": whole["$schema"]}
+    definition = yaml.safe_load((ROOT / "target-kissmetrics.yml").read_text(encoding="utf-8"))
+    validator = validator_for(setting)(setting)
+    for one in definition["settings"]:
+        assert [error.message for error in validator.iter_errors(one)] == [], one["name"]
+    assert list(validator.iter_errors({"name": "a", "kind": "password key"}))
 
 
 def test_the_check_names_a_mistake(tmp_path: Path) -> None:

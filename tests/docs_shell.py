@@ -1,0 +1,188 @@
+"""Runs the console blocks of a page in a folder of its own, as a reader would, and holds what they write against it."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from target_kissmetrics.sandbox.running import running
+
+SANDBOX_URL = "http://127.0.0.1:8765"
+"""What pages call the sandbox; while they are tested, it is on a free port."""
+
+TIMEOUT_SECONDS = 120
+
+_BASH = shutil.which("bash") or "/bin/bash"
+_FLAGS = doctest.ELLIPSIS | doctest.REPORT_NDIFF
+
+
+class Command(NamedTuple):
+    """A command of a console block.
+
+    Attributes:
+        line: What stands behind the `$`.
+        output: What the block shows of its output; empty when it shows none.
+    """
+
+    line: str
+    output: str
+
+    @property
+    def stages(self) -> list[list[str]]:
+        """The words of each program of the pipeline, without variables in front of it and redirections behind it."""
+        lexer = shlex.shlex(self.line.replace("\\\n", " "), posix=True, punctuation_chars="|<>&;")
+        lexer.whitespace_split = True
+        stages: list[list[str]] = [[]]
+        words = iter(lexer)
+        for word in words:
+            if set(word) <= set("|&;"):
+                stages.append([])
+            elif set(word) <= set("<>"):
+                next(words)
+            elif stages[-1] or "=" not in word:
+                stages[-1].append(word)
+        return [stage for stage in stages if stage]
+
+
+def commands_of(text: str) -> list[Command]:
+    """Read a console block."""
+    commands: list[Command] = []
+    lines = text.splitlines(keepends=True)
+    while lines:
+        line = lines.pop(0)
+        assert line.startswith("$ "), f"a console block starts a command with '$ ', not {line!r}"
+        while line.endswith("\\\n"):
+            line += lines.pop(0)
+        output = ""
+        while lines and not lines[0].startswith("$ "):
+            output += lines.pop(0)
+        commands.append(Command(line[2:].rstrip("\n"), output))
+    return commands
+
+
+class Shell:
+    """A reader's shell in a folder.
+
+    Args:
+        folder: Where it is.
+        programs: The folder with the programs of `docs_commands`.
+        elsewhere: What the page names and is not here (a sandbox, a database), each with what stands in for it.
+        environment: Variables beside the usual ones.
+    """
+
+    def __init__(
+        self, folder: Path, programs: Path, elsewhere: Mapping[str, str], environment: Mapping[str, str]
+    ) -> None:
+        self._folder = folder
+        self._elsewhere = dict(elsewhere)
+        self._stack = ExitStack()
+        own = {name: os.environ[name] for name in ("LANG", "LC_ALL", "TMPDIR") if name in os.environ}
+        path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])
+        self._environment = {**own, "PATH": path, "HOME": str(folder), "PYTHONUTF8": "1", **environment}
+
+    def close(self) -> None:
+        """End what runs in the background."""
+        self._stack.close()
+
+    def needs_sandbox(self) -> None:
+        """Have a sandbox, where no block starts one."""
+        if SANDBOX_URL not in self._elsewhere:
+            self._elsewhere[SANDBOX_URL] = self._stack.enter_context(running()).url
+
+    def put(self, name: str, text: str) -> None:
+        """Write a file."""
+        path = self._folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self._there(text), encoding="utf-8")
+
+    def run(self, command: Command, exit_code: int = 0) -> None:
+        """Run a command.
+
+        Raises:
+            AssertionError: It ends, or writes, otherwise than shown.
+        """
+        if command.line.startswith("kissmetrics-sandbox"):
+            self._start_sandbox(command)
+            return
+        done = subprocess.run(
+            [_BASH, "-o", "pipefail", "-c", self._there(command.line)],
+            cwd=self._folder,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=TIMEOUT_SECONDS,
+            encoding="utf-8",
+            check=False,
+        )
+        written = self._here(done.stdout)
+        assert done.returncode == exit_code, f"$ {command.line}\nended with {done.returncode}:\n{written}"
+        if command.output:
+            check_output(command, written)
+
+    def _start_sandbox(self, command: Command) -> None:
+        line = f"exec {self._there(command.line)} --port 0"
+        url = self._stack.enter_context(_sandbox(line, self._folder, self._environment))
+        self._elsewhere[SANDBOX_URL] = url
+        if command.output:
+            check_output(command, f"{SANDBOX_URL}\n")
+
+    def _there(self, text: str) -> str:
+        for name, real in self._elsewhere.items():
+            text = text.replace(name, real)
+        return text
+
+    def _here(self, text: str) -> str:
+        for name, real in self._elsewhere.items():
+            text = text.replace(real, name)
+        return text
+
+
+def check_output(command: Command, written: str) -> None:
+    """Hold what was written against what is shown, where `...` stands for anything.
+
+    Raises:
+        AssertionError: They differ.
+    """
+    checker = doctest.OutputChecker()
+    # Trailing blanks are for tables' edges, and no reader sees them.
+    wanted, got = ("".join(f"{line.rstrip()}\n" for line in text.splitlines()) for text in (command.output, written))
+    if not checker.check_output(wanted, got, _FLAGS):
+        difference = checker.output_difference(doctest.Example(command.line, wanted), got, _FLAGS)
+        raise AssertionError(f"$ {command.line}\n{difference}")
+
+
+@contextmanager
+def _sandbox(line: str, folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
+    """Run a sandbox as a process of its own; give its URL."""
+    with subprocess.Popen(
+        [_BASH, "-c", line], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            assert url.startswith("http://"), f"{line} did not start"
+            yield url
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def programs(folder: Path) -> Iterator[Path]:
+    """Have this project's commands start at once, for the length of a context; give the folder to put in PATH."""
+    server = Path(__file__).with_name("docs_commands.py")
+    with subprocess.Popen([sys.executable, str(server), str(folder)], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n", "the commands could not be imported"
+            yield folder
+        finally:
+            process.terminate()
