@@ -69,6 +69,11 @@ class _State:
     value: Any
     on_probation: tuple[StreamCounts, ...]
 
+    @property
+    def waits_for(self) -> list[str]:
+        """The same streams' names."""
+        return [counts.stream for counts in self.on_probation]
+
 
 @dataclass(slots=True)
 class _UnderWay:
@@ -347,7 +352,14 @@ class Pipeline:
         for entry in settled:
             self._planner.remembered(entry.part)
             if entry.state is not None:
-                self._states.append(entry.state)
+                self._wait_with(entry.state)
+
+    def _wait_with(self, state: _State) -> None:
+        """Let a STATE wait, in the place of one that waits for the very same streams: a stream may be on probation for
+        as long as a run takes."""
+        if self._states and self._states[-1].waits_for == state.waits_for:
+            self._states.pop()
+        self._states.append(state)
 
     def _sound(self, state: _State) -> bool:
         return self._complete or not any(counts.on_probation for counts in state.on_probation)

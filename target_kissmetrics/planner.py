@@ -25,6 +25,7 @@ from target_kissmetrics.memory.changes import (
     Known,
     Said,
     Unanswered,
+    alias_intent,
     forgotten,
     merge,
     once_time,
@@ -310,10 +311,9 @@ class Planner:
                 self._at_hand[person] = merge(known or {}, at_hand)
             else:
                 self._at_hand[person] = known if isinstance(known, PackedPerson) else dict(known or {})
-        missing = needed.partners - self._partners_at_hand.keys()
-        if missing:
-            partners = self._store.partners(missing)
-            self._partners_at_hand.update((person, partners.get(person, set())) for person in missing)
+        partners = self._store.partners(needed.partners) if needed.partners else {}
+        for person in needed.partners:
+            self._partners_at_hand.setdefault(person, set()).update(partners.get(person, ()))
 
     def _plan_set(self, merged: _MergedSet, intents: list[Intent]) -> None:
         if self._is_plainly_unchanged(merged):
@@ -387,7 +387,7 @@ class Planner:
         event = -1
         for index, call in enumerate(row.mapped.calls):
             if isinstance(call, Alias):
-                self._plan_alias(part, row, call)
+                self._plan_alias(part, row, call, intents)
             elif isinstance(call, Record):
                 event = index
                 if not call.once:
@@ -423,21 +423,25 @@ class Planner:
         intents.append(Intent(said, time))
         part.calls.append((row.counts, call if time == call.time else replace(call, time=time)))
 
-    def _plan_alias(self, part: Part, row: MappedRow, call: Alias) -> None:
+    def _plan_alias(self, part: Part, row: MappedRow, call: Alias, intents: list[Intent]) -> None:
         one, other = self._digests.person(call.person), self._digests.person(call.other)
         partners = self._partners_at_hand
         if other in partners[one]:
             row.counts.unchanged += 1
             return
-        for identity, person in ((call.person, one), (call.other, other)):
-            if len(partners[person]) >= self._max_aliases:
-                self._reject(
-                    row,
-                    "alias-limit",
-                    f"{identity!r} has {len(partners[person])} aliases already (max_aliases_per_identity), and one "
-                    "that is shared would merge all its people for ever",
-                )
-                return
+        # One that a run which died, or another process, is about to send gives nobody a partner more.
+        if other not in self._unanswered.partners_of(one):
+            for identity, person in ((call.person, one), (call.other, other)):
+                count = len(partners[person] | self._unanswered.partners_of(person))
+                if count >= self._max_aliases:
+                    self._reject(
+                        row,
+                        "alias-limit",
+                        f"{identity!r} has {count} aliases already (max_aliases_per_identity), and one that is shared "
+                        "would merge all its people for ever",
+                    )
+                    return
+        intents.append(alias_intent(one, other))
         partners[one].add(other)
         partners[other].add(one)
         part.learned.aliases.add((one, other))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from target_kissmetrics.errors import TooManyRejects
 from target_kissmetrics.reporting.counts import StreamCounts, by_code
 
@@ -12,7 +14,7 @@ _TO_DO = "they are in rejects_path: mend the mapping, send them again with targe
 
 
 class RejectLimits:
-    """Counts the rejects of a run.
+    """Counts the rejects of a run. Thread-safe.
 
     Args:
         most: `max_rejects`; None: any number.
@@ -23,6 +25,7 @@ class RejectLimits:
         self._most = most
         self._ratio = ratio
         self._rejected = 0
+        self._lock = threading.Lock()
 
     def count(self, counts: StreamCounts) -> None:
         """Take note of a reject that the stream's counts hold already.
@@ -30,12 +33,14 @@ class RejectLimits:
         Raises:
             TooManyRejects: It is one too many.
         """
-        self._rejected += 1
-        if self._most is not None and self._rejected > self._most:
+        with self._lock:
+            self._rejected += 1
+            rejected = self._rejected
+        if self._most is not None and rejected > self._most:
             raise TooManyRejects(
-                f"{self._rejected} rows of this run were rejected, more than max_rejects ({self._most}) allows; the "
-                f"latest is of stream '{counts.stream}', whose rejects are {by_code(counts.rejected)}; {_TO_DO}, or "
-                "raise max_rejects, and run again"
+                f"{rejected} rows of this run were rejected, more than max_rejects ({self._most}) allows; the "
+                f"latest is of stream '{counts.stream}', whose rejects are {by_code(counts.all_rejected)}; {_TO_DO}, "
+                "or raise max_rejects, and run again"
             )
         self.judge(counts)
 
@@ -47,10 +52,10 @@ class RejectLimits:
         """
         if self._ratio is None or counts.rows < JUDGED_ROWS:
             return
-        rejected = sum(counts.rejected.values())
+        rejected = sum(counts.all_rejected.values())
         if rejected > self._ratio * counts.parts:
             raise TooManyRejects(
                 f"stream '{counts.stream}': {rejected} of its first {counts.parts} rows were rejected, more than "
-                f"max_reject_ratio ({self._ratio:g}) allows: {by_code(counts.rejected)}; {_TO_DO}, or raise "
+                f"max_reject_ratio ({self._ratio:g}) allows: {by_code(counts.all_rejected)}; {_TO_DO}, or raise "
                 "max_reject_ratio, and run again"
             )

@@ -144,8 +144,8 @@ class KissmetricsSink(Sink):
 
     def _reject(self, problem: RowRejected, raw: Mapping[str, Any]) -> None:
         self._target.reject(self.counts, problem, raw)
-        if not self.counts.accepted and sum(self.counts.rejected.values()) >= ROWS_ON_PROBATION:
-            code = cast("Code", self.counts.rejected.most_common(1)[0][0])
+        if not self.counts.left_accepted and sum(self.counts.all_rejected.values()) >= ROWS_ON_PROBATION:
+            code = cast("Code", self.counts.all_rejected.most_common(1)[0][0])
             raise TooManyRejects(
                 f"stream '{self.stream_name}': the first {ROWS_ON_PROBATION} rows were all rejected, most often as "
                 f"{code} ({REASONS[code].meaning}); they are in rejects_path, their STATE was not passed on: "

@@ -34,7 +34,7 @@ from target_kissmetrics.memory import digests
 from target_kissmetrics.reading import MessageReader, Stopped
 from target_kissmetrics.reject_limits import RejectLimits
 from target_kissmetrics.reporting.answered import Answered
-from target_kissmetrics.reporting.counts import StreamCounts
+from target_kissmetrics.reporting.counts import StreamCounts, by_code
 from target_kissmetrics.reporting.metrics import tell_totals
 from target_kissmetrics.reporting.progress import Shown, progress
 from target_kissmetrics.reporting.rejects import Rejects, check_rejects_path
@@ -96,6 +96,7 @@ class TargetKissmetrics(Target):
         self._stopped_by: int | None = None
         self._stopped_at = 0.0
         self._failing = False
+        self._told_of: set[str] = set()
         self._files: FilesRun | None = None
         self._shown: Sequence[Shown] = ()
         self._report: ReportWriter | None = None
@@ -104,6 +105,7 @@ class TargetKissmetrics(Target):
             super().__init__(**arguments)
         except ValueError as error:
             raise _unreadable_environment(self, error) from None
+        _heed_hang_up(self._handle_termination)
         self.max_parallelism = 1  # the SDK's sinks are always empty, there is nothing to drain side by side
         self.message_reader.on_failure = self._abandon
         self._report = self._make_report()
@@ -210,6 +212,15 @@ class TargetKissmetrics(Target):
             self._pass_on(message_dict["value"])
             return
         on_probation = tuple(counts for counts in self._counts.values() if counts.on_probation)
+        for counts in on_probation:
+            if counts.stream not in self._told_of:
+                self._told_of.add(counts.stream)
+                self.logger.warning(
+                    "stream '%s': every row so far was rejected: %s; STATE waits until one is accepted or the input "
+                    "ends; they are in rejects_path",
+                    counts.stream,
+                    by_code(counts.all_rejected),
+                )
         self.pipeline.state(message_dict["value"], on_probation)
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
@@ -407,10 +418,16 @@ class TargetKissmetrics(Target):
             InputError: `on_invalid_record` is `fail`.
             TooManyRejects: It is one too many.
         """
-        if self.settings.on_invalid_record == "fail":
-            raise _stopped_at(counts, problem.field, problem.code)
+        self._refuse_if_told_to(counts, problem)
         counts.rejected[problem.code] += 1
         counts.parts += 1
+        self._write_rejected(counts, problem, row)
+
+    def _refuse_if_told_to(self, counts: StreamCounts, problem: RowRejected) -> None:
+        if self.settings.on_invalid_record == "fail":
+            raise _stopped_at(counts, problem.field, problem.code)
+
+    def _write_rejected(self, counts: StreamCounts, problem: RowRejected, row: Mapping[str, Any]) -> None:
         self._note_schema(counts.stream)
         # A whole row is set aside: no field of it is, whichever was at fault.
         self._rejects.write(
@@ -436,13 +453,14 @@ class TargetKissmetrics(Target):
             self.reject_limits.count(counts)
 
     def _set_alias_aside(self, row: MappedRow, code: Code, told: str) -> None:
+        """From the pipeline's thread, which counts in fields of its own."""
         problem = RowRejected(code, told)
         if len(row.mapped.calls) == 1:
-            row.counts.accepted -= 1
-            row.counts.parts -= 1
-            self.reject(row.counts, problem, row.row)
+            self._refuse_if_told_to(row.counts, problem)
+            row.counts.late[code] += 1
+            self._write_rejected(row.counts, problem, row.row)
         else:
-            row.counts.set_aside[code] += 1
+            row.counts.late_aside[code] += 1
             self._note_schema(row.counts.stream)
             self._rejects.write(
                 stream=row.counts.stream,
@@ -612,6 +630,15 @@ def _unreadable_environment(target: TargetKissmetrics, error: ValueError) -> Exc
         except ValueError:
             return ConfigError(name, f"must be {what}, and {variable} is none")
     return error
+
+
+def _heed_hang_up(handler: Callable[[int, FrameType | None], None]) -> None:
+    """Let a terminal that is closed end a run as SIGTERM does; under `nohup` it goes on."""
+    number = getattr(signal, "SIGHUP", None)  # Windows has none
+    if number is None or threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(number) is not signal.SIG_IGN:
+        signal.signal(number, handler)
 
 
 def _stopped_at(counts: StreamCounts, field: str | None, code: Code) -> InputError:

@@ -222,6 +222,33 @@ def test_a_stream_on_probation_holds_state_back_until_the_input_ends(bench: Benc
     assert bench.states.out == [1, 2]
 
 
+def test_however_many_wait_for_one_stream_the_last_of_them_is_kept_alone(bench: Bench) -> None:
+    """A small stream of rejects may be on probation for as long as a run takes."""
+    doubtful, worse = StreamCounts("t"), StreamCounts("u")
+    for counts in (doubtful, worse):
+        counts.rejected["no-identity"] += 1
+    for number in range(200):
+        bench.pipeline.state(number, (doubtful,) if number < 190 else (doubtful, worse))
+    bench.row("a")
+    bench.delivery.take("a")
+    bench.pipeline.state(200, (doubtful, worse))
+    bench.pipeline.finish(complete=False)
+    assert [state.value for state in bench.pipeline._states] == [189, 200]
+    assert bench.states.out == []
+
+
+def test_a_stream_that_is_accepted_at_last_lets_the_state_out_that_waited_for_it_alone(bench: Bench) -> None:
+    doubtful, worse = StreamCounts("t"), StreamCounts("u")
+    for counts in (doubtful, worse):
+        counts.rejected["no-identity"] += 1
+    bench.pipeline.state(1, (doubtful,))
+    bench.pipeline.state(2, (doubtful, worse))
+    doubtful.accepted = 1
+    bench.states.wait_for(1)
+    worse.accepted = 1
+    bench.states.wait_for(2)
+
+
 def test_and_for_good_when_the_input_was_cut_off(bench: Bench) -> None:
     doubtful = StreamCounts("t")
     doubtful.rejected["no-identity"] += 1

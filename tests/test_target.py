@@ -331,8 +331,12 @@ def test_a_stream_of_nothing_but_rejects_stops_the_run_without_their_state(
 
 
 def test_a_few_rejects_do_not(target: Runner, sandbox: RunningSandbox) -> None:
-    code, out, _ = target.run(at(sandbox.url), EVENTS, event(1, device_id="null"), state({"at": 1}))
-    assert (code, out) == (0, '{"at":1}\n')
+    rows = [message for n in range(1, 9) for message in (event(n, device_id="null"), state({"at": n}))]
+    code, out, log = target.run(at(sandbox.url), EVENTS, *rows)
+    assert (code, out) == (0, '{"at":8}\n')
+    waits = [line for line in log.splitlines() if "STATE waits until one is accepted" in line]
+    assert len(waits) == 1
+    assert "stream 'events': every row so far was rejected: 1 (1 blocked-identity)" in waits[0]
 
 
 def test_max_rejects_and_max_reject_ratio_fail_a_run_that_mostly_rejects(
@@ -513,7 +517,7 @@ def _until(what: Any, seconds: float = 30.0) -> None:
 
 @pytest.mark.parametrize("client", ["requests", "curl"])
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGTERM)])
 def test_a_signal_while_calls_are_under_way_lets_them_arrive_and_state_is_never_ahead(
     target: Runner, host: _Host, number: signal.Signals, client: str
 ) -> None:

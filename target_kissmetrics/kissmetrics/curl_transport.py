@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import selectors
 import socket
-import warnings
 from collections.abc import Hashable, Sequence
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
@@ -135,7 +135,7 @@ class CurlTransport:
         answers = self._answers()
         if answers:
             return answers
-        events = self._selector.select(min(seconds, STEP_SECONDS) if self._busy else seconds)
+        events = self._select(min(seconds, STEP_SECONDS) if self._busy else seconds)
         if any(key.fileobj is self._alarm for key, _ in events):
             self._hear()
         if self._busy:
@@ -152,11 +152,8 @@ class CurlTransport:
         """Close the kept connections."""
         for handle in self._busy.values():
             self._multi.remove_handle(handle.curl)
-        # A connection calls back, when it is closed, through the handle that opened it: handles go last. pycurl cannot
-        # call back while it closes them all: it says so, and closes the sockets.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            self._multi.close()
+        # A connection tells of its end through the handle that opened it: handles go last.
+        self._multi.close()
         for handle in [*self._busy.values(), *self._idle]:
             handle.curl.close()
         self._busy, self._idle = {}, []
@@ -214,7 +211,6 @@ class CurlTransport:
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         curl.setopt(pycurl.PATH_AS_IS, 1)
         curl.setopt(pycurl.SOCKOPTFUNCTION, self._opened)
-        curl.setopt(pycurl.CLOSESOCKETFUNCTION, self._closed)
         for option, text in self._proxy:
             curl.setopt(option, text)
         if self._is_tls:
@@ -225,20 +221,31 @@ class CurlTransport:
         return handle
 
     def _opened(self, descriptor: int, _: int) -> int:
-        # The socket that had this number before may have been closed without a word: pycurl calls back for handles
-        # that are at work alone, and a kept connection may end while the one that opened it is idle.
-        self._forget(descriptor)
+        # The socket that had this number before was closed without a word. pycurl would call back for handles that are
+        # at work alone, and for others warn and leave the socket open: a kept connection may end while the one that
+        # opened it is idle. The system takes a closed socket off what it watches by itself.
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(descriptor)
         self._selector.register(descriptor, selectors.EVENT_READ)
         return int(pycurl.SOCKOPT_OK)
 
-    def _closed(self, descriptor: int) -> int:
-        self._forget(descriptor)
-        socket.close(descriptor)
-        return 0
+    def _select(self, seconds: float) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait for a socket; where the system does not forget closed ones (Windows), do so here."""
+        try:
+            return self._selector.select(seconds)
+        except (OSError, ValueError):
+            for key in list(self._selector.get_map().values()):
+                if key.fileobj is not self._alarm and not _is_open(key.fd):
+                    self._selector.unregister(key.fileobj)
+            return []
 
-    def _forget(self, descriptor: int) -> None:
-        with contextlib.suppress(KeyError):
-            self._selector.unregister(descriptor)
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        select.select([descriptor], [], [], 0)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _proxy(base_url: str) -> list[tuple[int, str]]:

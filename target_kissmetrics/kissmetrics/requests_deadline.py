@@ -2,7 +2,9 @@
 keep a connection for ever.
 
 One thread of the process looks a few times a second after all requests under way, and shuts the socket of one that is
-late: its reader then fails at once.
+late: its reader then fails at once. That holds from the moment a connection stands: for a proxy's answer to `CONNECT`
+and a TLS handshake, too. (What a SOCKS proxy answers before is some 20 bytes, each of them under the limit for
+connecting.)
 """
 
 from __future__ import annotations
@@ -63,9 +65,8 @@ class Deadline:
             self.passed = True
             sock = self._thread_state.get("socket")
             if sock is not None:
-                # Not TLS's own way to shut down, which is none for another thread than the reader's.
                 with contextlib.suppress(OSError):
-                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+                    sock.shutdown(socket.SHUT_RDWR)
 
 
 class _Watch:
@@ -96,16 +97,36 @@ class _Watch:
 _WATCH = _Watch()
 
 
-class _Connection(HTTPConnection):
-    def connect(self) -> None:
-        super().connect()
-        _current.socket = self.sock
+class _Watched(HTTPConnection):
+    """Lets the deadline of this thread shut its socket, from before a proxy or TLS is spoken to over it."""
+
+    _let_go: weakref.finalize[Any, Any] | None = None
+    """Closes a twin of the socket, made with it: TLS takes the socket itself away before its handshake."""
+
+    @property
+    def sock(self) -> Any:
+        """The socket, set as soon as it is connected."""
+        return self.__dict__.get("sock")
+
+    @sock.setter
+    def sock(self, sock: Any) -> None:
+        self.__dict__["sock"] = sock
+        if sock is None:
+            if self._let_go is not None:
+                self._let_go()
+                self._let_go = None
+        elif self._let_go is None:
+            twin = socket.fromfd(sock.fileno(), sock.family, sock.type, sock.proto)
+            self._let_go = weakref.finalize(self, twin.close)
+            _current.socket = twin
 
 
-class _SecureConnection(HTTPSConnection):
-    def connect(self) -> None:
-        super().connect()
-        _current.socket = self.sock
+class _Connection(_Watched):
+    pass
+
+
+class _SecureConnection(_Watched, HTTPSConnection):
+    pass
 
 
 class _Pool(HTTPConnectionPool):
@@ -129,7 +150,15 @@ class WatchedAdapter(HTTPAdapter):
     def proxy_manager_for(self, proxy: str, **named: Any) -> Any:
         """Make the pools of a proxy's connections."""
         manager = super().proxy_manager_for(proxy, **named)
-        # A SOCKS proxy brings pools of its own, whose connections are not looked after.
-        if not proxy.lower().startswith("socks"):
-            manager.pool_classes_by_scheme = self._POOLS
+        schemes = manager.pool_classes_by_scheme if proxy.lower().startswith("socks") else self._POOLS
+        manager.pool_classes_by_scheme = {scheme: _watched(pool) for scheme, pool in schemes.items()}
         return manager
+
+
+def _watched(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
+    """Give a kind of pool, a SOCKS proxy's own say, whose connections are looked after."""
+    made = pool.ConnectionCls
+    if issubclass(made, _Watched):
+        return pool
+    connection = type(f"Watched{made.__name__}", (_Watched, made), {})
+    return type(f"Watched{pool.__name__}", (pool,), {"ConnectionCls": connection})

@@ -59,11 +59,24 @@ class Intent(NamedTuple):
     time: int
 
 
+ALIAS_CUT = digests.PERSON_BYTES - digests.VALUE_BYTES
+"""An intent's key and value hold the other person together."""
+
+NO_TIME = -1
+"""The second of an intent to alias: an alias has none."""
+
+
+def alias_intent(one: bytes, other: bytes) -> Intent:
+    """Note that two people are about to become one."""
+    return Intent(Said(one, other[:ALIAS_CUT], other[ALIAS_CUT:], NO_TIME), NO_TIME)
+
+
 @dataclass(slots=True)
 class Unanswered:
     """Intents without an answer: of runs that ended before it came, and of processes that run beside this one.
 
     Attributes:
+        partners: Person -> whom an alias may have made one with it.
         later: What other processes intend since this one began, by the number of their note.
     """
 
@@ -72,6 +85,7 @@ class Unanswered:
     once: dict[tuple[bytes, bytes], int] = field(default_factory=dict)
     latest: dict[tuple[bytes, bytes], tuple[Intent, Intent | None]] = field(default_factory=dict)
     history: dict[tuple[bytes, bytes], list[Intent]] = field(default_factory=dict)
+    partners: dict[bytes, set[bytes]] = field(default_factory=dict)
     later: dict[int, Unanswered] = field(default_factory=dict)
 
     @classmethod
@@ -80,6 +94,9 @@ class Unanswered:
         unanswered = cls()
         for intent in intents:
             said, time = intent
+            if time == NO_TIME:
+                unanswered._note_partners(said.person, said.key + said.value)
+                continue
             unanswered.times[said] = time
             unanswered.values[said.person, said.key, time] = said.value
             if said.value == digests.NO_VALUE:
@@ -92,6 +109,14 @@ class Unanswered:
     def is_empty(self) -> bool:
         """Whether every intent that is known of was answered."""
         return not self.times and not self.later
+
+    def partners_of(self, person: bytes) -> set[bytes]:
+        """Give whom an alias may have made one with a person, though nobody saw it answered."""
+        return {partner for found in self._all() for partner in found.partners.get(person, ())}
+
+    def _note_partners(self, one: bytes, other: bytes) -> None:
+        self.partners.setdefault(one, set()).add(other)
+        self.partners.setdefault(other, set()).add(one)
 
     def _note_latest(self, intent: Intent) -> None:
         """Keep the latest intent of a property, and the latest one of another value."""

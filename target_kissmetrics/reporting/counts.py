@@ -23,6 +23,10 @@ MOST_CODES = 3
 class StreamCounts:
     """Counts of one stream. Rows are counted as they are read, calls once they were taken.
 
+    Two threads count, without a lock, and no field is written by both: what the pipeline's thread finds out about a
+    row that the reading thread has counted already is in fields of its own (`late`, `late_aside`, and all that is
+    counted of calls), and joined by whoever reads.
+
     Attributes:
         accepted: Rows that became calls, or rightly none.
         parts: What was accepted or rejected: rows, and in a format that batches them, the events of each row.
@@ -35,6 +39,8 @@ class StreamCounts:
         collisions: Events that Kissmetrics takes for another row's.
         item_collisions: Line items in a second that another event's items have.
         moved: Events moved to a second of their own.
+        late: Rows that were accepted, and rejected when their turn came, by the reason's code.
+        late_aside: Likewise, parts of rows.
         in_messages: Its rows are of a message format, whose entry of `streams` names no fields.
     """
 
@@ -54,7 +60,24 @@ class StreamCounts:
     left_out: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     set_aside: Counter[str] = field(default_factory=Counter)
+    late: Counter[str] = field(default_factory=Counter)
+    late_aside: Counter[str] = field(default_factory=Counter)
     in_messages: bool = False
+
+    @property
+    def all_rejected(self) -> Counter[str]:
+        """Rows set aside, at once or late, by the reason's code."""
+        return self.rejected + self.late if self.late else self.rejected.copy()
+
+    @property
+    def all_set_aside(self) -> Counter[str]:
+        """Parts of rows that were not sent, by the reason's code."""
+        return self.set_aside + self.late_aside if self.late_aside else self.set_aside.copy()
+
+    @property
+    def left_accepted(self) -> int:
+        """Rows that were accepted, and not rejected late."""
+        return self.accepted - sum(self.late.copy().values())
 
     @property
     def calls(self) -> int:
@@ -64,7 +87,7 @@ class StreamCounts:
     @property
     def on_probation(self) -> bool:
         """Whether every row so far was rejected: its mapping may be wrong."""
-        return bool(self.rejected) and not self.accepted
+        return bool(self.rejected or self.late) and not self.left_accepted
 
     def delivered(self, call: Call) -> None:
         """Count a call that was taken."""
@@ -88,10 +111,10 @@ class StreamCounts:
             f"{self.rows} rows read",
             f"calls sent: {self.record} record, {self.set} set, {self.alias} alias",
             f"{self.unchanged} unchanged not sent",
-            f"rejected: {by_code(self.rejected)}",
+            f"rejected: {by_code(self.all_rejected)}",
         ]
-        if self.set_aside:
-            parts.append(f"properties set aside: {by_code(self.set_aside)}")
+        if self.set_aside or self.late_aside:
+            parts.append(f"properties set aside: {by_code(self.all_set_aside)}")
         if self.left_out:
             parts.append(f"left out, by type: {by_code(self.left_out)}")
         if self.deleted_attributes:
@@ -108,7 +131,7 @@ class StreamCounts:
 
     def what_to_do(self) -> list[str]:
         """Give, for the commonest codes among what is not sent, a line that says what to do."""
-        lost = self.rejected + self.set_aside
+        lost = self.all_rejected + self.all_set_aside
         return [
             f"{count} {code}: {REASONS[code].meaning}; {advice(code, in_messages=self.in_messages)}"
             for code, count in cast("list[tuple[Code, int]]", lost.most_common(MOST_CODES))
@@ -122,8 +145,8 @@ class StreamCounts:
             "set_calls": self.set,
             "alias_calls": self.alias,
             "unchanged": self.unchanged,
-            "rejected": sum(self.rejected.values()),
-            "set_aside": sum(self.set_aside.values()),
+            "rejected": sum(self.all_rejected.values()),
+            "set_aside": sum(self.all_set_aside.values()),
             "deleted": self.deleted,
             "moved": self.moved,
             "collisions": self.collisions,

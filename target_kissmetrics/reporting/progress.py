@@ -63,7 +63,7 @@ class ProgressLines:
         self._last = now
         streams = list(self._streams())
         rows = sum(counts.rows for counts in streams)
-        rejected = sum(sum(counts.rejected.values()) for counts in streams)
+        rejected = sum(sum(counts.all_rejected.values()) for counts in streams)
         self._tell(
             f"{rows} rows read, {answered} calls sent ({self._rate.of(answered):.0f} a second), {under_way} under way, "
             f"{rejected} rows rejected, {retries} retries"

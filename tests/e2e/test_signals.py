@@ -23,6 +23,9 @@ pytestmark = [
 ]
 
 SECONDS = 120.0
+PEOPLE = 50
+"""Of each, the last 1,000 events are kept."""
+
 STATE_ID = "dev:tap-steady-to-target-kissmetrics"
 
 TAP = """
@@ -35,12 +38,31 @@ def write(**message):
     sys.stdout.write(json.dumps(message) + "\\n"), sys.stdout.flush()
 write(type="SCHEMA", stream="events", key_properties=["id"], schema={"type": "object", "properties": {
     "id": {"type": "integer"}, "user_id": {"type": "string"}, "event": {"type": "string"}, "timestamp": {}}})
+PEOPLE = 50
 for number in range(state.get("next", 0), int(os.environ["ROWS"])):
-    row = {"id": number, "user_id": "ada", "event": "E", "timestamp": 1704067200 + number}
+    row = {"id": number, "user_id": f"p{number % PEOPLE}", "event": "E", "timestamp": 1704067200 + number}
     write(type="RECORD", stream="events", record=row)
     write(type="STATE", value={"next": number + 1})
     time.sleep(float(os.environ["PAUSE"]))
 """
+
+
+TARGET = """
+import sys
+from target_kissmetrics.target import main
+class Noting:
+    def __init__(self, out, log):
+        self._out, self._log = out, log
+    def write(self, text):
+        self._log.write(text), self._log.flush()
+        return self._out.write(text)
+    def __getattr__(self, name):
+        return getattr(self._out, name)
+with open({log!r}, "a") as log:
+    sys.stdout = Noting(sys.stdout, log)
+    main()
+"""
+"""The target, which notes each STATE before it passes it on."""
 
 
 @pytest.fixture
@@ -51,6 +73,9 @@ def project(tmp_path: Path) -> Project:
     project = Project(tmp_path, [], [])
     extractor = {"name": "tap-steady", "namespace": "tap_steady", "executable": str(tap), "capabilities": ["state"]}
     project._extractors = [extractor]
+    noting = tmp_path / "target-noting"
+    noting.write_text(f"#!{sys.executable}\n{TARGET.format(log=str(tmp_path / 'states'))}", encoding="utf-8")
+    noting.chmod(0o755)
     return project
 
 
@@ -71,6 +96,11 @@ def events(sandbox: RunningSandbox) -> int:
     return int(sandbox.summary()["events"])
 
 
+def emitted(project: Project) -> list[int]:
+    """Give the rows that the target said to go on from, in the order it did."""
+    return [json.loads(line)["next"] for line in (project.folder / "states").read_text().splitlines()]
+
+
 def position(project: Project) -> int:
     """Give the row that Meltano would go on from; 0 when it was ended before it had kept a STATE."""
     told = project.run("state", "get", STATE_ID)
@@ -81,7 +111,7 @@ def position(project: Project) -> int:
 @pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
 def test_what_meltano_remembers_was_delivered_and_the_next_run_goes_on(project: Project, how: str) -> None:
     with running() as sandbox:
-        project.write([loader(tracking_url=sandbox.url)])
+        project.write([{**loader(tracking_url=sandbox.url), "executable": str(project.folder / "target-noting")}])
         with start(project, 100_000, 0.01) as process:
             deadline = time.monotonic() + SECONDS
             while events(sandbox) < 100:
@@ -96,8 +126,18 @@ def test_what_meltano_remembers_was_delivered_and_the_next_run_goes_on(project: 
         log = (project.folder / "log").read_text(encoding="utf-8")
         remembered = position(project)
         delivered = events(sandbox)
-        assert remembered <= delivered, log[-3000:]
+        out = emitted(project)
+        assert out == sorted(out)
+        assert out[-1] <= delivered, log[-3000:]
+        # Meltano keeps what the target emitted, or, when it is ended before it has read all of it, an older one.
+        assert remembered in {0, *out}, (remembered, out, log[-3000:])
         with start(project, delivered + 50, 0) as process:
             assert process.wait(SECONDS) == 0, (project.folder / "log").read_text(encoding="utf-8")[-3000:]
-        assert position(project) == events(sandbox) == delivered + 50
+        assert position(project) == emitted(project)[-1] == events(sandbox) == delivered + 50
+        seconds: list[int] = []
+        for person in range(PEOPLE):
+            shown = sandbox.person(f"p{person}")
+            assert shown is not None
+            seconds += [event["timestamp"] for event in shown["events"]]
+        assert sorted(seconds) == [1704067200 + number for number in range(delivered + 50)]
         assert "Traceback" not in "".join(line for line in log.splitlines() if "target-kissmetrics" in line)

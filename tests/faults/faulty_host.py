@@ -6,6 +6,7 @@ It keeps what it took in a sandbox of its own, so that what Kissmetrics holds ca
 from __future__ import annotations
 
 import base64
+import contextlib
 import random
 import socket
 import socketserver
@@ -396,6 +397,40 @@ def faulty_host(tls: ssl.SSLContext | None = None) -> Iterator[FaultyHost]:
         finally:
             host.is_over = True
             host.shutdown()
+            thread.join()
+
+
+@contextmanager
+def dribbling_host(*answers: bytes) -> Iterator[int]:
+    """Answer what the client says, then send a byte more now and then: no read takes long. Give the port.
+
+    Args:
+        answers: Each comes after the client has said something.
+    """
+    is_over = threading.Event()
+
+    class Dribble(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):
+                for answer in answers:
+                    self.request.recv(65536)
+                    self.request.sendall(answer)
+                deadline = time.monotonic() + LONGEST_STALL_SECONDS
+                while time.monotonic() < deadline and not is_over.wait(0.05):
+                    self.request.sendall(b"x")
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+        allow_reuse_address = True
+
+    with Server(("127.0.0.1", 0), Dribble) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            is_over.set()
+            server.shutdown()
             thread.join()
 
 

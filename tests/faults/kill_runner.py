@@ -13,186 +13,27 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from faulty_host import HARMLESS, RETRIED, FaultyHost, faulty_host
+from faulty_host import HARMLESS, RETRIED, faulty_host
+from held_in_files import HeldInFiles
+from kill_source import IN_ORDER, STREAMS, Expected, Source
+
+from target_kissmetrics.mapping.shard import Shard
+from target_kissmetrics.sandbox.answers import PersonShown, Summary
 
 COMMAND = [sys.executable, "-m", "target_kissmetrics"]
+CRASHING = Path(__file__).with_name("crashing.py")
 KEY = "0123456789abcdef"
-RUN_SECONDS = 120.0
-"""No run of the target takes longer."""
+RUN_SECONDS = 900.0
+"""No run of the target takes longer, on a machine that does much else."""
 
-PEOPLE = 6
-DAY = datetime(2024, 1, 1, tzinfo=timezone.utc)
-
-_TEXT = {"type": ["string", "null"]}
-_SCHEMAS = {
-    "orders": {
-        "order_id": {"type": "integer"},
-        "user_id": _TEXT,
-        "day": _TEXT,
-        "total": {"type": "number"},
-        "items": {},
-    },
-    "clicks": {"click_id": {"type": "integer"}, "user_id": _TEXT, "at": _TEXT},
-    "signups": {"signup_id": {"type": "integer"}, "user_id": _TEXT, "at": _TEXT},
-    "users": {"user_id": _TEXT, "plan": _TEXT, "city": _TEXT, "updated_at": _TEXT},
-    "links": {"user_id": _TEXT, "previous_id": _TEXT},
-}
-_KEYS = {
-    "orders": ["order_id"],
-    "clicks": ["click_id"],
-    "signups": ["signup_id"],
-    "users": ["user_id", "updated_at"],
-    "links": ["user_id", "previous_id"],
-}
-STREAMS = [
-    {
-        "stream": "orders",
-        "kind": "event",
-        "customer_id": "user_id",
-        "event_name": "Purchased",
-        "timestamp": "day",
-        "revenue": "total",
-        "exclude": ["total"],
-        "line_items": "items",
-        "spread_duplicates": True,
-    },
-    {"stream": "clicks", "kind": "event", "customer_id": "user_id", "event_name": "Clicked", "timestamp": "at"},
-    {
-        "stream": "signups",
-        "kind": "event",
-        "customer_id": "user_id",
-        "event_name": "Signed Up",
-        "timestamp": "at",
-        "once": True,
-    },
-    {"stream": "users", "kind": "user_attributes", "customer_id": "user_id", "timestamp": "updated_at"},
-    {"stream": "links", "kind": "alias", "customer_id": "user_id"},
-]
-
-
-@dataclass
-class Expected:
-    """What Kissmetrics has to hold of one person.
-
-    Attributes:
-        values: Property -> values, in the order of the source's rows.
-        events: Names -> how many.
-        others: Identities that are the same person.
-    """
-
-    values: dict[str, list[Any]] = field(default_factory=dict)
-    events: Counter[str] = field(default_factory=Counter)
-    others: set[str] = field(default_factory=set)
-
-
-class Source:
-    """Rows of five streams, in an order of their own, with a STATE after some of them.
-
-    Args:
-        seed: Whatever is drawn is drawn from it.
-        rows: How many rows.
-    """
-
-    def __init__(self, seed: int, rows: int) -> None:
-        self._random = random.Random(seed)  # noqa: S311 - it draws tests, no secrets
-        self._plans: dict[str, tuple[str, str]] = {}
-        self.rows = [self._row(number) for number in range(rows)]
-        self.states = {position for position in range(1, rows) if self._random.random() < 0.2} | {rows}
-
-    def messages(self, start: int) -> Iterator[dict[str, Any]]:
-        """Give what the tap writes when it goes on from a STATE."""
-        for stream, fields in _SCHEMAS.items():
-            schema = {"type": "object", "properties": fields}
-            yield {"type": "SCHEMA", "stream": stream, "schema": schema, "key_properties": _KEYS[stream]}
-        for position in range(start, len(self.rows) + 1):
-            if position > start and position in self.states:
-                yield {"type": "STATE", "value": {"position": position}}
-            if position < len(self.rows):
-                stream, record = self.rows[position]
-                yield {"type": "RECORD", "stream": stream, "record": record}
-
-    def expected(self, end: int) -> dict[str, Expected]:
-        """Give what has to be held of the rows before a position, by person."""
-        people: dict[str, Expected] = {}
-        for stream, record in self.rows[:end]:
-            if record["user_id"] == "guest":
-                continue
-            person = people.setdefault(record["user_id"], Expected())
-            _ADD[stream](person, record)
-        return people
-
-    def rejected(self, end: int) -> list[dict[str, Any]]:
-        """Give the rows before a position that have to be in the file of rejects."""
-        return [record for _, record in self.rows[:end] if record["user_id"] == "guest"]
-
-    def _row(self, number: int) -> tuple[str, dict[str, Any]]:
-        draw = self._random
-        person = f"u{draw.randrange(PEOPLE)}"
-        # Every row has a second of its own, but for orders: they have a day.
-        at = (DAY + timedelta(seconds=number * 7)).isoformat()
-        kind = draw.random()
-        if kind < 0.3:
-            items = [{"sku": f"{number}-{place}", "quantity": place + 1} for place in range(draw.randrange(4))]
-            day = (DAY + timedelta(days=30 + draw.randrange(2))).date().isoformat()
-            total = draw.randrange(1, 100_000) / 100
-            return "orders", {"order_id": number, "user_id": person, "day": day, "total": total, "items": items}
-        if kind < 0.5:
-            return "clicks", {"click_id": number, "user_id": person, "at": at}
-        if kind < 0.6:
-            return "signups", {"signup_id": number, "user_id": person, "at": at}
-        if kind < 0.9:
-            plan = draw.choice(["Free", "Gold", "Pro"])
-            return "users", {"user_id": person, "plan": plan, "city": draw.choice(["Oslo", "Rome"]), "updated_at": at}
-        if kind < 0.95:
-            return "links", {"user_id": person, "previous_id": f"{person}-d{draw.randrange(4)}"}
-        return "clicks", {"click_id": number, "user_id": "guest", "at": at}
-
-
-def _add_order(person: Expected, record: dict[str, Any]) -> None:
-    person.events["Purchased"] += 1
-    person.values.setdefault("order_id", []).append(record["order_id"])
-    for item in record["items"]:
-        person.values.setdefault("sku", []).append(item["sku"])
-
-
-def _add_click(person: Expected, record: dict[str, Any]) -> None:
-    person.events["Clicked"] += 1
-    person.values.setdefault("click_id", []).append(record["click_id"])
-
-
-def _add_signup(person: Expected, record: dict[str, Any]) -> None:
-    if not person.events["Signed Up"]:
-        person.events["Signed Up"] += 1
-        person.values["signup_id"] = [record["signup_id"]]
-
-
-def _add_user(person: Expected, record: dict[str, Any]) -> None:
-    for name in ("plan", "city"):
-        values = person.values.setdefault(name, [])
-        if values[-1:] != [record[name]]:
-            values.append(record[name])
-
-
-def _add_link(person: Expected, record: dict[str, Any]) -> None:
-    person.others.add(record["previous_id"])
-
-
-_ADD: dict[str, Callable[[Expected, dict[str, Any]], None]] = {
-    "orders": _add_order,
-    "clicks": _add_click,
-    "signups": _add_signup,
-    "users": _add_user,
-    "links": _add_link,
-}
-_IN_ORDER = {"click_id", "plan", "city", "signup_id"}
-"""Whose seconds follow the source's order; orders of one day get theirs in any."""
+FILES, BASE = "files", "km"
 
 
 @dataclass
@@ -215,6 +56,32 @@ class Findings:
             setattr(self, name, getattr(self, name) + value)
 
 
+class Held(Protocol):
+    """What Kissmetrics holds: behind a faulty host, or of import files."""
+
+    requests: int
+    served: Counter[str]
+
+    def summary(self) -> Summary: ...
+    def person(self, identity: str) -> PersonShown | None: ...
+    def not_kept(self) -> Counter[str]: ...
+
+
+@dataclass
+class Slice:
+    """A process after another, each going on from the last one's STATE.
+
+    Attributes:
+        shard: Whose rows they send.
+        random: Whatever is drawn for them is drawn from it.
+        position: Of the last STATE.
+    """
+
+    shard: Shard
+    random: random.Random
+    position: int = 0
+
+
 class Job:
     """One source delivered by as many runs as it takes.
 
@@ -224,44 +91,87 @@ class Job:
         rows: Rows of the source.
         kills: Runs that are killed; the one after them may end.
         faults: The part of all requests that meets a fault.
+        client: `http_client` of the runs.
+        delivery: `delivery` of the runs.
+        slices: So many processes share the rows and the store, side by side.
+        points: Kill at these exact points, and not at random moments: each by a run of its own, in this order.
     """
 
-    def __init__(self, folder: Path, seed: int, *, rows: int, kills: int, faults: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        *,
+        rows: int,
+        kills: int,
+        faults: float,
+        client: str = "auto",
+        delivery: str = "api",
+        slices: int = 1,
+        points: Sequence[tuple[str, int]] = (),
+    ) -> None:
         self._folder = folder
         self._random = random.Random(seed)  # noqa: S311 - it draws tests, no secrets
         self._source = Source(seed, rows)
         self._rows = rows
-        self._kills = kills
+        self._kills = len(points) or kills
+        self._points = points
         self._faults = faults
+        self._client = client
+        self._delivery = delivery
+        self._slices = [
+            Slice(Shard(index, slices), random.Random(seed * 1000 + index))  # noqa: S311 - likewise
+            for index in range(slices)
+        ]
+        self._watching: dict[int, Callable[[int], None]] = {}
         self._name = f"seed {seed}"
+        self._lock = threading.Lock()
+        self._is_stuck = False
         self.findings = Findings()
 
     def run(self) -> Findings:
         """Deliver the source, and tell what was found."""
-        position = 0
-        with faulty_host() as host:
-            host.at_random(self._random, self._faults, {**RETRIED, **HARMLESS})
-            for attempt in range(self._kills + 1):
-                position = self._run(host, position, is_last=attempt == self._kills)
-            if position != self._rows:
-                self.findings.other.append(f"{self._name}: the last run ended at {position} of {self._rows}")
-            self._check_end(host)
-            self.findings.requests = host.requests
-            self.findings.faults = host.served
+        if self._delivery == "files":
+            self._run_all(HeldInFiles(self._folder / FILES, BASE), "http://127.0.0.1:9")
+        else:
+            with faulty_host() as host:
+                host.at_random(self._random, self._faults, {**RETRIED, **HARMLESS})
+                host.on_request = self._on_request
+                self._run_all(host, host.url)
         return self.findings
 
-    def _run(self, host: FaultyHost, position: int, *, is_last: bool) -> int:
-        """Run the target once; give the position of the last STATE."""
-        with self._start(host) as process:
-            guard = threading.Timer(RUN_SECONDS, process.kill)
+    def _on_request(self, number: int) -> None:
+        for watching in list(self._watching.values()):
+            watching(number)
+
+    def _run_all(self, held: Held, url: str) -> None:
+        for attempt in range(self._kills + 1):
+            with ThreadPoolExecutor(len(self._slices)) as pool:
+                list(pool.map(lambda one, attempt=attempt: self._run(held, url, one, attempt), self._slices))
+        if self._is_stuck:
+            self.findings.other.append(f"{self._name}: a run took longer than {RUN_SECONDS:g} s")
+            return
+        for one in self._slices:
+            if one.position != self._rows:
+                self.findings.other.append(f"{self._name}: the last run ended at {one.position} of {self._rows}")
+        self._check_end(held)
+        self.findings.requests = held.requests
+        self.findings.faults = held.served
+
+    def _run(self, held: Held, url: str, one: Slice, attempt: int) -> None:
+        """Run the target once, and let it be killed, but for the last time."""
+        is_last = attempt == self._kills
+        point = None if is_last or not self._points else self._points[attempt]
+        with self._start(url, one, point) as process:
+            guard = threading.Timer(RUN_SECONDS, self._end_by_force, [process])
             guard.start()
-            kill_after_states = None if is_last else self._arrange_kill(host, process)
-            feeder = threading.Thread(target=self._feed, args=(process, position))
+            kill_after_states = None if is_last or point else self._arrange_kill(held, one, process)
+            feeder = threading.Thread(target=self._feed, args=(process, one.position))
             feeder.start()
             assert process.stdout is not None
             for line in process.stdout:
-                position = json.loads(line)["position"]
-                self._check_state(host, position)
+                one.position = json.loads(line)["position"]
+                self._check_state(held, one)
                 if kill_after_states is not None:
                     kill_after_states -= 1
                     if kill_after_states <= 0:
@@ -269,31 +179,44 @@ class Job:
             code = process.wait()
             feeder.join()
             guard.cancel()
-            host.on_request = lambda _: None
-        self.findings.runs += 1
-        self.findings.kills += code == -9
-        if code not in {0, -9} or (is_last and code):
-            log = (self._folder / "log").read_text(encoding="utf-8", errors="replace")
-            self.findings.other.append(f"{self._name}: exit code {code}: {log[-2000:]}")
-        return position
+            self._watching.pop(one.shard.index, None)
+        with self._lock:
+            self.findings.runs += 1
+            self.findings.kills += code == -9
+            if code not in {0, -9} or (is_last and code):
+                log = (self._folder / "log").read_text(encoding="utf-8", errors="replace")
+                self.findings.other.append(f"{self._name}: exit code {code}: {log[-2000:]}")
 
-    def _start(self, host: FaultyHost) -> subprocess.Popen[bytes]:
+    def _end_by_force(self, process: subprocess.Popen[bytes]) -> None:
+        self._is_stuck = True
+        process.kill()
+
+    def _start(self, url: str, one: Slice, point: tuple[str, int] | None) -> subprocess.Popen[bytes]:
+        index, count = one.shard.index, one.shard.count
         config = {
             "api_key": KEY,
-            "tracking_url": host.url,
+            "tracking_url": url,
+            "http_client": self._client,
+            "delivery": self._delivery,
+            "files_url": FILES,
+            "files_base_name": BASE,
+            "files_max_rows": 5 if point else one.random.choice([5, 23, 1000]),
             "use_customer_id": True,
+            "alias_identities": True,
             "streams": STREAMS,
             "request_timeout_seconds": 1,
             "retry_timeout_seconds": 60,
-            "max_connections": self._random.randrange(1, 9),
+            "max_connections": one.random.randrange(1, 9),
             # Another cut each time: what a run repeats lies in other batches than it lay in before.
-            "batch_size_rows": self._random.choice([1, 7, 40, 1000]),
+            "batch_size_rows": 7 if point else one.random.choice([1, 7, 40, 1000]),
+            **({"shard": {"index": index, "count": count}} if count > 1 else {}),
         }
-        path = self._folder / "config.json"
+        path = self._folder / f"config-{index}.json"
         path.write_text(json.dumps(config), encoding="utf-8")
+        crashing = [sys.executable, str(CRASHING), point[0], str(point[1])] if point else COMMAND
         with (self._folder / "log").open("ab") as log:
             return subprocess.Popen(
-                [*COMMAND, "--config", str(path)],
+                [*crashing, "--config", str(path)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -306,61 +229,63 @@ class Job:
             for message in self._source.messages(position):
                 pipe.write(json.dumps(message).encode() + b"\n")
 
-    def _arrange_kill(self, host: FaultyHost, process: subprocess.Popen[bytes]) -> int | None:
+    def _arrange_kill(self, held: Held, one: Slice, process: subprocess.Popen[bytes]) -> int | None:
         """Let the process be killed at a moment of some kind; give after how many STATE messages, if it is that."""
-        kind = self._random.choice(["request", "request", "states", "time"])
+        kinds = ["request", "request", "states", "time"] if self._delivery == "api" else ["states", "time"]
+        kind = one.random.choice(kinds)
         if kind == "states":
-            return self._random.randrange(1, 6)
-        if kind == "time":
-            # From the first request on: before it, there is little to be killed.
-            delay = self._random.random() * 0.8
-
-            def begin(number: int) -> None:
-                if number == first + 1:
-                    threading.Timer(delay, process.kill).start()
-
-            first = host.requests
-            host.on_request = begin
+            return one.random.randrange(1, 6)
+        delay = one.random.random() * 0.8
+        if self._delivery == "files":
+            # Half a second is what a process needs to begin.
+            threading.Timer(0.5 + delay, process.kill).start()
             return None
-        last = host.requests + self._random.randrange(1, max(2, self._rows // 3))
+        first = held.requests
+        last = first + one.random.randrange(1, max(2, self._rows // 3))
+
+        def begin(number: int) -> None:
+            # From the first request on: before it, there is little to be killed.
+            if number == first + 1:
+                threading.Timer(delay, process.kill).start()
 
         def end(number: int) -> None:
             if number >= last:
                 process.kill()
 
-        host.on_request = end
+        self._watching[one.shard.index] = begin if kind == "time" else end
         return None
 
     # What is held
 
-    def _check_state(self, host: FaultyHost, position: int) -> None:
+    def _check_state(self, held: Held, one: Slice) -> None:
         """Find what a STATE covers and Kissmetrics does not hold."""
-        self.findings.states += 1
-        for person, expected in self._source.expected(position).items():
-            self.findings.ahead += [
-                f"{self._name}, STATE {position}: {what}" for what in _missing(host, person, expected)
-            ]
-        rejects = self._rejects()
-        self.findings.ahead += [
-            f"{self._name}, STATE {position}: no reject {record}"
-            for record in self._source.rejected(position)
-            if record not in rejects
+        ahead = [
+            what
+            for person, expected in self._source.expected(one.position).items()
+            if one.shard.takes(person)
+            for what in _missing(held, person, expected)
         ]
+        if one.shard.takes_nobody:
+            rejects = self._rejects()
+            ahead += [f"no reject {record}" for record in self._source.rejected(one.position) if record not in rejects]
+        with self._lock:
+            self.findings.states += 1
+            self.findings.ahead += [f"{self._name}, STATE {one.position}: {what}" for what in ahead]
 
-    def _check_end(self, host: FaultyHost) -> None:
+    def _check_end(self, held: Held) -> None:
         revenue = Decimal(0)
         for stream, record in self._source.rows:
             revenue += Decimal(str(record["total"])) if stream == "orders" else 0
         for person, expected in self._source.expected(self._rows).items():
             self.findings.events += sum(expected.events.values())
-            self.findings.lost += [f"{self._name}: {what}" for what in _missing(host, person, expected)]
-            self.findings.twice += [f"{self._name}: {what}" for what in _surplus(host, person, expected)]
-        held = Decimal(host.summary()["revenue"])
-        if held != revenue:
-            (self.findings.lost if held < revenue else self.findings.twice).append(
-                f"{self._name}: revenue {held}, not {revenue}"
+            self.findings.lost += [f"{self._name}: {what}" for what in _missing(held, person, expected)]
+            self.findings.twice += [f"{self._name}: {what}" for what in _surplus(held, person, expected)]
+        total = Decimal(held.summary()["revenue"])
+        if total != revenue:
+            (self.findings.lost if total < revenue else self.findings.twice).append(
+                f"{self._name}: revenue {total}, not {revenue}"
             )
-        odd = set(host.not_kept()) - {"duplicate-event", "duplicate-property"}
+        odd = set(held.not_kept()) - {"duplicate-event", "duplicate-property"}
         if odd:
             self.findings.other.append(f"{self._name}: not kept for {odd}")
 
@@ -376,16 +301,16 @@ class Job:
         return found
 
 
-def _held(host: FaultyHost, person: str) -> tuple[dict[str, list[Any]], Counter[str], set[str]]:
-    shown = host.person(person)
+def _held(held: Held, person: str) -> tuple[dict[str, list[Any]], Counter[str], set[str]]:
+    shown = held.person(person)
     if shown is None:
         return {}, Counter(), set()
     values = {name: [entry["value"] for entry in entries] for name, entries in shown["properties"].items()}
     return values, Counter(event["name"] for event in shown["events"]), set(shown["identities"])
 
 
-def _missing(host: FaultyHost, person: str, expected: Expected) -> list[str]:
-    values, events, identities = _held(host, person)
+def _missing(held: Held, person: str, expected: Expected) -> list[str]:
+    values, events, identities = _held(held, person)
     missing = [f"{person} is not {other}" for other in expected.others - identities]
     missing += [
         f"{person} has {events[name]} events {name!r}, not {count}"
@@ -398,8 +323,8 @@ def _missing(host: FaultyHost, person: str, expected: Expected) -> list[str]:
     return missing
 
 
-def _surplus(host: FaultyHost, person: str, expected: Expected) -> list[str]:
-    values, events, _ = _held(host, person)
+def _surplus(held: Held, person: str, expected: Expected) -> list[str]:
+    values, events, _ = _held(held, person)
     surplus = [
         f"{person} has {count} events {name!r}, not {expected.events[name]}"
         for name, count in events.items()
@@ -408,6 +333,6 @@ def _surplus(host: FaultyHost, person: str, expected: Expected) -> list[str]:
     for name, wanted in expected.values.items():
         found = values.get(name, [])
         surplus += [f"{person} has {name} {value!r} too often" for value in Counter(found) - Counter(wanted)]
-        if name in _IN_ORDER and found != wanted:
+        if name in IN_ORDER and found != wanted:
             surplus.append(f"{person} has {name} {found}, not {wanted}")
     return surplus

@@ -1,6 +1,10 @@
 """The long version of `test_kills.py` and `test_shared_store.py`; `make soak` runs it and prints its figures.
 
-python tests/faults/soak.py [--kills 200] [--rows 100000] [--seed 1] [--jobs 3]
+python tests/faults/soak.py [--kills 200] [--rows 100000] [--seed 1] [--jobs 3] [--client curl] [--delivery files]
+    [--slices 2]
+
+A third of the sources are delivered by runs that are killed at exact points between a row and its STATE, the others at
+random moments.
 
 Exit 1 when anything was lost, kept twice, or ahead of delivery, or when what is remembered is not what was sent.
 """
@@ -8,14 +12,17 @@ Exit 1 when anything was lost, kept twice, or ahead of delivery, or when what is
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from crashing import ANYWHERE, POINTS
 from faulty_host import HARMLESS, RETRIED
 from kill_runner import Findings, Job
 from shared_store import run as run_shared
@@ -23,6 +30,7 @@ from shared_store import run as run_shared
 ROWS = 200
 KILLS_A_JOB = 5
 FAULTS = 0.05
+POINTED = 1 / 3
 SHOWN = 20
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -36,8 +44,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="the first seed; each job has one of its own")
     parser.add_argument("--jobs", type=int, default=3, help="so many at once")
     parser.add_argument("--rows", type=int, default=100_000, help="attribute rows of two processes over one store")
+    parser.add_argument(
+        "--client", choices=["auto", "requests", "curl"], default="auto", help="http_client of the runs"
+    )
+    parser.add_argument("--delivery", choices=["api", "files"], default="api", help="delivery of the runs")
+    parser.add_argument("--slices", type=int, default=1, help="processes that share the rows and the store (shard)")
     arguments = parser.parse_args()
-    problems = [*_shared_store(arguments.rows), *_kills(arguments)]
+    problems = [*(_shared_store(arguments.rows) if arguments.rows else []), *_kills(arguments)]
     for problem in problems[:SHOWN]:
         _tell(f"  {problem}")
     return 1 if problems else 0
@@ -68,10 +81,11 @@ def _kills(arguments: argparse.Namespace) -> list[str]:
     jobs = 0
     with ProcessPoolExecutor(arguments.jobs) as pool:
         for seeds in _rounds(arguments.seed, arguments.jobs * 2):
-            for findings in pool.map(_job, seeds):
+            for findings in pool.map(partial(_job, arguments), seeds):
                 found.add(findings)
                 jobs += 1
-            _tell(f"{found.kills} killed after {time.monotonic() - began:.0f} s")
+            wrong = len([*found.lost, *found.twice, *found.ahead, *found.other])
+            _tell(f"{found.kills} killed after {time.monotonic() - began:.0f} s, {wrong} things wrong")
             if found.kills >= arguments.kills:
                 break
     kinds = [kind for kind in (*RETRIED, *HARMLESS) if found.faults[kind]]
@@ -90,9 +104,24 @@ def _rounds(seed: int, size: int) -> Iterator[range]:
         seed += size
 
 
-def _job(seed: int) -> Findings:
+def _job(arguments: argparse.Namespace, seed: int) -> Findings:
+    draw = random.Random(seed)  # noqa: S311 - it draws tests, no secrets
+    points: list[tuple[str, int]] = []
+    if draw.random() < POINTED:
+        there = list(POINTS if arguments.delivery == "files" else ANYWHERE)
+        points = [(point, draw.randrange(1, 4)) for point in draw.sample(there, KILLS_A_JOB)]
     with TemporaryDirectory() as folder:
-        return Job(Path(folder), seed, rows=ROWS, kills=KILLS_A_JOB, faults=FAULTS).run()
+        return Job(
+            Path(folder),
+            seed,
+            rows=ROWS,
+            kills=KILLS_A_JOB,
+            faults=FAULTS,
+            client=arguments.client,
+            delivery=arguments.delivery,
+            slices=arguments.slices,
+            points=points,
+        ).run()
 
 
 def _tell(line: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from faulty_host import FATAL, HARMLESS, RETRIED, FaultyHost, Serve, faulty_host, fine, tls_context
+from faulty_host import FATAL, HARMLESS, RETRIED, FaultyHost, Serve, dribbling_host, faulty_host, fine, tls_context
 
 from target_kissmetrics.kissmetrics.calls import Record
 from target_kissmetrics.kissmetrics.curl_transport import CurlTransport
@@ -199,6 +199,39 @@ def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return make_certificate(tmp_path_factory.mktemp("tls"), "IP:127.0.0.1")
+
+
+HALF_A_TLS_RECORD = b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc"
+"""A server's hello of 16 KB, of which little comes."""
+
+TOO_LONG_SECONDS = 6.0
+
+
+# Where the limit ends a connection right before its handshake, ssl and urllib3 leave the socket to be collected.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("way", ["tls", "proxy-to-http", "proxy-to-https", "tls-behind-a-proxy"])
+def test_no_handshake_takes_longer_than_the_time_limit_however_lively_the_host_is(
+    monkeypatch: pytest.MonkeyPatch, send: Send, way: str
+) -> None:
+    answers, url = [b"HTTP/1.1 200 "], "https://trk.example"
+    if way == "tls":
+        answers, url = [HALF_A_TLS_RECORD], "https://127.0.0.1:{port}"
+    elif way == "proxy-to-http":
+        url = "http://trk.example"
+    elif way == "tls-behind-a-proxy":
+        answers = [b"HTTP/1.1 200 Connected\r\n\r\n", HALF_A_TLS_RECORD]
+    with dribbling_host(*answers) as port:
+        if way != "tls":
+            for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+                monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
+            for name in ("NO_PROXY", "no_proxy"):
+                monkeypatch.setenv(name, "")
+        began = time.monotonic()
+        sent = send(url.format(port=port), budget=0, timeout=1, calls=1)
+        took = time.monotonic() - began
+    assert isinstance(sent.errors[0], Unreachable)
+    assert "no answer in time" in str(sent.errors[0])
+    assert took < TOO_LONG_SECONDS
 
 
 def test_a_certificate_that_is_not_trusted_stops_at_once(certificate: tuple[Path, Path], send: Send) -> None:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from postgres_server import binaries, running_postgres
 from shared_store import PRODUCT, run
 
 from target_kissmetrics.memory.changes import Intent, Said
@@ -18,19 +15,8 @@ from target_kissmetrics.memory.sql_store import SqlStore
 ROWS = 8000
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{(tmp_path / 'store.db').as_posix()}"
-    elif binaries() is None:
-        pytest.skip("PostgreSQL is not installed")
-    else:
-        with running_postgres() as server:
-            yield server
-
-
-def test_two_processes_remember_what_was_sent_and_never_send_two_values_with_one_second(url: str) -> None:
-    outcome = run(url, ROWS)
+def test_two_processes_remember_what_was_sent_and_never_send_two_values_with_one_second(store_url: str) -> None:
+    outcome = run(store_url, ROWS)
     assert outcome.wrong == []
     assert outcome.conflicts == []
     assert len(outcome.sent) == 600

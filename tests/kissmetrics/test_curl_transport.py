@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import selectors
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +32,7 @@ class _Server(ThreadingHTTPServer):
         self.seen: list[tuple[str, str, bytes, str]] = []
         self.connections: set[Any] = set()
         self.held = threading.Event()
+        self.ended = threading.Semaphore(0)
         super().__init__(("127.0.0.1", 0), _Handler)
 
     @property
@@ -68,6 +71,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
+        if self.path.startswith("/bye"):
+            self.close_connection = True  # without a word to the client
+            self.server.ended.release()
 
     do_POST = do_GET  # noqa: N815 - what the server calls
 
@@ -166,3 +172,26 @@ def test_a_wait_is_ended_by_a_wake_from_another_thread(server: _Server) -> None:
         timer.start()
         assert transport.wait(SECONDS) == []
         timer.join()
+
+
+@pytest.mark.parametrize("kind", ["DefaultSelector", "SelectSelector"])
+def test_kept_connections_that_the_host_closed_are_let_go_of_without_a_word(
+    server: _Server, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """They end while the handles that opened them are idle, where pycurl cannot call back: it would warn."""
+    monkeypatch.setattr(selectors, "DefaultSelector", getattr(selectors, kind))
+    open_files = Path("/proc/self/fd")
+    most = 0
+    with closing(CurlTransport(server.url, SECONDS, "x", 8)) as transport:
+        for turn in range(6):
+            for path in [*(["/bye"] * 8), "/gif"]:
+                transport.start(get(path), object())
+            taken = 0
+            while taken < 9:
+                taken += len(transport.wait(SECONDS))
+            for _ in range(8):
+                assert server.ended.acquire(timeout=SECONDS)
+            if open_files.exists():
+                count = len(list(open_files.iterdir()))
+                most = most or count
+                assert count < most + 16, f"turn {turn}"

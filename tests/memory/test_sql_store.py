@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -32,20 +31,9 @@ def learned(person: bytes, **properties: Known) -> Learned:
     return Learned(people={person: {keys[name]: value for name, value in properties.items()}})
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{(tmp_path / 'store.db').as_posix()}"
-        return
-    server = request.getfixturevalue("postgres")
-    name = f"store_{uuid.uuid4().hex}"
-    engine = sa.create_engine(server.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    yield f"{server.removesuffix('/postgres')}/{name}"
-    with engine.connect() as connection:
-        connection.execute(sa.text(f"DROP DATABASE {name}"))
-    engine.dispose()
+@pytest.fixture
+def url(store_url: str) -> str:
+    return store_url
 
 
 @pytest.fixture

@@ -1,0 +1,72 @@
+"""The target, killed by itself at an exact moment: `python crashing.py POINT NUMBER --config ...`.
+
+A point is a function and a side of it; the process ends, as by `kill -9`, with the call of that number (from 1).
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import signal
+import sys
+from typing import Any
+
+_PIPELINE = "target_kissmetrics.pipeline:Pipeline"
+_TARGET = "target_kissmetrics.target:TargetKissmetrics"
+_SQL_STORE = "target_kissmetrics.memory.sql_store:SqlStore"
+_WAITING_STORE = "target_kissmetrics.memory.waiting:WaitingStore"
+_FILES = "target_kissmetrics.kissmetrics.import_files"
+
+ANYWHERE = {
+    "before a chunk is planned": (f"{_PIPELINE}._send", "before"),
+    "after intents were noted, before anything is sent": ("target_kissmetrics.planner:Planner.plan", "after"),
+    "after a chunk was handed to the delivery": (f"{_PIPELINE}._send", "after"),
+    "after an answer, before it is remembered": (f"{_PIPELINE}._remember", "before"),
+    "after the memory's commit, before STATE": (f"{_PIPELINE}._remember", "after"),
+    "right before a STATE comes out": (f"{_TARGET}._pass_on", "before"),
+    "right after a STATE came out": (f"{_TARGET}._pass_on", "after"),
+    "after seconds were held": (f"{_SQL_STORE}.hold", "after"),
+}
+IN_FILES = {
+    "after lines were written": (f"{_FILES}:ImportFiles._write", "after"),
+    "before a file gets its name": (f"{_FILES}:_appear", "before"),
+    "between a file's name and the end of its old one": (f"{_FILES}:os.link", "after"),
+    "after a file's rename, before the memory": (f"{_WAITING_STORE}.remember_all", "before"),
+    "in the middle of the memory": (f"{_SQL_STORE}.remember", "after"),
+    "after the memory, before STATE": (f"{_WAITING_STORE}.remember_all", "after"),
+}
+POINTS = {**ANYWHERE, **IN_FILES}
+
+
+def arrange(point: str, number: int) -> None:
+    """Let this process be killed there."""
+    name, side = POINTS[point]
+    module, _, path = name.partition(":")
+    *owners, attribute = path.split(".")
+    owner: Any = importlib.import_module(module)
+    for step in owners:
+        owner = getattr(owner, step)
+    function = getattr(owner, attribute)
+    calls = 0
+
+    @functools.wraps(function)
+    def killing(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        is_due = calls == number
+        if is_due and side == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = function(*arguments, **named)
+        if is_due:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(owner, attribute, killing)
+
+
+if __name__ == "__main__":
+    arrange(sys.argv.pop(1), int(sys.argv.pop(1)))
+    from target_kissmetrics.target import main
+
+    main()

@@ -1,0 +1,93 @@
+"""What is counted of a stream, by two threads without a lock: no field is written by both."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hostile import feed
+
+from target_kissmetrics import target
+from target_kissmetrics.reporting.counts import StreamCounts
+
+WRITERS: dict[str, set[str]] = {}
+
+
+class _WatchedCounter(Counter[str]):
+    field = ""
+
+    def __setitem__(self, key: str, value: int) -> None:
+        WRITERS.setdefault(self.field, set()).add(threading.current_thread().name)
+        super().__setitem__(key, value)
+
+
+class _WatchedCounts(StreamCounts):
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Counter):
+            watched = _WatchedCounter(value)
+            watched.field = name
+            value = watched
+        elif name != "stream" and value:
+            WRITERS.setdefault(name, set()).add(threading.current_thread().name)
+        super().__setattr__(name, value)
+
+
+def lines(stream: str, fields: list[str], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    schema: dict[str, dict[str, dict[str, str]]] = {"properties": {name: {} for name in fields}}
+    head = {"type": "SCHEMA", "stream": stream, "key_properties": [], "schema": schema}
+    return [head, *({"type": "RECORD", "stream": stream, "record": row} for row in rows)]
+
+
+def test_no_field_is_written_by_both_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    WRITERS.clear()
+    monkeypatch.setattr(target, "StreamCounts", _WatchedCounts)
+    links = [{"user_id": "ada", "previous_id": f"d{number}"} for number in range(6)]
+    events = [
+        {
+            "user_id": "bob",
+            "device_id": f"e{number}",
+            "event": "E",
+            "timestamp": 1704067200,
+            "n": number,
+            "bad,": "x" * 9000,
+        }
+        for number in range(6)
+    ]
+    events += [{"user_id": "guest", "event": "E", "timestamp": 1704067200}, {"user_id": "bob", "_sdc_deleted_at": 1}]
+    users = [{"user_id": "ada", "plan": "Gold", "updated_at": 1704067200 + number} for number in range(3)]
+    messages = [
+        *lines("links", ["user_id", "previous_id"], links),
+        *lines("events", ["user_id", "device_id", "event", "timestamp", "n", "bad,", "_sdc_deleted_at"], events),
+        *lines("users", ["user_id", "plan", "updated_at"], users),
+        {"type": "STATE", "value": 1},
+    ]
+    data = b"".join(json.dumps(message).encode() + b"\n" for message in messages)
+    entry = {"stream": "events", "kind": "event", "spread_duplicates": True}
+    ended = feed(
+        tmp_path, data, streams=[entry], use_customer_id=True, alias_identities=True, max_aliases_per_identity=2
+    )
+    assert ended.error is None
+    assert {"rows", "accepted", "parts", "rejected", "set_aside", "deleted"} <= WRITERS.keys()
+    assert {"record", "set", "alias", "unchanged", "moved", "late", "late_aside"} <= WRITERS.keys()
+    assert {name: threads for name, threads in WRITERS.items() if len(threads) > 1} == {}
+    assert {figures["rows"]: (figures["accepted"], figures["rejected"]) for figures in ended.counts} == {
+        6: (2, 4),
+        8: (6, 1),
+        3: (3, 0),
+    }
+
+
+def test_what_is_rejected_late_is_rejected_and_no_longer_accepted() -> None:
+    counts = StreamCounts("links", rows=3, accepted=2, parts=3)
+    counts.rejected["no-identity"] += 1
+    assert not counts.on_probation
+    counts.late["alias-limit"] += 2
+    counts.late_aside["alias-limit"] += 1
+    assert counts.on_probation
+    assert counts.left_accepted == 0
+    assert "rejected: 3 (2 alias-limit, 1 no-identity); properties set aside: 1 (1 alias-limit)" in counts.summary()
+    assert counts.figures()["rejected"] == 3
