@@ -61,7 +61,7 @@ def read_storage(config: Mapping[str, Any]) -> Storage:
     given = (config.get("batch_config") or {}).get("storage") or {}
     for key, value in given.items():
         if key not in {"root", "prefix", "params"}:
-            raise ConfigError(f"{_SETTING}.{key}", "is unknown; root, prefix and params are known")
+            raise ConfigError(f"{_SETTING}.{key}", "is unknown; it must be root, prefix or params")
         if not isinstance(value, (Mapping if key == "params" else str, type(None))):
             raise ConfigError(f"{_SETTING}.{key}", "must be an object" if key == "params" else "must be a text")
     return Storage(given.get("root") or None, given.get("prefix") or "", given.get("params") or {})
@@ -88,7 +88,8 @@ class BatchFiles:
         self._is_gzip = _is_gzip(message, encoding.get("compression")) if self._format != "parquet" else False
         if self._format not in {"jsonl", "parquet"}:
             raise InputError(
-                f"{_of(message)} has files of the format {self._format[:40]!r}; jsonl and parquet can be read"
+                f"{_of(message)} has files of the format {self._format[:40]!r}; jsonl and parquet can be read: "
+                "set the format in the tap's batch_config"
             )
         self._stream = message["stream"]
         self._manifest = manifest
@@ -117,14 +118,17 @@ class BatchFiles:
                 raise InputError("is in gzip as a whole, where Parquet compresses inside itself: mend the tap")
             return _parquet_rows(file)
         if self._is_gzip and not is_gzip:
-            raise InputError("is not in gzip, as its message says; was it written whole?")
+            raise InputError("is not in gzip, as its message says; was it written whole? Mend the tap")
         # The SDK's taps write gzip also where their message says `none`; no JSON begins with these two bytes.
         return _json_rows(_unpacked(file) if is_gzip else file)
 
 
 def _is_gzip(message: Mapping[str, Any], compression: object) -> bool:
     if compression not in {None, "", "none", "gzip"}:
-        raise InputError(f"{_of(message)} has files in the compression {str(compression)[:40]!r}; gzip can be read")
+        raise InputError(
+            f"{_of(message)} has files in the compression {str(compression)[:40]!r}; gzip can be read: set it in the "
+            "tap's batch_config"
+        )
     return compression == "gzip"
 
 
@@ -139,11 +143,11 @@ def _json_rows(lines: io.BufferedReader) -> Iterator[Row]:
         try:
             row = decode(line)
         except UnicodeDecodeError:
-            raise InputError(f"is not UTF-8 in line {number}") from None
+            raise InputError(f"is not UTF-8 in line {number}: mend the tap") from None
         except (ValueError, RecursionError):
             if not line.strip():
                 continue
-            raise InputError(f"has no JSON that can be read in line {number}{_cut(line)}") from None
+            raise InputError(f"has no JSON that can be read in line {number}{_cut(line)}: mend the tap") from None
         if not isinstance(row, dict):
             raise InputError(f"has no object in line {number}, where a row is one: mend the tap")
         yield row
@@ -218,7 +222,7 @@ def _opened_here(path: str) -> io.BufferedReader:
     descriptor = os.open(path, flags)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise InputError("is no file")
+        raise InputError("is no file: mend the tap")
     return io.BufferedReader(io.FileIO(descriptor), _BUFFER_BYTES)
 
 

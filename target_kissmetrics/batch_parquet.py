@@ -64,13 +64,13 @@ def parquet_rows(file: IO[bytes]) -> Iterator[dict[str, Any]]:
     try:
         yield from _rows(file)
     except pa.ArrowInvalid:
-        raise InputError("is no Parquet file, or was not written whole") from None
+        raise InputError("is no Parquet file, or was not written whole: mend the tap") from None
     except pa.ArrowException as problem:
-        raise InputError(f"cannot be read as Parquet: {type(problem).__name__}") from None
+        raise InputError(f"cannot be read as Parquet ({type(problem).__name__}): mend the tap") from None
     except OSError as problem:
         if problem.errno is not None:
             raise
-        raise InputError("is damaged, or was not written whole") from None
+        raise InputError("is damaged, or was not written whole: mend the tap") from None
 
 
 def _rows(file: IO[bytes]) -> Iterator[dict[str, Any]]:

@@ -150,7 +150,7 @@ class _Above:
 
 
 def _add_row(table: Table, name: Text, streams: list[StreamCounts]) -> None:
-    rejected = sum(sum(counts.rejected.values()) for counts in streams)
+    rejected = sum(sum(counts.all_rejected.values()) for counts in streams)
     table.add_row(
         name,
         f"{sum(counts.rows for counts in streams):,}",

@@ -23,7 +23,7 @@ def report_paths(path: str) -> tuple[Path | None, Path]:
     given = Path(path)
     ending = given.suffix.lower()
     if ending not in {PAGE, DATA}:
-        raise ConfigError(_SETTING, f"must end in {PAGE} or {DATA}, not {path!r}")
+        raise ConfigError(_SETTING, f"must be a path that ends in {PAGE} or {DATA}, not {path!r}")
     return (given, given.with_suffix(DATA)) if ending == PAGE else (None, given)
 
 

@@ -20,7 +20,7 @@ def test_a_page_has_its_figures_for_programs_beside_it() -> None:
 
 @pytest.mark.parametrize("name", ["report", "report.txt", "report.html.gz", ".html"])
 def test_another_ending_is_refused_and_the_right_ones_are_named(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"report_path: must end in \.html or \.json"):
+    with pytest.raises(ConfigError, match=r"report_path: must be a path that ends in \.html or \.json"):
         report_paths(name)
 
 
