@@ -3,10 +3,11 @@ PYTHON ?= python3
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint format bench clean
+.PHONY: help demo example test soak lint format bench clean
 
 help:
 	@echo 'make demo    run the main job with Meltano against a local Kissmetrics, and check what it holds afterwards'
+	@echo 'make example NAME=orders    run one of examples/ the same way'
 	@echo 'make test    run all tests (PYTEST_ADDOPTS="-m not\ e2e" leaves out those with Meltano)'
 	@echo 'make soak    kill the target at random moments, hundreds of times, and check that nothing is lost or repeated'
 	@echo 'make lint    check style and types'
@@ -18,6 +19,9 @@ help:
 
 demo: .venv/.ready .venv-meltano/.ready
 	@.venv/bin/python scripts/demo.py
+
+example: .venv/.ready .venv-meltano/.ready
+	@.venv/bin/python scripts/example.py '$(NAME)'
 
 test: .venv/.ready .venv-meltano/.ready
 	@.venv/bin/python -m pytest
@@ -49,7 +53,7 @@ clean:
 	rm -rf site .venv .venv-meltano .venv-benchmarks .venv-docs .demo .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 
 .venv/.ready: pyproject.toml scripts/set-up
-	@scripts/set-up .venv --group dev --editable '.[curl,postgres,s3,sandbox]'
+	@scripts/set-up .venv --group dev --editable '.[curl,parquet,postgres,s3,sandbox]'
 
 # An environment of its own: the official client wants an older urllib3 than requests does.
 .venv-benchmarks/.ready: Makefile scripts/set-up

@@ -211,18 +211,31 @@ def _folder() -> Iterator[Path]:
 
 
 def peak(folder: Path, sources: Sources, options: argparse.Namespace) -> Iterator[Line]:
-    """Peak memory of people by API: many rows beside few. The rate is in KiB, the ratio MiB above the few."""
+    """Peak memory, many beside few: people (each with values of its own), streams, and names of events and properties.
+
+    The rate is in KiB, the ratio MiB above the few.
+    """
     few, many = 5_000, options.rows * 5
+    given = {
+        "people": [(count, sources.users(count)) for count in (few, many)],
+        "streams of 20 people": [
+            (count, rows.streams(folder / f"streams-{count}.jsonl", count, 20)) for count in (10, 250, 1_000)
+        ],
+        "names of events and properties": [
+            (count, rows.names(folder / f"names-{count}.jsonl", count)) for count in (few, many // 2, many)
+        ],
+    }
     with hosts.host(folder) as url:
         command = target(folder, "peak", tracking_url=url)
-        measured = []
-        for count in (few, many):
-            forget(folder)
-            measured.append(_peak_kib(command, sources.users(count), folder))
-    for count, kib in zip((few, many), measured, strict=True):
-        yield Line(
-            f"peak memory in KiB, {count:,} people", kib, (kib - measured[0]) / 1024, f"MiB above {few:,} people"
-        )
+        for what, sizes in given.items():
+            first = 0
+            for count, lines in sizes:
+                forget(folder)
+                kib = _peak_kib(command, lines, folder)
+                first = first or kib
+                print(f"  {count:,} {what}: {kib:,} KiB", file=sys.stderr)
+                name = f"peak memory in KiB, {count:,} {what}"
+                yield Line(name, kib, (kib - first) / 1024, f"MiB above {sizes[0][0]:,}")
 
 
 def _peak_kib(command: list[str], lines: Path, folder: Path) -> int:
@@ -236,25 +249,80 @@ def _peak_kib(command: list[str], lines: Path, folder: Path) -> int:
     return usage.ru_maxrss
 
 
+def _used(command: list[str], lines: Path, folder: Path) -> tuple[float, float]:
+    """Run a subject; give the seconds of the whole process, and those of the processor (Linux and macOS)."""
+    began = time.perf_counter()
+    with lines.open("rb") as source, (folder / "log.txt").open("wb") as told:
+        process = subprocess.Popen(command, stdin=source, stdout=told, stderr=told, cwd=folder)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{command} failed:\n{(folder / 'log.txt').read_text(encoding='utf-8', errors='replace')[-3000:]}")
+    return time.perf_counter() - began, usage.ru_utime + usage.ru_stime
+
+
+def _in_turn(subjects: dict[str, tuple[list[str], Path, int]], rounds: int, folder: Path) -> Iterator[Line]:
+    """Run subjects in turn, and give the processor's time for a row beside the first one's.
+
+    Args:
+        subjects: By name: the command, the file of its rows, and how many there are.
+        rounds: How often.
+        folder: Where they run.
+    """
+    empty = rows.write(folder / "empty.jsonl", rows.USERS, [])
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in subjects}
+    starts: dict[str, list[tuple[float, float]]] = {name: [] for name in subjects}
+    for number in range(rounds):
+        for name, (command, lines, _) in subjects.items():
+            starts[name].append(_used(command, empty, folder))
+            found[name].append(_used(command, lines, folder))
+            print(f"  round {number + 1}: {name}: {found[name][-1][0]:.1f} s", file=sys.stderr)
+    base = 0.0
+    for name, (_, _, count) in subjects.items():
+        wall, cpu = (
+            max(
+                statistics.median(one[at] for one in found[name]) - statistics.median(one[at] for one in starts[name]),
+                0.001,
+            )
+            for at in (0, 1)
+        )
+        base = base or cpu / count
+        yield Line(name, count / wall, cpu / count / base, "the processor's time for a row of the first")
+
+
 def store(folder: Path, sources: Sources, options: argparse.Namespace) -> Iterator[Line]:
     """A second run over few people, and over many: the time for a row must not grow with the store."""
     with hosts.host(folder) as url:
-        subjects = []
+        subjects = {}
         for count in (10_000, options.people):
             path = folder / f"store-{count}.db"
-            command = target(folder, f"store{count}", tracking_url=url, attribute_store_url=f"sqlite:///{path}")
+            settings = {"tracking_url": url, "attribute_store_url": f"sqlite:///{path}"}
             print(f"  filling a store with {count:,} people", file=sys.stderr)
-            run(command, sources.users(count), folder)
+            # What is remembered is the same, and files are written in a fraction of the time that calls take.
+            _used(target(folder, f"fill{count}", delivery="files", **settings), sources.users(count), folder)
             size = sum(part.stat().st_size for part in folder.glob(f"{path.name}*"))
-            name = f"second run over {count:,} people ({size / count:,.0f} bytes a person in the store)"
-            subjects.append(Subject(name, command, count))
-        measure(subjects, sources.users, folder, max(1, options.rounds - 3))
-    for subject in subjects:
-        yield Line(subject.name, subject.rate, subjects[0].rate / subject.rate, "the time per row over 10,000")
+            name = f"second run, {count:,} people ({size / count:,.0f} bytes each)"
+            subjects[name] = (target(folder, f"store{count}", **settings), sources.users(count), count)
+        yield from _in_turn(subjects, max(1, options.rounds - 2), folder)
+
+
+def batch(folder: Path, sources: Sources, options: argparse.Namespace) -> Iterator[Line]:
+    """People of whom nothing changed, in RECORD messages, and in the files of one BATCH message."""
+    count = options.rows * 5
+    lines = sources.users(count)
+    with hosts.host(folder) as url:
+        command = target(folder, "batch", tracking_url=url)
+        forget(folder)
+        _used(target(folder, "fill", delivery="files"), lines, folder)
+        subjects = {"RECORD messages": (command, lines, count)}
+        for name, message in rows.batches(folder, lines).items():
+            subjects[f"BATCH: {name}"] = (command, message, count)
+        yield from _in_turn(subjects, options.rounds, folder)
 
 
 CASES["peak"] = peak
 CASES["store"] = store
+CASES["batch"] = batch
 
 
 def show(lines: list[Line], rounds: int) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def users(count: int, *, values: int | None = None) -> Iterator[dict[str, Any]]:
         }
 
 
-def write(path: Path, schema: dict[str, Any], rows: Iterator[dict[str, Any]]) -> Path:
+def write(path: Path, schema: dict[str, Any], rows: Iterable[dict[str, Any]]) -> Path:
     """Write a SCHEMA message, the rows, and STATE messages between them."""
     head = f'{{"type":"RECORD","stream":"{schema["stream"]}","record":'
     with path.open("w", encoding="utf-8") as lines:
@@ -108,6 +109,58 @@ def write(path: Path, schema: dict[str, Any], rows: Iterator[dict[str, Any]]) ->
             if number % STATE_EVERY == 0:
                 lines.write(f'{{"type":"STATE","value":{{"bookmarks":{{"{schema["stream"]}":{number}}}}}}}\n')
         lines.write(f'{{"type":"STATE","value":{{"bookmarks":{{"{schema["stream"]}":{number}}}}}}}\n')
+    return path
+
+
+def batches(folder: Path, lines: Path) -> dict[str, Path]:
+    """Write the rows of a file of messages as files of BATCH messages, and give the files of these messages, by name.
+
+    Args:
+        folder: For the files.
+        lines: A SCHEMA message, RECORD messages, and STATE messages, of one stream.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - an extra of the target's
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    messages = [json.loads(line) for line in lines.read_bytes().splitlines()]
+    found = [message["record"] for message in messages if message["type"] == "RECORD"]
+    plain = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found).encode()
+    (folder / "rows.jsonl").write_bytes(plain)
+    (folder / "rows.jsonl.gz").write_bytes(gzip.compress(plain))
+    pq.write_table(pa.Table.from_pylist(found), folder / "rows.parquet")
+    made = {}
+    for name, compression in (("rows.jsonl", "none"), ("rows.jsonl.gz", "gzip"), ("rows.parquet", "none")):
+        encoding = {"format": name.split(".")[1], "compression": compression}
+        batch = {"type": "BATCH", "stream": messages[0]["stream"], "encoding": encoding}
+        path = folder / f"{name}.message"
+        given = (messages[0], {**batch, "manifest": [(folder / name).as_uri()]}, messages[-1])
+        path.write_text("".join(json.dumps(message) + "\n" for message in given), encoding="utf-8")
+        made[name.removeprefix("rows.")] = path
+    return made
+
+
+def streams(path: Path, count: int, each: int) -> Path:
+    """Write many streams of people, each with its own schema, people and values."""
+    with path.open("w", encoding="utf-8") as lines:
+        for number in range(count):
+            name = f"shop{number}-users"
+            lines.write(json.dumps({**USERS, "stream": name}) + "\n")
+            for row in users(each):
+                own = {**row, "id": number * each + row["id"], "plan": f"Plan {number}"}
+                lines.write(json.dumps({"type": "RECORD", "stream": name, "record": own}) + "\n")
+        lines.write('{"type":"STATE","value":{}}\n')
+    return path
+
+
+def names(path: Path, count: int) -> Path:
+    """Write events each of which has a name, a property and a value of its own, in a stream without a fixed schema."""
+    schema = {**EVENTS, "schema": {"type": "object", "properties": {**EVENTS["schema"]["properties"], "data": {}}}}
+    with path.open("w", encoding="utf-8") as lines:
+        lines.write(json.dumps(schema) + "\n")
+        for number, row in enumerate(events(count)):
+            own = {**row, "event": f"Event {number}", "data": {f"property {number}": f"value {number}"}}
+            lines.write(json.dumps({"type": "RECORD", "stream": "events", "record": own}) + "\n")
+        lines.write('{"type":"STATE","value":{}}\n')
     return path
 
 

@@ -1,4 +1,4 @@
-"""The main job, for real: Meltano, tap-jsonl and this target over `examples/`, against a sandbox; `make demo` runs it.
+"""The main job, for real: Meltano, tap-jsonl and this target over `demo/`, against a sandbox; `make demo` runs it.
 
 Runs twice, the second time with a few users changed, prints what Kissmetrics then holds, and holds it against the
 files. Exit 1 when they differ.
@@ -21,6 +21,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 BIN = "Scripts" if os.name == "nt" else "bin"
 FOLDER = ROOT / ".demo"
+DATA = ROOT / "demo"
 STORE = FOLDER / "sandbox.db"
 CHANGED_USERS = 3
 
@@ -41,8 +42,8 @@ def main() -> int:
 def _show(url: str) -> int:
     print(f"A local Kissmetrics listens at {url}")
     users = _rows("users")
-    print("\nFirst run: events, users and orders of examples/")
-    _run(url, ROOT / "examples" / "users.jsonl")
+    print("\nFirst run: events, users and orders of demo/")
+    _run(url, DATA / "users.jsonl")
     print(f"\nSecond run: the same files again, {CHANGED_USERS} users with another plan")
     unchanged = _run(url, _changed(users))
     with urllib.request.urlopen(f"{url}/api/summary", timeout=10) as answer:
@@ -78,7 +79,7 @@ def _run(url: str, users: Path) -> int:
     taps = [part for name in ("events", "users", "orders") for part in (f"tap-jsonl-{name}", "target-kissmetrics")]
     command = [ROOT / ".venv-meltano" / BIN / "meltano", "run", "--full-refresh", *taps]
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=DATA, env=environment, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     if done.returncode:
         print(done.stdout[-4000:])
@@ -90,7 +91,7 @@ def _run(url: str, users: Path) -> int:
 
 
 def _rows(name: str) -> list[dict[str, Any]]:
-    lines = (ROOT / "examples" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (DATA / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line, parse_float=Decimal) for line in lines]
 
 

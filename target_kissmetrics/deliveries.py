@@ -13,6 +13,7 @@ from target_kissmetrics.files_run import FilesRun
 from target_kissmetrics.kissmetrics.delivery import ApiDelivery
 from target_kissmetrics.kissmetrics.import_files import Folder, cannot_write, folder_of
 from target_kissmetrics.kissmetrics.loop_delivery import LoopDelivery
+from target_kissmetrics.kissmetrics.observer import Observer
 from target_kissmetrics.kissmetrics.pacing import Pacing
 from target_kissmetrics.kissmetrics.requests_transport import RequestsTransport
 from target_kissmetrics.kissmetrics.retry import RetryPolicy
@@ -31,7 +32,9 @@ Told = Callable[[str], None]
 Failed = Callable[[BaseException], None]
 
 
-def api_delivery(settings: Settings, version: str, failed: Failed, told: Told) -> ApiDelivery | LoopDelivery:
+def api_delivery(
+    settings: Settings, version: str, failed: Failed, told: Told, observer: Observer | None = None
+) -> ApiDelivery | LoopDelivery:
     """Make the delivery through the tracking API.
 
     Args:
@@ -39,6 +42,7 @@ def api_delivery(settings: Settings, version: str, failed: Failed, told: Told) -
         version: This target's, for the `User-Agent` header.
         failed: Called with why the delivery stopped.
         told: Takes a line for a person.
+        observer: Told of each call that was taken.
     """
     encoder = Encoder(settings.api_key, settings.http_method, urlsplit(settings.tracking_url).path)
     policy = RetryPolicy(settings.retry_timeout_seconds)
@@ -53,6 +57,7 @@ def api_delivery(settings: Settings, version: str, failed: Failed, told: Told) -
             host=settings.tracking_url,
             failed=failed,
             told=told,
+            observer=observer,
         )
     return ApiDelivery(
         encoder=encoder,
@@ -63,6 +68,7 @@ def api_delivery(settings: Settings, version: str, failed: Failed, told: Told) -
         host=settings.tracking_url,
         failed=failed,
         told=told,
+        observer=observer,
     )
 
 

@@ -21,7 +21,16 @@ from target_kissmetrics.mapping.reasons import Code, Problem, sentence
 
 
 class TargetError(Exception):
-    """Ends the run in one line. Its text says what to do, and never holds the API key."""
+    """Ends the run in one line. Its text says what to do, and never holds the API key.
+
+    Args:
+        text: For the person who runs it.
+        without_data: The same for everybody, where the text holds something of a row.
+    """
+
+    def __init__(self, text: str, *, without_data: str | None = None) -> None:
+        super().__init__(text)
+        self.without_data = without_data or text
 
 
 class ConfigError(TargetError):

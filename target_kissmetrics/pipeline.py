@@ -14,10 +14,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from target_kissmetrics.kissmetrics.calls import Call
 from target_kissmetrics.kissmetrics.delivery import Delivery
 from target_kissmetrics.memory.store import Learned, Store
 from target_kissmetrics.planner import MappedRow, Part, Planner
@@ -52,6 +53,13 @@ class Flushes(Protocol):
 
     def flush(self) -> None:
         """Write them out."""
+
+
+class Watch(Protocol):
+    """Learns what was sent, for a report."""
+
+    def settled(self, calls: Sequence[tuple[StreamCounts, Call]]) -> None:
+        """Called with calls that were all taken, each with its stream's counts."""
 
 
 @dataclass(slots=True)
@@ -96,6 +104,7 @@ class Pipeline:
         progress: Shown how far the run is.
         failed: Called, from any thread, when the run cannot go on: the caller may be waiting for input.
         chunk_rows: Rows that are planned together.
+        watch: Told of calls that were taken.
     """
 
     def __init__(  # noqa: PLR0913 - all by name
@@ -109,12 +118,14 @@ class Pipeline:
         progress: Progress,
         failed: Callable[[], None],
         chunk_rows: int = CHUNK_ROWS,
+        watch: Watch | None = None,
     ) -> None:
         self._planner = planner
         self._store = store
         self._pass_on = pass_on
         self._rejects = rejects
         self._progress = progress
+        self._watch = watch
         self._told_failed = failed
         self._chunk_rows = max(1, chunk_rows)
         self._changed = threading.Condition()
@@ -314,6 +325,8 @@ class Pipeline:
         self._calls_under_way -= len(entry.part.calls)
         for counts, call in entry.part.calls:
             counts.delivered(call)
+        if self._watch is not None:
+            self._watch.settled(entry.part.calls)
 
     def _due_to_be_remembered(self) -> list[_UnderWay]:
         """Give all parts up to the last one with a STATE behind it; all there are at the end, or when they are many."""

@@ -108,8 +108,10 @@ class MessageReader(GenericSingerReader[str]):
         return cast("str | None", line)
 
     def _process_unknown_message(self, message_dict: dict[str, Any]) -> None:
+        where = f"line {self._line_number} of the input has"
         raise InputError(
-            f"line {self._line_number} of the input has the unknown type {message_dict['type'][:60]!r}: mend the tap"
+            f"{where} the unknown type {message_dict['type'][:60]!r}: mend the tap",
+            without_data=f"{where} an unknown type: mend the tap",
         )
 
     def deserialize_json(self, line: str) -> dict[str, Any]:

@@ -280,6 +280,19 @@ _PROPERTIES = th.PropertiesList(
         "after its first 1,000 rows; left out: any.",
     ),
     th.Property(
+        "report_path",
+        th.StringType,
+        description="Where a report of the run goes when it ends, however it ends (mode 0600, without personal data): "
+        "`report.html` is a page, with the same as JSON beside it (`report.json`); `report.json` is JSON alone; left "
+        "out: none.",
+    ),
+    th.Property(
+        "report_names",
+        th.BooleanType,
+        default=False,
+        description="Let the report list names of events and properties too, which may be made from data.",
+    ),
+    th.Property(
         "shard",
         th.ObjectType(
             th.Property("index", th.IntegerType(minimum=0), required=True, description="Which slice, from 0."),
@@ -327,6 +340,8 @@ class Settings:
     rejects_path: str
     max_rejects: int | None
     max_reject_ratio: float | None
+    report_path: str | None
+    report_names: bool
     dry_run: bool
     shard: Shard | None = None
 
@@ -413,6 +428,8 @@ _TAKEN_AS_THEY_ARE = (
     "rejects_path",
     "max_rejects",
     "max_reject_ratio",
+    "report_path",
+    "report_names",
     "dry_run",
 )
 

@@ -149,7 +149,7 @@ class KissmetricsSink(Sink):
             raise TooManyRejects(
                 f"stream '{self.stream_name}': the first {ROWS_ON_PROBATION} rows were all rejected, most often as "
                 f"{code} ({REASONS[code].meaning}); they are in rejects_path, their STATE was not passed on: "
-                f"{advice(code, in_messages=self.counts.in_messages)}, and run again"
+                f"{advice(code, in_messages=self.counts.in_messages)}, and run again",
             )
 
     # What the SDK calls
@@ -159,9 +159,7 @@ class KissmetricsSink(Sink):
         self.take(record, None, record)
 
     def process_batch(self, context: dict[str, Any]) -> None:
-        """Take the rows of a BATCH message's file."""
-        for row in context.get("records", ()):
-            self.take(row, None, row)
+        """Nothing waits in the SDK's batches; the files of BATCH messages are the target's business."""
 
     def activate_version(self, new_version: int) -> None:  # noqa: ARG002
         """Tell that older versions of a table stay: Kissmetrics deletes nothing."""

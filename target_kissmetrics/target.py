@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import enum
 import gc
 import json
 import logging
@@ -13,29 +12,33 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from functools import cached_property
 from types import FrameType
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import click
-from singer_sdk import Target, metrics
+from singer_sdk import Target
 from singer_sdk.exceptions import RecordsWithoutSchemaException
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TargetCapabilities
 from singer_sdk.singerlib.json import serialize_json
 
 from target_kissmetrics import about
 from target_kissmetrics import settings as own_settings
+from target_kissmetrics.batch_files import BatchFiles, Storage, read_storage
 from target_kissmetrics.errors import ConfigError, InputError, RowRejected, StoreError
 from target_kissmetrics.mapping.reasons import REASONS, Code, advice
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.memory import digests
 from target_kissmetrics.reading import MessageReader, Stopped
 from target_kissmetrics.reject_limits import RejectLimits
+from target_kissmetrics.reporting.answered import Answered
 from target_kissmetrics.reporting.counts import StreamCounts, by_code
-from target_kissmetrics.reporting.progress import ProgressLines
+from target_kissmetrics.reporting.metrics import tell_totals
+from target_kissmetrics.reporting.progress import Shown, progress
 from target_kissmetrics.reporting.rejects import Rejects, check_rejects_path
+from target_kissmetrics.reporting.report_file import check_report_path
 from target_kissmetrics.sdk_settings import check_sdk_settings
 from target_kissmetrics.sink import CheckSink, KissmetricsSink
 from target_kissmetrics.stream_entries import entry_for
@@ -49,8 +52,9 @@ if TYPE_CHECKING:
     from target_kissmetrics.kissmetrics.delivery import Delivery
     from target_kissmetrics.mapping.mapped import Aside
     from target_kissmetrics.memory.store import Store
-    from target_kissmetrics.pipeline import Pipeline, Progress
+    from target_kissmetrics.pipeline import Pipeline
     from target_kissmetrics.planner import MappedRow
+    from target_kissmetrics.reporting.report_writer import ReportWriter
 
 CHECK_STREAM = "meltano_test_stream"
 """What `meltano config test` sends."""
@@ -64,24 +68,6 @@ GC_THRESHOLD = 50_000
 """Objects made before Python looks for cycles among them; its own default is 700."""
 
 
-class StreamMetric(str, enum.Enum):
-    """Names of this target's own metrics, beside the SDK's."""
-
-    RECORD_CALLS = "record_calls"
-    SET_CALLS = "set_calls"
-    ALIAS_CALLS = "alias_calls"
-    UNCHANGED = "unchanged"
-    REJECTED = "rejected"
-    SET_ASIDE = "set_aside"
-    DELETED = "deleted"
-    MOVED = "moved"
-    COLLISIONS = "collisions"
-    ITEM_COLLISIONS = "item_collisions"
-    ROWS = "rows"
-    LEFT_OUT = "left_out"
-    DELETED_ATTRIBUTES = "deleted_attributes"
-
-
 class TargetKissmetrics(Target):
     """Singer target for Kissmetrics: events, user attributes, aliases and A/B tests from any tap."""
 
@@ -91,6 +77,7 @@ class TargetKissmetrics(Target):
     message_reader_class = MessageReader
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         PluginCapabilities.ABOUT,
+        PluginCapabilities.BATCH,
         PluginCapabilities.STREAM_MAPS,
         PluginCapabilities.FLATTENING,
         PluginCapabilities.STRUCTURED_LOGGING,
@@ -98,6 +85,7 @@ class TargetKissmetrics(Target):
     ]
 
     settings: own_settings.Settings
+    batch_storage: Storage
     message_reader: MessageReader
     reject_limits: RejectLimits
 
@@ -110,6 +98,8 @@ class TargetKissmetrics(Target):
         self._failing = False
         self._told_of: set[str] = set()
         self._files: FilesRun | None = None
+        self._shown: Sequence[Shown] = ()
+        self._report: ReportWriter | None = None
         self._reads_environment = bool(arguments.get("parse_env_config"))
         try:
             super().__init__(**arguments)
@@ -118,6 +108,8 @@ class TargetKissmetrics(Target):
         _heed_hang_up(self._handle_termination)
         self.max_parallelism = 1  # the SDK's sinks are always empty, there is nothing to drain side by side
         self.message_reader.on_failure = self._abandon
+        self._report = self._make_report()
+        self._answered = Answered(self._report.recorder if self._report is not None else None)
         _keep_urls_out_of_logs()
 
     # Config
@@ -137,8 +129,11 @@ class TargetKissmetrics(Target):
             self.settings = own_settings.read_settings(self._config, others)
             check_sdk_settings(others, self._config)
             check_rejects_path(self.settings.rejects_path)
+            self.batch_storage = read_storage(self._config)
             self._rejects = Rejects(self.settings.rejects_path)
             self.reject_limits = RejectLimits(self.settings.max_rejects, self.settings.max_reject_ratio)
+            if self.settings.report_path is not None:
+                check_report_path(self.settings.report_path)
         except ConfigError as problem:
             if raise_errors:
                 raise
@@ -173,13 +168,22 @@ class TargetKissmetrics(Target):
                 self._schemas[stream_map.stream_alias] = message
 
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
-        """Take the rows of a BATCH message's files."""
+        """Take the rows of a BATCH message's files, as if each had come in a RECORD message.
+
+        A stop that is asked for ends it between two rows; the STATE behind it is not read any more, and so the next
+        run reads the files again.
+        """
         self._assert_line_requires(message_dict, requires={"stream", "encoding", "manifest"})
-        if message_dict["stream"] not in self.mapper.stream_maps:
+        stream = message_dict["stream"]
+        if stream not in self.mapper.stream_maps:
             raise RecordsWithoutSchemaException(
-                f"a BATCH of stream '{message_dict['stream']}' came before its SCHEMA message: mend the tap"
+                f"a BATCH of stream '{stream}' came before its SCHEMA message: mend the tap"
             )
-        super()._process_batch_message(message_dict)
+        with closing(BatchFiles(message_dict, self.batch_storage).rows()) as rows:
+            for row in rows:
+                if self.message_reader.stop_requested:
+                    return
+                self._process_record_message({"stream": stream, "record": row})
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         """Take a row. The SDK's own way copies, parses and logs each row at more cost than mapping it."""
@@ -252,12 +256,19 @@ class TargetKissmetrics(Target):
         self._close()
 
     def _close(self) -> None:
-        if "pipeline" in self.__dict__:
-            self._store.close()
-            del self.__dict__["pipeline"]
-        self._rejects.close()
+        """Let go of what is open and tell what was done; the report, too, of whatever ends the run just now."""
+        for shown in self._shown:
+            shown.close()
+        try:
+            if "pipeline" in self.__dict__:
+                self._store.close()
+                del self.__dict__["pipeline"]
+            self._rejects.close()
+        finally:
+            self._tell_what_was_done()
+
+    def _tell_what_was_done(self) -> None:
         seconds = max(time.monotonic() - self._started, 0.001)
-        logger = metrics.get_metrics_logger()
         for counts in self._counts.values():
             self.logger.info(
                 "stream '%s': %s; %.0f calls a second; %d retries in the run",
@@ -268,9 +279,10 @@ class TargetKissmetrics(Target):
             )
             for line in counts.what_to_do():
                 self.logger.warning("stream '%s': %s", counts.stream, line)
-            for name, value in counts.figures().items():
-                tags = {metrics.Tag.STREAM: counts.stream, metrics.Tag.PID: os.getpid()}
-                metrics.log(logger, metrics.Point("counter", StreamMetric(name), value, tags))  # type: ignore[arg-type]
+            tell_totals(counts)
+        if self._report is not None:
+            self._report.write(list(self._counts.values()), self._retries(), sys.exc_info()[1], self._stopped_by)
+            self._report = None
         self._counts = {}
 
     # Signals
@@ -334,6 +346,7 @@ class TargetKissmetrics(Target):
             progress=self._progress(),
             failed=self._interrupt,
             chunk_rows=self.config.get("batch_size_rows") or CHUNK_ROWS,
+            watch=self._report.recorder if self._report is not None else None,
         )
 
     def _open_store(self, product: bytes) -> Store:
@@ -361,7 +374,9 @@ class TargetKissmetrics(Target):
         elif isinstance(self._store, WaitingStore):
             self._files = self._delivery = deliveries.files_run(settings, self._store, self._pass_on)
         else:
-            self._delivery = deliveries.api_delivery(settings, self.get_plugin_version(), failed, self.logger.warning)
+            self._delivery = deliveries.api_delivery(
+                settings, self.get_plugin_version(), failed, self.logger.warning, self._answered
+            )
         return self._delivery
 
     def _earned(self, state: Any) -> None:
@@ -371,9 +386,25 @@ class TargetKissmetrics(Target):
         else:
             self._files.pass_on(state)
 
-    def _progress(self) -> Progress:
-        lines = ProgressLines(lambda: list(self._counts.values()), self.logger.info)
-        return _WithFiles(lines, lambda: self._files)
+    def _progress(self) -> _EachTick:
+        self._shown = progress(self._all_counts, self.logger.info, is_dry_run=self.settings.dry_run)
+        return _EachTick(self._shown, lambda: self._files, self._report, self._all_counts, self._answered)
+
+    def _all_counts(self) -> list[StreamCounts]:
+        return list(self._counts.values())
+
+    def _make_report(self) -> ReportWriter | None:
+        if not hasattr(self, "settings") or self.settings.report_path is None:
+            return None
+        from target_kissmetrics.reporting.report_writer import ReportWriter  # noqa: PLC0415 - few runs need it
+
+        return ReportWriter(
+            settings=self.settings,
+            config=self.config,
+            version=self.get_plugin_version(),
+            sdk_version=self.get_sdk_version(),
+            tell=self.logger,
+        )
 
     def _retries(self) -> int:
         return self._delivery.retries if hasattr(self, "_delivery") else 0
@@ -470,6 +501,7 @@ class TargetKissmetrics(Target):
         from target_kissmetrics.kissmetrics.probe import probe  # noqa: PLC0415
         from target_kissmetrics.memory.sql_store import check_store  # noqa: PLC0415
 
+        self._report = None
         check_store(self.settings.attribute_store_url, digests.product(self.settings.api_key))
         if self.settings.delivery == "files":
             check_folder(self.settings)
@@ -530,16 +562,33 @@ class TargetKissmetrics(Target):
         raise SystemExit(1)
 
 
-class _WithFiles:
-    """Progress that also lets files know that time goes by."""
+class _EachTick:
+    """Lets everybody know that time goes by: who shows it, files that are open for long, the report."""
 
-    def __init__(self, lines: ProgressLines, files: Callable[[], FilesRun | None]) -> None:
-        self._lines = lines
+    def __init__(
+        self,
+        shown: Sequence[Shown],
+        files: Callable[[], FilesRun | None],
+        report: ReportWriter | None,
+        streams: Callable[[], list[StreamCounts]],
+        answered: Answered,
+    ) -> None:
+        self._shown = shown
         self._files = files
+        self._report = report
+        self._streams = streams
+        self._answered = answered
 
     def tick(self, *, under_way: int, retries: int) -> None:
         """Tell how far the run is; complete a file that was open for long."""
-        self._lines.tick(under_way=under_way, retries=retries)
+        streams = self._streams()
+        counted = sum(counts.calls for counts in streams)
+        # What is written to files, or told, is never answered; of a part under way some calls are.
+        answered = max(counted, self._answered.number)
+        for shown in self._shown:
+            shown.tick(answered=answered, under_way=max(0, under_way - (answered - counted)), retries=retries)
+        if self._report is not None:
+            self._report.recorder.tick(streams)
         files = self._files()
         if files is not None:
             files.tick()
@@ -595,11 +644,12 @@ def _heed_hang_up(handler: Callable[[int, FrameType | None], None]) -> None:
 def _stopped_at(counts: StreamCounts, field: str | None, code: Code) -> InputError:
     """Give the error of a row that stops the run. Numbers name the row: what it holds is no log's business."""
     where = f", field '{field}'" if field else ""
-    return InputError(
-        f"stream '{counts.stream}', row {counts.rows}{where}: {REASONS[code].meaning} ({code}); "
-        f"{advice(code, in_messages=counts.in_messages)}; or set on_invalid_record to reject, which sets such rows "
-        "aside and goes on"
+    row = f"stream '{counts.stream}', row {counts.rows}"
+    told = (
+        f"{REASONS[code].meaning} ({code}); {advice(code, in_messages=counts.in_messages)}; or set on_invalid_record "
+        "to reject, which sets such rows aside and goes on"
     )
+    return InputError(f"{row}{where}: {told}", without_data=f"{row}: {told}")
 
 
 def _with_field(problem: RowRejected) -> str:

@@ -47,7 +47,8 @@ KNOW_THE_SDK = (
 AT_HOME = {
     "requests": {"kissmetrics/requests_transport.py", "kissmetrics/requests_deadline.py"},
     "urllib3": {"kissmetrics/requests_transport.py", "kissmetrics/requests_deadline.py"},
-    "fsspec": {"kissmetrics/import_files.py"},
+    "fsspec": {"kissmetrics/import_files.py", "batch_files.py"},
+    "pyarrow": {"batch_parquet.py"},
     "pycurl": {"kissmetrics/curl_transport.py"},
     "sqlalchemy": {"memory/sql_store.py"},
 }
@@ -186,7 +187,7 @@ def test_what_is_no_part_of_python_is_declared() -> None:
     declared = {
         "singer_sdk", "requests", "backoff", "msgspec", "fastjsonschema", "sqlalchemy", "backports",
         "pycurl", "psycopg", "s3fs", "fsspec", "starlette", "uvicorn", "httptools", "urllib3", "click", "certifi",
-        "rich", "yaml",
+        "rich", "yaml", "pyarrow",
     }  # fmt: skip
     foreign = {used.split(".")[0] for path in MODULES.values() for used in imports(path)}
     assert foreign - set(sys.stdlib_module_names) - {PACKAGE} - declared == set()

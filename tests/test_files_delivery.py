@@ -145,6 +145,18 @@ def test_what_was_noted_is_struck_out_only_once_the_state_behind_it_is_out(tmp_p
 
     assert noted_at_state == [1]
     assert store.unanswered() == []
+    waiting.close()
+
+
+def test_a_run_that_ended_well_leaves_no_intent_that_the_next_one_would_look_at(tmp_path: Path) -> None:
+    for url in ("out", "again"):
+        state = {"type": "STATE", "value": 1}
+        given = [EVENTS, USERS, *messages()[2:30], state, *messages()[30:-1], {"type": "STATE", "value": url}]
+        assert run(tmp_path, {"delivery": "files", "files_url": url}, given)[0] == 0
+        store = SqlStore(f"sqlite:///{(tmp_path / 'target-kissmetrics.db').as_posix()}", digests.product("k"))
+        assert store.people([digests.Digests(digests.product("k")).person("u1")])
+        assert store.unanswered() == []
+        store.close()
 
 
 def test_no_file_is_made_of_no_rows_and_state_comes_out_all_the_same(tmp_path: Path) -> None:

@@ -68,6 +68,8 @@ TABLE: list[tuple[str, str, Any]] = [
     ("rejects_path", "string", "target-kissmetrics-rejects.jsonl"),
     ("max_rejects", "integer", None),
     ("max_reject_ratio", "number", None),
+    ("report_path", "string", None),
+    ("report_names", "boolean", False),
     ("shard", "object", None),
     ("dry_run", "boolean", False),
 ]  # fmt: skip

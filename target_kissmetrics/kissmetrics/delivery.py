@@ -18,10 +18,11 @@ from typing import Protocol
 from target_kissmetrics.kissmetrics.calls import Call
 from target_kissmetrics.kissmetrics.crew import Crew
 from target_kissmetrics.kissmetrics.errors import DeliveryError, Refused, Unreachable
+from target_kissmetrics.kissmetrics.observer import Observer
 from target_kissmetrics.kissmetrics.pacing import Pacing
 from target_kissmetrics.kissmetrics.retry import Done, GiveUp, RetryPolicy, Wait
 from target_kissmetrics.kissmetrics.transport import Transport
-from target_kissmetrics.kissmetrics.wire import Encoder, Request
+from target_kissmetrics.kissmetrics.wire import Encoder
 
 
 class Delivery(Protocol):
@@ -69,6 +70,7 @@ class ApiDelivery:
         failed: Called once, from any thread, with why the delivery stopped. No `delivered` follows for calls that
             were not taken.
         told: Called, from any thread, with a line for a person when the host makes all connections wait.
+        observer: Told of each call that was taken, from any thread.
     """
 
     def __init__(  # noqa: PLR0913 - all by name
@@ -82,6 +84,7 @@ class ApiDelivery:
         host: str,
         failed: Callable[[DeliveryError], None],
         told: Callable[[str], None] = lambda _: None,
+        observer: Observer | None = None,
     ) -> None:
         self._encoder = encoder
         self._transport = transport
@@ -92,6 +95,7 @@ class ApiDelivery:
         self._host = host
         self._failed = failed
         self._told = told
+        self._observer = observer
         self._jobs: queue.SimpleQueue[tuple[Call, _Parcel] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -145,7 +149,7 @@ class ApiDelivery:
         while (job := self._next_job(place)) is not None and not self._stop.is_set():
             call, parcel = job
             computed, began = time.thread_time(), time.monotonic()
-            if not self._deliver(transport, self._encoder.encode(call)):
+            if not self._deliver(transport, call):
                 return
             with self._lock:
                 self._out -= 1
@@ -156,8 +160,9 @@ class ApiDelivery:
         self._crew.wait(place)
         return self._jobs.get()
 
-    def _deliver(self, transport: Transport, request: Request) -> bool:
+    def _deliver(self, transport: Transport, call: Call) -> bool:
         """Try until taken. False: the delivery has stopped."""
+        request = self._encoder.encode(call)
         attempts = 0
         began: float | None = None
         while self._wait_to_start():
@@ -165,8 +170,11 @@ class ApiDelivery:
             # What a ceiling on the rate made it wait before is no part of the budget.
             began = time.monotonic() if began is None else began
             outcome = transport.attempt(request)
-            verdict = self._policy.judge(outcome, attempts=attempts, elapsed=time.monotonic() - began, now=time.time())
+            elapsed = time.monotonic() - began
+            verdict = self._policy.judge(outcome, attempts=attempts, elapsed=elapsed, now=time.time())
             if isinstance(verdict, Done):
+                if self._observer is not None:
+                    self._observer.taken(call, elapsed, attempts)
                 return True
             if isinstance(verdict, GiveUp):
                 self._stop_with(ended_by(verdict, self._host, self._policy.budget))
@@ -177,6 +185,8 @@ class ApiDelivery:
         return False
 
     def _hold_back(self, verdict: Wait) -> None:
+        if self._observer is not None:
+            self._observer.put_off(verdict.why)
         with self._lock:
             self._retries += 1
         if verdict.overloaded and self._pacing.pause(verdict.seconds):

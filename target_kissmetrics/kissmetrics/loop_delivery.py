@@ -17,6 +17,7 @@ from typing import NamedTuple
 from target_kissmetrics.kissmetrics.calls import Call
 from target_kissmetrics.kissmetrics.delivery import ended_by
 from target_kissmetrics.kissmetrics.errors import DeliveryError
+from target_kissmetrics.kissmetrics.observer import Observer
 from target_kissmetrics.kissmetrics.pacing import Pacing
 from target_kissmetrics.kissmetrics.retry import Done, GiveUp, RetryPolicy, Wait
 from target_kissmetrics.kissmetrics.transport import ManyAttempts, Outcome
@@ -49,6 +50,7 @@ class _Job:
     """A call on its way.
 
     Attributes:
+        call: The call.
         request: It, written.
         parcel: Where it belongs.
         attempts: Made so far.
@@ -56,9 +58,10 @@ class _Job:
         reserved: It has its place in the pacing and waits for it.
     """
 
-    __slots__ = ("attempts", "began", "parcel", "request", "reserved")
+    __slots__ = ("attempts", "began", "call", "parcel", "request", "reserved")
 
-    def __init__(self, request: Request, parcel: _Parcel) -> None:
+    def __init__(self, call: Call, request: Request, parcel: _Parcel) -> None:
+        self.call = call
         self.request = request
         self.parcel = parcel
         self.attempts = 0
@@ -87,6 +90,7 @@ class LoopDelivery:
         failed: Called once, from any thread, with why the delivery stopped. No `delivered` follows for calls that
             were not taken.
         told: Called, from any thread, with a line for a person when the host makes all connections wait.
+        observer: Told of each call that was taken, from the loop's thread.
     """
 
     def __init__(  # noqa: PLR0913 - all by name
@@ -100,6 +104,7 @@ class LoopDelivery:
         host: str,
         failed: Callable[[DeliveryError], None],
         told: Callable[[str], None] = lambda _: None,
+        observer: Observer | None = None,
     ) -> None:
         self._encoder = encoder
         self._make_transport = transport
@@ -109,6 +114,7 @@ class LoopDelivery:
         self._host = host
         self._failed = failed
         self._told = told
+        self._observer = observer
         self._lock = threading.Lock()
         self._parcels: deque[_Parcel] = deque()
         self._thread: threading.Thread | None = None
@@ -180,7 +186,7 @@ class LoopDelivery:
             if parcel.begun == len(parcel.calls):
                 self._parcels.popleft()
             for call in group:
-                self._start(transport, _Job(self._encoder.encode(call), parcel))
+                self._start(transport, _Job(call, self._encoder.encode(call), parcel))
             room -= len(group)
         return min(LONGEST_WAIT_SECONDS, max(0.0, self._later[0].due - now)) if self._later else LONGEST_WAIT_SECONDS
 
@@ -211,6 +217,8 @@ class LoopDelivery:
             elapsed = monotonic - (job.began or monotonic)
             verdict = self._policy.judge(outcome, attempts=job.attempts, elapsed=elapsed, now=now)
             if isinstance(verdict, Done):
+                if self._observer is not None:
+                    self._observer.taken(job.call, elapsed, job.attempts)
                 parcel = job.parcel
                 parcel.outstanding -= 1
                 if not parcel.outstanding:
@@ -224,6 +232,8 @@ class LoopDelivery:
 
     def _hold_back(self, job: _Job, verdict: Wait) -> None:
         self._retries += 1
+        if self._observer is not None:
+            self._observer.put_off(verdict.why)
         if verdict.overloaded and self._pacing.pause(verdict.seconds):
             self._told(f"{self._host}: {verdict.why}; all connections wait {verdict.seconds:.1f} s")
         self._put_off(job, verdict.seconds)

@@ -15,8 +15,7 @@ entry that is suggested for it. Memory stays bounded, however long the input is.
 - `totals`: bounded counts. Pure.
 - `explaining`: what each field of a row became. Pure.
 - `profile`: what a stream's fields hold. Pure.
-- `words`, `roles`, `suggesting`: the likeliest entry of `streams` for a stream. Pure.
+- `words`, `roles`, `advice`, `suggesting`: the likeliest entry of `streams` for a stream. Pure.
 - `entries`: entries written as YAML. Pure.
-- `shown`: hostile texts made fit to be shown. Pure.
 - `text`, `page`: a preview for a terminal and as one HTML page.
 """

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from target_kissmetrics import shown
 from target_kissmetrics.errors import ConfigError, RowRejected
-from target_kissmetrics.kissmetrics.calls import Record
+from target_kissmetrics.kissmetrics.calls import Alias, Record
 from target_kissmetrics.mapping.fields import Row
 from target_kissmetrics.mapping.mapped import Mapped
 from target_kissmetrics.mapping.names import folded
@@ -20,7 +21,6 @@ from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream, StreamMapping, Understood
 from target_kissmetrics.mapping.understanding import understand
 from target_kissmetrics.memory.collisions import Collisions
-from target_kissmetrics.preview import shown
 from target_kissmetrics.preview.explaining import MAX_FIELDS, RowShown, deleted_attributes, explain
 from target_kissmetrics.preview.profile import Profile
 from target_kissmetrics.preview.suggesting import Suggestion, confirm, suggest
@@ -144,6 +144,7 @@ class StreamPreview:
         self._collisions = Collisions()
         self._colliding: Counter[str] = Counter()
         self._may_spread = True
+        self._overlapping: Counter[str] = Counter()
         self._partners = Partners(plan.max_aliases)
         self._ways: _Ways | None = None
 
@@ -267,6 +268,7 @@ class StreamPreview:
             known = kind in self.left_out or len(self.left_out) < MAX_TYPES
             self.left_out[kind if known else OTHER_TYPES] += 1
         self._watch_for_twins(outcome)
+        self._watch_values(outcome)
         self._watch_people(row)
 
     def _watch_for_twins(self, mapped: Mapped) -> None:
@@ -279,6 +281,18 @@ class StreamPreview:
                 self._may_spread = slot.may_spread
                 if call.event in self._colliding or len(self._colliding) < _NAMED:
                     self._colliding[call.event] += 1
+
+    def _watch_values(self, mapped: Mapped) -> None:
+        """Look for values of a row that Kissmetrics keeps one of: an event's and its first item's."""
+        calls = [call for call in mapped.calls if not isinstance(call, Alias)]
+        if len(calls) < 2:
+            return
+        known: dict[tuple[str, int, str], str] = {}
+        for call in calls:
+            for name, value in call.properties.items():
+                kept = known.setdefault((call.person, call.time, folded(name)), value)
+                if kept != value and (name in self._overlapping or len(self._overlapping) < _NAMED):
+                    self._overlapping[name] += 1
 
     def _watch_people(self, row: Row) -> None:
         if self._ways is None or self._ways.people is None:
@@ -314,12 +328,21 @@ class StreamPreview:
             self.warn(
                 f"{shown.plural(self.totals.future, 'call')} with a time in the future: is it in another zone or unit?"
             )
+        if self._overlapping:
+            some = ", ".join(f"{shown.line(name, 40)} {count}" for name, count in self._overlapping.most_common())
+            lost = shown.plural(sum(self._overlapping.values()), "value")
+            self.warn(
+                f"{lost} would be lost: an event and its first item lie in one second, of which Kissmetrics keeps one "
+                f"value of a property ({some}); give the items' another name with "
+                "rename: [{field: ITEMS.FIELD, property: NAME}], or exclude one of the two"
+            )
         if not self.collisions:
             return
         most = ", ".join(f"{shown.line(name)} {count}" for name, count in self._colliding.most_common())
         if self.entry.spread_duplicates:
             self.warn(
-                f"{shown.plural(self.collisions, 'event')} have person, name and second of another row's; "
+                f"{shown.plural(self.collisions, 'event')} {'has' if self.collisions == 1 else 'have'} the person, "
+                "name and second of another row's; "
                 f"spread_duplicates moves them to seconds of their own ({most})"
             )
         else:

@@ -6,10 +6,11 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from singer_sdk import Target
+from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 
 from target_kissmetrics import settings as own_settings
 from target_kissmetrics.errors import ConfigError
@@ -17,6 +18,12 @@ from target_kissmetrics.errors import ConfigError
 FROM_ENVIRONMENT = "ENV"
 _PREFIX = "TARGET_KISSMETRICS_"
 _NO_KEY = "preview-needs-no-key"
+
+
+class _Builtin(Target):
+    """Knows the settings that the SDK gives the target."""
+
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [*Target.capabilities, PluginCapabilities.BATCH]
 
 
 def read_config(sources: Sequence[str], environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
@@ -43,7 +50,7 @@ def read_settings(config: Mapping[str, Any]) -> own_settings.Settings:
         ConfigError: The first mistake.
     """
     builtin: dict[str, Any] = {"properties": {}}
-    Target.append_builtin_config(builtin)
+    _Builtin.append_builtin_config(builtin)
     return own_settings.read_settings({**config, "api_key": config.get("api_key") or _NO_KEY}, builtin["properties"])
 
 
@@ -70,7 +77,7 @@ def _from_file(name: str) -> dict[str, Any]:
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     builtin: dict[str, Any] = {"properties": dict(own_settings.SCHEMA["properties"])}
-    Target.append_builtin_config(builtin)
+    _Builtin.append_builtin_config(builtin)
     config = {}
     for name, schema in builtin["properties"].items():
         text = environment.get(_PREFIX + name.upper())

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from target_kissmetrics.preview import shown
+from target_kissmetrics import shown
 from target_kissmetrics.preview.suggesting import Suggestion
 
 _WIDE = 1_000_000

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from target_kissmetrics import shown
 from target_kissmetrics.errors import RowRejected
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
 from target_kissmetrics.mapping import names
@@ -18,7 +19,6 @@ from target_kissmetrics.mapping.mapped import Aside, Deletion, Mapped
 from target_kissmetrics.mapping.properties import is_metadata
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.stream import StreamMapping
-from target_kissmetrics.preview import shown
 from target_kissmetrics.preview.totals import sender
 
 MAX_FIELDS = 100

@@ -10,6 +10,7 @@ from typing import IO, Any
 from singer_sdk.exceptions import InvalidJSONSchema, InvalidRecord
 from singer_sdk.mapper import PluginMapper
 
+from target_kissmetrics.batch_files import BatchFiles, read_storage
 from target_kissmetrics.errors import InputError
 from target_kissmetrics.preview.collecting import Preview, Validate
 from target_kissmetrics.reading import MessageReader
@@ -30,7 +31,7 @@ def read(lines: IO[str], preview: Preview, config: Mapping[str, Any], reader: Me
         reader: What reads them.
 
     Raises:
-        InputError: A line is no Singer message, or a row comes before its schema.
+        InputError: A line is no Singer message, a row comes before its schema, or a BATCH file cannot be read.
     """
     messages = _Messages(preview, config)
     takers: dict[str, Callable[[dict[str, Any]], None]] = {
@@ -56,7 +57,7 @@ class _Messages:
         # The mapper takes `__else__` out of the config that it is given.
         self._mapper = PluginMapper(deepcopy(dict(config)), _LOG)
         self._keys: dict[str, Sequence[str]] = {}
-        self._batches: set[str] = set()
+        self._storage = read_storage(config)
 
     def schema(self, message: dict[str, Any]) -> None:
         """Take a SCHEMA message."""
@@ -93,14 +94,14 @@ class _Messages:
             self._preview.row(alias, row, message.get("time_extracted"))
 
     def batch(self, message: dict[str, Any]) -> None:
-        """Tell of a BATCH message, whose files are left alone."""
+        """Take the rows of a BATCH message's files."""
         name = _needed(message, "stream", str)
-        if name not in self._batches:
-            self._batches.add(name)
-            self._preview.skipped.append(
-                f"stream {name!r} comes in BATCH messages, whose files a preview does not open; "
-                "let the tap write RECORD messages to see its rows"
-            )
+        _needed(message, "encoding", dict)
+        _needed(message, "manifest", list)
+        if name not in self._mapper.stream_maps:
+            raise InputError(f"a BATCH of stream {name!r} came before its SCHEMA message: mend the tap")
+        for row in BatchFiles(message, self._storage).rows():
+            self.record({"type": "RECORD", "stream": name, "record": row})
 
     def _validator(self, name: str, schema: dict[str, Any]) -> Validate:
         if not self._validates:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -20,14 +21,17 @@ _MAX_DISTINCT = 500
 _MAX_KEY_CHARACTERS = 60
 _DAY = 86_400
 _SCHEMA_DEPTH = 5
+_MAX_ITEM_FIELDS = 100
+_NOBODIES = frozenset({"0", "-1", "0.0"})
+_PLAIN_NAME = re.compile(r"\w+", re.ASCII)
 
 
 @dataclass(slots=True)
 class FieldProfile:
-    """One top-level field.
+    """One field.
 
     Attributes:
-        name: The field.
+        name: The field, or its path.
         types: JSON Schema's types of it, null left out.
         is_moment: The schema calls it a date or date-time.
         is_list_of_objects: The schema, or a row, says so.
@@ -37,7 +41,10 @@ class FieldProfile:
         amounts: Sampled values that can be read as an amount.
         texts: Sampled values that are texts.
         scalars: Sampled values that are texts or numbers.
+        wholes: Sampled values that are whole numbers.
+        nobodies: Sampled values that often stand for nobody: 0 and -1.
         distinct: Different values among them, at most 500.
+        item_fields: Fields of the objects in its lists, at most 100.
     """
 
     name: str
@@ -50,7 +57,10 @@ class FieldProfile:
     amounts: int = 0
     texts: int = 0
     scalars: int = 0
+    wholes: int = 0
+    nobodies: int = 0
     distinct: set[str] = field(default_factory=set)
+    item_fields: dict[str, None] = field(default_factory=dict)
 
     @property
     def is_date_only(self) -> bool:
@@ -90,16 +100,24 @@ class FieldProfile:
             return
         self.filled += 1
         if isinstance(value, (list, tuple)):
-            self.is_list_of_objects = self.is_list_of_objects or any(isinstance(item, Mapping) for item in value)
+            self._add_items([item for item in value if isinstance(item, Mapping)])
         if isinstance(value, (bool, Mapping, list, tuple)):
             return
         self.scalars += 1
         self.texts += isinstance(value, str)
+        self.wholes += isinstance(value, int)
+        self.nobodies += str(value) in _NOBODIES
         if len(self.distinct) < _MAX_DISTINCT:
             self.distinct.add(str(value)[:_MAX_KEY_CHARACTERS])
         self._add_moment(value)
         if isinstance(value, (int, float, Decimal, str)) and amounts.to_amount(value) is not None:
             self.amounts += 1
+
+    def _add_items(self, items: list[Mapping[str, Any]]) -> None:
+        self.is_list_of_objects = self.is_list_of_objects or bool(items)
+        for item in items:
+            if len(self.item_fields) < _MAX_ITEM_FIELDS:
+                self.item_fields.update(dict.fromkeys(item))
 
     def _add_moment(self, value: object) -> None:
         try:
@@ -120,11 +138,13 @@ class Profile:
     Attributes:
         rows: Sampled rows, at most 1,000.
         fields: Its fields by name, those that a tap adds for itself left out.
+        nested: Fields of objects in them by path (`billing.email`), one level deep, as far as the rows show them.
     """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self.rows = 0
         self.fields: dict[str, FieldProfile] = {}
+        self.nested: dict[str, FieldProfile] = {}
         properties = schema.get("properties")
         dated = {path for path, _ in moments(schema)}
         for name, described in (properties if isinstance(properties, Mapping) else {}).items():
@@ -144,6 +164,15 @@ class Profile:
             made = self.fields.get(name) or self._field(name)
             if made is not None:
                 made.add(value)
+            if made is not None and isinstance(value, Mapping) and _PLAIN_NAME.fullmatch(name):
+                self._add_nested(name, value)
+
+    def _add_nested(self, name: str, value: Mapping[str, Any]) -> None:
+        for key, part in value.items():
+            path = f"{name}.{key}"
+            if path not in self.nested and (not _PLAIN_NAME.fullmatch(key) or len(self.nested) >= MAX_FIELDS):
+                continue
+            self.nested.setdefault(path, FieldProfile(path)).add(part)
 
     def _field(self, name: str) -> FieldProfile | None:
         if is_metadata(name) or len(self.fields) >= MAX_FIELDS:

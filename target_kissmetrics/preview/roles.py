@@ -59,7 +59,28 @@ _SECRET = frozenset(
     {"password", "passwd", "secret", "token", "ssn", "iban", "cvv", "cvc", "hash", "salt", "otp", "passphrase"}
 )
 _SECRET_PAIRS = (("card", "number"), ("api", "key"), ("credit", "card"), ("social", "security"), ("private", "key"))
+_PERSONAL = frozenset(
+    {
+        "phone", "telephone", "fax", "birth", "birthday", "birthdate", "dob", "street", "postcode", "zip", "zipcode",
+        "postal", "latitude", "longitude", "passport", "ip",
+    }
+)  # fmt: skip
+_PERSONAL_PAIRS = (("user", "agent"), ("address", "line"))
+_UNPAID = frozenset(
+    {
+        "failed", "failure", "canceled", "cancelled", "pending", "draft", "void", "voided", "declined", "refused",
+        "refunded", "unpaid", "uncollectible", "expired", "abandoned", "incomplete", "rejected", "error",
+    }
+)  # fmt: skip
+_FEW_STATES = 20
+_BESIDE_NET = frozenset({"tax", "vat", "shipping"})
+_NO_PERSON_WITHIN = frozenset(
+    {"owner", "company", "organization", "organisation", "account", "store", "shop", "vendor"}
+)
 _MAX_EVENT_NAMES = 200
+_KEY = 85
+_WITHIN = 45
+"""A field within an object counts for less than the least likely one of the row itself, but for a CRM's key."""
 
 Score = Callable[[FieldProfile], int]
 
@@ -75,22 +96,42 @@ def best(profile: Profile, score: Score, besides: Sequence[str | None] = ()) -> 
     return top[3] if top is not None and top[0] > 0 else None
 
 
-def customer_id(profile: Profile, key: str | None, besides: Sequence[str | None] = ()) -> str | None:
-    """Give the field that names the customer.
+def customer_id(
+    profile: Profile, key: str | None, besides: Sequence[str | None] = (), *, of_another_system: bool = False
+) -> str | None:
+    """Give the field that names the customer: the likeliest of `customer_ids`."""
+    return next(iter(customer_ids(profile, key, besides, of_another_system=of_another_system)), None)
+
+
+def customer_ids(
+    profile: Profile, key: str | None, besides: Sequence[str | None] = (), *, of_another_system: bool = False
+) -> list[str]:
+    """Give the fields that may name the customer, the likeliest first; within objects as a last resort.
 
     Args:
         profile: The stream's.
         key: The stream's only key property when the stream is one of people.
         besides: Fields that hold something else.
+        of_another_system: The key is a record's number in a CRM, say, by which no product knows its people: an e-mail
+            address comes before it.
     """
 
     def score(field: FieldProfile) -> int:
-        if not field.may_hold_id(profile.rows):
+        if not field.may_hold_id(profile.rows) or field.name in besides or (profile.rows and not field.filled):
             return 0
         listed = _listed(field.name, CUSTOMER_ID_CANDIDATES)
-        return listed or (85 if field.name == key else _person_score(words(field.name)))
+        return listed or (_KEY - 75 * of_another_system if field.name == key else _person_score(words(field.name)))
 
-    return best(profile, score, besides)
+    def nested_score(field: FieldProfile) -> int:
+        name = words(field.name)
+        if frozenset(name) & _SOMEBODY_ELSE | frozenset(name[:-1]) & _NO_PERSON_WITHIN:
+            return 0
+        below = score(field) - _WITHIN
+        return max(below, 0)
+
+    scored = [(-score(one), -one.filled, place, one.name) for place, one in enumerate(profile.fields.values())]
+    scored += [(-nested_score(one), -one.filled, place, one.name) for place, one in enumerate(profile.nested.values())]
+    return [name for points, _, _, name in sorted(scored) if points < 0]
 
 
 def _person_score(name: tuple[str, ...]) -> int:
@@ -148,7 +189,10 @@ def attribute_time(profile: Profile) -> str | None:
 
 
 def _is_time(field: FieldProfile, profile: Profile, name: tuple[str, ...]) -> bool:
-    hinted = field.is_moment or bool(name and (name[-1] in _TIME_ENDS or {"date", "timestamp"} & frozenset(name)))
+    hinted = field.is_moment or bool(
+        # Stripe and others say `created` and mean the second of it.
+        name and (name[-1] in _TIME_ENDS or {"date", "timestamp"} & frozenset(name) or name[-1].endswith("ed"))
+    )
     return hinted and field.may_hold_moment(profile.rows)
 
 
@@ -241,6 +285,43 @@ def secrets(profile: Profile) -> list[str]:
         name
         for name in profile.fields
         if (parts := frozenset(words(name))) & _SECRET or any(parts.issuperset(pair) for pair in _SECRET_PAIRS)
+    ]
+
+
+def personal(profile: Profile) -> list[str]:
+    """Give the fields that hold personal data which no report needs: addresses, telephones, birthdays."""
+    every = [*profile.fields.values(), *profile.nested.values()]
+    return [one.name for one in every if _is_personal(one)]
+
+
+def _is_personal(field: FieldProfile) -> bool:
+    name = words(field.name)
+    parts = frozenset(name)
+    if parts & _PERSONAL or any(parts.issuperset(pair) for pair in _PERSONAL_PAIRS):
+        return True
+    is_address = bool(name) and name[-1] == "address" and not parts & {"email", "mail"}
+    return is_address and field.mostly(field.texts)
+
+
+def unpaid_states(profile: Profile) -> dict[str, list[str]]:
+    """Give the fields whose values say of some rows that no money was earned, with these values."""
+    return {
+        field.name: sorted(found)
+        for field in profile.fields.values()
+        if {"status", "state"} & frozenset(words(field.name))
+        and len(field.distinct) <= _FEW_STATES
+        and (found := {value for value in field.distinct if frozenset(words(value)) & _UNPAID})
+    }
+
+
+def beside_net(profile: Profile, amount: str) -> list[str]:
+    """Give the amounts of tax and shipping beside a total that may hold them, too."""
+    if frozenset(words(amount)) & {"net", "subtotal", "revenue"}:
+        return []
+    return [
+        field.name
+        for field in profile.fields.values()
+        if frozenset(words(field.name)) & _BESIDE_NET and field.may_hold_amount(profile.rows) and field.amounts
     ]
 
 

@@ -15,7 +15,7 @@ from target_kissmetrics.mapping.detection import detect, named_for_people
 from target_kissmetrics.mapping.settings import FLAT_KINDS, StreamSettings
 from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.mapping.understanding import understand
-from target_kissmetrics.preview import roles
+from target_kissmetrics.preview import advice, roles
 from target_kissmetrics.preview.profile import Profile
 from target_kissmetrics.preview.words import stream_words, title, words
 from target_kissmetrics.stream_entries import read_entry
@@ -52,7 +52,14 @@ _HAPPENED: dict[str, str] = {
     "shipment": "Was Shipped To",
     "message": "Sent Message",
 }
-_SECOND_MONEY = frozenset({"payment", "charge", "invoice"})
+_SECOND_MONEY = frozenset({"payment", "charge", "invoice", "subscription"})
+_CRM = frozenset({"contact", "lead", "prospect", "person"})
+_DONE = {
+    "completion": "completed", "submission": "submitted", "cancellation": "cancelled", "enrollment": "enrolled",
+    "conversion": "converted", "installation": "installed", "activation": "activated", "renewal": "renewed",
+    "creation": "created", "delivery": "delivered", "subscription": "subscribed", "upload": "uploaded",
+}  # fmt: skip
+"""Nouns of what was done, and what it is as the last word of an event's name."""
 _LOGS = frozenset({"event", "activity", "action", "log", "history", "track", "interaction", "page"})
 _ASSIGNED = frozenset({"assignment", "experiment", "exposure", "enrollment", "variant", "test", "allocation"})
 _ALIASES = frozenset({"alias", "merge", "identity", "link", "mapping", "map", "stitch"})
@@ -184,9 +191,10 @@ class _Guess:
         keys = stream.key_properties
         self._only_key = keys[0] if len(keys) == 1 else None
         self._is_people = named_for_people(stream.name) or named_for_people(self._noun)
-        self._customer = base.get("customer_id") or roles.customer_id(
-            profile, self._only_key if self._is_people or base.get("kind") == "user_attributes" else None
-        )
+        self._stream = stream
+        key = self._only_key if self._is_people or base.get("kind") == "user_attributes" else None
+        self._customers = roles.customer_ids(profile, key, of_another_system=self._noun in _CRM)
+        self._customer = base.get("customer_id") or next(iter(self._customers), None)
         self._device = base.get("device_id") or roles.device_id(profile, [self._customer])
         self._time = base.get("timestamp") or roles.event_time(profile)
 
@@ -286,6 +294,7 @@ class _Guess:
         if items and "line_items" not in self.entry:
             self.entry["line_items"] = items
             self.why.append(f"{items} holds line items: each becomes properties of its own, a second apart")
+            self._rename_items(items)
         time = self._profile.fields.get(str(self.entry.get("timestamp")))
         if time is not None and time.is_date_only and not self.entry.get("once"):
             self.entry.setdefault("spread_duplicates", True)
@@ -297,6 +306,18 @@ class _Guess:
             self.entry.setdefault("customer_id", self._customer)
         if self._device:
             self.entry.setdefault("device_id", self._device)
+        self.why += advice.of_people(self._profile, self._stream.settings, self._customer, self._device)
+        self.why += advice.of_others(self._customer, self._device, self._customers)
+
+    def _rename_items(self, items: str) -> None:
+        """Name what items and the row both have apart: the first item is set in the event's own second."""
+        both = advice.in_row_and_items(self._profile, items)
+        if both and not {"rename", "include", "exclude"} & self.entry.keys():
+            self.entry["rename"] = [{"field": f"{items}.{name}", "property": f"Item {name}"} for name in both]
+            self.why.append(
+                f"the row and its items both have {', '.join(both)}: Kissmetrics keeps one value of a property a second"
+                ", so the items' have names of their own"
+            )
 
     def _named(self) -> str:
         field = roles.event_name(
@@ -306,6 +327,8 @@ class _Guess:
             return _HAPPENED[self._noun]
         if field:
             return f"{{{field}}}" if "{" not in field and "}" not in field else "Happened"
+        if self._noun in _DONE:
+            return title((*self._name[:-1], _DONE[self._noun]))
         return f"{title(self._name) or 'Row'} {title(_past(words(self._time or '')))}".strip()
 
     def _tell_of_time(self, name: str) -> None:
@@ -323,10 +346,7 @@ class _Guess:
             return
         self.entry["revenue"] = amount
         self.why.append(f"{amount} looks like the money; Kissmetrics wants it net, without tax and shipping")
-        if roles.is_in_cents(amount):
-            self.why.append(
-                f"{amount} counts cents by its name: divide it with a stream map, or revenue is a hundredfold"
-            )
+        self.why += advice.of_money(self._profile, self._stream.name, amount)
         if self._noun in _SECOND_MONEY:
             self.why.append("where orders carry the same money, say revenue: false here, or it counts twice")
 
@@ -368,7 +388,12 @@ def _past(time: tuple[str, ...]) -> tuple[str, ...]:
 def _exclude_secrets(entry: dict[str, Any], profile: Profile, why: list[str], kind: str) -> None:
     if kind not in {"event", "user_attributes"} or "include" in entry or "exclude" in entry:
         return
-    found = [name for name in roles.secrets(profile) if name not in entry.values()]
-    if found:
-        entry["exclude"] = found
+    used = [value for value in entry.values() if isinstance(value, str)]
+    secrets = [name for name in roles.secrets(profile) if name not in used]
+    personal = [name for name in roles.personal(profile) if name not in [*used, *secrets]]
+    if secrets:
         why.append("some fields look like what should stay at home; exclude has them")
+    if personal:
+        why.append("exclude has personal data that no report needs; take out of it what you do need")
+    if secrets or personal:
+        entry["exclude"] = [*secrets, *personal]

@@ -11,8 +11,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from target_kissmetrics import shown
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
-from target_kissmetrics.preview import shown
 from target_kissmetrics.preview.collecting import Loss, Preview, StreamPreview
 from target_kissmetrics.preview.entries import entry_yaml
 from target_kissmetrics.preview.explaining import FORGOTTEN, RowShown

@@ -20,13 +20,16 @@ PASSWORD = "pa55-w0rd"
 SECRETS = [KEY, quote(KEY, safe=""), quote(KEY), json.dumps(KEY)[1:-1], PASSWORD, "_k=", "_p=ada"]
 SECRETS += [base64.b64encode(f"proxy:{PASSWORD}".encode()).decode()]
 
+PERSONAL = ["ada", "guest", "Secret Event", "secret value"]
+"""Of people, in rows: it has to be in the rejects and must not be in a report."""
+
 SCHEMA = {
     "type": "SCHEMA",
     "stream": "events",
     "key_properties": ["id"],
-    "schema": {"properties": {"id": {}, "user_id": {}, "event": {}, "timestamp": {}, "_k": {}}},
+    "schema": {"properties": {"id": {}, "user_id": {}, "event": {}, "timestamp": {}, "_k": {}, "note": {}}},
 }
-GUEST = {"id": 0, "user_id": "guest", "event": "E", "timestamp": 1704067200}
+GUEST = {"id": 0, "user_id": "guest", "event": "Secret Event", "timestamp": 1704067200, "note": "secret value"}
 
 
 def messages(rows: int) -> bytes:
@@ -47,7 +50,8 @@ def run(
     **more: Any,
 ) -> int:
     """Run the target at level DEBUG; look through everything that it leaves; give its exit code."""
-    config = {"api_key": KEY, "tracking_url": url, "retry_timeout_seconds": 0, "request_timeout_seconds": 0.5, **more}
+    config = {"api_key": KEY, "tracking_url": url, "retry_timeout_seconds": 0, "request_timeout_seconds": 0.5}
+    config |= {"report_path": "report.html", **more}
     path = folder / "config.json"
     path.write_text(json.dumps(config), encoding="utf-8")
     levels = {"LOGLEVEL": "DEBUG", "LOG_LEVEL": "DEBUG", "TARGET_KISSMETRICS_LOGLEVEL": "DEBUG"}
@@ -64,6 +68,8 @@ def run(
     left |= {file.name: file.read_bytes() for file in folder.rglob("*") if file.is_file() and file != path}
     leaks = [f"{secret!r} is in {name}" for name, data in left.items() for secret in SECRETS if secret.encode() in data]
     assert leaks == []
+    reports = {name: data.decode() for name, data in left.items() if name.startswith("report.")}
+    assert [f"{text!r} is in {name}" for name, data in reports.items() for text in PERSONAL if text in data] == []
     assert b"Traceback" not in done.stderr
     return done.returncode
 
@@ -79,13 +85,20 @@ def test_not_where_every_kind_of_fault_is_met_and_overcome(tmp_path: Path, host:
     assert run(tmp_path, host.url, rows=30, retry_timeout_seconds=60, max_connections=8) == 0
     assert host.served.keys() == RETRIED.keys()
     names = {path.name for path in tmp_path.iterdir()}
-    assert {"target-kissmetrics.db", "target-kissmetrics-rejects.jsonl"} <= names
+    assert {"target-kissmetrics.db", "target-kissmetrics-rejects.jsonl", "report.html", "report.json"} <= names
 
 
 @pytest.mark.parametrize("kind", ["302", "html-page"])
 def test_not_where_a_host_refuses(tmp_path: Path, host: FaultyHost, kind: str) -> None:
     host.script(then=(kind, FATAL[kind][0]))
     assert run(tmp_path, host.url) == 1
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["ended_as"] == "failed"
+
+
+def test_not_where_a_row_stops_the_run(tmp_path: Path, host: FaultyHost) -> None:
+    assert run(tmp_path, host.url, on_invalid_record="fail") == 1
+    reason = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["reason"]
+    assert reason == "stream 'events', row 1: blocked-identity; on_invalid_record is fail"
 
 
 @pytest.mark.parametrize("kind", ["reset", "half-the-headers", "too-many-headers"])

@@ -13,6 +13,7 @@ from target_kissmetrics.kissmetrics.calls import Call, Set
 from target_kissmetrics.kissmetrics.delivery import ApiDelivery
 from target_kissmetrics.kissmetrics.errors import DeliveryError
 from target_kissmetrics.kissmetrics.loop_delivery import LoopDelivery
+from target_kissmetrics.kissmetrics.observer import Observer
 from target_kissmetrics.kissmetrics.pacing import Pacing
 from target_kissmetrics.kissmetrics.retry import RetryPolicy
 from target_kissmetrics.kissmetrics.transport import Outcome
@@ -159,6 +160,7 @@ def make(
     pacing: Pacing | None = None,
     transport: Callable[[], ScriptedTransport] | None = None,
     kind: Kind = "threads",
+    observer: Observer | None = None,
 ) -> ApiDelivery | LoopDelivery:
     one = transport or script.transport
     if kind == "loop":
@@ -171,6 +173,7 @@ def make(
             host="https://trk.example",
             failed=ending.failed,
             told=ending.lines.append,
+            observer=observer,
         )
     return ApiDelivery(
         encoder=Encoder("s3cret"),
@@ -181,6 +184,7 @@ def make(
         host="https://trk.example",
         failed=ending.failed,
         told=ending.lines.append,
+        observer=observer,
     )
 
 

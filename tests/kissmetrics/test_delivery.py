@@ -234,3 +234,44 @@ def test_a_ceiling_on_the_rate_holds_for_all_connections_together(kind: Kind) ->
     delivery.close(SECONDS)
     assert len(moments) == 20
     assert all(later - earlier == pytest.approx(0.1) for earlier, later in pairwise(sorted(moments)))
+
+
+class Watching:
+    """Takes note of what a delivery tells."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Call, float, int]] = []
+        self.causes: list[str] = []
+
+    def taken(self, call: Call, seconds: float, attempts: int) -> None:
+        self.calls.append((call, seconds, attempts))
+
+    def put_off(self, why: str) -> None:
+        self.causes.append(why)
+
+
+def test_who_watches_is_told_of_each_call_that_was_taken_and_of_each_retry(kind: Kind) -> None:
+    script, ending, watching = Script(Outcome(503), Outcome(cause="reset")), Ending(), Watching()
+    delivery = make(script, ending, connections=1, kind=kind, observer=watching)
+    parcel = calls(3)
+    try:
+        delivery.send(parcel, ending.delivered(0))
+        ending.wait(lambda: ending.parcels == [0])
+    finally:
+        delivery.close(SECONDS)
+    assert sorted(call.person for call, _, _ in watching.calls) == [call.person for call in parcel]
+    assert all(any(call is one for one in parcel) for call, _, _ in watching.calls)
+    assert sum(attempts for _, _, attempts in watching.calls) == 5
+    assert all(seconds >= 0 for _, seconds, _ in watching.calls)
+    assert sorted(watching.causes) == ["it answered 503", "reset"]
+
+
+def test_who_watches_is_not_told_of_a_call_that_was_not_taken(kind: Kind) -> None:
+    script, ending, watching = Script(Outcome(404)), Ending(), Watching()
+    delivery = make(script, ending, connections=1, kind=kind, observer=watching)
+    try:
+        delivery.send(calls(1), ending.delivered(0))
+        ending.wait(lambda: bool(ending.errors))
+    finally:
+        delivery.close(SECONDS)
+    assert (watching.calls, watching.causes) == ([], [])

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from preview_streams import NOW, plan, previewed
 
+from target_kissmetrics import shown
 from target_kissmetrics.kissmetrics.calls import Alias, Record, Set
-from target_kissmetrics.preview import shown
 from target_kissmetrics.preview.collecting import HELD_ROWS, Preview
 from target_kissmetrics.preview.explaining import RowShown
 from target_kissmetrics.preview.totals import Partners, Totals
@@ -190,3 +190,14 @@ def test_values_are_shown_as_what_they_are() -> None:
     values = [1, True, None, "a\x1b[31m\u202e", {"a": [1.5]}]
     assert [shown.value(value) for value in values] == ["1", "true", "null", "a\\x1b[31m\\u202e", '{"a": [1.5]}']
     assert re.fullmatch(r"x{120}…", shown.value("x" * 500))
+
+
+def test_values_of_an_event_and_its_first_item_are_told_of() -> None:
+    entry = {"stream": "orders", "kind": "event", "customer_id": "user_id", "event_name": "Purchased"}
+    row = {"user_id": "u", "time": "2024-01-01T00:00:00Z", "total": 9, "items": [{"total": 3}, {"total": 6}]}
+    told = previewed("orders", [row], entry).streams["orders"].warnings
+    assert [text for text in told if text.startswith("1 value would be lost") and "(total 1)" in text]
+    renamed = {**entry, "rename": [{"field": "items.total", "property": "Item total"}]}
+    assert not [
+        text for text in previewed("orders", [row], renamed).streams["orders"].warnings if "would be lost" in text
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -140,11 +141,22 @@ def test_rows_before_their_schema_and_files_that_are_not_there_are_told() -> Non
     assert run("no/such.jsonl").err == "target-kissmetrics-preview: no/such.jsonl: No such file or directory\n"
 
 
-def test_batches_are_told_and_other_streams_go_on() -> None:
-    batch = {"type": "BATCH", "stream": "b", "encoding": {}, "manifest": []}
-    result = run(stdin=lines(batch, *messages("orders", ORDERS)))
-    assert "BATCH messages" in result.out
+def test_rows_of_batch_files_are_previewed_as_those_of_record_messages(tmp_path: Path) -> None:
+    schema, *rows = messages("orders", ORDERS)
+    file = tmp_path / "orders.jsonl.gz"
+    file.write_bytes(gzip.compress(lines(*(row["record"] for row in rows))))
+    encoding = {"format": "jsonl", "compression": "gzip"}
+    batch = {"type": "BATCH", "stream": "orders", "encoding": encoding, "manifest": [file.as_uri()]}
+    result = run(stdin=lines(schema, batch))
     assert "record Purchased" in result.out
+    assert result.out == run(stdin=lines(schema, *rows)).out
+    config = write(tmp_path / "c.json", {"batch_config": {"storage": {"root": str(tmp_path)}}})
+    moved = {**batch, "manifest": ["s3://elsewhere/orders.jsonl.gz"]}
+    assert run("--config", str(config), stdin=lines(schema, moved)).out == result.out
+    file.unlink()
+    ended = run(stdin=lines(schema, *rows, batch))
+    assert ended.err == f"target-kissmetrics-preview: stream 'orders': the BATCH file {file} is not there\n"
+    assert "record Purchased" in ended.out
 
 
 class Page(HTMLParser):

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+import io
+import json
+import re
+from decimal import Decimal
 from typing import Any
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from preview_streams import stream_of
+from preview_streams import messages, plan, stream_of
 
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.understanding import understand
+from target_kissmetrics.preview.collecting import Preview
 from target_kissmetrics.preview.entries import as_yaml
+from target_kissmetrics.preview.messages import read
 from target_kissmetrics.preview.suggesting import Suggestion, confirm, suggest
 from target_kissmetrics.stream_entries import read_entry
 
@@ -202,3 +208,118 @@ def test_yaml_is_read_as_it_was_meant_whatever_it_holds(made: dict[str, Any], re
 def test_no_entries_are_an_empty_list() -> None:
     assert yaml.safe_load(as_yaml([])) == {"streams": []}
     assert StreamSettings().kind is None
+
+
+def why(name: str, *rows: dict[str, Any], key: tuple[str, ...] = ()) -> str:
+    return "\n".join(suggest(*stream_of(name, rows, key), {}).why)
+
+
+def charges(**more: Any) -> list[dict[str, Any]]:
+    return [
+        {"id": f"ch_{n}", "customer": f"cus_{n % 2}", "amount": 1999 + n, "created": 1_740_000_000 + n, **more}
+        for n in range(6)
+    ]
+
+
+def test_a_payment_provider_s_created_is_the_time_and_whole_amounts_may_be_cents() -> None:
+    assert entry("charges", *charges(), key=("id",)) == {
+        "kind": "event",
+        "customer_id": "customer",
+        "event_name": "Paid",
+        "timestamp": "created",
+        "revenue": "amount",
+    }
+    told = why("charges", *charges())
+    assert "if they are cents" in told
+    assert "stream_maps: {charges: {amount: \"float(record['amount'] or 0) / 100\"}}" in told
+    assert "cents" not in why("charges", *charges(amount="19.99"))
+
+
+def test_rows_that_nobody_paid_are_told_of() -> None:
+    rows = [{**row, "status": ["succeeded", "failed"][n % 2]} for n, row in enumerate(charges())]
+    assert "{__filter__: \"record['status'] not in ['failed']\"}" in why("charges", *rows)
+    assert "__filter__" not in why("charges", *charges(status="succeeded"))
+
+
+def test_tax_and_shipping_beside_a_total_are_told_of() -> None:
+    row = {"user_id": "u", "created_at": "2024-01-01T01:00:00Z", "total": 12.5, "total_tax": 2, "shipping_total": 4}
+    assert "if total includes total_tax, shipping_total" in why("orders", row)
+    assert "if net_total includes" not in why("orders", {**row, "net_total": 6.5})
+
+
+def test_a_person_within_an_object_is_found_when_the_row_names_none() -> None:
+    row = {"id": 1, "customer": {"no": "C-1", "email": "a@b.c"}, "ordered_at": "2024-01-01T01:00:00Z", "total": 3}
+    assert entry("orders", row)["customer_id"] == "customer.no"
+    assert "customer.email could be customer_id as well" in why("orders", row)
+    assert entry("orders", {**row, "user_id": "u"})["customer_id"] == "user_id"
+    assert entry("orders", {"id": 1, "company": {"email": "a@b.c"}, "ordered_at": "2024-01-01"})["kind"] == "ignore"
+
+
+def test_a_crm_s_own_number_names_nobody_where_there_is_an_address() -> None:
+    row = {"id": "51", "updatedAt": "2024-01-01T01:00:00Z", "properties": {"email": "a@b.c", "phone": "1"}}
+    assert entry("hubspot_contacts", row, key=("id",)) == {
+        "kind": "user_attributes",
+        "customer_id": "properties.email",
+        "timestamp": "updatedAt",
+        "exclude": ["properties.phone"],
+    }
+    assert entry("crm_contacts", {"id": 1, "email": "a@b.c"}, key=("id",))["customer_id"] == "email"
+    assert entry("crm_contacts", {"id": 1, "city": "Oslo"}, key=("id",))["customer_id"] == "id"
+
+
+@pytest.mark.parametrize(
+    "name", ["phone", "ip_address", "clientIp", "user_agent", "date_of_birth", "zip_code", "billing_address"]
+)
+def test_personal_data_stays_at_home(name: str) -> None:
+    assert entry("app_users", {"id": 7, name: "x"}, key=("id",))["exclude"] == [name]
+
+
+@pytest.mark.parametrize("name", ["email_address", "country", "shipping_method", "zipped", "agent_name"])
+def test_what_is_not_personal_or_tells_who_is_sent(name: str) -> None:
+    assert "exclude" not in entry("app_users", {"id": 7, name: "x"}, key=("id",))
+
+
+def test_what_items_and_their_order_both_have_gets_names_of_its_own() -> None:
+    items = [{"sku": "a", "total": 3, "id": 9}]
+    made = entry("orders", *orders(items=items))
+    assert made["rename"] == [
+        {"field": "items.total", "property": "Item total"},
+        {"field": "items.id", "property": "Item id"},
+    ]
+    assert "rename" not in entry("orders", *orders(items=ITEMS))
+
+
+def test_ids_that_stand_for_guests_are_told_of() -> None:
+    rows = [{"customer_id": n % 2, "ordered_at": f"2024-01-01T01:00:0{n}Z", "total": 3} for n in range(4)]
+    assert "customer_id is 0 or -1 in 2 of 4 sampled rows" in why("orders", *rows)
+    assert "blocked_identities" not in why("orders", *({**row, "customer_id": 7} for row in rows))
+
+
+def test_which_of_two_ids_is_the_person_is_said() -> None:
+    row = {"visitor_id": "v", "user_id": "u", "started_at": "2024-01-01T01:00:00Z", "browser": "Firefox"}
+    told = why("web_sessions", row)
+    assert "visitor_id is the person, user_id where it is empty: use_customer_id" in told
+    assert "alias_identities: true makes user_id and visitor_id of one row one person, for ever" in told
+    assert "could be customer_id as well" not in told
+
+
+def test_what_was_done_is_the_event_s_name() -> None:
+    row = {"student_id": "s", "lesson": "L1", "completed_on": "2024-01-01"}
+    assert entry("lesson_completions", row)["event_name"] == "Lesson Completed"
+
+
+def test_the_stream_maps_that_are_advised_are_taken_by_the_sdk() -> None:
+    rows = [{**row, "status": ["succeeded", "failed"][n % 2]} for n, row in enumerate(charges())]
+    made = suggest(*stream_of("charges", rows), {})
+    advised = re.findall(r"stream_maps: \{charges: (\{.*\})\}", "\n".join(made.why))
+    config = {
+        "stream_maps": {"charges": {name: rule for text in advised for name, rule in yaml.safe_load(text).items()}}
+    }
+    lines = messages("charges", rows)
+    lines[0]["schema"]["properties"]["amount"] = {"type": ["integer", "null"]}
+    preview = Preview(plan(made.entry))
+    read(io.StringIO("".join(f"{json.dumps(line)}\n" for line in lines)), preview, config)
+    preview.finish()
+    # Of the amounts 19.99, 20.00, ... 20.04 every second one was paid.
+    assert preview.streams["charges"].totals.revenue == Decimal("60.03")
+    assert not preview.streams["charges"].rejected

@@ -1,0 +1,73 @@
+"""What a person should know of a suggested entry, beyond what an entry can say: in lines, each with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from target_kissmetrics.mapping import names
+from target_kissmetrics.mapping.settings import MappingSettings
+from target_kissmetrics.preview import roles
+from target_kissmetrics.preview.profile import FieldProfile, Profile
+
+_ALTERNATIVES = 3
+_MANY_DIGITS = 3
+_FEW_ROWS = 3
+
+
+def of_others(chosen: str | None, device: str | None, candidates: Sequence[str]) -> Iterator[str]:
+    """Tell which other fields may name the person."""
+    others = [name for name in candidates if name not in {chosen, device}]
+    if chosen and others:
+        yield (
+            f"{' or '.join(others[:_ALTERNATIVES])} could be customer_id as well: take the one by which your product "
+            "names its people to Kissmetrics"
+        )
+
+
+def of_people(profile: Profile, settings: MappingSettings, customer: str | None, device: str | None) -> Iterator[str]:
+    """Tell of IDs that stand for nobody, and of which ID wins where a row has two."""
+    field = profile.fields.get(customer or "")
+    if field is not None and field.nobodies:
+        yield (
+            f"{customer} is 0 or -1 in {field.nobodies} of {profile.rows} sampled rows: if that stands for guests, add "
+            "it to the setting blocked_identities, or they all become one person"
+        )
+    if not customer or not device:
+        return
+    first, second = (customer, device) if settings.use_customer_id else (device, customer)
+    yield (
+        f"{first} is the person, {second} where it is empty: use_customer_id, a setting of the target, is "
+        f"{str(settings.use_customer_id).lower()}"
+    )
+    if not settings.alias_identities:
+        yield f"the setting alias_identities: true makes {customer} and {device} of one row one person, for ever"
+
+
+def of_money(profile: Profile, stream: str, amount: str) -> Iterator[str]:
+    """Tell of what may make a revenue wrong: cents, tax and shipping, rows that nobody paid."""
+    field = profile.fields[amount]
+    divide = f"divide it: stream_maps: {{{stream}: {{{amount}: \"float(record['{amount}'] or 0) / 100\"}}}}"
+    if roles.is_in_cents(amount):
+        yield f"{amount} counts cents by its name, and revenue would be a hundredfold; {divide}"
+    elif _may_be_cents(field):
+        yield f"{amount} holds whole numbers alone: if they are cents, as Stripe's are, {divide}"
+    beside = roles.beside_net(profile, amount)
+    if beside:
+        yield f"if {amount} includes {', '.join(beside)}, take it off with a stream map: Kissmetrics wants the net"
+    for name, states in roles.unpaid_states(profile).items():
+        told = ", ".join(repr(state) for state in states)
+        yield (
+            f"{name} is {told} in some rows, which may be no revenue; leave them out: stream_maps: {{{stream}: "
+            f"{{__filter__: \"record['{name}'] not in [{told}]\"}}}}"
+        )
+
+
+def _may_be_cents(field: FieldProfile) -> bool:
+    return field.filled >= _FEW_ROWS and field.wholes == field.filled and max(map(len, field.distinct)) >= _MANY_DIGITS
+
+
+def in_row_and_items(profile: Profile, items: str) -> list[str]:
+    """Give the fields that a row and the items in it both have, and that would be one property."""
+    top = {names.folded(names.clean(name)) for name, field in profile.fields.items() if field.scalars}
+    field = profile.fields.get(items)
+    return [name for name in (field.item_fields if field else ()) if names.folded(names.clean(name)) in top]

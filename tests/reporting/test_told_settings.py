@@ -1,0 +1,50 @@
+"""The settings in a report: enough to help, nothing to hide."""
+
+from __future__ import annotations
+
+import pytest
+
+from target_kissmetrics.reporting.told_settings import told_settings, without_key
+from target_kissmetrics.settings import SCHEMA
+
+KEY = 'k3y/that"must=not&show'
+
+
+def told(**config: object) -> dict[str, str]:
+    return told_settings({"api_key": KEY, **config}, SCHEMA["properties"])
+
+
+def test_every_setting_is_told_with_its_default_and_the_key_never() -> None:
+    settings = told(max_connections=7)
+    assert settings.keys() == SCHEMA["properties"].keys()
+    assert settings["api_key"] == "(not shown)"
+    assert (settings["max_connections"], settings["use_customer_id"], settings["shard"]) == ("7", "false", "(none)")
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("attribute_store_url", "postgresql+psycopg://u:p@ss/w@db/etl?password=x", "postgresql+psycopg (not shown)"),
+        ("attribute_store_url", "sqlite:////home/ada/km.db", "sqlite (not shown)"),
+        ("files_url", "s3://bucket/prefix", "s3://bucket/prefix"),
+        ("files_url", "ftp://ada:p@ss/w@host/in?token=x#y", "ftp://host/in"),
+        ("files_url", "file:///home/ada/in", "in"),
+        ("files_url", "/home/ada/in/", "in"),
+        ("rejects_path", r"C:\Users\ada\rejects.jsonl", "rejects.jsonl"),
+        ("report_path", "/home/ada/report.html", "report.html"),
+        ("blocked_identities", ["ada@example.com", "x"], "2 identities"),
+        ("streams", [{"stream": "e", "event_name": "Bought"}], '[{"stream": "e", "event_name": "Bought"}]'),
+        ("revenue_key", f"Money {KEY}", "Money (the API key)"),
+        ("streams", [{"stream": KEY}], '[{"stream": "(the API key)"}]'),
+    ],
+)
+def test_a_setting_loses_what_must_not_be_told(name: str, given: object, expected: str) -> None:
+    assert told(**{name: given})[name] == expected
+
+
+def test_of_the_sdks_settings_only_the_name_is_told() -> None:
+    assert told(stream_map_config={"hash_seed": "s"})["stream_map_config"] == "(not shown)"
+
+
+def test_a_key_that_is_nothing_takes_nothing_out() -> None:
+    assert without_key("a text", " ") == without_key("a text", None) == "a text"

@@ -1,0 +1,141 @@
+"""README's "Past one machine": slices of one stream, as processes over one PostgreSQL store, and its arithmetic."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from target_kissmetrics.memory import digests, packed
+from target_kissmetrics.memory.changes import Known
+from target_kissmetrics.sandbox.running import RunningSandbox, running
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+SECTION = README.partition("## Past one machine")[2].partition("\n## ")[0]
+SLICES = 4
+PEOPLE = [f"person {number}" for number in range(60)]
+EVENTS = {
+    "type": "SCHEMA",
+    "stream": "events",
+    "key_properties": ["id"],
+    "schema": {"properties": {name: {} for name in ("id", "user_id", "device_id", "event", "timestamp", "revenue")}},
+}
+USERS = {
+    "type": "SCHEMA",
+    "stream": "users",
+    "key_properties": ["id"],
+    "schema": {"properties": {name: {} for name in ("id", "plan", "city", "updated_at")}},
+}
+
+
+def lines() -> bytes:
+    chance = random.Random(5)  # noqa: S311 - the same rows each time
+    messages: list[dict[str, Any]] = [EVENTS, USERS]
+    for number in range(600):
+        who = None if number % 50 == 0 else chance.choice(PEOPLE)
+        event = {
+            "id": number,
+            "user_id": who,
+            "event": "Bought",
+            "timestamp": 1_704_067_200 + number,
+            "revenue": "1.10",
+        }
+        messages.append({"type": "RECORD", "stream": "events", "record": event})
+        user = {"id": chance.choice(PEOPLE), "plan": f"Plan {number % 4}", "updated_at": 1_704_067_200 + number}
+        messages.append({"type": "RECORD", "stream": "users", "record": user})
+    messages.append({"type": "STATE", "value": {"at": 600}})
+    return b"".join(json.dumps(message).encode() + b"\n" for message in messages)
+
+
+def held(sandbox: RunningSandbox) -> dict[str, Any]:
+    return {"summary": sandbox.summary(), "people": {person: sandbox.person(person) for person in PEOPLE}}
+
+
+def command() -> str:
+    """Give README's command for one slice, with this target in the place of Meltano, the tap and the target."""
+    (block,) = [found for found in re.findall(r"```console\n(.*?)```", SECTION, flags=re.DOTALL) if "SHARD" in found]
+    given = block.removeprefix("$ ").replace("\\\n", " ")
+    assert '--state-id-suffix "slice-$JOB_COMPLETION_INDEX" ' in given
+    return re.sub(r"meltano run .*", f"exec '{sys.executable}' -m target_kissmetrics --config ENV", given)
+
+
+def start(folder: Path, sandbox: RunningSandbox, store: str, index: int) -> subprocess.Popen[bytes]:
+    folder.mkdir(exist_ok=True)
+    environment = {
+        "JOB_COMPLETION_INDEX": str(index),
+        "TARGET_KISSMETRICS_API_KEY": "k",
+        "TARGET_KISSMETRICS_TRACKING_URL": sandbox.url,
+        "TARGET_KISSMETRICS_ATTRIBUTE_STORE_URL": store,
+        "TARGET_KISSMETRICS_REJECTS_PATH": str(folder / f"rejects-{index}.jsonl"),
+        "TARGET_KISSMETRICS_BATCH_SIZE_ROWS": "50",
+    }
+    (folder / "given").write_bytes(lines())
+    with (folder / "given").open("rb") as source, (folder / f"log-{index}").open("wb") as log:
+        return subprocess.Popen(
+            ["/bin/sh", "-c", command()],
+            stdin=source,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            cwd=folder,
+            env={**os.environ, **environment},
+        )
+
+
+def run(folder: Path, sandbox: RunningSandbox, store: str) -> None:
+    """Run all slices at once, to their end."""
+    for process in [start(folder, sandbox, store, index) for index in range(SLICES)]:
+        out, _ = process.communicate(timeout=300)
+        assert (process.returncode, out) == (0, b'{"at":600}\n'), [one.read_text() for one in folder.glob("log-*")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="README's command is for a shell")
+def test_slices_over_one_store_send_what_one_process_would_and_each_call_once(tmp_path: Path, postgres: str) -> None:
+    store = postgres.replace("postgresql://", "postgresql+psycopg://")
+    with running() as sandbox:
+        environment = {**os.environ, "TARGET_KISSMETRICS_API_KEY": "k", "TARGET_KISSMETRICS_TRACKING_URL": sandbox.url}
+        alone = [sys.executable, "-m", "target_kissmetrics", "--config", "ENV"]
+        expected = []
+        for _ in range(2):
+            subprocess.run(alone, input=lines(), check=True, cwd=tmp_path, env=environment, timeout=300)
+            expected.append(held(sandbox))
+    with running() as sandbox:
+        run(tmp_path / "slices", sandbox, store)
+        found = held(sandbox)
+        assert found == expected[0]  # the number of calls, too
+        assert (found["summary"]["events"], found["summary"]["not_kept"]) == (588, 0)
+        rejects = [
+            len(path.read_bytes().splitlines()) for path in sorted((tmp_path / "slices").glob("rejects-?.jsonl"))
+        ]
+        assert rejects == [12]  # rows that name nobody are set aside by slice 0
+        # All of them took part of the work.
+        logs = [path.read_text() for path in sorted((tmp_path / "slices").glob("log-*"))]
+        sent = [int(re.search(r"stream 'events'.* calls sent: (\d+) record", log)[1]) for log in logs]  # type: ignore[index]
+        assert sum(sent) == 588
+        assert min(sent) > 0
+        run(tmp_path / "slices", sandbox, store)
+        assert held(sandbox) == expected[1]
+
+
+def test_the_arithmetic_of_the_readme() -> None:
+    lines_a_file = int(re.search(r"([\d,]+) lines a file are", SECTION)[1].replace(",", ""))  # type: ignore[index]
+    a_day = int(re.search(r"are (\d+) million a day", SECTION)[1]) * 10**6  # type: ignore[index]
+    assert lines_a_file * 24 == a_day
+    large, large_a_day = re.search(r"and (\d+) million a file (\d+) million", SECTION).groups()  # type: ignore[union-attr]
+    assert int(large) * 24 == int(large_a_day)
+    person, each = re.search(r"holds (\d+) bytes for a person and (\d+) for each", SECTION).groups()  # type: ignore[union-attr]
+    known = {digests.property_key(name): Known(digests.value("x"), 1_704_067_200, 1_704_067_200) for name in "abc"}
+    assert int(person) == digests.PERSON_BYTES
+    assert len(packed.pack(known)) == int(each) * 3
+    how_fast = README.partition("## How fast")[2].partition("\n## ")[0]
+    found = re.findall(r"(\d+)\s+connections at 50 ms are ([\d,]+) calls/s|(\d+) are ([\d,]+), as far", how_fast)
+    rates = [(a or c, b or d) for a, b, c, d in found]
+    assert len(rates) == 2
+    for connections, rate in rates:
+        assert int(connections) * 20 == int(rate.replace(",", ""))
