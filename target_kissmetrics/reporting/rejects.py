@@ -273,7 +273,12 @@ def _make_ready(descriptor: int, path: str) -> None:
     if stat.S_ISREG(mode):
         if hasattr(os, "fchmod"):
             os.fchmod(descriptor, 0o600)
-        _end_last_line(descriptor)
+        # Locked: a line that another run is writing at this moment is not one that was left half-written.
+        lock(descriptor, True)
+        try:
+            _end_last_line(descriptor)
+        finally:
+            lock(descriptor, False)
     elif not stat.S_ISCHR(mode):
         raise StoreError(f"{_SETTING}: {path} is no file; name one that is, or that can be made")
 
