@@ -195,19 +195,19 @@ def test_objects_of_a_bucket_appear_whole_and_grant_kissmetrics_to_read_them(tmp
     client = boto3.client(
         "s3", endpoint_url=s3, aws_access_key_id="a", aws_secret_access_key="b", region_name="us-east-1"
     )
-    client.create_bucket(Bucket="bucket")
+    client.create_bucket(Bucket="whole")
     environment = {"AWS_ENDPOINT_URL": s3, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
     environment |= {"AWS_DEFAULT_REGION": "us-east-1", "NO_PROXY": "127.0.0.1"}
-    settings = {"delivery": "files", "files_url": "s3://bucket/km", "files_max_rows": 20}
+    settings = {"delivery": "files", "files_url": "s3://whole/km", "files_max_rows": 20}
     code, out, log = run(tmp_path, settings, messages(), **environment)
     assert (code, out) == (0, '{"at":25}\n'), log
-    keys = [entry["Key"] for entry in client.list_objects_v2(Bucket="bucket")["Contents"]]
+    keys = [entry["Key"] for entry in client.list_objects_v2(Bucket="whole")["Contents"]]
     assert len(keys) > 1
     count = 0
     for key in keys:
         assert re.fullmatch(r"km/kissmetrics-\w+-\w+\.json", key)
-        count += len(client.get_object(Bucket="bucket", Key=key)["Body"].read().splitlines())
-        grants = client.get_object_acl(Bucket="bucket", Key=key)["Grants"]
+        count += len(client.get_object(Bucket="whole", Key=key)["Body"].read().splitlines())
+        grants = client.get_object_acl(Bucket="whole", Key=key)["Grants"]
         granted = {grant["Permission"] for grant in grants if grant["Grantee"].get("ID") == KISSMETRICS_USER}
         assert granted == {"READ", "READ_ACP"}
     run(tmp_path, {**settings, "files_url": "here", "attribute_store_url": "sqlite:///other.db"}, messages())
