@@ -194,7 +194,7 @@ def test_a_run_that_is_stopped_leaves_one_that_says_by_what(tmp_path: Path, sand
     ("path", "told"),
     [
         ("missing/report.html", "report_path: the folder missing is not there; make it, or name another one"),
-        ("report.pdf", "report_path: must end in .html or .json, not 'report.pdf'"),
+        ("report.pdf", "report_path: must be a path that ends in .html or .json, not 'report.pdf'"),
     ],
 )
 def test_a_place_where_it_cannot_go_is_found_before_anything_is_read(
