@@ -1,6 +1,8 @@
 # Every target does its own set-up: git, make and Python 3.10 or newer are all that a machine needs.
 PYTHON ?= python3
 export PYTHON
+# The target is started by the hundred: what Python has compiled is kept, or each start takes three times as long.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo example test soak lint format bench clean

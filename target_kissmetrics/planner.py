@@ -350,8 +350,8 @@ class Planner:
             return False
         if self._include_all or not self._unanswered.is_empty:
             return False
-        key_of, value_of, has = digests.property_key, digests.value, known.plainly_has
-        return all(has(key_of(name), value_of(text)) for name, text in merged.call.properties.items())
+        key_of, value_of = digests.property_key, digests.value
+        return known.plainly_has([key_of(name) + value_of(text) for name, text in merged.call.properties.items()])
 
     def _known(self, person: bytes) -> dict[bytes, Known]:
         """Give what is known of a person, to be changed."""

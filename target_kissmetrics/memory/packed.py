@@ -7,7 +7,7 @@ bytes.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from target_kissmetrics.memory.changes import Known
 
@@ -28,10 +28,20 @@ class PackedPerson(Mapping[bytes, Known]):
         self._packed = packed
         self._unpacked: dict[bytes, Known] | None = None
 
-    def plainly_has(self, key: bytes, value: bytes) -> bool:
-        """Tell whether a property's last value is this one. False may be wrong, once in a very long while: look it
-        up then."""
-        return self._packed.find(key + value) % _PROPERTY.size == 0
+    def plainly_has(self, properties: Iterable[bytes]) -> bool:
+        """Tell whether the last values of properties are these.
+
+        Args:
+            properties: The property's key and the digest of its value, joined.
+
+        Returns:
+            False may be wrong, once in a very long while: look them up then.
+        """
+        find, size = self._packed.find, _PROPERTY.size
+        for each in properties:  # noqa: SIM110 - a generator would take half as long again
+            if find(each) % size:
+                return False
+        return True
 
     def __getitem__(self, key: bytes) -> Known:
         """Give what is known of a property."""

@@ -47,35 +47,49 @@ _PLANNING_LOCK = 7411530
 _INTENT = struct.Struct("<16s8s8sqq")
 _SETTING = "attribute_store_url"
 
+SQLITE_CACHE_KIB = 32 * 1024
+"""Of the file's pages; SQLite's own 2 MiB hold the people of a few thousand rows."""
+
+
+class _Bytes(sa.LargeBinary):
+    """Bytes as they are: what SQLAlchemy wraps each value in, going and coming, both drivers do without."""
+
+    def bind_processor(self, dialect: sa.Dialect) -> None:
+        """Nothing is done to what is written."""
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> None:
+        """Nothing is done to what is read."""
+
+
 _METADATA = sa.MetaData()
 _PEOPLE = sa.Table(
     "target_kissmetrics_people",
     _METADATA,
-    sa.Column("person", sa.LargeBinary(16), primary_key=True),
-    sa.Column("properties", sa.LargeBinary, nullable=False),
+    sa.Column("person", _Bytes(16), primary_key=True),
+    sa.Column("properties", _Bytes, nullable=False),
     sqlite_with_rowid=False,
 )
 _ALIASES = sa.Table(
     "target_kissmetrics_aliases",
     _METADATA,
-    sa.Column("person", sa.LargeBinary(16), primary_key=True),
-    sa.Column("partner", sa.LargeBinary(16), primary_key=True),
+    sa.Column("person", _Bytes(16), primary_key=True),
+    sa.Column("partner", _Bytes(16), primary_key=True),
     sqlite_with_rowid=False,
 )
 _SECONDS = sa.Table(
     "target_kissmetrics_seconds",
     _METADATA,
-    sa.Column("slot", sa.LargeBinary(16), primary_key=True),
-    sa.Column("holder", sa.LargeBinary(8), nullable=False),
+    sa.Column("slot", _Bytes(16), primary_key=True),
+    sa.Column("holder", _Bytes(8), nullable=False),
     sqlite_with_rowid=False,
 )
 _INTENTS = sa.Table(
     "target_kissmetrics_intents",
     _METADATA,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("product", sa.LargeBinary(16), nullable=False),
+    sa.Column("product", _Bytes(16), nullable=False),
     sa.Column("made_at", sa.BigInteger, nullable=False),
-    sa.Column("entries", sa.LargeBinary, nullable=False),
+    sa.Column("entries", _Bytes, nullable=False),
     sqlite_autoincrement=True,  # a number is never given twice: what other processes note is told by it
 )
 _LAYOUT = sa.Table("target_kissmetrics_layout", _METADATA, sa.Column("version", sa.Integer, primary_key=True))
@@ -409,6 +423,7 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute(f"PRAGMA cache_size=-{SQLITE_CACHE_KIB}")
     cursor.close()
 
 
