@@ -33,7 +33,7 @@ from target_kissmetrics.memory.changes import (
 )
 from target_kissmetrics.memory.collisions import Collisions
 from target_kissmetrics.memory.digests import Digests
-from target_kissmetrics.memory.packed import PackedPerson
+from target_kissmetrics.memory.packed import Glance, PackedPerson
 from target_kissmetrics.memory.store import Learned, OthersIntents, Store
 from target_kissmetrics.reporting.counts import StreamCounts
 
@@ -319,13 +319,15 @@ class Planner:
         if self._is_plainly_unchanged(merged):
             merged.counts.unchanged += len(merged.call.properties)
             return
-        person = merged.person
+        person, alone = merged.person, merged.properties is None
         known = self._known(person)
         by_time: dict[int, Properties] = {}
         value_of = digests.value
         unchanged = 0
+        pairs: list[bytes] = []
         for key, (name, text) in merged.by_key().items():
             value = value_of(text)
+            pairs.append(key + value)
             old = known.get(key)
             said = Said(person, key, value, merged.call.time)
             after = self._may_be_taken(said, merged.replaced.get(key, ()))
@@ -340,6 +342,8 @@ class Planner:
                 known[said.key] = Known(said.value, sent.time, said.row_time)
                 merged.part.learned.add(person, said.key, known[said.key])
         merged.counts.unchanged += unchanged
+        if by_time and alone:
+            merged.part.learned.glances[person] = Glance(digests.whole(merged.call.properties), pairs)
         for time, properties in by_time.items():
             merged.part.calls.append((merged.counts, replace(merged.call, time=time, properties=properties)))
 
@@ -350,6 +354,8 @@ class Planner:
             return False
         if self._include_all or not self._unanswered.is_empty:
             return False
+        if known.was_left_by(digests.whole(merged.call.properties)):
+            return True
         key_of, value_of = digests.property_key, digests.value
         return known.plainly_has([key_of(name) + value_of(text) for name, text in merged.call.properties.items()])
 

@@ -12,7 +12,7 @@ from target_kissmetrics.kissmetrics.transport import Outcome
 from target_kissmetrics.kissmetrics.wire import Request
 from target_kissmetrics.mapping.names import folded
 from target_kissmetrics.memory.changes import Intent, KnownPerson, merge
-from target_kissmetrics.memory.packed import PackedPerson, pack
+from target_kissmetrics.memory.packed import Glance, PackedPerson, pack
 from target_kissmetrics.memory.seconds import Claim
 from target_kissmetrics.memory.store import Learned, OthersIntents
 
@@ -69,6 +69,7 @@ class Database:
     """What a store keeps, whoever opens it."""
 
     people: dict[bytes, KnownPerson] = field(default_factory=dict)
+    glances: dict[bytes, Glance] = field(default_factory=dict)
     partners: dict[bytes, set[bytes]] = field(default_factory=dict)
     seconds: dict[bytes, bytes] = field(default_factory=dict)
     intents: dict[int, list[Intent]] = field(default_factory=dict)
@@ -84,8 +85,8 @@ class MemoryStore:
 
     def people(self, persons: Collection[bytes]) -> Mapping[bytes, KnownPerson]:
         """Give them packed, as a database would."""
-        known = self.database.people
-        return {person: PackedPerson(pack(known[person])) for person in persons if person in known}
+        known, glances = self.database.people, self.database.glances
+        return {person: PackedPerson(pack(known[person], glances.get(person))) for person in persons if person in known}
 
     def partners(self, persons: Collection[bytes]) -> Mapping[bytes, set[bytes]]:
         """Give copies, as a database would."""
@@ -123,6 +124,7 @@ class MemoryStore:
         """Remember, and strike out."""
         for person, properties in learned.people.items():
             self.database.people[person] = merge(self.database.people.get(person, {}), properties)
+        self.database.glances.update(learned.glances)
         for one, other in learned.aliases:
             self.database.partners.setdefault(one, set()).add(other)
             self.database.partners.setdefault(other, set()).add(one)

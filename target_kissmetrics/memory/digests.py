@@ -7,8 +7,11 @@ values for one is 5e-20 a comparison.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import blake2b
+
+import msgspec
 
 from target_kissmetrics.mapping.names import folded
 
@@ -75,6 +78,16 @@ def _value(text: str) -> bytes:
 
 
 _short_value = lru_cache(maxsize=16384)(_value)
+
+
+def whole(properties: Mapping[str, str]) -> bytes:
+    """Digest all that a call sets, names and values as they are, in their order."""
+    return blake2b(msgspec.json.encode(properties), digest_size=VALUE_BYTES, person=b"km-whole").digest()
+
+
+def content(packed: bytes) -> bytes:
+    """Digest what is stored of a person."""
+    return blake2b(packed, digest_size=VALUE_BYTES, person=b"km-content").digest()
 
 
 NO_VALUE = bytes(VALUE_BYTES)

@@ -1,6 +1,7 @@
 """The memory in SQLite or PostgreSQL.
 
-    target_kissmetrics_people    a person's digest -> its properties: 32 bytes each (key, value, second, row's second)
+    target_kissmetrics_people    a person's digest -> its properties: 32 bytes each (key, value, second, row's second),
+                                 and 16 for the last call that changed one
     target_kissmetrics_aliases   pairs of people, each way round
     target_kissmetrics_seconds   a second's digest -> the row that holds it; a row's digest -> the second it got
     target_kissmetrics_intents   what is about to be sent, until it is answered
@@ -15,7 +16,7 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +26,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
 from target_kissmetrics.errors import ConfigError, StoreError
-from target_kissmetrics.memory.changes import Intent, Known, KnownPerson, Said, merge
+from target_kissmetrics.memory.changes import Intent, Said, merge
 from target_kissmetrics.memory.packed import PackedPerson, pack, unpack
 from target_kissmetrics.memory.seconds import Claim
 from target_kissmetrics.memory.store import Learned, OthersIntents
@@ -144,7 +145,7 @@ class SqlStore:
             if self._engine.dialect.name == "postgresql" and not connection.execute(sa.select(allowed)).scalar():
                 raise StoreError(f"{_SETTING}: the database's user may not {what}; grant it that, or name another user")
 
-    def people(self, persons: Collection[bytes]) -> dict[bytes, KnownPerson]:
+    def people(self, persons: Collection[bytes]) -> dict[bytes, PackedPerson]:
         """Give what is known of people; those not known are absent."""
         with self._reading() as connection:
             query = sa.select(_PEOPLE.c.person, _PEOPLE.c.properties)
@@ -223,7 +224,7 @@ class SqlStore:
         """Remember what was sent, and strike out the intents that were answered, in one transaction."""
         with self._writing() as connection:
             if learned.people:
-                self._remember_people(connection, learned.people)
+                self._remember_people(connection, learned)
             if learned.aliases:
                 pairs = {pair for one, other in learned.aliases for pair in ((one, other), (other, one))}
                 rows = [{"person": one, "partner": other} for one, other in sorted(pairs)]
@@ -236,7 +237,12 @@ class SqlStore:
         with self._reading() as connection:
             people = sa.select(_PEOPLE.c.person, _PEOPLE.c.properties)
             for rows in connection.execute(people).partitions(KEYS_A_QUERY):
-                yield Learned({person: unpack(blob) for person, blob in rows})
+                found = {person: PackedPerson(blob) for person, blob in rows}
+                glances = ((person, packed.glance) for person, packed in found.items())
+                yield Learned(
+                    {person: dict(packed) for person, packed in found.items()},
+                    glances={person: glance for person, glance in glances if glance is not None},
+                )
             aliases = sa.select(_ALIASES.c.person, _ALIASES.c.partner)
             for rows in connection.execute(aliases).partitions(KEYS_A_QUERY):
                 yield Learned(aliases={(one, other) for one, other in rows})
@@ -245,8 +251,9 @@ class SqlStore:
         """Let go of the database."""
         self._engine.dispose()
 
-    def _remember_people(self, connection: Connection, people: Mapping[bytes, Mapping[bytes, Known]]) -> None:
+    def _remember_people(self, connection: Connection, learned: Learned) -> None:
         """Join with what is stored now, under a lock: another process may have stored since these people were read."""
+        people, glance_at = learned.people, learned.glances.get
         waiting = sorted(people)
         upsert = self._insert(_PEOPLE)
         upsert = upsert.on_conflict_do_update(
@@ -256,19 +263,20 @@ class SqlStore:
         while waiting:
             stored = dict(_select(connection, query, _PEOPLE.c.person, waiting))
             rows = [
-                {"person": person, "properties": pack(merge(unpack(stored[person]), people[person]))}
+                {"person": person, "properties": pack(merge(unpack(stored[person]), people[person]), glance_at(person))}
                 for person in waiting
                 if person in stored
             ]
             if rows:
                 connection.execute(upsert, rows)
-            waiting = self._add_people(connection, people, [person for person in waiting if person not in stored])
+            waiting = self._add_people(connection, learned, [person for person in waiting if person not in stored])
 
-    def _add_people(
-        self, connection: Connection, people: Mapping[bytes, Mapping[bytes, Known]], new: Sequence[bytes]
-    ) -> list[bytes]:
+    def _add_people(self, connection: Connection, learned: Learned, new: Sequence[bytes]) -> list[bytes]:
         """Add people; give those that another process added first."""
-        rows = [{"person": person, "properties": pack(people[person])} for person in new]
+        rows = [
+            {"person": person, "properties": pack(learned.people[person], learned.glances.get(person))}
+            for person in new
+        ]
         if not rows:
             return []
         insert = self._insert(_PEOPLE).on_conflict_do_nothing()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from target_kissmetrics.memory.changes import Intent, Known, KnownPerson
+from target_kissmetrics.memory.packed import Glance
 from target_kissmetrics.memory.seconds import Claim
 
 
@@ -18,10 +19,12 @@ class Learned:
     Attributes:
         people: Person -> property key -> what is known.
         aliases: Pairs of people who are one.
+        glances: Person -> the last call that changed something.
     """
 
     people: dict[bytes, dict[bytes, Known]] = field(default_factory=dict)
     aliases: set[tuple[bytes, bytes]] = field(default_factory=set)
+    glances: dict[bytes, Glance] = field(default_factory=dict)
 
     def add(self, person: bytes, key: bytes, known: Known) -> None:
         """Take note of one property."""
@@ -32,6 +35,7 @@ class Learned:
         for person, properties in other.people.items():
             self.people.setdefault(person, {}).update(properties)
         self.aliases |= other.aliases
+        self.glances.update(other.glances)
 
     def __bool__(self) -> bool:
         """Whether anything was learned."""

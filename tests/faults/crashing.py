@@ -19,6 +19,8 @@ _WAITING_STORE = "target_kissmetrics.memory.waiting:WaitingStore"
 _FILES = "target_kissmetrics.kissmetrics.import_files"
 
 ANYWHERE = {
+    # First: only some rows want seconds, and each run leaves fewer rows to the next.
+    "after seconds were held": (f"{_SQL_STORE}.hold", "after"),
     "before a chunk is planned": (f"{_PIPELINE}._send", "before"),
     "after intents were noted, before anything is sent": ("target_kissmetrics.planner:Planner.plan", "after"),
     "after a chunk was handed to the delivery": (f"{_PIPELINE}._send", "after"),
@@ -26,7 +28,6 @@ ANYWHERE = {
     "after the memory's commit, before STATE": (f"{_PIPELINE}._remember", "after"),
     "right before a STATE comes out": (f"{_TARGET}._pass_on", "before"),
     "right after a STATE came out": (f"{_TARGET}._pass_on", "after"),
-    "after seconds were held": (f"{_SQL_STORE}.hold", "after"),
 }
 IN_FILES = {
     "after lines were written": (f"{_FILES}:ImportFiles._write", "after"),

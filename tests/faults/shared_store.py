@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import random
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from target_kissmetrics.kissmetrics.calls import Call, Set
@@ -120,7 +121,7 @@ def _remember(store: SqlStore, planner: Planner, part: Part, note: int | None) -
     planner.remembered(part)
 
 
-def _wrong(outcome: Outcome, known: dict[bytes, KnownPerson]) -> list[str]:
+def _wrong(outcome: Outcome, known: Mapping[bytes, KnownPerson]) -> list[str]:
     wrong = []
     for (person, name), by_second in outcome.sent.items():
         last = max(by_second)

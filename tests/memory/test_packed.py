@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from target_kissmetrics.memory.changes import Known
-from target_kissmetrics.memory.packed import PackedPerson, pack, unpack
+from target_kissmetrics.memory.packed import Glance, PackedPerson, pack, unpack
 
 EIGHT_BYTES = st.binary(min_size=8, max_size=8)
 SECONDS = st.integers(-(2**63), 2**63 - 1)
@@ -42,3 +42,44 @@ def test_bytes_that_lie_across_two_fields_are_no_property() -> None:
 
 def test_a_person_of_whom_nothing_is_known_has_no_value() -> None:
     assert not PackedPerson(b"").plainly_has([b"K" * 8 + b"V" * 8])
+
+
+CALL, OTHER_CALL = b"a call..", b"another."
+
+
+def pairs(person: dict[bytes, Known]) -> list[bytes]:
+    return [key + known.value for key, known in person.items()]
+
+
+@given(PEOPLE, st.data())
+def test_a_call_that_sets_what_is_known_is_seen_at_a_glance(person: dict[bytes, Known], data: st.DataObject) -> None:
+    some = data.draw(st.lists(st.sampled_from(pairs(person)), unique=True)) if person else []
+    packed = pack(person, Glance(CALL, some))
+
+    assert PackedPerson(packed).was_left_by(CALL)
+    assert not PackedPerson(packed).was_left_by(OTHER_CALL)
+    assert PackedPerson(packed).glance == Glance(CALL, pairs(person))
+    assert unpack(packed) == person == PackedPerson(packed)
+    assert len(PackedPerson(packed)) == len(person)
+
+
+@given(PEOPLE, EIGHT_BYTES, EIGHT_BYTES)
+def test_one_that_sets_anything_else_is_not_noted(person: dict[bytes, Known], key: bytes, value: bytes) -> None:
+    if key + value in pairs(person):
+        return
+    packed = pack(person, Glance(CALL, [*pairs(person), key + value]))
+
+    assert packed == pack(person)
+    assert not PackedPerson(packed).was_left_by(CALL)
+    assert PackedPerson(packed).glance is None
+
+
+@given(PEOPLE.filter(bool), st.data())
+def test_it_is_not_seen_where_a_property_was_changed_since(person: dict[bytes, Known], data: st.DataObject) -> None:
+    packed = pack(person, Glance(CALL, pairs(person)))
+    tail = packed[len(pack(person)) :]
+    key = data.draw(st.sampled_from(sorted(person)))
+    changed = {**person, key: data.draw(st.builds(Known, EIGHT_BYTES, SECONDS, SECONDS))}
+
+    assert PackedPerson(pack(changed) + tail).was_left_by(CALL) == (changed == person)
+    assert not PackedPerson(pack({**person, b"new.....": changed[key]}) + tail).was_left_by(CALL)

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from target_kissmetrics.errors import ConfigError, StoreError
 from target_kissmetrics.memory.changes import Intent, Known, Said
 from target_kissmetrics.memory.dry_run import DryRunStore
+from target_kissmetrics.memory.packed import Glance
 from target_kissmetrics.memory.sql_store import INTENT_LIFETIME_SECONDS, SqlStore, open_read_only
 from target_kissmetrics.memory.store import Learned
 
@@ -65,6 +66,29 @@ def test_what_is_remembered_is_there_for_the_next_process(store: SqlStore, url: 
     again = SqlStore(url, PRODUCT)
     assert again.people([ANN, BOB]) == {ANN: {PLAN: Known(GOLD, -5, -7), CITY: Known(FREE, 2**40, 2**40)}}
     again.close()
+
+
+def test_the_call_that_changed_somebody_is_known_to_the_next_process_until_another_one_changes_them(
+    store: SqlStore, other: SqlStore
+) -> None:
+    first = learned(ANN, plan=known(GOLD), city=known(FREE))
+    first.glances[ANN] = Glance(b"a call..", [PLAN + GOLD, CITY + FREE])
+    store.remember(first, [])
+    assert other.people([ANN])[ANN].was_left_by(b"a call..")
+    (whole,) = [part for part in other.everything() if part.people]
+    assert whole.glances == first.glances
+
+    other.remember(learned(ANN, plan=known(FREE, 110)), [])
+    assert not store.people([ANN])[ANN].was_left_by(b"a call..")
+
+
+def test_a_call_is_not_known_where_another_process_had_a_later_value(store: SqlStore, other: SqlStore) -> None:
+    other.remember(learned(ANN, plan=known(FREE, 110)), [])
+    late = learned(ANN, plan=known(GOLD), city=known(FREE))
+    late.glances[ANN] = Glance(b"a call..", [PLAN + GOLD, CITY + FREE])
+    store.remember(late, [])
+    assert store.people([ANN]) == {ANN: {PLAN: known(FREE, 110), CITY: known(FREE)}}
+    assert not store.people([ANN])[ANN].was_left_by(b"a call..")
 
 
 def test_people_are_joined_property_by_property_with_what_another_process_stored(
