@@ -213,29 +213,30 @@ def _folder() -> Iterator[Path]:
 def peak(folder: Path, sources: Sources, options: argparse.Namespace) -> Iterator[Line]:
     """Peak memory, many beside few: people (each with values of its own), streams, and names of events and properties.
 
-    The rate is in KiB, the ratio MiB above the few.
+    The rate is in KiB, the ratio MiB above the first.
     """
-    few, many = 5_000, options.rows * 5
+    # The first of each is past the calls that a run holds at once (10,000), so that what grows after it grows for ever.
+    sizes = (options.rows, options.rows * 5, options.rows * 15)
     given = {
-        "people": [(count, sources.users(count)) for count in (few, many)],
+        "people": [(count, sources.users(count)) for count in sizes],
         "streams of 20 people": [
             (count, rows.streams(folder / f"streams-{count}.jsonl", count, 20)) for count in (10, 250, 1_000)
         ],
         "names of events and properties": [
-            (count, rows.names(folder / f"names-{count}.jsonl", count)) for count in (few, many // 2, many)
+            (count, rows.names(folder / f"names-{count}.jsonl", count)) for count in sizes
         ],
     }
     with hosts.host(folder) as url:
         command = target(folder, "peak", tracking_url=url)
-        for what, sizes in given.items():
+        for what, files in given.items():
             first = 0
-            for count, lines in sizes:
+            for count, lines in files:
                 forget(folder)
                 kib = _peak_kib(command, lines, folder)
                 first = first or kib
                 print(f"  {count:,} {what}: {kib:,} KiB", file=sys.stderr)
                 name = f"peak memory in KiB, {count:,} {what}"
-                yield Line(name, kib, (kib - first) / 1024, f"MiB above {sizes[0][0]:,}")
+                yield Line(name, kib, (kib - first) / 1024, f"MiB above {files[0][0]:,}")
 
 
 def _peak_kib(command: list[str], lines: Path, folder: Path) -> int:
