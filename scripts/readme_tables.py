@@ -1,4 +1,4 @@
-"""Writes the tables of README.md and of docs/reference/ from the code: settings, keys, reasons, metrics, commands.
+"""Writes the tables of README.md and docs/: settings, keys, reasons, metrics, the report, commands, examples.
 
 python scripts/readme_tables.py          rewrites README.md and the pages
 
@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 import copy
 import re
+from collections import abc
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import NoneType, UnionType
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import click
 
@@ -23,14 +25,17 @@ from target_kissmetrics.mapping.reasons import REASONS, Reason
 from target_kissmetrics.mapping.settings import kinds_of
 from target_kissmetrics.preview import cli as preview_cli
 from target_kissmetrics.replay import ReplayTarget
-from target_kissmetrics.reporting.meanings import FIGURES
+from target_kissmetrics.reporting.meanings import FIGURES, REPORT, RUN_FIGURES
+from target_kissmetrics.reporting.run_recorder import SlowCall
+from target_kissmetrics.reporting.run_report import About, Ending, Latency, Moment, Names, RunReport, StreamReport
 from target_kissmetrics.sandbox import cli as sandbox_cli
 from target_kissmetrics.settings import SCHEMA
 from target_kissmetrics.target import TargetKissmetrics
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-PAGES = (README, *sorted((ROOT / "docs" / "reference").glob("*.md")))
+EXAMPLES = ROOT / "examples" / "README.md"
+PAGES = (README, *sorted((ROOT / "docs").rglob("*.md")))
 
 _NAME = re.compile(r"\b(?:__[a-z]+__|[a-z]+(?:_[a-z]+)+)\b")
 """What a reader types, in a text for people."""
@@ -48,6 +53,16 @@ FOUND: Mapping[str, tuple[str, ...]] = {
     "variant": detection.VARIANT_CANDIDATES,
 }
 """Fields that are tried where an entry names none."""
+
+REPORTED: Mapping[str, tuple[type, ...]] = {
+    "run": (About, Ending, RunReport),
+    "stream": (StreamReport,),
+    "names": (Names,),
+    "latency": (Latency,),
+    "moment": (Moment,),
+    "call": (SlowCall,),
+}
+"""What each kind of object in a report's JSON is made of."""
 
 
 class Option(NamedTuple):
@@ -140,7 +155,33 @@ def reasons_in_full() -> str:
 
 def metrics_table() -> str:
     """Give the table of the figures of a stream."""
-    return _table(("metric", "meaning"), [(f"`{name}`", _cell(meaning)) for name, meaning in FIGURES.items()])
+    return _meanings("metric", FIGURES)
+
+
+def run_metrics_table() -> str:
+    """Give the table of the figures of a run that is under way."""
+    return _meanings("metric", RUN_FIGURES)
+
+
+def report_in_full() -> str:
+    """Give a section for each kind of object in the JSON of a run's report."""
+    sections = []
+    for kind, meanings in REPORT.items():
+        hints: dict[str, object] = {"format": int, "target": str}
+        for one in REPORTED[kind]:
+            hints.update(get_type_hints(one))
+        rows = [(f"`{name}`", _json_type(hints[name]), _cell(meaning)) for name, meaning in meanings.items()]
+        if kind == "stream":
+            figures = ", ".join(f"`{name}`" for name in FIGURES)
+            rows.insert(1, (figures, "integer", "As [the metrics](metrics.md#of-a-stream) of these names."))
+        sections.append(f"### {_KINDS[kind]}\n\n{_table(('field', 'type', 'meaning'), rows)}\n")
+    return "\n" + "\n".join(sections)
+
+
+def examples_table() -> str:
+    """Give the table of the examples' own page, without its links, which lead out of the documentation."""
+    rows = re.findall(r"^\| \[([\w-]+)\]\(\1\) \| (.*) \| (.*) \|$", EXAMPLES.read_text(encoding="utf-8"), re.MULTILINE)
+    return _table(("folder", "source", "shows"), [(f"`{name}`", source, shows) for name, source, shows in rows])
 
 
 def commands_in_full() -> str:
@@ -166,8 +207,25 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "reasons": reasons_table,
     "reasons in full": reasons_in_full,
     "metrics": metrics_table,
+    "run metrics": run_metrics_table,
+    "report": report_in_full,
     "commands": commands_in_full,
+    "examples": examples_table,
 }
+
+_KINDS = {
+    "run": "The run",
+    "stream": "A stream",
+    "names": "Names",
+    "latency": "Latency",
+    "moment": "A moment",
+    "call": "A slow call",
+}
+_JSON_TYPES: Mapping[object, str] = {
+    str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null",
+    StreamReport: "[stream](#a-stream)", Names: "[names](#names)", Latency: "[latency](#latency)",
+    Moment: "[moment](#a-moment)", SlowCall: "[slow call](#a-slow-call)",
+}  # fmt: skip
 
 _LIMITS = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than"}
 
@@ -211,6 +269,24 @@ def _table(head: tuple[str, ...], rows: list[Any]) -> str:
         f"|{'|'.join(line)}|" if line is lines[1] else f"| {' | '.join(line)} |".replace("|  |", "| |")
         for line in lines
     )
+
+
+def _meanings(head: str, meanings: Mapping[str, str]) -> str:
+    return _table((head, "meaning"), [(f"`{name}`", _cell(meaning)) for name, meaning in meanings.items()])
+
+
+def _json_type(hint: object) -> str:
+    """Write what JSON makes of a value with such a type hint."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is UnionType:
+        return " or ".join(_json_type(one) for one in inner)
+    if origin is Literal:
+        return " or ".join(f"`{one}`" for one in inner)
+    if origin is abc.Mapping:
+        return f"object of {_json_type(inner[1])}"
+    if origin is abc.Sequence:
+        return f"array of {_json_type(inner[0])}"
+    return _JSON_TYPES[hint]
 
 
 def _reasons(to_do: Callable[[Reason], str]) -> str:

@@ -109,6 +109,8 @@ def check_command(words: Sequence[str], page: str) -> None:
         targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
         asked = {argument for argument in arguments if "=" not in argument}
         assert asked <= set(targets), f"the Makefile has no {arguments}"
+        for example in (argument.partition("=")[2] for argument in arguments if argument.startswith("NAME=")):
+            assert (ROOT / "examples" / example / "meltano.yml").exists(), f"there is no example {example}"
     elif program == "kubectl":
         assert f'title="{arguments[-1]}"' in page, f"the page shows no {arguments[-1]}"
     elif program == "meltano":

@@ -129,7 +129,8 @@ class Shell:
             check_output(command, written)
 
     def _start_sandbox(self, command: Command) -> None:
-        line = f"exec {self._there(command.line)} --port 0"
+        without_comment = command.line.partition(" #")[0]
+        line = f"exec {self._there(without_comment)} --port 0"
         url = self._stack.enter_context(_sandbox(line, self._folder, self._environment))
         self._elsewhere[SANDBOX_URL] = url
         if command.output:

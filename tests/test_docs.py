@@ -4,7 +4,8 @@ A page's blocks are taken in order, in a folder of the page's own. A block with 
 file of that name; a console block is run there by a shell, with this project's real commands, and its output is held
 against the one shown, in which `...` stands for anything. A command that is meant to fail says so in a comment in front
 of its block: `<!-- exit code 1 -->`. The address http://127.0.0.1:8765 is a sandbox of the page's own, db.internal a
-PostgreSQL server of the tests', and s3:// a bucket of theirs.
+PostgreSQL server of the tests', and s3:// a bucket of theirs. README.md names files that are its reader's; `give_files`
+puts them there, so that its commands are run as those of the pages are.
 
 What cannot be run here is checked otherwise, and all such things are in this list:
 
@@ -13,8 +14,7 @@ What cannot be run here is checked otherwise, and all such things are in this li
   tests/e2e run Meltano.
 - a pipe from `tap-...`: our side of the pipe is parsed; there is no source to tap.
 - `kubectl apply`: the file is on the page; its variables are settings.
-- `make ...`: the target exists; CI runs them.
-- commands of README.md: they are parsed, for the files are the reader's; the pages of docs/ have files and run them.
+- `make ...`: the target exists, and the example that it names; CI runs them.
 - Python that imports Airflow or Dagster: it is compiled.
 - README's example of the preview, which tests/preview/test_preview_readme.py runs.
 """
@@ -50,11 +50,15 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 
 RUN = {
     *("target-kissmetrics", "target-kissmetrics-replay", "target-kissmetrics-preview", "kissmetrics-sandbox"),
-    *("cat", "cp", "curl", "echo", "grep", "head", "ls", "mkdir", "mv", "python", "rm", "sort", "stat", "tail", "wc"),
+    *("cat", "cp", "curl", "echo", "grep", "gzip", "head", "ls"),
+    *("mkdir", "mv", "python", "rm", "sort", "stat", "tail", "wc"),
 }
 """Programs that are run; a command with any other is checked."""
 
 README = PAGES[0]
+PREVIEWED = "preview example: input"
+"""What stands in front of the rows that README.md shows."""
+
 STORE_URL = "postgresql+psycopg://kissmetrics@db.internal/etl"
 BUCKET = "my-bucket"
 
@@ -117,8 +121,12 @@ class Reader:
     def shell(self) -> Shell:
         """The page's shell."""
         if self._shell is None:
-            self._shell = self._open_shell(self._text)
-            if SANDBOX_URL in self._text and "$ kissmetrics-sandbox" not in self._text:
+            is_readme = self._page == README
+            # The servers that it names are for its settings alone.
+            self._shell = self._open_shell("" if is_readme else self._text)
+            if is_readme:
+                give_files(self._shell)
+            elif SANDBOX_URL in self._text and "$ kissmetrics-sandbox" not in self._text:
                 self._shell.needs_sandbox()
         return self._shell
 
@@ -134,7 +142,7 @@ class Reader:
     def _console(self, block: Block) -> None:
         code = _EXIT_CODE.search(block.comment)
         for command in commands_of(block.text):
-            if is_run(command) and self._page != README:
+            if is_run(command):
                 self.shell.run(command, int(code[1]) if code else 0)
             else:
                 for words in command.stages:
@@ -155,6 +163,8 @@ class Reader:
         lines = block.text.splitlines()
         if lines[0].startswith('{"type":'):
             assert all(json.loads(line)["type"] for line in lines)
+        elif block.title.endswith(".jsonl"):
+            assert all(isinstance(json.loads(line), dict) for line in lines)
         else:
             config = json.loads(block.text)
             if block.title.startswith("config"):
@@ -174,6 +184,19 @@ class Reader:
         variables = dict(line.split("=", 1) for line in block.text.splitlines() if line and not line.startswith("#"))
         assert variables
         check_environment(variables)
+
+
+def give_files(shell: Shell) -> None:
+    """Give what README.md says that its reader has: rows, a config, a host, and what a run rejected before."""
+    rows = next(block.text for block in blocks_of(README) if block.comment.startswith(PREVIEWED))
+    shell.needs_sandbox()
+    shell.put("rows.jsonl", rows)
+    for customer in ("note", "buyer_email"):
+        entry = {"stream": "public-orders", "kind": "event", "customer_id": customer, "event_name": "Purchased"}
+        config = {"api_key": "k", "tracking_url": SANDBOX_URL, "use_customer_id": True, "streams": [entry]}
+        shell.put("config.json", json.dumps(config))
+        if customer == "note":
+            shell.run(Command("target-kissmetrics --config config.json --input rows.jsonl", "...1 no-identity...\n"))
 
 
 def is_run(command: Command) -> bool:
@@ -222,6 +245,12 @@ def _stages(block: Block) -> Iterator[list[str]]:
         yield from command.stages
 
 
+def test_the_readme_s_own_commands_are_run() -> None:
+    blocks = [block for block in blocks_of(README) if block.language == "console"]
+    run = {command.stages[0][0] for block in blocks for command in commands_of(block.text) if is_run(command)}
+    assert run == {"target-kissmetrics-preview", "target-kissmetrics-replay", "kissmetrics-sandbox"}
+
+
 def test_every_fence_is_found() -> None:
     for page in PAGES:
         fences = re.findall(r"^\s*```", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
@@ -241,6 +270,7 @@ def test_every_fence_is_found() -> None:
         "meltano config set target-kissmetrics max_connections many",
         "meltano invoke target-kissmetrics:send",
         "make coffee",
+        "make example NAME=coffee",
         "kubectl apply -f other.yaml",
         "frobnicate",
     ],

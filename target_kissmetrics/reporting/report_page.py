@@ -71,7 +71,7 @@ def as_page(report: RunReport) -> str:
         _settings(report.about.settings),
         "</main>",
         '<footer class="soft"><p>This page holds no identity, no value of a property and no API key'
-        + ("" if _has_names(report) else ", nor names of events and properties")
+        + ("" if _has_names(report) else ", nor names of events and properties but those that the settings name")
         + ". The same figures for programs are in the .json file of the same name.</p></footer>",
     ]
     return html_page.document("Run of target-kissmetrics", body, style=_STYLE)

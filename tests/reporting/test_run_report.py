@@ -10,6 +10,7 @@ from reported import PERSON, Reported, alias, properties_of, record
 
 from target_kissmetrics.reporting import run_recorder
 from target_kissmetrics.reporting.counts import StreamCounts
+from target_kissmetrics.reporting.meanings import FIGURES, REPORT
 from target_kissmetrics.reporting.run_report import Ending, as_json
 
 
@@ -34,6 +35,24 @@ def test_a_stream_has_the_figures_that_its_metrics_have_under_the_same_names() -
     assert (users["stream"], users["set_calls"], users["rejected_by_reason"]) == ("users", 1, {})
     assert whole["figures"]["rows"] == 5
     assert whole["figures"].keys() == counts.figures().keys()
+
+
+def test_each_field_has_a_meaning_in_the_reference_and_each_meaning_a_field() -> None:
+    run = Reported()
+    run.send("events", record())
+    run.wait(1)
+    whole = written(run)
+    stream = whole["streams"][0]
+    assert list(whole) == list(REPORT["run"])
+    assert [name for name in stream if name not in FIGURES] == list(REPORT["stream"])
+    assert stream.keys() >= FIGURES.keys()
+    for kind, objects in {
+        "names": [stream["event_names"], stream["property_names"]],
+        "latency": [whole["latency"], stream["latency"], whole["over_time"][0]["latency"]],
+        "moment": [whole["over_time"][0], stream["over_time"][0]],
+        "call": whole["slowest_calls"],
+    }.items():
+        assert [list(one) for one in objects] == [list(REPORT[kind])] * len(objects)
 
 
 def test_retries_are_told_by_stream_and_by_cause() -> None:
