@@ -245,15 +245,17 @@ def _called(stream: str, location: str) -> str:
 def _why(problem: Exception, location: str) -> str:
     """Say why a file cannot be read, without the library's own text: it may hold the URL."""
     if isinstance(problem, FileNotFoundError):
-        return "is not there"
+        return "is not there: set batch_config's storage root if its folder has another name here, else mend the tap"
     if isinstance(problem, PermissionError):
-        return "may not be read: permission denied"
+        return "may not be read: permission denied; let the user who runs the target read it"
     if isinstance(problem, EOFError):
-        return "ends in the middle of its gzip: it was not written whole"
+        return "ends in the middle of its gzip: it was not written whole; run the tap again, or mend it"
     if isinstance(problem, (gzip.BadGzipFile, zlib.error)):
-        return "is damaged: its gzip cannot be unpacked"
+        return "is damaged: its gzip cannot be unpacked; run the tap again, or mend it"
     if isinstance(problem, (ImportError, ValueError)) and local_path(location) is None:
         scheme = urlsplit(location).scheme
         extra = _EXTRAS.get(scheme)
-        return f"needs target-kissmetrics[{extra}]" if extra else f"cannot be read: {scheme}:// is not known here"
-    return f"cannot be read: {getattr(problem, 'strerror', None) or type(problem).__name__}"
+        unknown = f"cannot be read: {scheme}:// is not known here; install fsspec's package for it, or mend the tap"
+        return f"needs: pip install 'target-kissmetrics[{extra}]'" if extra else unknown
+    why = getattr(problem, "strerror", None) or type(problem).__name__
+    return f"cannot be read: {why}; check that it can be read from this machine"

@@ -30,6 +30,9 @@ MESSAGES = {
 }
 """Class -> which argument is for a person."""
 
+GIVEN_BY = {"batch_files.py: _why"}
+"""Functions that give the whole of a message."""
+
 NEXT_STEP = re.compile(
     r"\b(must (be|start|hold|not)|mend|name (it|one|another|the|a)|make (it|room)|take (it|one)|copy|check|"
     r"give (it|the)|install|needs: pip|write (it|another|the)|upgrade|grant|enable|raise max|set |"
@@ -65,6 +68,10 @@ def _messages() -> Iterator[tuple[str, str]]:
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE).as_posix()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and f"{name}: {node.name}" in GIVEN_BY:
+                for given in ast.walk(node):
+                    if isinstance(given, ast.Return) and given.value is not None:
+                        yield f"{name}:{given.lineno}", f"{name}: {_text(given.value)}"
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MESSAGES:
                 index = MESSAGES[node.func.id]
                 if len(node.args) > index:
