@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from target_kissmetrics.errors import ConfigError, StoreError
+from target_kissmetrics.memory import sql_store
 from target_kissmetrics.memory.changes import Intent, Known, Said
 from target_kissmetrics.memory.dry_run import DryRunStore
 from target_kissmetrics.memory.packed import Glance
@@ -226,3 +228,41 @@ def test_a_sqlite_file_is_one_that_readers_can_read_while_it_is_written(tmp_path
     with closing(sqlite3.connect(file)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     store.close()
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[tuple[str, sqlite3.Connection]]:
+    """A SQLite file that another process writes into and does not let go of."""
+    url = f"sqlite:///{(tmp_path / 'locked.db').as_posix()}"
+    SqlStore(url, PRODUCT).close()
+    with closing(sqlite3.connect(tmp_path / "locked.db", isolation_level=None, check_same_thread=False)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        yield url, writer
+
+
+def test_a_file_that_another_process_writes_into_is_waited_for(locked: tuple[str, sqlite3.Connection]) -> None:
+    url, writer = locked
+    with closing(SqlStore(url, PRODUCT, read_only=True)) as reader:
+        assert reader.people([ANN]) == {}  # who reads need not wait
+    done = threading.Thread(target=lambda: _remember_in(url))
+    done.start()
+    done.join(0.5)
+    assert done.is_alive()
+    writer.execute("COMMIT")
+    done.join(30)
+    assert not done.is_alive()
+    with closing(SqlStore(url, PRODUCT, read_only=True)) as reader:
+        assert reader.people([ANN]) == {ANN: {PLAN: known(GOLD)}}
+
+
+def _remember_in(url: str) -> None:
+    with closing(SqlStore(url, PRODUCT)) as store:
+        store.remember(learned(ANN, plan=known(GOLD)), [])
+
+
+def test_one_that_it_never_lets_go_of_ends_the_run_in_one_line(
+    locked: tuple[str, sqlite3.Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sql_store._SQLITE_ARGUMENTS, "timeout", 0.2)
+    with pytest.raises(StoreError, match=r"^attribute_store_url: .*database is locked.*; check [^\n]*$"):
+        _remember_in(locked[0])
