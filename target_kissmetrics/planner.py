@@ -405,17 +405,25 @@ class Planner:
                 part.calls.append((row.counts, call))
 
     def _watch_item(self, row: MappedRow, event: int, item: Set) -> None:
-        """Count line items in a second that another event's items have: Kissmetrics keeps one value of a property."""
+        """Count line items that lose values: Kissmetrics keeps one value of a property for each second."""
         token = next((slot.row for slot in row.mapped.slots if slot.record == event), b"")
-        if not self._collisions.seen(item.person, LINE_ITEMS, item.time, token):
-            return
-        row.counts.item_collisions += 1
-        if row.counts.item_collisions == 1:
-            self._warn(
-                row.counts.stream,
+        if self._collisions.seen(item.person, LINE_ITEMS, item.time, token):
+            self._count_item(
+                row.counts,
                 "line items of different events of one person fall into one second, and Kissmetrics keeps one value of "
                 "each of their properties for it: events closer together than they have items lose some",
             )
+        elif event >= 0 and _overlap(row.mapped.calls[event], item):
+            self._count_item(
+                row.counts,
+                "an event and its first line item have two values of one property in one second, and Kissmetrics keeps "
+                "one: give the items' another name with rename: [{field: ITEMS.FIELD, property: NAME}], or exclude one",
+            )
+
+    def _count_item(self, counts: StreamCounts, why: str) -> None:
+        counts.item_collisions += 1
+        if counts.item_collisions == 1:
+            self._warn(counts.stream, why)
 
     def _plan_once(self, part: Part, row: MappedRow, call: Record, intents: list[Intent]) -> None:
         said = Said(self._digests.person(call.person), digests.once_key(call.event), digests.NO_VALUE, call.time)
@@ -462,6 +470,14 @@ def _events(parts: Sequence[Part]) -> Iterator[tuple[MappedRow, Record, EventSlo
                 event = row.mapped.calls[slot.record]
                 if isinstance(event, Record) and not event.once:
                     yield row, event, slot
+
+
+def _overlap(event: Call, item: Set) -> bool:
+    """Tell whether an item has another value of one of its event's properties in the event's own second."""
+    if not isinstance(event, Record) or event.time != item.time or event.person != item.person:
+        return False
+    own = {folded(name): text for name, text in event.properties.items()}
+    return any(own.get(folded(name), text) != text for name, text in item.properties.items())
 
 
 def _moved(call: Call, by: int) -> Call:

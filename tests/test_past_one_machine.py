@@ -131,7 +131,8 @@ def test_the_arithmetic_of_the_readme() -> None:
     assert int(large) * 24 == int(large_a_day)
     person, each = re.search(r"holds (\d+) bytes for a person and (\d+) for each", SECTION).groups()  # type: ignore[union-attr]
     known = {digests.property_key(name): Known(digests.value("x"), 1_704_067_200, 1_704_067_200) for name in "abc"}
-    assert int(person) == digests.PERSON_BYTES
+    stored = packed.pack(known, packed.Glance(digests.whole({"a": "x"}), []))
+    assert len(stored) == int(each) * 3 + int(person) - digests.PERSON_BYTES
     assert len(packed.pack(known)) == int(each) * 3
     how_fast = README.partition("## How fast")[2].partition("\n## ")[0]
     found = re.findall(r"(\d+)\s+connections at 50 ms are ([\d,]+) calls/s|(\d+) are ([\d,]+), as far", how_fast)

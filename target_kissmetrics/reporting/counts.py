@@ -37,7 +37,7 @@ class StreamCounts:
         deleted_attributes: User attributes deleted at their source: likewise, but they are forgotten here.
         left_out: Parts of batches that have no meaning for Kissmetrics, by their type.
         collisions: Events that Kissmetrics takes for another row's.
-        item_collisions: Line items in a second that another event's items have.
+        item_collisions: Line items in a second of another event's, or with another value of their own event's property.
         moved: Events moved to a second of their own.
         late: Rows that were accepted, and rejected when their turn came, by the reason's code.
         late_aside: Likewise, parts of rows.
@@ -126,7 +126,7 @@ class StreamCounts:
         if self.collisions:
             parts.append(f"{self.collisions} events that Kissmetrics takes for another row's")
         if self.item_collisions:
-            parts.append(f"{self.item_collisions} line items in a second of another event's")
+            parts.append(f"{self.item_collisions} line items that lose a value to another call of their second")
         return "; ".join(parts)
 
     def what_to_do(self) -> list[str]:

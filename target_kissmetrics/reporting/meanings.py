@@ -21,7 +21,7 @@ FIGURES: Mapping[str, str] = {
     "deleted_attributes": "Attributes that were deleted at the source, which Kissmetrics keeps.",
     "moved": "Events that moved to a second of their own (`spread_duplicates`).",
     "collisions": "Events that Kissmetrics takes for another row's: same person, name and second.",
-    "item_collisions": "Line items in a second of another event's, of which Kissmetrics keeps one.",
+    "item_collisions": "Line items that lose a value to another event's in their second, or to their own event.",
 }
 """Of a stream: each name of `StreamCounts.figures`."""
 

@@ -29,7 +29,7 @@ _TITLES = {
     "deleted": "Deleted at the source",
     "moved": "Events moved to a second of their own",
     "collisions": "Events taken for another row's",
-    "item_collisions": "Line items in a second of another event's",
+    "item_collisions": "Line items that lose a value",
     "left_out": "Parts of batches left out",
     "deleted_attributes": "Attributes deleted at the source",
 }

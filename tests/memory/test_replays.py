@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -407,7 +408,24 @@ def test_line_items_in_a_second_of_another_event_s_are_counted_and_told_of(tmp_p
     assert run.counts.item_collisions == 0
     run.send(with_items("Added", 1, 3, 3))
     assert run.counts.item_collisions == 2
-    assert "2 line items in a second of another event's" in run.counts.summary()
+    assert "2 line items that lose a value to another call of their second" in run.counts.summary()
+    store.close()
+
+
+def test_a_first_item_with_another_value_of_its_event_s_own_property_is_counted(tmp_path: Path) -> None:
+    def bought(price: str, *items: dict[str, str]) -> Mapped:
+        second = T0 + 10 * next(numbers)
+        sets = [Set("p", second + index, properties) for index, properties in enumerate(items)]
+        slot = EventSlot(row=second.to_bytes(8, "big"), seconds=max(1, len(items)))
+        return Mapped(calls=[Record("p", "Bought", second, {"Price": price}), *sets], slots=[slot])
+
+    numbers = itertools.count()
+    store = store_in(tmp_path)
+    run = Run(store)
+    run.send(bought("30", {"price": "30"}, {"price": "10"}), bought("30", {"sku": "a"}), bought("30", {}))
+    assert run.counts.item_collisions == 0
+    run.send(bought("30", {"price": "10"}, {"price": "20"}))
+    assert run.counts.item_collisions == 1
     store.close()
 
 
