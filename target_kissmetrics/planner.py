@@ -110,8 +110,8 @@ class _Deleted:
     person: bytes = b""
 
 
-LINE_ITEMS = "\0line items"
-"""Stands for an event's name, which holds no such character in front, where line items are watched for twins."""
+LINE_ITEMS, AMOUNTS = "\0line items", "\0amounts "
+"""Stand for an event's name, which holds no such character in front, where these are watched for twins."""
 
 Reject = Callable[[MappedRow, Code, str], None]
 """A row, the code and the reason why its alias is set aside."""
@@ -215,8 +215,8 @@ class Planner:
             if slot.spread:
                 names = (event.event, slot.revenue_property) if slot.revenue_property else (event.event,)
                 wanted.append((row, seconds.Wanted(event.person, names, event.time, slot.seconds, slot.row)))
-            elif self._collisions.seen(event.person, folded(event.event), event.time, slot.row):
-                self._count_collision(row.counts, event, slot)
+            else:
+                self._watch_event(row.counts, event, slot)
         if not wanted:
             return
         seconds.assign([want for _, want in wanted], self._digests, self._store.held, self._store.hold)
@@ -225,19 +225,25 @@ class Planner:
                 row.counts.moved += 1
                 row.mapped.calls = [_moved(call, want.found - want.time) for call in row.mapped.calls]
 
-    def _count_collision(self, counts: StreamCounts, event: Record, slot: EventSlot) -> None:
-        counts.collisions += 1
-        if counts.collisions == 1:
-            way_out = (
-                "set spread_duplicates: true in the stream's entry to give each a second of its own"
-                if slot.may_spread
-                else "spread_duplicates, which gives each a second of its own, is for kind event"
-            )
-            self._warn(
-                counts.stream,
-                f"different rows are one event to Kissmetrics (same person, name {event.event!r} and second), which "
-                f"keeps the first alone; {way_out}",
-            )
+    def _watch_event(self, counts: StreamCounts, event: Record, slot: EventSlot) -> None:
+        """Count what Kissmetrics drops: an event of one person, name and second, an amount of one person and second."""
+        amount = slot.revenue_property
+        if self._collisions.seen(event.person, folded(event.event), event.time, slot.row):
+            counts.collisions += 1
+            if counts.collisions == 1:
+                self._warn(
+                    counts.stream,
+                    "different rows are one event to Kissmetrics (same person, name "
+                    f"{event.event!r} and second), which keeps the first alone; {_way_out(slot)}",
+                )
+        elif amount is not None and self._collisions.seen(event.person, AMOUNTS + folded(amount), event.time, slot.row):
+            counts.amount_collisions += 1
+            if counts.amount_collisions == 1:
+                self._warn(
+                    counts.stream,
+                    f"two events of one person have an amount in one second, of which Kissmetrics keeps one; "
+                    f"{_way_out(slot)}",
+                )
 
     def _read(self, parts: Sequence[Part], needed: _Needed) -> list[_MergedSet | _Deleted]:
         """Merge user attributes of one person and second, and tell about whom the memory has to be asked.
@@ -470,6 +476,12 @@ def _events(parts: Sequence[Part]) -> Iterator[tuple[MappedRow, Record, EventSlo
                 event = row.mapped.calls[slot.record]
                 if isinstance(event, Record) and not event.once:
                     yield row, event, slot
+
+
+def _way_out(slot: EventSlot) -> str:
+    if slot.may_spread:
+        return "set spread_duplicates: true in the stream's entry to give each a second of its own"
+    return "spread_duplicates, which gives each a second of its own, is for kind event"
 
 
 def _overlap(event: Call, item: Set) -> bool:

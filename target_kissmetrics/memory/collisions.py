@@ -7,12 +7,17 @@ REMEMBERED_EVENTS = 200_000
 
 
 class Collisions:
-    """Watches events go by."""
+    """Watches events go by.
+
+    Attributes:
+        repeated: Events that came again with the same row.
+    """
 
     def __init__(self, remembered: int = REMEMBERED_EVENTS) -> None:
         self._half = max(1, remembered // 2)
         self._young: dict[int, bytes] = {}
         self._old: dict[int, bytes] = {}
+        self.repeated = 0
 
     def seen(self, person: str, event: str, time: int, row: bytes) -> bool:
         """Take note of an event; true when a different row was this very event to Kissmetrics.
@@ -26,6 +31,7 @@ class Collisions:
         key = hash((person, event, time))
         other = self._young.get(key) or self._old.get(key)
         if other is not None:
+            self.repeated += other == row
             return other != row
         if len(self._young) >= self._half:
             self._old, self._young = self._young, {}

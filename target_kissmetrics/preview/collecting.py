@@ -111,6 +111,7 @@ class StreamPreview:
         deleted: Rows that are deleted at their source.
         deleted_attributes: User attributes that are: a run forgets them.
         collisions: Events that Kissmetrics takes for another row's, or that `spread_duplicates` moves.
+        amount_collisions: Other events whose amount Kissmetrics drops for another event's, or that are moved likewise.
         first: The first rows.
         totals: What its calls add up to.
         rejected: Rows that are not sent, and events of batches likewise, by code.
@@ -132,6 +133,7 @@ class StreamPreview:
         self.deleted = 0
         self.deleted_attributes = 0
         self.collisions = 0
+        self.amount_collisions = 0
         self.first: list[RowShown] = []
         self.totals = Totals(plan.mapping.revenue_key, plan.now)
         self.rejected: dict[str, Loss] = {}
@@ -142,6 +144,7 @@ class StreamPreview:
         self._profile = Profile({})
         self._held: list[tuple[int, Row, object]] | None = None
         self._collisions = Collisions()
+        self._amounts = Collisions()
         self._colliding: Counter[str] = Counter()
         self._may_spread = True
         self._overlapping: Counter[str] = Counter()
@@ -281,6 +284,9 @@ class StreamPreview:
                 self._may_spread = slot.may_spread
                 if call.event in self._colliding or len(self._colliding) < _NAMED:
                     self._colliding[call.event] += 1
+            elif slot.revenue_property and self._amounts.seen(call.person, "", call.time, slot.row):
+                self.amount_collisions += 1
+                self._may_spread = slot.may_spread
 
     def _watch_values(self, mapped: Mapped) -> None:
         """Look for values of a row that Kissmetrics keeps one of: an event's and its first item's."""
@@ -336,24 +342,36 @@ class StreamPreview:
                 f"value of a property ({some}); give the items' another name with "
                 "rename: [{field: ITEMS.FIELD, property: NAME}], or exclude one of the two"
             )
-        if not self.collisions:
-            return
-        most = ", ".join(f"{shown.line(name)} {count}" for name, count in self._colliding.most_common())
-        if self.entry.spread_duplicates:
+        self._warn_of_twins()
+
+    def _warn_of_twins(self) -> None:
+        spread = self.entry.spread_duplicates
+        way_out = (
+            "set spread_duplicates: true in the stream's entry"
+            if self._may_spread
+            else "spread_duplicates, which gives each a second of its own, is for kind event"
+        )
+        events, amounts = shown.plural(self.collisions, "event"), shown.plural(self.amount_collisions, "amount")
+        if self.collisions:
+            most = ", ".join(f"{shown.line(name)} {count}" for name, count in self._colliding.most_common())
             self.warn(
-                f"{shown.plural(self.collisions, 'event')} {'has' if self.collisions == 1 else 'have'} the person, "
-                "name and second of another row's; "
+                f"{events} {'has' if self.collisions == 1 else 'have'} the person, name and second of another row's; "
                 f"spread_duplicates moves them to seconds of their own ({most})"
+                if spread
+                else f"{events} would be lost: Kissmetrics takes them for another one, with the same person, name and "
+                f"second ({most}); {way_out}"
             )
-        else:
-            way_out = (
-                "set spread_duplicates: true in the stream's entry"
-                if self._may_spread
-                else "spread_duplicates, which gives each a second of its own, is for kind event"
-            )
+        if self.amount_collisions and not spread:
             self.warn(
-                f"{shown.plural(self.collisions, 'event')} would be lost: Kissmetrics takes them for another one, "
-                f"with the same person, name and second ({most}); {way_out}"
+                f"{amounts} would be lost: Kissmetrics keeps one amount of a person for a second, whatever its events "
+                f"are called; {way_out}"
+            )
+        repeated = self._collisions.repeated
+        if repeated and self._ways is not None and not self._ways.stream.key_properties:
+            self.warn(
+                f"{shown.plural(repeated, 'row')} {'is' if repeated == 1 else 'are'} just like another one, and the "
+                "stream has no key: Kissmetrics keeps one event of them; where they are not the same event, give the "
+                "tap the table's key (key_properties), or keep a field in that tells them apart"
             )
 
     def _warn_of_people(self) -> None:

@@ -37,6 +37,7 @@ class StreamCounts:
         deleted_attributes: User attributes deleted at their source: likewise, but they are forgotten here.
         left_out: Parts of batches that have no meaning for Kissmetrics, by their type.
         collisions: Events that Kissmetrics takes for another row's.
+        amount_collisions: Amounts of events in a second in which another event of the person has one.
         item_collisions: Line items in a second of another event's, or with another value of their own event's property.
         moved: Events moved to a second of their own.
         late: Rows that were accepted, and rejected when their turn came, by the reason's code.
@@ -54,6 +55,7 @@ class StreamCounts:
     unchanged: int = 0
     deleted: int = 0
     collisions: int = 0
+    amount_collisions: int = 0
     item_collisions: int = 0
     moved: int = 0
     deleted_attributes: int = 0
@@ -117,16 +119,18 @@ class StreamCounts:
             parts.append(f"properties set aside: {by_code(self.all_set_aside)}")
         if self.left_out:
             parts.append(f"left out, by type: {by_code(self.left_out)}")
-        if self.deleted_attributes:
-            parts.append(f"{self.deleted_attributes} attributes deleted at the source, which Kissmetrics keeps")
-        if self.deleted:
-            parts.append(f"{self.deleted} deleted at the source, which Kissmetrics cannot do")
-        if self.moved:
-            parts.append(f"{self.moved} events moved to a second of their own")
-        if self.collisions:
-            parts.append(f"{self.collisions} events that Kissmetrics takes for another row's")
-        if self.item_collisions:
-            parts.append(f"{self.item_collisions} line items that lose a value to another call of their second")
+        parts += [
+            f"{count} {what}"
+            for count, what in (
+                (self.deleted_attributes, "attributes deleted at the source, which Kissmetrics keeps"),
+                (self.deleted, "deleted at the source, which Kissmetrics cannot do"),
+                (self.moved, "events moved to a second of their own"),
+                (self.collisions, "events that Kissmetrics takes for another row's"),
+                (self.amount_collisions, "amounts lost to another event's in the same second"),
+                (self.item_collisions, "line items that lose a value to another call of their second"),
+            )
+            if count
+        ]
         return "; ".join(parts)
 
     def what_to_do(self) -> list[str]:
@@ -150,6 +154,7 @@ class StreamCounts:
             "deleted": self.deleted,
             "moved": self.moved,
             "collisions": self.collisions,
+            "amount_collisions": self.amount_collisions,
             "item_collisions": self.item_collisions,
             "left_out": sum(self.left_out.values()),
             "deleted_attributes": self.deleted_attributes,

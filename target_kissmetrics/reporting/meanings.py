@@ -21,6 +21,7 @@ FIGURES: Mapping[str, str] = {
     "deleted_attributes": "Attributes that were deleted at the source, which Kissmetrics keeps.",
     "moved": "Events that moved to a second of their own (`spread_duplicates`).",
     "collisions": "Events that Kissmetrics takes for another row's: same person, name and second.",
+    "amount_collisions": "Amounts lost: another event of the person has one in the same second.",
     "item_collisions": "Line items that lose a value to another event's in their second, or to their own event.",
 }
 """Of a stream: each name of `StreamCounts.figures`."""

@@ -32,6 +32,7 @@ class StreamMetric(str, enum.Enum):
     DELETED = "deleted"
     MOVED = "moved"
     COLLISIONS = "collisions"
+    AMOUNT_COLLISIONS = "amount_collisions"
     ITEM_COLLISIONS = "item_collisions"
     ROWS = "rows"
     LEFT_OUT = "left_out"

@@ -29,6 +29,7 @@ _TITLES = {
     "deleted": "Deleted at the source",
     "moved": "Events moved to a second of their own",
     "collisions": "Events taken for another row's",
+    "amount_collisions": "Amounts lost to another event's",
     "item_collisions": "Line items that lose a value",
     "left_out": "Parts of batches left out",
     "deleted_attributes": "Attributes deleted at the source",
@@ -92,6 +93,11 @@ def worth_a_look(report: RunReport) -> list[str]:
             f"Kissmetrics takes {shown.plural(figures['collisions'], 'event')} for another row's (same person, name "
             "and second) and keeps the first alone: spread_duplicates: true in the stream's entry gives each a second "
             "of its own."
+        )
+    if figures.get("amount_collisions"):
+        lines.append(
+            f"{shown.plural(figures['amount_collisions'], 'amount')} lost: Kissmetrics keeps one amount of a person "
+            "for a second, whatever its events are called. spread_duplicates: true in the stream's entry keeps all."
         )
     lines += [
         f"Stream {stream.stream}: {_names(stream.event_names)} distinct event names. Kissmetrics has 65,535 for all "

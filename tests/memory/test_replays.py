@@ -412,6 +412,22 @@ def test_line_items_in_a_second_of_another_event_s_are_counted_and_told_of(tmp_p
     store.close()
 
 
+def test_of_two_amounts_in_one_second_one_is_counted_as_lost(tmp_path: Path) -> None:
+    def paid(event: str, second: int, row: int) -> Mapped:
+        slot = EventSlot(row=row.to_bytes(8, "big"), revenue_property="Billing Amount")
+        return Mapped(calls=[Record("p", event, T0 + second, {"Billing Amount": "5"})], slots=[slot])
+
+    store = store_in(tmp_path)
+    run = Run(store)
+    run.send(paid("Renewed", 0, 1), paid("Renewed", 0, 1), paid("Upgraded", 1, 2))
+    assert (run.counts.collisions, run.counts.amount_collisions) == (0, 0)
+    run.send(paid("Upgraded", 0, 3), paid("Renewed", 1, 4))
+    assert (run.counts.collisions, run.counts.amount_collisions) == (0, 2)
+    run.send(paid("Renewed", 0, 5))
+    assert (run.counts.collisions, run.counts.amount_collisions) == (1, 2)
+    store.close()
+
+
 def test_a_first_item_with_another_value_of_its_event_s_own_property_is_counted(tmp_path: Path) -> None:
     def bought(price: str, *items: dict[str, str]) -> Mapped:
         second = T0 + 10 * next(numbers)

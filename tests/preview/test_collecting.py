@@ -100,6 +100,24 @@ def test_events_that_kissmetrics_takes_for_one_are_counted() -> None:
     assert any("moves them" in text for text in spread.warnings)
 
 
+def test_amounts_of_which_kissmetrics_keeps_one_are_counted() -> None:
+    rows = [event(1, amount=5), event(1, amount=7, event="Renewed"), event(1, event="Viewed"), event(2, amount=5)]
+    entry = {**EVENTS, "revenue": "amount"}
+    stream = previewed("e", rows, entry).streams["e"]
+    assert (stream.collisions, stream.amount_collisions) == (0, 1)
+    assert any("1 amount would be lost" in text and "spread_duplicates: true" in text for text in stream.warnings)
+    spread = previewed("e", rows, {**entry, "spread_duplicates": True}).streams["e"]
+    assert not any("amount" in text for text in spread.warnings)
+
+
+def test_rows_that_are_just_like_another_one_are_told_of_where_there_is_no_key() -> None:
+    rows = [event(1), event(1), event(2), event(1)]
+    (told,) = [text for text in previewed("e", rows, EVENTS).streams["e"].warnings if "just like another" in text]
+    assert told.startswith("2 rows are just like another one")
+    keyed = previewed("e", [{**row, "id": 1} for row in rows], EVENTS, key=["id"]).streams["e"]
+    assert not any("just like another" in text for text in keyed.warnings)
+
+
 def test_names_that_differ_by_case_are_told_over_all_streams() -> None:
     made = Preview(plan(EVENTS, {**EVENTS, "stream": "f"}))
     for name, row in (("e", event(Plan="x")), ("f", event(event="PAID", plan="y"))):
