@@ -148,6 +148,11 @@ class Pipeline:
 
     # From the caller's thread
 
+    @property
+    def calls_under_way(self) -> int:
+        """How many calls were handed to the delivery and are not known to be taken."""
+        return self._calls_under_way
+
     def add(self, row: MappedRow) -> None:
         """Take a row; waits while the chunk is full.
 

@@ -238,6 +238,14 @@ class TargetKissmetrics(Target):
         """
         try:
             if "pipeline" in self.__dict__:
+                if self._stopped_by is not None:
+                    self.logger.warning(
+                        "%s: what was read is being delivered, %d calls are under way; another signal, %d seconds "
+                        "later, ends the run at once",
+                        signal.Signals(self._stopped_by).name,
+                        self.pipeline.calls_under_way,
+                        SECOND_SIGNAL_SECONDS,
+                    )
                 self.pipeline.finish(complete=self._stopped_by is None)
             super().process_endofpipe()
         finally:

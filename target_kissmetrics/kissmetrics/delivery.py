@@ -17,11 +17,12 @@ from typing import Protocol
 
 from target_kissmetrics.kissmetrics.calls import Call
 from target_kissmetrics.kissmetrics.crew import Crew
-from target_kissmetrics.kissmetrics.errors import DeliveryError, Refused, Unreachable
+from target_kissmetrics.kissmetrics.errors import DeliveryError
 from target_kissmetrics.kissmetrics.observer import Observer
 from target_kissmetrics.kissmetrics.pacing import Pacing
 from target_kissmetrics.kissmetrics.retry import Done, GiveUp, RetryPolicy, Wait
 from target_kissmetrics.kissmetrics.transport import Transport
+from target_kissmetrics.kissmetrics.trouble import Trouble
 from target_kissmetrics.kissmetrics.wire import Encoder
 
 
@@ -69,7 +70,7 @@ class ApiDelivery:
         host: The tracking API's address as error texts name it.
         failed: Called once, from any thread, with why the delivery stopped. No `delivered` follows for calls that
             were not taken.
-        told: Called, from any thread, with a line for a person when the host makes all connections wait.
+        told: Called, from any thread, with a line for a person when calls have to wait.
         observer: Told of each call that was taken, from any thread.
     """
 
@@ -92,9 +93,8 @@ class ApiDelivery:
         self._pacing = pacing
         self._connections = connections
         self._crew = Crew(connections)
-        self._host = host
         self._failed = failed
-        self._told = told
+        self._trouble = Trouble(host, policy.budget, told)
         self._observer = observer
         self._jobs: queue.SimpleQueue[tuple[Call, _Parcel] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -173,24 +173,28 @@ class ApiDelivery:
             elapsed = time.monotonic() - began
             verdict = self._policy.judge(outcome, attempts=attempts, elapsed=elapsed, now=time.time())
             if isinstance(verdict, Done):
+                self._trouble.is_reached = True
                 if self._observer is not None:
                     self._observer.taken(call, elapsed, attempts)
                 return True
             if isinstance(verdict, GiveUp):
-                self._stop_with(ended_by(verdict, self._host, self._policy.budget))
+                self._stop_with(self._trouble.ended(verdict))
                 return False
-            self._hold_back(verdict)
+            self._hold_back(verdict, attempts)
             if not self._wait(verdict.seconds):
                 return False
         return False
 
-    def _hold_back(self, verdict: Wait) -> None:
+    def _hold_back(self, verdict: Wait, attempts: int) -> None:
         if self._observer is not None:
             self._observer.put_off(verdict.why)
         with self._lock:
             self._retries += 1
-        if verdict.overloaded and self._pacing.pause(verdict.seconds):
-            self._told(f"{self._host}: {verdict.why}; all connections wait {verdict.seconds:.1f} s")
+        if verdict.overloaded:
+            if self._pacing.pause(verdict.seconds):
+                self._trouble.paused(verdict)
+        else:
+            self._trouble.put_off(verdict, attempts)
 
     def _wait_to_start(self) -> bool:
         """Sleep until the next request may start; False when the delivery was stopped meanwhile."""
@@ -213,13 +217,3 @@ class ApiDelivery:
             self._stop.set()
         if first:
             self._failed(error)
-
-
-def ended_by(verdict: GiveUp, host: str, budget: float) -> DeliveryError:
-    """Give the error that ends a delivery: what happened, and what to do about it."""
-    if verdict.hopeless:
-        return Refused(f"{host}: {verdict.why}; check tracking_url and any proxy in between")
-    return Unreachable(
-        f"{host}: {verdict.why}; gave up after {budget:g} s of retries (retry_timeout_seconds). Run again: what was "
-        "not delivered is sent again"
-    )

@@ -15,12 +15,12 @@ from contextlib import closing
 from typing import NamedTuple
 
 from target_kissmetrics.kissmetrics.calls import Call
-from target_kissmetrics.kissmetrics.delivery import ended_by
 from target_kissmetrics.kissmetrics.errors import DeliveryError
 from target_kissmetrics.kissmetrics.observer import Observer
 from target_kissmetrics.kissmetrics.pacing import Pacing
 from target_kissmetrics.kissmetrics.retry import Done, GiveUp, RetryPolicy, Wait
 from target_kissmetrics.kissmetrics.transport import ManyAttempts, Outcome
+from target_kissmetrics.kissmetrics.trouble import Trouble
 from target_kissmetrics.kissmetrics.wire import Encoder, Request
 
 LONGEST_WAIT_SECONDS = 1.0
@@ -89,7 +89,7 @@ class LoopDelivery:
         host: The tracking API's address as error texts name it.
         failed: Called once, from any thread, with why the delivery stopped. No `delivered` follows for calls that
             were not taken.
-        told: Called, from any thread, with a line for a person when the host makes all connections wait.
+        told: Called, from any thread, with a line for a person when calls have to wait.
         observer: Told of each call that was taken, from the loop's thread.
     """
 
@@ -111,9 +111,8 @@ class LoopDelivery:
         self._policy = policy
         self._pacing = pacing
         self._connections = connections
-        self._host = host
         self._failed = failed
-        self._told = told
+        self._trouble = Trouble(host, policy.budget, told)
         self._observer = observer
         self._lock = threading.Lock()
         self._parcels: deque[_Parcel] = deque()
@@ -217,6 +216,7 @@ class LoopDelivery:
             elapsed = monotonic - (job.began or monotonic)
             verdict = self._policy.judge(outcome, attempts=job.attempts, elapsed=elapsed, now=now)
             if isinstance(verdict, Done):
+                self._trouble.is_reached = True
                 if self._observer is not None:
                     self._observer.taken(job.call, elapsed, job.attempts)
                 parcel = job.parcel
@@ -226,7 +226,7 @@ class LoopDelivery:
             elif self._stopping:
                 continue
             elif isinstance(verdict, GiveUp):
-                self._stop_with(ended_by(verdict, self._host, self._policy.budget))
+                self._stop_with(self._trouble.ended(verdict))
             else:
                 self._hold_back(job, verdict)
 
@@ -234,8 +234,11 @@ class LoopDelivery:
         self._retries += 1
         if self._observer is not None:
             self._observer.put_off(verdict.why)
-        if verdict.overloaded and self._pacing.pause(verdict.seconds):
-            self._told(f"{self._host}: {verdict.why}; all connections wait {verdict.seconds:.1f} s")
+        if verdict.overloaded:
+            if self._pacing.pause(verdict.seconds):
+                self._trouble.paused(verdict)
+        else:
+            self._trouble.put_off(verdict, job.attempts)
         self._put_off(job, verdict.seconds)
 
     def _stop_with(self, error: DeliveryError) -> None:

@@ -120,7 +120,7 @@ def test_a_spent_budget_names_its_setting_and_says_that_running_again_is_safe(ki
     assert isinstance(error, Unreachable)
     assert "answered 503" in str(error)
     assert "retry_timeout_seconds" in str(error)
-    assert "Run again" in str(error)
+    assert "Run again: what was not delivered is sent again" in str(error)
 
 
 def test_calls_under_way_when_another_fails_still_count(kind: Kind) -> None:
