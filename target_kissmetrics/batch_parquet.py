@@ -67,6 +67,8 @@ def parquet_rows(file: IO[bytes]) -> Iterator[dict[str, Any]]:
         raise InputError("is no Parquet file, or was not written whole: mend the tap") from None
     except pa.ArrowException as problem:
         raise InputError(f"cannot be read as Parquet ({type(problem).__name__}): mend the tap") from None
+    except UnicodeDecodeError:
+        raise InputError("is damaged: a column's name is no text; mend the tap") from None
     except OSError as problem:
         if problem.errno is not None:
             raise

@@ -76,8 +76,8 @@ class RowClock:
             with contextlib.suppress(ValueError, OverflowError):
                 seconds = times.to_seconds(extracted)
         if seconds is None:
-            seconds = int(self._now())
-        check(seconds, None)
+            return int(self._now())
+        check(seconds, "time_extracted", in_messages=self._in_messages)
         return seconds
 
 

@@ -219,9 +219,12 @@ class Group:
         properties = self._maker.make(traits, mapped.asides, used=used, taken=taken, under=under)
         if group:
             try:
-                properties["Group - id"] = self._values.write(group[1])
+                text = self._values.write(group[1])
             except ValueProblem as problem:
                 mapped.asides.append(Aside.of(problem, group[0]))
+            else:
+                if text:
+                    properties["Group - id"] = text
         if properties:
             mapped.calls.append(
                 Set(message.person, message.time, properties, message.address, message.user_agent, distinct=True)
