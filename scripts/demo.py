@@ -61,6 +61,7 @@ def _show(url: str) -> int:
     if not wrong:
         print("  just as the files do")
     print(f"\nLook at it: .venv/{BIN}/kissmetrics-sandbox --store .demo/sandbox.db   and open http://127.0.0.1:8765")
+    print("Then your own data: docs/tutorial/first-events.md")
     return 1 if wrong or not unchanged else 0
 
 
@@ -79,7 +80,7 @@ def _run(url: str, users: Path) -> int:
     taps = [part for name in ("events", "users", "orders") for part in (f"tap-jsonl-{name}", "target-kissmetrics")]
     command = [ROOT / ".venv-meltano" / BIN / "meltano", "run", "--full-refresh", *taps]
     done = subprocess.run(
-        command, cwd=DATA, env=environment, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=ROOT, env=environment, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     if done.returncode:
         print(done.stdout[-4000:])
