@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from target_kissmetrics.mapping import names
+from target_kissmetrics.mapping.fields import Template
 from target_kissmetrics.mapping.settings import MappingSettings
 from target_kissmetrics.preview import roles
 from target_kissmetrics.preview.profile import FieldProfile, Profile
@@ -12,6 +13,7 @@ from target_kissmetrics.preview.profile import FieldProfile, Profile
 _ALTERNATIVES = 3
 _MANY_DIGITS = 3
 _FEW_ROWS = 3
+_VALUES_TOLD = 4
 
 
 def of_others(chosen: str | None, device: str | None, candidates: Sequence[str]) -> Iterator[str]:
@@ -43,8 +45,8 @@ def of_people(profile: Profile, settings: MappingSettings, customer: str | None,
         yield f"the setting alias_identities: true makes {customer} and {device} of one row one person, for ever"
 
 
-def of_money(profile: Profile, stream: str, amount: str) -> Iterator[str]:
-    """Tell of what may make a revenue wrong: cents, tax and shipping, rows that nobody paid."""
+def of_money(profile: Profile, stream: str, amount: str, event_name: str | None) -> Iterator[str]:
+    """Tell of what may make a revenue wrong: cents, tax and shipping, currencies, rows that nobody paid."""
     field = profile.fields[amount]
     divide = f"divide it: stream_maps: {{{stream}: {{{amount}: \"float(record['{amount}'] or 0) / 100\"}}}}"
     if roles.is_in_cents(amount):
@@ -54,12 +56,35 @@ def of_money(profile: Profile, stream: str, amount: str) -> Iterator[str]:
     beside = roles.beside_net(profile, amount)
     if beside:
         yield f"if {amount} includes {', '.join(beside)}, take it off with a stream map: Kissmetrics wants the net"
+    yield from _of_currencies(profile, amount)
+    yield from _of_unpaid_events(profile, stream, amount, event_name)
     for name, states in roles.unpaid_states(profile).items():
         told = ", ".join(repr(state) for state in states)
         yield (
             f"{name} is {told} in some rows, which may be no revenue; leave them out: stream_maps: {{{stream}: "
             f"{{__filter__: \"record['{name}'] not in [{told}]\"}}}}"
         )
+
+
+def _of_currencies(profile: Profile, amount: str) -> Iterator[str]:
+    for name, values in roles.currencies(profile).items():
+        yield (
+            f"{name} has more than one value ({', '.join(values)}): amounts are added up as they are, not converted; "
+            f"bring {amount} to one currency at the source"
+        )
+
+
+def _of_unpaid_events(profile: Profile, stream: str, amount: str, event_name: str | None) -> Iterator[str]:
+    """Tell of events that carry the amount, and are no payment by their name."""
+    for path in Template(event_name).fields if event_name else ():
+        field = profile.fields.get(path)
+        unpaid = roles.unpaid_values(field)[:_VALUES_TOLD] if field else []
+        if unpaid:
+            told = ", ".join(repr(value) for value in unpaid)
+            yield (
+                f"{path} is {told} in some rows, whose {amount} may be no revenue; take it out there: stream_maps: "
+                f"{{{stream}: {{{amount}: \"None if record['{path}'] in [{told}] else record['{amount}']\"}}}}"
+            )
 
 
 def _may_be_cents(field: FieldProfile) -> bool:

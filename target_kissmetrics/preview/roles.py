@@ -41,7 +41,20 @@ _BOUGHT = frozenset(
     {"ordered", "order", "purchased", "purchase", "placed", "paid", "bought", "completed", "sold", "transaction"}
 )
 _CHANGED = frozenset({"updated", "modified", "changed"})
-_ACTION = frozenset({"action", "activity", "event", "verb", "operation", "interaction"})
+_ACTION = frozenset(
+    {"action", "activity", "event", "verb", "operation", "interaction", "what", "happened", "occurrence", "did"}
+)
+_MAX_CHARACTERS_OF_NAMES = 40
+_FEW_NAMES = 50
+_DONE_WORDS = frozenset(
+    {
+        "paid", "sent", "bought", "sold", "began", "begun", "left", "lost", "won", "made", "built", "met",
+        "read", "seen", "shown", "taken", "given", "withdrawn", "frozen", "chosen", "held", "kept", "put",
+        "quit", "reset", "shut", "set", "login", "logout", "signup", "open", "close", "start", "stop", "create",
+        "cancel", "pause", "resume", "renew", "subscribe", "unsubscribe", "refund", "upgrade", "downgrade",
+        "purchase", "buy", "view", "click", "join", "leave",
+    }
+)  # fmt: skip
 _AMOUNT = {
     "revenue": 100, "subtotal": 90, "total": 85, "amount": 80, "paid": 75, "price": 70, "sum": 70, "charge": 65,
     "payment": 65, "mrr": 60, "gross": 60, "value": 50, "fee": 40,
@@ -73,6 +86,7 @@ _UNPAID = frozenset(
     }
 )  # fmt: skip
 _FEW_STATES = 20
+_CURRENCIES_TOLD = 4
 _BESIDE_NET = frozenset({"tax", "vat", "shipping"})
 _NO_PERSON_WITHIN = frozenset(
     {"owner", "company", "organization", "organisation", "account", "store", "shop", "vendor"}
@@ -207,18 +221,56 @@ def event_name(profile: Profile, besides: Sequence[str | None] = (), *, also_typ
 
     def score(field: FieldProfile) -> int:
         name = words(field.name)
-        if profile.rows and not field.mostly(field.texts):
+        if profile.rows and (not field.mostly(field.texts) or field.mostly(field.moments)):
             return 0
         if len(field.distinct) > _MAX_EVENT_NAMES or (profile.rows > 20 and len(field.distinct) > profile.rows / 2):
             return 0
         listed = _listed(field.name, EVENT_NAME_CANDIDATES)
         if listed or not name:
             return listed
-        if _ACTION & frozenset(name) and not frozenset(name) & (_ID | {"at", "on"}):
+        if _ACTION & frozenset(name) and not frozenset(name) & (_ID | _TIME_ENDS):
             return 70
         return 40 if also_type and name[-1] in {"type", "name", "kind"} else 0
 
     return best(profile, score, besides)
+
+
+def what_happened(profile: Profile, besides: Sequence[str | None] = ()) -> str | None:
+    """Give the field that tells different things that happened apart, where the stream's name tells one alone.
+
+    A field `type` or `kind` does when its values say what was done.
+    """
+
+    def may(field: FieldProfile) -> bool:
+        texts = field.distinct
+        if not 1 < len(texts) <= _FEW_NAMES or max(map(len, texts)) > _MAX_CHARACTERS_OF_NAMES:
+            return False
+        return len(texts) * 2 <= field.filled or _says_what_was_done(field)
+
+    found = event_name(profile, [*besides, *(name for name, field in profile.fields.items() if not may(field))])
+    if found:
+        return found
+    types = [field for field in profile.fields.values() if field.name not in besides and _is_type(field)]
+    return next((field.name for field in types if may(field) and _says_what_was_done(field)), None)
+
+
+def type_of_rows(profile: Profile, besides: Sequence[str | None] = ()) -> str | None:
+    """Give a field `type` or `kind` with few values, which may tell different things that happened apart."""
+    types = [field for field in profile.fields.values() if field.name not in besides and _is_type(field)]
+    return next((field.name for field in types if 1 < len(field.distinct) <= _FEW_STATES), None)
+
+
+def _is_type(field: FieldProfile) -> bool:
+    return words(field.name)[-1:] in {("type",), ("kind",)} and field.mostly(field.texts)
+
+
+def _says_what_was_done(field: FieldProfile) -> bool:
+    done = [value for value in field.distinct if any(_is_done(word) for word in words(value))]
+    return len(done) * 2 > len(field.distinct)
+
+
+def _is_done(word: str) -> bool:
+    return word in _DONE_WORDS or (len(word) > 3 and word.endswith("ed"))
 
 
 def amount(profile: Profile, besides: Sequence[str | None] = ()) -> str | None:
@@ -303,14 +355,28 @@ def _is_personal(field: FieldProfile) -> bool:
     return is_address and field.mostly(field.texts)
 
 
+def unpaid_values(field: FieldProfile) -> list[str]:
+    """Give those of a field's values that say that no money was earned."""
+    return sorted(value for value in field.distinct if frozenset(words(value)) & _UNPAID)
+
+
 def unpaid_states(profile: Profile) -> dict[str, list[str]]:
     """Give the fields whose values say of some rows that no money was earned, with these values."""
     return {
-        field.name: sorted(found)
+        field.name: found
         for field in profile.fields.values()
         if {"status", "state"} & frozenset(words(field.name))
         and len(field.distinct) <= _FEW_STATES
-        and (found := {value for value in field.distinct if frozenset(words(value)) & _UNPAID})
+        and (found := unpaid_values(field))
+    }
+
+
+def currencies(profile: Profile) -> dict[str, list[str]]:
+    """Give the fields that name different currencies, with the first of these."""
+    return {
+        field.name: sorted(field.distinct)[:_CURRENCIES_TOLD]
+        for field in profile.fields.values()
+        if "currency" in words(field.name) and field.mostly(field.texts) and len({*map(str.upper, field.distinct)}) > 1
     }
 
 

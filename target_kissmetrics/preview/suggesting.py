@@ -6,12 +6,12 @@ the target's own reader of entries and by the mapping; what cannot be made to wo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.mapping.detection import detect, named_for_people
+from target_kissmetrics.mapping.detection import EVENT_NAME_CANDIDATES, detect, named_for_people
 from target_kissmetrics.mapping.settings import FLAT_KINDS, StreamSettings
 from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.mapping.understanding import understand
@@ -21,6 +21,7 @@ from target_kissmetrics.preview.words import stream_words, title, words
 from target_kissmetrics.stream_entries import read_entry
 
 MAX_KEYS_DROPPED = 20
+_VALUES_TOLD = 4
 
 _BOUGHT = frozenset({"order", "purchase", "sale", "transaction", "checkout"})
 _REFUNDED = frozenset({"refund", "return", "chargeback"})
@@ -320,16 +321,31 @@ class _Guess:
             )
 
     def _named(self) -> str:
-        field = roles.event_name(
-            self._profile, [self._customer, self._device, self._time], also_type=self._noun in _LOGS
-        )
+        besides = [self._customer, self._device, self._time]
         if self._noun in _HAPPENED and self._noun not in _LOGS:
-            return _HAPPENED[self._noun]
+            return self._named_by_noun(besides)
+        field = roles.event_name(self._profile, besides, also_type=self._noun in _LOGS)
         if field:
-            return f"{{{field}}}" if "{" not in field and "}" not in field else "Happened"
+            return f"{{{field}}}" if _fits_template(field) else "Happened"
         if self._noun in _DONE:
             return title((*self._name[:-1], _DONE[self._noun]))
         return f"{title(self._name) or 'Row'} {title(_past(words(self._time or '')))}".strip()
+
+    def _named_by_noun(self, besides: list[str | None]) -> str:
+        """Name what happened to a subscription, say: one thing, unless a field tells more of them apart."""
+        field = roles.what_happened(self._profile, besides)
+        if field and _fits_template(field):
+            if field in EVENT_NAME_CANDIDATES:
+                return f"{{{field}}}"
+            self.why.append(f"{field} says what happened: {_some(self._profile.fields[field].distinct)}")
+            return f"{title(self._name[-1:])} {{{field}}}"
+        field = roles.type_of_rows(self._profile, besides)
+        if field and _fits_template(field):
+            self.why.append(
+                f"{field} is one of {_some(self._profile.fields[field].distinct)}: if that says what happened, name "
+                f'the event by it (event_name: "{title(self._name[-1:])} {{{field}}}")'
+            )
+        return _HAPPENED[self._noun]
 
     def _tell_of_time(self, name: str) -> None:
         field = self._profile.fields.get(name)
@@ -346,7 +362,7 @@ class _Guess:
             return
         self.entry["revenue"] = amount
         self.why.append(f"{amount} looks like the money; Kissmetrics wants it net, without tax and shipping")
-        self.why += advice.of_money(self._profile, self._stream.name, amount)
+        self.why += advice.of_money(self._profile, self._stream.name, amount, self.entry.get("event_name"))
         if self._noun in _SECOND_MONEY:
             self.why.append("where orders carry the same money, say revenue: false here, or it counts twice")
 
@@ -377,6 +393,15 @@ class _Guess:
         time = roles.attribute_time(self._profile) or self._time
         if time:
             self.entry.setdefault("timestamp", time)
+
+
+def _fits_template(field: str) -> bool:
+    return "{" not in field and "}" not in field
+
+
+def _some(values: Collection[str]) -> str:
+    shown = ", ".join(repr(value) for value in sorted(values)[:_VALUES_TOLD])
+    return f"{shown}, ..." if len(values) > _VALUES_TOLD else shown
 
 
 def _past(time: tuple[str, ...]) -> tuple[str, ...]:

@@ -308,18 +308,69 @@ def test_what_was_done_is_the_event_s_name() -> None:
     assert entry("lesson_completions", row)["event_name"] == "Lesson Completed"
 
 
-def test_the_stream_maps_that_are_advised_are_taken_by_the_sdk() -> None:
-    rows = [{**row, "status": ["succeeded", "failed"][n % 2]} for n, row in enumerate(charges())]
-    made = suggest(*stream_of("charges", rows), {})
-    advised = re.findall(r"stream_maps: \{charges: (\{.*\})\}", "\n".join(made.why))
-    config = {
-        "stream_maps": {"charges": {name: rule for text in advised for name, rule in yaml.safe_load(text).items()}}
-    }
-    lines = messages("charges", rows)
-    lines[0]["schema"]["properties"]["amount"] = {"type": ["integer", "null"]}
+def run_with_stream_map(name: str, rows: list[dict[str, Any]], types: dict[str, str]) -> Preview:
+    made = suggest(*stream_of(name, rows), {})
+    advised = re.findall(rf"stream_maps: \{{{name}: (\{{.*\}})\}}", "\n".join(made.why))
+    config = {"stream_maps": {name: {key: rule for text in advised for key, rule in yaml.safe_load(text).items()}}}
+    lines = messages(name, rows)
+    for field, of_type in types.items():
+        lines[0]["schema"]["properties"][field] = {"type": [of_type, "null"]}
     preview = Preview(plan(made.entry))
     read(io.StringIO("".join(f"{json.dumps(line)}\n" for line in lines)), preview, config)
     preview.finish()
+    assert not preview.streams[name].rejected
+    return preview
+
+
+def test_the_stream_maps_that_are_advised_are_taken_by_the_sdk() -> None:
+    rows = [{**row, "status": ["succeeded", "failed"][n % 2]} for n, row in enumerate(charges())]
+    preview = run_with_stream_map("charges", rows, {"amount": "integer"})
     # Of the amounts 19.99, 20.00, ... 20.04 every second one was paid.
     assert preview.streams["charges"].totals.revenue == Decimal("60.03")
-    assert not preview.streams["charges"].rejected
+
+
+def changes(*told: str, field: str = "what_happened", **more: Any) -> list[dict[str, Any]]:
+    return [
+        {"id": n, "member_no": f"m{n % 4}", field: told[n % len(told)], "stamp_ts": 1_740_000_000 + n, **more}
+        for n in range(12)
+    ]
+
+
+HAPPENED = ("subscribed", "cancelled", "refunded", "paused")
+
+
+@pytest.mark.parametrize("field", ["what_happened", "action", "type", "event_type", "what", "operation", "change_kind"])
+def test_a_column_that_says_what_happened_names_the_event(field: str) -> None:
+    made = suggest(*stream_of("subscriptions", changes(*HAPPENED, field=field)), {})
+    assert made.entry["event_name"] == f"Subscription {{{field}}}"
+    assert f"{field} says what happened: 'cancelled', 'paused', 'refunded', 'subscribed'" in made.why
+
+
+def test_a_type_that_says_nothing_of_what_was_done_is_told_of() -> None:
+    made = suggest(*stream_of("subscriptions", changes("monthly", "yearly", field="type")), {})
+    assert made.entry["event_name"] == "Subscribed"
+    assert any('event_name: "Subscription {type}"' in reason for reason in made.why)
+    assert entry("subscriptions", *changes("monthly", field="type"))["event_name"] == "Subscribed"
+
+
+@pytest.mark.parametrize("told", [[f"text {n}" for n in range(12)], ["once", "it is a long text " * 5], ["2024-01-01"]])
+def test_texts_that_are_no_names_name_no_event(told: list[str]) -> None:
+    assert entry("subscriptions", *changes(*told, field="event_note_type"))["event_name"] == "Subscribed"
+    many = [{**row, "what": f"{row['id']} {n}"} for n in range(5) for row in changes("x", field="y")]
+    assert entry("subscriptions", *many)["event_name"] == "Subscribed"
+
+
+def test_the_amount_of_what_nobody_paid_is_told_of() -> None:
+    told = why("subscriptions", *changes(*HAPPENED, amount=9.5))
+    assert (
+        "stream_maps: {subscriptions: {amount: \"None if record['what_happened'] in ['cancelled', 'refunded'] else "
+        "record['amount']\"}}"
+    ) in told
+    preview = run_with_stream_map("subscriptions", changes(*HAPPENED, amount=9.5), {"amount": "number"})
+    assert preview.streams["subscriptions"].totals.revenue == Decimal("57.0")
+
+
+def test_amounts_in_several_currencies_are_told_of() -> None:
+    rows = [{**row, "currency": ["EUR", "USD"][n % 2]} for n, row in enumerate(orders())]
+    assert "currency has more than one value (EUR, USD): amounts are added up as they are" in why("orders", *rows)
+    assert "currency" not in why("orders", *orders(currency="EUR"))
