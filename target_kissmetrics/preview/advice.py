@@ -19,7 +19,7 @@ _VALUES_TOLD = 4
 def of_others(chosen: str | None, device: str | None, candidates: Sequence[str]) -> Iterator[str]:
     """Tell which other fields may name the person."""
     others = [name for name in candidates if name not in {chosen, device}]
-    if chosen and others:
+    if (chosen or device) and others:
         yield (
             f"{' or '.join(others[:_ALTERNATIVES])} could be customer_id as well: take the one by which your product "
             "names its people to Kissmetrics"
@@ -37,12 +37,48 @@ def of_people(profile: Profile, settings: MappingSettings, customer: str | None,
     if not customer or not device:
         return
     first, second = (customer, device) if settings.use_customer_id else (device, customer)
+    other_way = "" if settings.use_customer_id else f"; set use_customer_id: true to take {customer} first"
     yield (
         f"{first} is the person, {second} where it is empty: use_customer_id, a setting of the target, is "
-        f"{str(settings.use_customer_id).lower()}"
+        f"{str(settings.use_customer_id).lower()}{other_way}"
     )
     if not settings.alias_identities:
         yield f"the setting alias_identities: true makes {customer} and {device} of one row one person, for ever"
+
+
+def of_gaps(
+    profile: Profile,
+    stream: str,
+    settings: MappingSettings,
+    ids: tuple[Sequence[str], Sequence[str]],
+    others: Sequence[str],
+) -> Iterator[str]:
+    """Tell of rows that name nobody, and of the field that may name them.
+
+    Args:
+        profile: The stream's.
+        stream: Its name.
+        settings: Which ID is preferred, and whether the other may stand in.
+        ids: Fields of the customer ID, and of the device ID.
+        others: Other fields that may hold an ID.
+    """
+    first, second = ids if settings.use_customer_id else ids[::-1]
+    tried = [*first, *(second if settings.identity_fallback else ())]
+    empty = profile.rows_without(tried)
+    if not tried or not empty:
+        return
+    told = f"{empty.bit_count()} of {profile.rows} sampled rows have no {' or '.join(tried)}, and would be rejected"
+    helps = {name: (empty & ~profile.rows_without([name])).bit_count() for name in others if name not in tried}
+    best = max(helps, key=lambda name: helps[name], default="")
+    if not best or not helps[best]:
+        yield told
+        return
+    told = f"{told}; {helps[best]} of them have {best}"
+    if best in profile.fields and tried[0] in profile.fields:
+        told += (
+            f": stream_maps: {{{stream}: {{{tried[0]}: \"record['{tried[0]}'] or record['{best}']\"}}}} takes it there"
+        )
+    yield told
 
 
 def of_money(profile: Profile, stream: str, amount: str, event_name: str | None) -> Iterator[str]:

@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from target_kissmetrics import shown
 from target_kissmetrics.errors import ConfigError, RowRejected
 from target_kissmetrics.kissmetrics.calls import Alias, Record
+from target_kissmetrics.mapping.detection import Detected
 from target_kissmetrics.mapping.fields import Row
 from target_kissmetrics.mapping.mapped import Mapped
 from target_kissmetrics.mapping.names import folded
 from target_kissmetrics.mapping.people import People
-from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
+from target_kissmetrics.mapping.settings import Kind, MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream, StreamMapping, Understood
 from target_kissmetrics.mapping.understanding import understand
 from target_kissmetrics.memory.collisions import Collisions
@@ -187,7 +188,10 @@ class StreamPreview:
         if self._ways is None:
             return
         if self.suggestion is None and self.kind and not self._has_entry():
-            self.suggestion = confirm(self._ways.stream, self._profile, self.kind, self.why, collisions=self.collisions)
+            decided = Detected(cast("Kind", self.kind), self.why)
+            self.suggestion = confirm(
+                self._ways.stream, self._profile, decided, self._given(), collisions=self.collisions
+            )
         self._warn_of_rows()
         self._warn_of_people()
 
@@ -420,7 +424,7 @@ class Preview:
             id(entry)
             for entry in self.plan.entries
             for stream in self.streams.values()
-            if stream.problem is not None and entry.stream == stream.name
+            if stream.suggestion is not None and entry.stream == stream.name
         }
         configured = [
             (entry, Suggestion(dict(given), ["as configured"]))

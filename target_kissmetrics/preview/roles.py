@@ -26,6 +26,9 @@ _PERSON = frozenset(
 _DEVICE = frozenset(
     {"device", "anonymous", "anon", "visitor", "cookie", "browser", "installation", "install", "fingerprint"}
 )
+_VISITORS = frozenset({("visitor",), ("anonymous",), ("anon",), ("cookie",), ("fingerprint",)})
+_SOME_ROWS = 10
+_FLAG_VALUES = 2
 _ID = frozenset({"id", "uuid", "guid", "key", "number", "no", "nr", "ref", "identifier", "uid", "pk", "email", "code"})
 _PERSON_AS_ONE = frozenset({"uid", "userid", "customerid", "memberid", "clientid", "username", "login", "userkey"})
 _SOMEBODY_ELSE = frozenset({"by", "agent", "admin", "staff", "rep", "assigned", "assignee", "manager", "approved"})
@@ -168,9 +171,17 @@ def device_id(profile: Profile, besides: Sequence[str | None] = ()) -> str | Non
         parts = frozenset(words(field.name))
         if not field.may_hold_id(profile.rows):
             return 0
-        return _listed(field.name, DEVICE_ID_CANDIDATES) or (70 if parts & _DEVICE and parts & _ID else 0)
+        listed = _listed(field.name, DEVICE_ID_CANDIDATES) or (70 if parts & _DEVICE and parts & _ID else 0)
+        return listed or (60 if _is_a_visitor(field, profile.rows) else 0)
 
     return best(profile, score, besides)
+
+
+def _is_a_visitor(field: FieldProfile, rows: int) -> bool:
+    """Tell `visitor` and `session_cookie` from `is_anonymous` and `cookie_consent`: one value in many rows is no ID."""
+    name = words(field.name)
+    is_named = name[-1:] in _VISITORS and not frozenset(name) & {"is", "has", "unique", "new", "returning"}
+    return is_named and not field.mostly(field.moments) and (rows < _SOME_ROWS or len(field.distinct) > _FLAG_VALUES)
 
 
 def event_time(profile: Profile) -> str | None:

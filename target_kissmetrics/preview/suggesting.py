@@ -6,12 +6,13 @@ the target's own reader of entries and by the mapping; what cannot be made to wo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.mapping.detection import EVENT_NAME_CANDIDATES, detect, named_for_people
+from target_kissmetrics.mapping.clock import ATTRIBUTE_TIME_CANDIDATES, EVENT_TIME_CANDIDATES
+from target_kissmetrics.mapping.detection import EVENT_NAME_CANDIDATES, Detected, detect, named_for_people
 from target_kissmetrics.mapping.settings import FLAT_KINDS, StreamSettings
 from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.mapping.understanding import understand
@@ -22,6 +23,8 @@ from target_kissmetrics.stream_entries import read_entry
 
 MAX_KEYS_DROPPED = 20
 _VALUES_TOLD = 4
+_SEARCHED = frozenset({"event", "user_attributes", "experiment"})
+"""Kinds whose people and times are searched where their own rules find none."""
 
 _BOUGHT = frozenset({"order", "purchase", "sale", "transaction", "checkout"})
 _REFUNDED = frozenset({"refund", "return", "chargeback"})
@@ -96,29 +99,44 @@ def suggest(stream: Stream, profile: Profile, given: Mapping[str, Any]) -> Sugge
         profile: What its fields hold.
         given: The entry it has, as it stands in the config; empty when it has none. What it says stays, where it can.
     """
-    base = {key: value for key, value in given.items() if value is not None and key != "stream"}
-    dropped: list[str] = []
+    base = _base(given)
     if "kind" not in base:
         messages = _messages(stream)
         if messages is not None:
             return messages
-    for _ in range(MAX_KEYS_DROPPED):
-        guess = _Guess(stream, profile, base)
-        guess.make()
-        entry = {"stream": stream.name, **guess.entry}
-        problem = _problem(stream, entry)
-        if problem is None:
-            return Suggestion(entry, [*dropped, *guess.why], settles=True)
-        key = problem.setting.rpartition(".")[2]
-        if key not in base:
-            break
-        del base[key]
-        dropped.append(f"without {key}: {_told(problem)}")
+    dropped, made, problem = _tried(stream, profile, base)
+    if made is not None:
+        return Suggestion(made.entry, [*dropped, *made.why], settles=True)
     return Suggestion(
         {"stream": stream.name, "kind": "ignore"},
         [*dropped, f"left out: {_told(problem)}" if problem else "left out"],
         settles=True,
     )
+
+
+def _base(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in given.items() if value is not None and key != "stream"}
+
+
+def _tried(
+    stream: Stream, profile: Profile, base: dict[str, Any], *, decided: bool = False
+) -> tuple[list[str], Suggestion | None, ConfigError | None]:
+    """Guess until the target takes the entry, each time without what it did not take of the one given."""
+    dropped: list[str] = []
+    problem = None
+    for _ in range(MAX_KEYS_DROPPED):
+        guess = _Guess(stream, profile, base, decided=decided)
+        guess.make()
+        made = Suggestion({"stream": stream.name, **guess.entry}, guess.why)
+        problem = _problem(stream, made.entry)
+        if problem is None:
+            return dropped, made, None
+        key = problem.setting.rpartition(".")[2]
+        if key not in base or key == "kind":
+            break
+        del base[key]
+        dropped.append(f"without {key}: {_told(problem)}")
+    return dropped, None, problem
 
 
 def _messages(stream: Stream) -> Suggestion | None:
@@ -136,30 +154,33 @@ def _messages(stream: Stream) -> Suggestion | None:
     return Suggestion({**entry, "kind": "ignore"}, [_told(problem)], settles=True)
 
 
-def confirm(stream: Stream, profile: Profile, kind: str, why: str, *, collisions: int) -> Suggestion:
+def confirm(
+    stream: Stream, profile: Profile, decided: Detected, given: Mapping[str, Any], *, collisions: int
+) -> Suggestion:
     """Write down what was decided from the schema, so that another column does not change it.
+
+    Whom and when the kind's own rules find stays as it is; what they do not find is searched as for any other stream.
 
     Args:
         stream: The stream.
         profile: What its fields hold.
-        kind: As decided.
-        why: As decided.
+        decided: Its kind, and why.
+        given: The entry it has, without a kind; empty when it has none.
         collisions: Its events that share person, name and second with another row's.
     """
-    entry: dict[str, Any] = {"stream": stream.name, "kind": kind}
-    reasons = [f"as decided from its schema: {why}"]
-    if kind == "event":
-        time = profile.fields.get(roles.event_time(profile) or "")
-        if time is not None and time.is_date_only and profile.rows:
-            entry["spread_duplicates"] = True
-            reasons.append(_date_only(time.name))
-        elif collisions:
-            entry["spread_duplicates"] = True
-            reasons.append(f"{collisions} events share person, name and second with another row's")
-    _exclude_secrets(entry, profile, reasons, kind)
-    if _problem(stream, entry) is not None:
-        return Suggestion({"stream": stream.name, "kind": kind}, reasons[:1])
-    return Suggestion(entry, reasons)
+    reason = f"as decided from its schema: {decided.why}"
+    plain = Suggestion({"stream": stream.name, "kind": decided.kind}, [reason])
+    if decided.kind not in _SEARCHED:
+        made: Suggestion | None = Suggestion({**plain.entry, **_base(given)}, [])
+        dropped: list[str] = []
+    else:
+        dropped, made, _ = _tried(stream, profile, {"kind": decided.kind, **_base(given)}, decided=True)
+    if made is None or _problem(stream, made.entry) is not None:
+        return plain
+    if decided.kind == "event" and collisions and "spread_duplicates" not in made.entry and not made.entry.get("once"):
+        made.entry["spread_duplicates"] = True
+        made.why.append(f"{collisions} events share person, name and second with another row's")
+    return Suggestion(made.entry, [reason, *dropped, *made.why])
 
 
 def _problem(stream: Stream, entry: Mapping[str, Any]) -> ConfigError | None:
@@ -179,10 +200,21 @@ def _date_only(name: str) -> str:
     return f"{name} names days alone: without spread_duplicates two events of a person on one day would be one"
 
 
+class _Found(NamedTuple):
+    """Fields that the rules of a kind find by themselves, in the order they are tried."""
+
+    customer: tuple[str, ...]
+    device: tuple[str, ...]
+    time: tuple[str, ...]
+
+
+_NOTHING_FOUND = _Found((), (), ())
+
+
 class _Guess:
     """One attempt at an entry: its kind first, then the fields that the kind needs."""
 
-    def __init__(self, stream: Stream, profile: Profile, base: Mapping[str, Any]) -> None:
+    def __init__(self, stream: Stream, profile: Profile, base: Mapping[str, Any], *, decided: bool) -> None:
         self.entry: dict[str, Any] = dict(base)
         self.why: list[str] = []
         self._profile = profile
@@ -195,9 +227,17 @@ class _Guess:
         self._stream = stream
         key = self._only_key if self._is_people or base.get("kind") == "user_attributes" else None
         self._customers = roles.customer_ids(profile, key, of_another_system=self._noun in _CRM)
-        self._customer = base.get("customer_id") or next(iter(self._customers), None)
-        self._device = base.get("device_id") or roles.device_id(profile, [self._customer])
-        self._time = base.get("timestamp") or roles.event_time(profile)
+        self._decided = decided
+        own = _found_by_rule(stream, profile, str(base["kind"])) if decided else _NOTHING_FOUND
+        self._own = own
+        self._customer, self._device = base.get("customer_id"), base.get("device_id")
+        if own.customer or own.device:
+            self._customer = self._customer or next(iter(own.customer), None)
+            self._device = self._device or next(iter(own.device), None)
+        else:
+            self._customer = self._customer or next(iter(self._customers), None)
+            self._device = self._device or roles.device_id(profile, [self._customer])
+        self._time = base.get("timestamp") or next(iter(own.time), None) or roles.event_time(profile)
 
     def make(self) -> None:
         """Fill the entry."""
@@ -281,34 +321,58 @@ class _Guess:
 
     def _event(self) -> None:
         self._people()
+        self._when()
+        if not self._decided:
+            self._what()
+        time = self._profile.fields.get(self._time or "")
+        if time is not None and time.is_date_only and not self.entry.get("once"):
+            self.entry.setdefault("spread_duplicates", True)
+            self.why.append(_date_only(time.name))
+        _exclude_secrets(self.entry, self._profile, self.why, "event")
+
+    def _what(self) -> None:
+        """Say what happened, for how much; an event that was decided as one by its schema has a name of its own."""
         if "event_name" not in self.entry:
             self.entry["event_name"] = self._named()
-        if self._time:
-            self.entry.setdefault("timestamp", self._time)
-            self._tell_of_time(self.entry["timestamp"])
-        else:
-            self.why.append(
-                "no field says when: events would get the time of extraction, and be new ones in any later run"
-            )
         self._money()
         items = roles.line_items(self._profile)
         if items and "line_items" not in self.entry:
             self.entry["line_items"] = items
             self.why.append(f"{items} holds line items: each becomes properties of its own, a second apart")
             self._rename_items(items)
-        time = self._profile.fields.get(str(self.entry.get("timestamp")))
-        if time is not None and time.is_date_only and not self.entry.get("once"):
-            self.entry.setdefault("spread_duplicates", True)
-            self.why.append(_date_only(time.name))
-        _exclude_secrets(self.entry, self._profile, self.why, "event")
+
+    def _when(self) -> None:
+        if not self._time:
+            self.why.append(
+                "no field says when: events would get the time of extraction, and be new ones in any later run"
+            )
+        elif not self._own.time:
+            self.entry.setdefault("timestamp", self._time)
+            self._tell_of_time(self.entry["timestamp"])
 
     def _people(self) -> None:
-        if self._customer:
+        own = bool(self._own.customer or self._own.device)
+        if self._customer and not own:
             self.entry.setdefault("customer_id", self._customer)
-        if self._device:
+        if self._device and not own:
             self.entry.setdefault("device_id", self._device)
         self.why += advice.of_people(self._profile, self._stream.settings, self._customer, self._device)
-        self.why += advice.of_others(self._customer, self._device, self._customers)
+        others = [name for name in self._customers if name not in {*self._own.customer, *self._own.device}]
+        self.why += advice.of_others(self._customer, self._device, others)
+        customers = self._ids("customer_id", self._customer, self._own.customer)
+        devices = self._ids("device_id", self._device, self._own.device)
+        another = roles.device_id(self._profile, [*customers, *devices])
+        self.why += advice.of_gaps(
+            self._profile,
+            self._stream.name,
+            self._stream.settings,
+            (customers, devices),
+            [*self._customers, *([another] if another else [])],
+        )
+
+    def _ids(self, key: str, chosen: str | None, own: Sequence[str]) -> Sequence[str]:
+        """Give the fields that are tried for an ID: the one that the entry names, or all that the rule finds."""
+        return own if own and key not in self.entry else [chosen] if chosen else []
 
     def _rename_items(self, items: str) -> None:
         """Name what items and the row both have apart: the first item is set in the event's own second."""
@@ -369,8 +433,8 @@ class _Guess:
     def _attributes(self) -> None:
         self._people()
         time = roles.attribute_time(self._profile)
-        if time and "timestamp" not in self.entry:
-            self.entry["timestamp"] = time
+        if time and not self._own.time:
+            self.entry.setdefault("timestamp", time)
         _exclude_secrets(self.entry, self._profile, self.why, "user_attributes")
 
     def _alias(self) -> None:
@@ -386,13 +450,23 @@ class _Guess:
         self._people()
         test = self.entry.get("experiment") or roles.experiment(self._profile)
         variant = self.entry.get("variant") or roles.variant(self._profile, [test])
-        if test:
+        if test and not self._decided:
             self.entry["experiment"] = test
-        if variant:
+        if variant and not self._decided:
             self.entry["variant"] = variant
         time = roles.attribute_time(self._profile) or self._time
-        if time:
+        if time and not self._own.time:
             self.entry.setdefault("timestamp", time)
+
+
+def _found_by_rule(stream: Stream, profile: Profile, kind: str) -> _Found:
+    """Give what the rules of a kind find in a stream, without an entry that names it."""
+    bare = replace(stream, entry=StreamSettings(stream=stream.name))
+    customer, device = bare.id_fields(key_is_person=kind == "user_attributes")
+    time = bare.choose("timestamp", EVENT_TIME_CANDIDATES if kind == "event" else ATTRIBUTE_TIME_CANDIDATES)
+    # A schema without fields leaves it to the rows which of the candidates there are.
+    found = [tuple(name for name in names if name in profile.fields) for names in (customer, device, time)]
+    return _Found(*found)
 
 
 def _fits_template(field: str) -> bool:

@@ -10,8 +10,9 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from preview_streams import messages, plan, stream_of
+from preview_streams import messages, plan, previewed, stream_of
 
+from target_kissmetrics.mapping.detection import Detected
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.understanding import understand
 from target_kissmetrics.preview.collecting import Preview
@@ -154,7 +155,7 @@ def test_what_the_entry_says_already_stays_and_its_mistake_goes() -> None:
 def test_a_decision_is_confirmed_and_days_are_spread() -> None:
     rows = [{"user_id": "u", "event": "Paid", "time": "2024-01-01"}]
     stream, profile = stream_of("e", rows)
-    made = confirm(stream, profile, "event", "it has both", collisions=0)
+    made = confirm(stream, profile, Detected("event", "it has both"), {}, collisions=0)
     assert made.entry == {"stream": "e", "kind": "event", "spread_duplicates": True}
     assert not made.settles
 
@@ -374,3 +375,77 @@ def test_amounts_in_several_currencies_are_told_of() -> None:
     rows = [{**row, "currency": ["EUR", "USD"][n % 2]} for n, row in enumerate(orders())]
     assert "currency has more than one value (EUR, USD): amounts are added up as they are" in why("orders", *rows)
     assert "currency" not in why("orders", *orders(currency="EUR"))
+
+
+def confirmed(name: str, *rows: dict[str, Any], key: tuple[str, ...] = (), **given: Any) -> Suggestion:
+    entries = [{"stream": name, **given}] if given else []
+    (made,) = previewed(name, rows, *entries, key=key).suggestions()
+    assert not made.settles
+    assert made.entry.pop("stream") == name
+    return made
+
+
+def customers(**more: Any) -> list[dict[str, Any]]:
+    return [
+        {"uuid": f"c-{n}", "primary_email": f"{n}@example.com", "changed": 1_740_000_000_000 + n, **more}
+        for n in range(4)
+    ]
+
+
+def test_people_that_are_decided_by_their_key_get_their_time_and_hear_of_their_address() -> None:
+    made = confirmed("customers", *customers(), key=("uuid",))
+    assert made.entry["kind"] == "user_attributes"
+    assert made.entry["timestamp"] == "changed"
+    assert "customer_id" not in made.entry
+    assert any(reason.startswith("primary_email could be customer_id as well") for reason in made.why)
+    assert "timestamp" not in confirmed("customers", *customers(updated_at="2025-01-01"), key=("uuid",)).entry
+
+
+def test_events_that_are_decided_get_a_time_where_their_own_rule_has_none() -> None:
+    row = {"user_id": "u", "event": "Paid", "when_it_was_ts": 1_740_000_000}
+    assert confirmed("e", row).entry == {"kind": "event", "timestamp": "when_it_was_ts"}
+    assert confirmed("e", {**row, "time": 1_740_000_000}).entry == {"kind": "event"}
+
+
+def test_an_entry_without_a_kind_stays_and_gets_one() -> None:
+    made = confirmed("customers", *customers(), key=("uuid",), exclude=["uuid"], timestamp="changed")
+    assert made.entry == {"kind": "user_attributes", "exclude": ["uuid"], "timestamp": "changed"}
+
+
+def visits() -> list[dict[str, Any]]:
+    return [
+        {"visitor": f"v{n}", "member_no": f"m{n}" if n % 2 else None, "started_at": f"2025-01-01T00:00:{n:02}Z"}
+        for n in range(12)
+    ]
+
+
+def test_a_visitor_stands_in_for_a_member_who_is_not_logged_in() -> None:
+    made = suggest(*stream_of("sessions", visits()), {})
+    assert (made.entry["customer_id"], made.entry["device_id"]) == ("member_no", "visitor")
+    assert any("set use_customer_id: true to take member_no first" in reason for reason in made.why)
+    assert "would be rejected" not in "\n".join(made.why)
+    preview = previewed("sessions", visits(), use_customer_id=True).streams["sessions"]
+    assert (preview.accepted, preview.rejected) == (12, {})
+    assert "m1" in preview.totals.identities
+
+
+@pytest.mark.parametrize(
+    "fields", [{"is_anonymous": 0}, {"cookie": "accepted"}, {"visitor_count": 3}, {"anonymous": True}]
+)
+def test_flags_and_numbers_of_visitors_name_no_device(fields: dict[str, Any]) -> None:
+    rows = [{"member_no": f"m{n}", "started_at": "2025-01-01T00:00:01Z", **fields} for n in range(12)]
+    assert "device_id" not in entry("sessions", *rows)
+
+
+def test_rows_that_name_nobody_are_told_of_with_the_field_that_may() -> None:
+    rows = [
+        {"user_no": None if n < 3 else n, "mail": None if n < 1 else f"{n}@b.c", "ordered_at": "2025-01-01T00:00:01Z"}
+        for n in range(4)
+    ]
+    told = why("orders", *rows)
+    assert "3 of 4 sampled rows have no user_no, and would be rejected; 2 of them have mail" in told
+    named = [{**row, "user_no": row["user_no"] and str(row["user_no"])} for row in rows[1:]]
+    preview = run_with_stream_map("orders", named, {"user_no": "string", "mail": "string"})
+    assert preview.streams["orders"].accepted == 3
+    assert "have no user_no, and would be rejected" in why("orders", *({**row, "mail": None} for row in rows))
+    assert "rejected" not in why("orders", *rows[3:])
