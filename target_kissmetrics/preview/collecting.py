@@ -22,6 +22,7 @@ from target_kissmetrics.mapping.settings import Kind, MappingSettings, StreamSet
 from target_kissmetrics.mapping.stream import Stream, StreamMapping, Understood
 from target_kissmetrics.mapping.understanding import understand
 from target_kissmetrics.memory.collisions import Collisions
+from target_kissmetrics.preview.across import Named, mismatches
 from target_kissmetrics.preview.explaining import MAX_FIELDS, RowShown, deleted_attributes, explain
 from target_kissmetrics.preview.profile import Profile
 from target_kissmetrics.preview.suggesting import Suggestion, confirm, suggest
@@ -39,6 +40,7 @@ ROWS_ON_PROBATION = 100
 
 MAX_WARNINGS = 100
 _NAMED = 5
+_LONG = 300
 _MAX_SPELLINGS_TOLD = 20
 
 Validate = Callable[[Row], str | None]
@@ -194,6 +196,15 @@ class StreamPreview:
             )
         self._warn_of_rows()
         self._warn_of_people()
+
+    def named(self) -> Named | None:
+        """Give what is known of how its rows name people; None where they name none, or in a message's own way."""
+        if self._ways is None or self.kind not in {"event", "user_attributes", "experiment"}:
+            return None
+        stream = self._ways.stream
+        customer, device = stream.id_fields(key_is_person=self.kind == "user_attributes")
+        key = stream.key_properties[0] if len(stream.key_properties) == 1 else None
+        return Named(self._profile, (*customer, *device), key)
 
     def warn(self, text: str) -> None:
         """Take a line for a person, once."""
@@ -414,6 +425,7 @@ class Preview:
         totals = [stream.totals for stream in self.streams.values()]
         self._warn_of_names("events", [one.events for one in totals], MANY_EVENT_NAMES)
         self._warn_of_names("properties", [one.properties for one in totals], MANY_PROPERTY_NAMES)
+        self._warn_of_ids()
 
     def suggestions(self) -> list[Suggestion]:
         """Give the entries to use: those of the config, and new ones where there are none, in an order that works.
@@ -437,6 +449,16 @@ class Preview:
             *new,
             *(one for entry, one in configured if entry.is_glob),
         ]
+
+    def _warn_of_ids(self) -> None:
+        """Warn of streams that name the same people by different IDs, also in the comments of what is suggested."""
+        named = {name: made for name, stream in self.streams.items() if (made := stream.named()) is not None}
+        for mismatch in mismatches(named):
+            self.warnings.append(shown.line(str(mismatch), _LONG))
+            for name in (mismatch.one, mismatch.other):
+                suggestion = self.streams[name].suggestion
+                if suggestion is not None:
+                    suggestion.why.append(str(mismatch))
 
     def _warn_of_names(
         self, what: str, streams: Sequence[Mapping[str, EventTotal] | Mapping[str, PropertyTotal]], many: int

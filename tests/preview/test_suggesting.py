@@ -10,7 +10,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from preview_streams import messages, plan, previewed, stream_of
+from preview_streams import messages, plan, previewed, schema_of, stream_of
 
 from target_kissmetrics.mapping.detection import Detected
 from target_kissmetrics.mapping.settings import StreamSettings
@@ -449,3 +449,44 @@ def test_rows_that_name_nobody_are_told_of_with_the_field_that_may() -> None:
     assert preview.streams["orders"].accepted == 3
     assert "have no user_no, and would be rejected" in why("orders", *({**row, "mail": None} for row in rows))
     assert "rejected" not in why("orders", *rows[3:])
+
+
+def previewed_together(**streams: tuple[list[dict[str, Any]], tuple[str, ...]]) -> Preview:
+    preview = Preview(plan())
+    for name, (rows, key) in streams.items():
+        preview.schema(name, schema_of(rows), key, lambda _: None)
+        for row in rows:
+            preview.row(name, row, None)
+    preview.finish()
+    return preview
+
+
+def tickets(**more: Any) -> list[dict[str, Any]]:
+    return [{"contact_mail": f"{n}@example.com", "opened_at": f"2025-01-01T00:00:0{n}Z", **more} for n in range(3)]
+
+
+def test_streams_that_name_the_same_people_by_different_ids_are_told_of() -> None:
+    preview = previewed_together(customers=(customers(), ("uuid",)), tickets=(tickets(), ()))
+    told = (
+        "tickets names people by contact_mail, customers by uuid; customers has the values of contact_mail in "
+        "primary_email. Kissmetrics takes these for different people: name them by the same, such as customer_id: "
+        "primary_email in customers"
+    )
+    assert preview.warnings == [told]
+    assert [told in one.why for one in preview.suggestions()] == [True, True]
+    assert as_yaml(preview.suggestions()).count(f"  # {told}\n") == 2
+
+
+def test_streams_that_name_people_by_the_same_or_know_no_other_id_are_not_told_of() -> None:
+    by_id = [{"user_id": f"c-{n}", "opened_at": "2025-01-01T00:00:00Z"} for n in range(4)]
+    assert not previewed_together(customers=(customers(), ("uuid",)), tickets=(by_id, ())).warnings
+    others = [{**row, "contact_mail": f"{row['contact_mail']}.au"} for row in tickets()]
+    assert not previewed_together(customers=(customers(), ("uuid",)), tickets=(others, ())).warnings
+
+
+@pytest.mark.parametrize(("field", "told"), [("visits", False), ("id", True), ("member_no", True)])
+def test_small_numbers_are_the_same_in_columns_of_ids_alone(field: str, told: bool) -> None:
+    people = [{"uuid": f"c-{n}", field: n} for n in range(1, 7)]
+    numbered = [{"user_no": n, "opened_at": "2025-01-01T00:00:00Z"} for n in range(1, 7)]
+    warned = previewed_together(customers=(people, ("uuid",)), tickets=(numbered, ())).warnings
+    assert any("has the values of user_no" in text for text in warned) is told
