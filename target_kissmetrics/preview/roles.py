@@ -82,6 +82,24 @@ _PERSONAL = frozenset(
     }
 )  # fmt: skip
 _PERSONAL_PAIRS = (("user", "agent"), ("address", "line"))
+_NAME_OF = frozenset(
+    {
+        "first", "last", "middle", "given", "family", "full", "display", "customer", "contact", "buyer",
+        "client", "member", "recipient", "billing", "patient", "student", "subscriber", "maiden", "preferred",
+        "person", "shopper",
+    }
+)  # fmt: skip
+_NAMES_AS_ONE = frozenset({"firstname", "lastname", "fullname", "displayname", "surname", "forename", "nickname"})
+_PLACES = frozenset({"lat", "lng", "geo", "coordinates", "geolocation"})
+_WITHIN_PLACES = frozenset({"lon", "long"})
+_MAIL = frozenset({"email", "mail"})
+_NO_ADDRESS = frozenset(
+    {
+        "is", "has", "opt", "opted", "optin", "opens", "opened", "clicks", "clicked", "sent", "count", "status",
+        "verified", "confirmed", "type", "domain", "subscribed", "consent", "frequency", "campaign", "template",
+        "subject", "id",
+    }
+)  # fmt: skip
 _UNPAID = frozenset(
     {
         "failed", "failure", "canceled", "cancelled", "pending", "draft", "void", "voided", "declined", "refused",
@@ -351,10 +369,20 @@ def secrets(profile: Profile) -> list[str]:
     ]
 
 
-def personal(profile: Profile) -> list[str]:
-    """Give the fields that hold personal data which no report needs: addresses, telephones, birthdays."""
+def personal(profile: Profile, *, of_people: bool = False) -> list[str]:
+    """Give the fields that hold personal data which no report needs: names, addresses, telephones, birthdays.
+
+    Args:
+        profile: The stream's.
+        of_people: Its rows are people, so that a field `name` is theirs.
+    """
     every = [*profile.fields.values(), *profile.nested.values()]
-    return [one.name for one in every if _is_personal(one)]
+    return [one.name for one in every if _is_personal(one) or (of_people and one.name.lower() == "name")]
+
+
+def row_number(key: str | None, used: Sequence[str]) -> list[str]:
+    """Give the key `id` of a table, which numbers its rows; nothing where it says who, or has another name."""
+    return [key] if key is not None and key.lower() in {"id", "_id"} and key not in used else []
 
 
 def _is_personal(field: FieldProfile) -> bool:
@@ -362,8 +390,26 @@ def _is_personal(field: FieldProfile) -> bool:
     parts = frozenset(name)
     if parts & _PERSONAL or any(parts.issuperset(pair) for pair in _PERSONAL_PAIRS):
         return True
-    is_address = bool(name) and name[-1] == "address" and not parts & {"email", "mail"}
-    return is_address and field.mostly(field.texts)
+    return bool(name) and (_is_a_name(name) or _is_an_address(field, name) or _is_a_place(field, name))
+
+
+def _is_a_name(name: tuple[str, ...]) -> bool:
+    if frozenset(name) & _NAMES_AS_ONE:
+        return True
+    return name[-1] == "name" and bool(frozenset(name[-2:-1]) & _NAME_OF)
+
+
+def _is_an_address(field: FieldProfile, name: tuple[str, ...]) -> bool:
+    parts = frozenset(name)
+    is_named = not parts & _NO_ADDRESS if parts & _MAIL else name[-1] == "address"
+    return is_named and field.mostly(field.texts)
+
+
+def _is_a_place(field: FieldProfile, name: tuple[str, ...]) -> bool:
+    if name[-1] in _PLACES:
+        # `geo: DE` is a country.
+        return name[-1] != "geo" or not field.mostly(field.texts)
+    return name[-1] in _WITHIN_PLACES and bool(frozenset(name[:-1]) & {*_PLACES, "address", "location"})
 
 
 def unpaid_values(field: FieldProfile) -> list[str]:

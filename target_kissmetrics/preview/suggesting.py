@@ -23,6 +23,7 @@ from target_kissmetrics.stream_entries import read_entry
 
 MAX_KEYS_DROPPED = 20
 _VALUES_TOLD = 4
+_NAMES_TOLD = 6
 _SEARCHED = frozenset({"event", "user_attributes", "experiment"})
 """Kinds whose people and times are searched where their own rules find none."""
 
@@ -321,20 +322,20 @@ class _Guess:
 
     def _event(self) -> None:
         self._people()
+        # An event that was decided as one by its schema has a name of its own.
+        if not self._decided and "event_name" not in self.entry:
+            self.entry["event_name"] = self._named()
         self._when()
         if not self._decided:
-            self._what()
+            self._money()
+            self._items()
         time = self._profile.fields.get(self._time or "")
         if time is not None and time.is_date_only and not self.entry.get("once"):
             self.entry.setdefault("spread_duplicates", True)
             self.why.append(_date_only(time.name))
-        _exclude_secrets(self.entry, self._profile, self.why, "event")
+        self._exclude()
 
-    def _what(self) -> None:
-        """Say what happened, for how much; an event that was decided as one by its schema has a name of its own."""
-        if "event_name" not in self.entry:
-            self.entry["event_name"] = self._named()
-        self._money()
+    def _items(self) -> None:
         items = roles.line_items(self._profile)
         if items and "line_items" not in self.entry:
             self.entry["line_items"] = items
@@ -435,7 +436,30 @@ class _Guess:
         time = roles.attribute_time(self._profile)
         if time and not self._own.time:
             self.entry.setdefault("timestamp", time)
-        _exclude_secrets(self.entry, self._profile, self.why, "user_attributes")
+        self._exclude()
+
+    def _exclude(self) -> None:
+        """Leave out what should stay at home, what no report needs, and the number of a row."""
+        if "include" in self.entry or "exclude" in self.entry:
+            return
+        used = [value for value in self.entry.values() if isinstance(value, str)]
+        used += [*self._own.customer, *self._own.device, *self._own.time]
+        secrets = [name for name in roles.secrets(self._profile) if name not in used]
+        of_people = self.entry["kind"] == "user_attributes"
+        personal = [
+            name for name in roles.personal(self._profile, of_people=of_people) if name not in {*used, *secrets}
+        ]
+        numbers = roles.row_number(self._only_key, used)
+        if secrets:
+            self.why.append("some fields look like what should stay at home; exclude has them")
+        if personal:
+            self.why.append(
+                f"exclude has personal data that no report needs ({_listed(personal)}); take out of it what you do need"
+            )
+        if numbers:
+            self.why.append(f"{numbers[0]} numbers the rows of its table and tells nothing of anybody; exclude has it")
+        if secrets or personal or numbers:
+            self.entry["exclude"] = [*secrets, *personal, *numbers]
 
     def _alias(self) -> None:
         who = self._customer or self._device
@@ -478,21 +502,11 @@ def _some(values: Collection[str]) -> str:
     return f"{shown}, ..." if len(values) > _VALUES_TOLD else shown
 
 
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMES_TOLD]) + (", ..." if len(names) > _NAMES_TOLD else "")
+
+
 def _past(time: tuple[str, ...]) -> tuple[str, ...]:
     """Give what a time's name says was done: `created` of `created_at`; nothing of `date`."""
     done = tuple(word for word in time if word.endswith("ed"))
     return done[:1]
-
-
-def _exclude_secrets(entry: dict[str, Any], profile: Profile, why: list[str], kind: str) -> None:
-    if kind not in {"event", "user_attributes"} or "include" in entry or "exclude" in entry:
-        return
-    used = [value for value in entry.values() if isinstance(value, str)]
-    secrets = [name for name in roles.secrets(profile) if name not in used]
-    personal = [name for name in roles.personal(profile) if name not in [*used, *secrets]]
-    if secrets:
-        why.append("some fields look like what should stay at home; exclude has them")
-    if personal:
-        why.append("exclude has personal data that no report needs; take out of it what you do need")
-    if secrets or personal:
-        entry["exclude"] = [*secrets, *personal]
