@@ -26,7 +26,7 @@ class Named:
     Attributes:
         profile: What its fields hold.
         ids: The fields that hold their IDs, the first of which counts.
-        key: Its only key, or None.
+        key: Its only key where its rows are people, or None: that of other rows numbers them.
     """
 
     profile: Profile
@@ -110,7 +110,9 @@ def _is_no_chance(field: FieldProfile, held: FieldProfile, count: int, named: Na
         return False
     if not all(value.isdigit() for value in held.distinct):
         return True
-    return field.name in {"id", named.key} or field.name in roles.customer_ids(named.profile, named.key)
+    if named.key is not None and field.name in {"id", named.key}:
+        return True
+    return field.name in roles.customer_ids(named.profile, named.key)
 
 
 def _id_field(named: Named) -> FieldProfile | None:

@@ -202,8 +202,9 @@ class StreamPreview:
         if self._ways is None or self.kind not in {"event", "user_attributes", "experiment"}:
             return None
         stream = self._ways.stream
-        customer, device = stream.id_fields(key_is_person=self.kind == "user_attributes")
-        key = stream.key_properties[0] if len(stream.key_properties) == 1 else None
+        of_people = self.kind == "user_attributes"
+        customer, device = stream.id_fields(key_is_person=of_people)
+        key = stream.key_properties[0] if of_people and len(stream.key_properties) == 1 else None
         return Named(self._profile, (*customer, *device), key)
 
     def warn(self, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from target_kissmetrics.mapping import times
 from target_kissmetrics.mapping.clock import ATTRIBUTE_TIME_CANDIDATES, EVENT_TIME_CANDIDATES
 from target_kissmetrics.mapping.detection import (
     EVENT_NAME_CANDIDATES,
@@ -214,7 +215,8 @@ def event_time(profile: Profile) -> str | None:
             return 5
         if parts & _BOUGHT:
             return 110
-        return _listed(field.name, EVENT_TIME_CANDIDATES) or (75 if parts & {"date", "created"} else 70)
+        known = 75 if parts & {"date", "created"} else 70 if _is_named_for_time(name) else 60
+        return _listed(field.name, EVENT_TIME_CANDIDATES) or known
 
     return best(profile, score)
 
@@ -232,11 +234,20 @@ def attribute_time(profile: Profile) -> str | None:
 
 
 def _is_time(field: FieldProfile, profile: Profile, name: tuple[str, ...]) -> bool:
-    hinted = field.is_moment or bool(
-        # Stripe and others say `created` and mean the second of it.
-        name and (name[-1] in _TIME_ENDS or {"date", "timestamp"} & frozenset(name) or name[-1].endswith("ed"))
-    )
+    hinted = field.is_moment or _is_named_for_time(name) or _holds_iso_texts(field)
     return hinted and field.may_hold_moment(profile.rows)
+
+
+def _is_named_for_time(name: tuple[str, ...]) -> bool:
+    # Stripe and others say `created` and mean the second of it.
+    return bool(name) and (
+        name[-1] in _TIME_ENDS or bool({"date", "timestamp"} & frozenset(name)) or name[-1].endswith("ed")
+    )
+
+
+def _holds_iso_texts(field: FieldProfile) -> bool:
+    """Tell a field of date-times by its values alone, where its schema calls it a text."""
+    return field.mostly(field.texts) and not field.is_date_only and all(map(times.is_full_iso, field.distinct))
 
 
 def event_name(profile: Profile, besides: Sequence[str | None] = (), *, also_type: bool = False) -> str | None:

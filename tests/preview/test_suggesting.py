@@ -529,3 +529,16 @@ def test_small_numbers_are_the_same_in_columns_of_ids_alone(field: str, told: bo
     numbered = [{"user_no": n, "opened_at": "2025-01-01T00:00:00Z"} for n in range(1, 7)]
     warned = previewed_together(customers=(people, ("uuid",)), tickets=(numbered, ())).warnings
     assert any("has the values of user_no" in text for text in warned) is told
+
+
+def test_the_number_of_an_event_s_row_is_nobody() -> None:
+    bought = [{"id": n, "contact_mail": f"{n}@b.c", "ordered_at": "2025-01-01T00:00:00Z"} for n in range(1, 7)]
+    numbered = [{"user_no": n, "opened_at": "2025-01-01T00:00:00Z"} for n in range(1, 7)]
+    assert not previewed_together(orders=(bought, ("id",)), tickets=(numbered, ())).warnings
+
+
+def test_a_time_is_found_by_its_values_where_its_name_says_nothing() -> None:
+    row = {"member_no": "m", "began": "2025-01-01T08:00:00Z", "note": "x"}
+    assert entry("sessions", row)["timestamp"] == "began"
+    assert entry("sessions", {**row, "visited_at": "2025-01-01T09:00:00Z"})["timestamp"] == "visited_at"
+    assert "timestamp" not in entry("sessions", {**row, "began": "soon"})
