@@ -542,3 +542,11 @@ def test_a_time_is_found_by_its_values_where_its_name_says_nothing() -> None:
     assert entry("sessions", row)["timestamp"] == "began"
     assert entry("sessions", {**row, "visited_at": "2025-01-01T09:00:00Z"})["timestamp"] == "visited_at"
     assert "timestamp" not in entry("sessions", {**row, "began": "soon"})
+
+
+@given(STREAMS, st.lists(st.dictionaries(NAMES, VALUES, max_size=8), max_size=5), st.booleans())
+def test_every_confirmed_entry_is_taken_and_keeps_its_kind(name: str, rows: list[dict[str, Any]], keyed: bool) -> None:
+    preview = previewed(name, rows, key=("user_id",) if keyed else ())
+    again = previewed(name, rows, *yaml.safe_load(as_yaml(preview.suggestions()))["streams"], key=("user_id",))
+    assert again.streams[name].problem is None
+    assert again.streams[name].kind == preview.streams[name].kind
