@@ -108,15 +108,24 @@ class Stream:
         Raises:
             ConfigError: No field of the stream can hold an ID.
         """
+        customer, device = self.id_fields(key_is_person=key_is_person)
+        if not customer and not device:
+            raise self.lacks("customer_id", "an ID")
+        return People(self.settings, customer, device)
+
+    def id_fields(self, *, key_is_person: bool = False) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Give the fields of the customer ID and those of the device ID, in the order they are tried.
+
+        Args:
+            key_is_person: The stream's only key stands in for a customer ID when no other field does.
+        """
         customer = self.choose("customer_id", CUSTOMER_ID_CANDIDATES)
         device = self.choose("device_id", DEVICE_ID_CANDIDATES)
         if key_is_person and not self.entry.customer_id and len(self.key_properties) == 1:
             key = self.key_properties[0]
             if key not in customer and key not in device:
                 customer = (*customer, key)
-        if not customer and not device:
-            raise self.lacks("customer_id", "an ID")
-        return People(self.settings, customer, device)
+        return customer, device
 
     def property_maker(self, reserved: Collection[str] = ()) -> PropertyMaker:
         """Give what makes the properties of this stream's rows, after a look at the fields that the entry chooses.

@@ -8,19 +8,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from target_kissmetrics import shown
 from target_kissmetrics.errors import ConfigError, RowRejected
 from target_kissmetrics.kissmetrics.calls import Alias, Record
+from target_kissmetrics.mapping.detection import Detected
 from target_kissmetrics.mapping.fields import Row
 from target_kissmetrics.mapping.mapped import Mapped
 from target_kissmetrics.mapping.names import folded
 from target_kissmetrics.mapping.people import People
-from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
+from target_kissmetrics.mapping.settings import Kind, MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream, StreamMapping, Understood
 from target_kissmetrics.mapping.understanding import understand
 from target_kissmetrics.memory.collisions import Collisions
+from target_kissmetrics.preview.across import Named, mismatches
 from target_kissmetrics.preview.explaining import MAX_FIELDS, RowShown, deleted_attributes, explain
 from target_kissmetrics.preview.profile import Profile
 from target_kissmetrics.preview.suggesting import Suggestion, confirm, suggest
@@ -38,6 +40,7 @@ ROWS_ON_PROBATION = 100
 
 MAX_WARNINGS = 100
 _NAMED = 5
+_LONG = 300
 _MAX_SPELLINGS_TOLD = 20
 
 Validate = Callable[[Row], str | None]
@@ -190,9 +193,22 @@ class StreamPreview:
         if self._ways is None:
             return
         if self.suggestion is None and self.kind and not self._has_entry():
-            self.suggestion = confirm(self._ways.stream, self._profile, self.kind, self.why, collisions=self.collisions)
+            decided = Detected(cast("Kind", self.kind), self.why)
+            self.suggestion = confirm(
+                self._ways.stream, self._profile, decided, self._given(), collisions=self.collisions
+            )
         self._warn_of_rows()
         self._warn_of_people()
+
+    def named(self) -> Named | None:
+        """Give what is known of how its rows name people; None where they name none, or in a message's own way."""
+        if self._ways is None or self.kind not in {"event", "user_attributes", "experiment"}:
+            return None
+        stream = self._ways.stream
+        of_people = self.kind == "user_attributes"
+        customer, device = stream.id_fields(key_is_person=of_people)
+        key = stream.key_properties[0] if of_people and len(stream.key_properties) == 1 else None
+        return Named(self._profile, (*customer, *device), key)
 
     def warn(self, text: str) -> None:
         """Take a line for a person, once."""
@@ -428,6 +444,7 @@ class Preview:
         totals = [stream.totals for stream in self.streams.values()]
         self._warn_of_names("events", [one.events for one in totals], MANY_EVENT_NAMES)
         self._warn_of_names("properties", [one.properties for one in totals], MANY_PROPERTY_NAMES)
+        self._warn_of_ids()
 
     def suggestions(self) -> list[Suggestion]:
         """Give the entries to use: those of the config, and new ones where there are none, in an order that works.
@@ -438,7 +455,7 @@ class Preview:
             id(entry)
             for entry in self.plan.entries
             for stream in self.streams.values()
-            if stream.problem is not None and entry.stream == stream.name
+            if stream.suggestion is not None and entry.stream == stream.name
         }
         configured = [
             (entry, Suggestion(dict(given), ["as configured"]))
@@ -451,6 +468,16 @@ class Preview:
             *new,
             *(one for entry, one in configured if entry.is_glob),
         ]
+
+    def _warn_of_ids(self) -> None:
+        """Warn of streams that name the same people by different IDs, also in the comments of what is suggested."""
+        named = {name: made for name, stream in self.streams.items() if (made := stream.named()) is not None}
+        for mismatch in mismatches(named):
+            self.warnings.append(shown.line(str(mismatch), _LONG))
+            for name in (mismatch.one, mismatch.other):
+                suggestion = self.streams[name].suggestion
+                if suggestion is not None:
+                    suggestion.why.append(str(mismatch))
 
     def _warn_of_names(
         self, what: str, streams: Sequence[Mapping[str, EventTotal] | Mapping[str, PropertyTotal]], many: int

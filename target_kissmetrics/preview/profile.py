@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -36,6 +36,7 @@ class FieldProfile:
         is_moment: The schema calls it a date or date-time.
         is_list_of_objects: The schema, or a row, says so.
         filled: Sampled rows that hold something in it.
+        where: The same rows, a bit each.
         moments: Sampled values that can be read as a time that Kissmetrics keeps.
         midnights: Those of them that name a day alone.
         amounts: Sampled values that can be read as an amount.
@@ -52,6 +53,7 @@ class FieldProfile:
     is_moment: bool = False
     is_list_of_objects: bool = False
     filled: int = 0
+    where: int = 0
     moments: int = 0
     midnights: int = 0
     amounts: int = 0
@@ -94,11 +96,12 @@ class FieldProfile:
             return self.mostly(self.amounts)
         return bool(self.types & {"number", "integer", "string"}) or not self.types
 
-    def add(self, value: object) -> None:
-        """Take note of a value."""
+    def add(self, value: object, row: int) -> None:
+        """Take note of a value, and of the row of the sample that holds it."""
         if is_empty(value):
             return
         self.filled += 1
+        self.where |= 1 << row
         if isinstance(value, (list, tuple)):
             self._add_items([item for item in value if isinstance(item, Mapping)])
         if isinstance(value, (bool, Mapping, list, tuple)):
@@ -163,16 +166,28 @@ class Profile:
         for name, value in row.items():
             made = self.fields.get(name) or self._field(name)
             if made is not None:
-                made.add(value)
+                made.add(value, self.rows - 1)
             if made is not None and isinstance(value, Mapping) and _PLAIN_NAME.fullmatch(name):
                 self._add_nested(name, value)
+
+    def field(self, path: str) -> FieldProfile | None:
+        """Give a field, or one within an object."""
+        return self.fields.get(path) or self.nested.get(path)
+
+    def rows_without(self, paths: Iterable[str]) -> int:
+        """Give the sampled rows that hold nothing in any of some fields, a bit each."""
+        filled = 0
+        for path in paths:
+            field = self.field(path)
+            filled |= field.where if field else 0
+        return ((1 << self.rows) - 1) & ~filled
 
     def _add_nested(self, name: str, value: Mapping[str, Any]) -> None:
         for key, part in value.items():
             path = f"{name}.{key}"
             if path not in self.nested and (not _PLAIN_NAME.fullmatch(key) or len(self.nested) >= MAX_FIELDS):
                 continue
-            self.nested.setdefault(path, FieldProfile(path)).add(part)
+            self.nested.setdefault(path, FieldProfile(path)).add(part, self.rows - 1)
 
     def _field(self, name: str) -> FieldProfile | None:
         if is_metadata(name) or len(self.fields) >= MAX_FIELDS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from target_kissmetrics.mapping import times
 from target_kissmetrics.mapping.clock import ATTRIBUTE_TIME_CANDIDATES, EVENT_TIME_CANDIDATES
 from target_kissmetrics.mapping.detection import (
     EVENT_NAME_CANDIDATES,
@@ -26,6 +27,9 @@ _PERSON = frozenset(
 _DEVICE = frozenset(
     {"device", "anonymous", "anon", "visitor", "cookie", "browser", "installation", "install", "fingerprint"}
 )
+_VISITORS = frozenset({("visitor",), ("anonymous",), ("anon",), ("cookie",), ("fingerprint",)})
+_SOME_ROWS = 10
+_FLAG_VALUES = 2
 _ID = frozenset({"id", "uuid", "guid", "key", "number", "no", "nr", "ref", "identifier", "uid", "pk", "email", "code"})
 _PERSON_AS_ONE = frozenset({"uid", "userid", "customerid", "memberid", "clientid", "username", "login", "userkey"})
 _SOMEBODY_ELSE = frozenset({"by", "agent", "admin", "staff", "rep", "assigned", "assignee", "manager", "approved"})
@@ -41,7 +45,20 @@ _BOUGHT = frozenset(
     {"ordered", "order", "purchased", "purchase", "placed", "paid", "bought", "completed", "sold", "transaction"}
 )
 _CHANGED = frozenset({"updated", "modified", "changed"})
-_ACTION = frozenset({"action", "activity", "event", "verb", "operation", "interaction"})
+_ACTION = frozenset(
+    {"action", "activity", "event", "verb", "operation", "interaction", "what", "happened", "occurrence", "did"}
+)
+_MAX_CHARACTERS_OF_NAMES = 40
+_FEW_NAMES = 50
+_DONE_WORDS = frozenset(
+    {
+        "paid", "sent", "bought", "sold", "began", "begun", "left", "lost", "won", "made", "built", "met",
+        "read", "seen", "shown", "taken", "given", "withdrawn", "frozen", "chosen", "held", "kept", "put",
+        "quit", "reset", "shut", "set", "login", "logout", "signup", "open", "close", "start", "stop", "create",
+        "cancel", "pause", "resume", "renew", "subscribe", "unsubscribe", "refund", "upgrade", "downgrade",
+        "purchase", "buy", "view", "click", "join", "leave",
+    }
+)  # fmt: skip
 _AMOUNT = {
     "revenue": 100, "subtotal": 90, "total": 85, "amount": 80, "paid": 75, "price": 70, "sum": 70, "charge": 65,
     "payment": 65, "mrr": 60, "gross": 60, "value": 50, "fee": 40,
@@ -66,6 +83,24 @@ _PERSONAL = frozenset(
     }
 )  # fmt: skip
 _PERSONAL_PAIRS = (("user", "agent"), ("address", "line"))
+_NAME_OF = frozenset(
+    {
+        "first", "last", "middle", "given", "family", "full", "display", "customer", "contact", "buyer",
+        "client", "member", "recipient", "billing", "patient", "student", "subscriber", "maiden", "preferred",
+        "person", "shopper",
+    }
+)  # fmt: skip
+_NAMES_AS_ONE = frozenset({"firstname", "lastname", "fullname", "displayname", "surname", "forename", "nickname"})
+_PLACES = frozenset({"lat", "lng", "geo", "coordinates", "geolocation"})
+_WITHIN_PLACES = frozenset({"lon", "long"})
+_MAIL = frozenset({"email", "mail"})
+_NO_ADDRESS = frozenset(
+    {
+        "is", "has", "opt", "opted", "optin", "opens", "opened", "clicks", "clicked", "sent", "count", "status",
+        "verified", "confirmed", "type", "domain", "subscribed", "consent", "frequency", "campaign", "template",
+        "subject", "id",
+    }
+)  # fmt: skip
 _UNPAID = frozenset(
     {
         "failed", "failure", "canceled", "cancelled", "pending", "draft", "void", "voided", "declined", "refused",
@@ -73,6 +108,7 @@ _UNPAID = frozenset(
     }
 )  # fmt: skip
 _FEW_STATES = 20
+_CURRENCIES_TOLD = 4
 _BESIDE_NET = frozenset({"tax", "vat", "shipping"})
 _NO_PERSON_WITHIN = frozenset(
     {"owner", "company", "organization", "organisation", "account", "store", "shop", "vendor"}
@@ -154,9 +190,17 @@ def device_id(profile: Profile, besides: Sequence[str | None] = ()) -> str | Non
         parts = frozenset(words(field.name))
         if not field.may_hold_id(profile.rows):
             return 0
-        return _listed(field.name, DEVICE_ID_CANDIDATES) or (70 if parts & _DEVICE and parts & _ID else 0)
+        listed = _listed(field.name, DEVICE_ID_CANDIDATES) or (70 if parts & _DEVICE and parts & _ID else 0)
+        return listed or (60 if _is_a_visitor(field, profile.rows) else 0)
 
     return best(profile, score, besides)
+
+
+def _is_a_visitor(field: FieldProfile, rows: int) -> bool:
+    """Tell `visitor` and `session_cookie` from `is_anonymous` and `cookie_consent`: one value in many rows is no ID."""
+    name = words(field.name)
+    is_named = name[-1:] in _VISITORS and not frozenset(name) & {"is", "has", "unique", "new", "returning"}
+    return is_named and not field.mostly(field.moments) and (rows < _SOME_ROWS or len(field.distinct) > _FLAG_VALUES)
 
 
 def event_time(profile: Profile) -> str | None:
@@ -171,7 +215,8 @@ def event_time(profile: Profile) -> str | None:
             return 5
         if parts & _BOUGHT:
             return 110
-        return _listed(field.name, EVENT_TIME_CANDIDATES) or (75 if parts & {"date", "created"} else 70)
+        known = 75 if parts & {"date", "created"} else 70 if _is_named_for_time(name) else 60
+        return _listed(field.name, EVENT_TIME_CANDIDATES) or known
 
     return best(profile, score)
 
@@ -189,11 +234,20 @@ def attribute_time(profile: Profile) -> str | None:
 
 
 def _is_time(field: FieldProfile, profile: Profile, name: tuple[str, ...]) -> bool:
-    hinted = field.is_moment or bool(
-        # Stripe and others say `created` and mean the second of it.
-        name and (name[-1] in _TIME_ENDS or {"date", "timestamp"} & frozenset(name) or name[-1].endswith("ed"))
-    )
+    hinted = field.is_moment or _is_named_for_time(name) or _holds_iso_texts(field)
     return hinted and field.may_hold_moment(profile.rows)
+
+
+def _is_named_for_time(name: tuple[str, ...]) -> bool:
+    # Stripe and others say `created` and mean the second of it.
+    return bool(name) and (
+        name[-1] in _TIME_ENDS or bool({"date", "timestamp"} & frozenset(name)) or name[-1].endswith("ed")
+    )
+
+
+def _holds_iso_texts(field: FieldProfile) -> bool:
+    """Tell a field of date-times by its values alone, where its schema calls it a text."""
+    return field.mostly(field.texts) and not field.is_date_only and all(map(times.is_full_iso, field.distinct))
 
 
 def event_name(profile: Profile, besides: Sequence[str | None] = (), *, also_type: bool = False) -> str | None:
@@ -207,18 +261,56 @@ def event_name(profile: Profile, besides: Sequence[str | None] = (), *, also_typ
 
     def score(field: FieldProfile) -> int:
         name = words(field.name)
-        if profile.rows and not field.mostly(field.texts):
+        if profile.rows and (not field.mostly(field.texts) or field.mostly(field.moments)):
             return 0
         if len(field.distinct) > _MAX_EVENT_NAMES or (profile.rows > 20 and len(field.distinct) > profile.rows / 2):
             return 0
         listed = _listed(field.name, EVENT_NAME_CANDIDATES)
         if listed or not name:
             return listed
-        if _ACTION & frozenset(name) and not frozenset(name) & (_ID | {"at", "on"}):
+        if _ACTION & frozenset(name) and not frozenset(name) & (_ID | _TIME_ENDS):
             return 70
         return 40 if also_type and name[-1] in {"type", "name", "kind"} else 0
 
     return best(profile, score, besides)
+
+
+def what_happened(profile: Profile, besides: Sequence[str | None] = ()) -> str | None:
+    """Give the field that tells different things that happened apart, where the stream's name tells one alone.
+
+    A field `type` or `kind` does when its values say what was done.
+    """
+
+    def may(field: FieldProfile) -> bool:
+        texts = field.distinct
+        if not 1 < len(texts) <= _FEW_NAMES or max(map(len, texts)) > _MAX_CHARACTERS_OF_NAMES:
+            return False
+        return len(texts) * 2 <= field.filled or _says_what_was_done(field)
+
+    found = event_name(profile, [*besides, *(name for name, field in profile.fields.items() if not may(field))])
+    if found:
+        return found
+    types = [field for field in profile.fields.values() if field.name not in besides and _is_type(field)]
+    return next((field.name for field in types if may(field) and _says_what_was_done(field)), None)
+
+
+def type_of_rows(profile: Profile, besides: Sequence[str | None] = ()) -> str | None:
+    """Give a field `type` or `kind` with few values, which may tell different things that happened apart."""
+    types = [field for field in profile.fields.values() if field.name not in besides and _is_type(field)]
+    return next((field.name for field in types if 1 < len(field.distinct) <= _FEW_STATES), None)
+
+
+def _is_type(field: FieldProfile) -> bool:
+    return words(field.name)[-1:] in {("type",), ("kind",)} and field.mostly(field.texts)
+
+
+def _says_what_was_done(field: FieldProfile) -> bool:
+    done = [value for value in field.distinct if any(_is_done(word) for word in words(value))]
+    return len(done) * 2 > len(field.distinct)
+
+
+def _is_done(word: str) -> bool:
+    return word in _DONE_WORDS or (len(word) > 3 and word.endswith("ed"))
 
 
 def amount(profile: Profile, besides: Sequence[str | None] = ()) -> str | None:
@@ -288,10 +380,20 @@ def secrets(profile: Profile) -> list[str]:
     ]
 
 
-def personal(profile: Profile) -> list[str]:
-    """Give the fields that hold personal data which no report needs: addresses, telephones, birthdays."""
+def personal(profile: Profile, *, of_people: bool = False) -> list[str]:
+    """Give the fields that hold personal data which no report needs: names, addresses, telephones, birthdays.
+
+    Args:
+        profile: The stream's.
+        of_people: Its rows are people, so that a field `name` is theirs.
+    """
     every = [*profile.fields.values(), *profile.nested.values()]
-    return [one.name for one in every if _is_personal(one)]
+    return [one.name for one in every if _is_personal(one) or (of_people and one.name.lower() == "name")]
+
+
+def row_number(key: str | None, used: Sequence[str]) -> list[str]:
+    """Give the key `id` of a table, which numbers its rows; nothing where it says who, or has another name."""
+    return [key] if key is not None and key.lower() in {"id", "_id"} and key not in used else []
 
 
 def _is_personal(field: FieldProfile) -> bool:
@@ -299,18 +401,50 @@ def _is_personal(field: FieldProfile) -> bool:
     parts = frozenset(name)
     if parts & _PERSONAL or any(parts.issuperset(pair) for pair in _PERSONAL_PAIRS):
         return True
-    is_address = bool(name) and name[-1] == "address" and not parts & {"email", "mail"}
-    return is_address and field.mostly(field.texts)
+    return bool(name) and (_is_a_name(name) or _is_an_address(field, name) or _is_a_place(field, name))
+
+
+def _is_a_name(name: tuple[str, ...]) -> bool:
+    if frozenset(name) & _NAMES_AS_ONE:
+        return True
+    return name[-1] == "name" and bool(frozenset(name[-2:-1]) & _NAME_OF)
+
+
+def _is_an_address(field: FieldProfile, name: tuple[str, ...]) -> bool:
+    parts = frozenset(name)
+    is_named = not parts & _NO_ADDRESS if parts & _MAIL else name[-1] == "address"
+    return is_named and field.mostly(field.texts)
+
+
+def _is_a_place(field: FieldProfile, name: tuple[str, ...]) -> bool:
+    if name[-1] in _PLACES:
+        # `geo: DE` is a country.
+        return name[-1] != "geo" or not field.mostly(field.texts)
+    return name[-1] in _WITHIN_PLACES and bool(frozenset(name[:-1]) & {*_PLACES, "address", "location"})
+
+
+def unpaid_values(field: FieldProfile) -> list[str]:
+    """Give those of a field's values that say that no money was earned."""
+    return sorted(value for value in field.distinct if frozenset(words(value)) & _UNPAID)
 
 
 def unpaid_states(profile: Profile) -> dict[str, list[str]]:
     """Give the fields whose values say of some rows that no money was earned, with these values."""
     return {
-        field.name: sorted(found)
+        field.name: found
         for field in profile.fields.values()
         if {"status", "state"} & frozenset(words(field.name))
         and len(field.distinct) <= _FEW_STATES
-        and (found := {value for value in field.distinct if frozenset(words(value)) & _UNPAID})
+        and (found := unpaid_values(field))
+    }
+
+
+def currencies(profile: Profile) -> dict[str, list[str]]:
+    """Give the fields that name different currencies, with the first of these."""
+    return {
+        field.name: sorted(field.distinct)[:_CURRENCIES_TOLD]
+        for field in profile.fields.values()
+        if "currency" in words(field.name) and field.mostly(field.texts) and len({*map(str.upper, field.distinct)}) > 1
     }
 
 

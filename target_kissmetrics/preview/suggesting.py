@@ -6,12 +6,13 @@ the target's own reader of entries and by the mapping; what cannot be made to wo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.mapping.detection import detect, named_for_people
+from target_kissmetrics.mapping.clock import ATTRIBUTE_TIME_CANDIDATES, EVENT_TIME_CANDIDATES
+from target_kissmetrics.mapping.detection import EVENT_NAME_CANDIDATES, Detected, detect, named_for_people
 from target_kissmetrics.mapping.settings import FLAT_KINDS, StreamSettings
 from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.mapping.understanding import understand
@@ -21,6 +22,10 @@ from target_kissmetrics.preview.words import stream_words, title, words
 from target_kissmetrics.stream_entries import read_entry
 
 MAX_KEYS_DROPPED = 20
+_VALUES_TOLD = 4
+_NAMES_TOLD = 6
+_SEARCHED = frozenset({"event", "user_attributes", "experiment"})
+"""Kinds whose people and times are searched where their own rules find none."""
 
 _BOUGHT = frozenset({"order", "purchase", "sale", "transaction", "checkout"})
 _REFUNDED = frozenset({"refund", "return", "chargeback"})
@@ -95,29 +100,44 @@ def suggest(stream: Stream, profile: Profile, given: Mapping[str, Any]) -> Sugge
         profile: What its fields hold.
         given: The entry it has, as it stands in the config; empty when it has none. What it says stays, where it can.
     """
-    base = {key: value for key, value in given.items() if value is not None and key != "stream"}
-    dropped: list[str] = []
+    base = _base(given)
     if "kind" not in base:
         messages = _messages(stream)
         if messages is not None:
             return messages
-    for _ in range(MAX_KEYS_DROPPED):
-        guess = _Guess(stream, profile, base)
-        guess.make()
-        entry = {"stream": stream.name, **guess.entry}
-        problem = _problem(stream, entry)
-        if problem is None:
-            return Suggestion(entry, [*dropped, *guess.why], settles=True)
-        key = problem.setting.rpartition(".")[2]
-        if key not in base:
-            break
-        del base[key]
-        dropped.append(f"without {key}: {_told(problem)}")
+    dropped, made, problem = _tried(stream, profile, base)
+    if made is not None:
+        return Suggestion(made.entry, [*dropped, *made.why], settles=True)
     return Suggestion(
         {"stream": stream.name, "kind": "ignore"},
         [*dropped, f"left out: {_told(problem)}" if problem else "left out"],
         settles=True,
     )
+
+
+def _base(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in given.items() if value is not None and key != "stream"}
+
+
+def _tried(
+    stream: Stream, profile: Profile, base: dict[str, Any], *, decided: bool = False
+) -> tuple[list[str], Suggestion | None, ConfigError | None]:
+    """Guess until the target takes the entry, each time without what it did not take of the one given."""
+    dropped: list[str] = []
+    problem = None
+    for _ in range(MAX_KEYS_DROPPED):
+        guess = _Guess(stream, profile, base, decided=decided)
+        guess.make()
+        made = Suggestion({"stream": stream.name, **guess.entry}, guess.why)
+        problem = _problem(stream, made.entry)
+        if problem is None:
+            return dropped, made, None
+        key = problem.setting.rpartition(".")[2]
+        if key not in base or key == "kind":
+            break
+        del base[key]
+        dropped.append(f"without {key}: {_told(problem)}")
+    return dropped, None, problem
 
 
 def _messages(stream: Stream) -> Suggestion | None:
@@ -135,30 +155,33 @@ def _messages(stream: Stream) -> Suggestion | None:
     return Suggestion({**entry, "kind": "ignore"}, [_told(problem)], settles=True)
 
 
-def confirm(stream: Stream, profile: Profile, kind: str, why: str, *, collisions: int) -> Suggestion:
+def confirm(
+    stream: Stream, profile: Profile, decided: Detected, given: Mapping[str, Any], *, collisions: int
+) -> Suggestion:
     """Write down what was decided from the schema, so that another column does not change it.
+
+    Whom and when the kind's own rules find stays as it is; what they do not find is searched as for any other stream.
 
     Args:
         stream: The stream.
         profile: What its fields hold.
-        kind: As decided.
-        why: As decided.
+        decided: Its kind, and why.
+        given: The entry it has, without a kind; empty when it has none.
         collisions: Its events that share person, name and second with another row's.
     """
-    entry: dict[str, Any] = {"stream": stream.name, "kind": kind}
-    reasons = [f"as decided from its schema: {why}"]
-    if kind == "event":
-        time = profile.fields.get(roles.event_time(profile) or "")
-        if time is not None and time.is_date_only and profile.rows:
-            entry["spread_duplicates"] = True
-            reasons.append(_date_only(time.name))
-        elif collisions:
-            entry["spread_duplicates"] = True
-            reasons.append(f"{collisions} events share person, name and second with another row's")
-    _exclude_secrets(entry, profile, reasons, kind)
-    if _problem(stream, entry) is not None:
-        return Suggestion({"stream": stream.name, "kind": kind}, reasons[:1])
-    return Suggestion(entry, reasons)
+    reason = f"as decided from its schema: {decided.why}"
+    plain = Suggestion({"stream": stream.name, "kind": decided.kind}, [reason])
+    if decided.kind not in _SEARCHED:
+        made: Suggestion | None = Suggestion({**plain.entry, **_base(given)}, [])
+        dropped: list[str] = []
+    else:
+        dropped, made, _ = _tried(stream, profile, {"kind": decided.kind, **_base(given)}, decided=True)
+    if made is None or _problem(stream, made.entry) is not None:
+        return plain
+    if decided.kind == "event" and collisions and "spread_duplicates" not in made.entry and not made.entry.get("once"):
+        made.entry["spread_duplicates"] = True
+        made.why.append(f"{collisions} events share person, name and second with another row's")
+    return Suggestion(made.entry, [reason, *dropped, *made.why])
 
 
 def _problem(stream: Stream, entry: Mapping[str, Any]) -> ConfigError | None:
@@ -178,10 +201,21 @@ def _date_only(name: str) -> str:
     return f"{name} names days alone: without spread_duplicates two events of a person on one day would be one"
 
 
+class _Found(NamedTuple):
+    """Fields that the rules of a kind find by themselves, in the order they are tried."""
+
+    customer: tuple[str, ...]
+    device: tuple[str, ...]
+    time: tuple[str, ...]
+
+
+_NOTHING_FOUND = _Found((), (), ())
+
+
 class _Guess:
     """One attempt at an entry: its kind first, then the fields that the kind needs."""
 
-    def __init__(self, stream: Stream, profile: Profile, base: Mapping[str, Any]) -> None:
+    def __init__(self, stream: Stream, profile: Profile, base: Mapping[str, Any], *, decided: bool) -> None:
         self.entry: dict[str, Any] = dict(base)
         self.why: list[str] = []
         self._profile = profile
@@ -194,9 +228,17 @@ class _Guess:
         self._stream = stream
         key = self._only_key if self._is_people or base.get("kind") == "user_attributes" else None
         self._customers = roles.customer_ids(profile, key, of_another_system=self._noun in _CRM)
-        self._customer = base.get("customer_id") or next(iter(self._customers), None)
-        self._device = base.get("device_id") or roles.device_id(profile, [self._customer])
-        self._time = base.get("timestamp") or roles.event_time(profile)
+        self._decided = decided
+        own = _found_by_rule(stream, profile, str(base["kind"])) if decided else _NOTHING_FOUND
+        self._own = own
+        self._customer, self._device = base.get("customer_id"), base.get("device_id")
+        if own.customer or own.device:
+            self._customer = self._customer or next(iter(own.customer), None)
+            self._device = self._device or next(iter(own.device), None)
+        else:
+            self._customer = self._customer or next(iter(self._customers), None)
+            self._device = self._device or roles.device_id(profile, [self._customer])
+        self._time = base.get("timestamp") or next(iter(own.time), None) or roles.event_time(profile)
 
     def make(self) -> None:
         """Fill the entry."""
@@ -280,34 +322,58 @@ class _Guess:
 
     def _event(self) -> None:
         self._people()
-        if "event_name" not in self.entry:
+        # An event that was decided as one by its schema has a name of its own.
+        if not self._decided and "event_name" not in self.entry:
             self.entry["event_name"] = self._named()
-        if self._time:
-            self.entry.setdefault("timestamp", self._time)
-            self._tell_of_time(self.entry["timestamp"])
-        else:
-            self.why.append(
-                "no field says when: events would get the time of extraction, and be new ones in any later run"
-            )
-        self._money()
+        self._when()
+        if not self._decided:
+            self._money()
+            self._items()
+        time = self._profile.fields.get(self._time or "")
+        if time is not None and time.is_date_only and not self.entry.get("once"):
+            self.entry.setdefault("spread_duplicates", True)
+            self.why.append(_date_only(time.name))
+        self._exclude()
+
+    def _items(self) -> None:
         items = roles.line_items(self._profile)
         if items and "line_items" not in self.entry:
             self.entry["line_items"] = items
             self.why.append(f"{items} holds line items: each becomes properties of its own, a second apart")
             self._rename_items(items)
-        time = self._profile.fields.get(str(self.entry.get("timestamp")))
-        if time is not None and time.is_date_only and not self.entry.get("once"):
-            self.entry.setdefault("spread_duplicates", True)
-            self.why.append(_date_only(time.name))
-        _exclude_secrets(self.entry, self._profile, self.why, "event")
+
+    def _when(self) -> None:
+        if not self._time:
+            self.why.append(
+                "no field says when: events would get the time of extraction, and be new ones in any later run"
+            )
+        elif not self._own.time:
+            self.entry.setdefault("timestamp", self._time)
+            self._tell_of_time(self.entry["timestamp"])
 
     def _people(self) -> None:
-        if self._customer:
+        own = bool(self._own.customer or self._own.device)
+        if self._customer and not own:
             self.entry.setdefault("customer_id", self._customer)
-        if self._device:
+        if self._device and not own:
             self.entry.setdefault("device_id", self._device)
         self.why += advice.of_people(self._profile, self._stream.settings, self._customer, self._device)
-        self.why += advice.of_others(self._customer, self._device, self._customers)
+        others = [name for name in self._customers if name not in {*self._own.customer, *self._own.device}]
+        self.why += advice.of_others(self._customer, self._device, others)
+        customers = self._ids("customer_id", self._customer, self._own.customer)
+        devices = self._ids("device_id", self._device, self._own.device)
+        another = roles.device_id(self._profile, [*customers, *devices])
+        self.why += advice.of_gaps(
+            self._profile,
+            self._stream.name,
+            self._stream.settings,
+            (customers, devices),
+            [*self._customers, *([another] if another else [])],
+        )
+
+    def _ids(self, key: str, chosen: str | None, own: Sequence[str]) -> Sequence[str]:
+        """Give the fields that are tried for an ID: the one that the entry names, or all that the rule finds."""
+        return own if own and key not in self.entry else [chosen] if chosen else []
 
     def _rename_items(self, items: str) -> None:
         """Name what items and the row both have apart: the first item is set in the event's own second."""
@@ -320,16 +386,31 @@ class _Guess:
             )
 
     def _named(self) -> str:
-        field = roles.event_name(
-            self._profile, [self._customer, self._device, self._time], also_type=self._noun in _LOGS
-        )
+        besides = [self._customer, self._device, self._time]
         if self._noun in _HAPPENED and self._noun not in _LOGS:
-            return _HAPPENED[self._noun]
+            return self._named_by_noun(besides)
+        field = roles.event_name(self._profile, besides, also_type=self._noun in _LOGS)
         if field:
-            return f"{{{field}}}" if "{" not in field and "}" not in field else "Happened"
+            return f"{{{field}}}" if _fits_template(field) else "Happened"
         if self._noun in _DONE:
             return title((*self._name[:-1], _DONE[self._noun]))
         return f"{title(self._name) or 'Row'} {title(_past(words(self._time or '')))}".strip()
+
+    def _named_by_noun(self, besides: list[str | None]) -> str:
+        """Name what happened to a subscription, say: one thing, unless a field tells more of them apart."""
+        field = roles.what_happened(self._profile, besides)
+        if field and _fits_template(field):
+            if field in EVENT_NAME_CANDIDATES:
+                return f"{{{field}}}"
+            self.why.append(f"{field} says what happened: {_some(self._profile.fields[field].distinct)}")
+            return f"{title(self._name[-1:])} {{{field}}}"
+        field = roles.type_of_rows(self._profile, besides)
+        if field and _fits_template(field):
+            self.why.append(
+                f"{field} is one of {_some(self._profile.fields[field].distinct)}: if that says what happened, name "
+                f'the event by it (event_name: "{title(self._name[-1:])} {{{field}}}")'
+            )
+        return _HAPPENED[self._noun]
 
     def _tell_of_time(self, name: str) -> None:
         field = self._profile.fields.get(name)
@@ -346,16 +427,39 @@ class _Guess:
             return
         self.entry["revenue"] = amount
         self.why.append(f"{amount} looks like the money; Kissmetrics wants it net, without tax and shipping")
-        self.why += advice.of_money(self._profile, self._stream.name, amount)
+        self.why += advice.of_money(self._profile, self._stream.name, amount, self.entry.get("event_name"))
         if self._noun in _SECOND_MONEY:
             self.why.append("where orders carry the same money, say revenue: false here, or it counts twice")
 
     def _attributes(self) -> None:
         self._people()
         time = roles.attribute_time(self._profile)
-        if time and "timestamp" not in self.entry:
-            self.entry["timestamp"] = time
-        _exclude_secrets(self.entry, self._profile, self.why, "user_attributes")
+        if time and not self._own.time:
+            self.entry.setdefault("timestamp", time)
+        self._exclude()
+
+    def _exclude(self) -> None:
+        """Leave out what should stay at home, what no report needs, and the number of a row."""
+        if "include" in self.entry or "exclude" in self.entry:
+            return
+        used = [value for value in self.entry.values() if isinstance(value, str)]
+        used += [*self._own.customer, *self._own.device, *self._own.time]
+        secrets = [name for name in roles.secrets(self._profile) if name not in used]
+        of_people = self.entry["kind"] == "user_attributes"
+        personal = [
+            name for name in roles.personal(self._profile, of_people=of_people) if name not in {*used, *secrets}
+        ]
+        numbers = roles.row_number(self._only_key, used)
+        if secrets:
+            self.why.append("some fields look like what should stay at home; exclude has them")
+        if personal:
+            self.why.append(
+                f"exclude has personal data that no report needs ({_listed(personal)}); take out of it what you do need"
+            )
+        if numbers:
+            self.why.append(f"{numbers[0]} numbers the rows of its table and tells nothing of anybody; exclude has it")
+        if secrets or personal or numbers:
+            self.entry["exclude"] = [*secrets, *personal, *numbers]
 
     def _alias(self) -> None:
         who = self._customer or self._device
@@ -370,30 +474,39 @@ class _Guess:
         self._people()
         test = self.entry.get("experiment") or roles.experiment(self._profile)
         variant = self.entry.get("variant") or roles.variant(self._profile, [test])
-        if test:
+        if test and not self._decided:
             self.entry["experiment"] = test
-        if variant:
+        if variant and not self._decided:
             self.entry["variant"] = variant
         time = roles.attribute_time(self._profile) or self._time
-        if time:
+        if time and not self._own.time:
             self.entry.setdefault("timestamp", time)
+
+
+def _found_by_rule(stream: Stream, profile: Profile, kind: str) -> _Found:
+    """Give what the rules of a kind find in a stream, without an entry that names it."""
+    bare = replace(stream, entry=StreamSettings(stream=stream.name))
+    customer, device = bare.id_fields(key_is_person=kind == "user_attributes")
+    time = bare.choose("timestamp", EVENT_TIME_CANDIDATES if kind == "event" else ATTRIBUTE_TIME_CANDIDATES)
+    # A schema without fields leaves it to the rows which of the candidates there are.
+    found = [tuple(name for name in names if name in profile.fields) for names in (customer, device, time)]
+    return _Found(*found)
+
+
+def _fits_template(field: str) -> bool:
+    return "{" not in field and "}" not in field
+
+
+def _some(values: Collection[str]) -> str:
+    shown = ", ".join(repr(value) for value in sorted(values)[:_VALUES_TOLD])
+    return f"{shown}, ..." if len(values) > _VALUES_TOLD else shown
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMES_TOLD]) + (", ..." if len(names) > _NAMES_TOLD else "")
 
 
 def _past(time: tuple[str, ...]) -> tuple[str, ...]:
     """Give what a time's name says was done: `created` of `created_at`; nothing of `date`."""
     done = tuple(word for word in time if word.endswith("ed"))
     return done[:1]
-
-
-def _exclude_secrets(entry: dict[str, Any], profile: Profile, why: list[str], kind: str) -> None:
-    if kind not in {"event", "user_attributes"} or "include" in entry or "exclude" in entry:
-        return
-    used = [value for value in entry.values() if isinstance(value, str)]
-    secrets = [name for name in roles.secrets(profile) if name not in used]
-    personal = [name for name in roles.personal(profile) if name not in [*used, *secrets]]
-    if secrets:
-        why.append("some fields look like what should stay at home; exclude has them")
-    if personal:
-        why.append("exclude has personal data that no report needs; take out of it what you do need")
-    if secrets or personal:
-        entry["exclude"] = [*secrets, *personal]

@@ -10,8 +10,9 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from preview_streams import messages, plan, stream_of
+from preview_streams import messages, plan, previewed, schema_of, stream_of
 
+from target_kissmetrics.mapping.detection import Detected
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.understanding import understand
 from target_kissmetrics.preview.collecting import Preview
@@ -42,6 +43,7 @@ def test_an_orders_table_is_purchases_with_an_amount_line_items_and_days() -> No
         "revenue": "total",
         "line_items": "items",
         "spread_duplicates": True,
+        "exclude": ["id"],
     }
 
 
@@ -87,7 +89,7 @@ def test_people_by_their_key_and_without_their_passwords() -> None:
         "kind": "user_attributes",
         "customer_id": "id",
         "timestamp": "updated_at",
-        "exclude": ["password_hash"],
+        "exclude": ["password_hash", "email"],
     }
 
 
@@ -154,7 +156,7 @@ def test_what_the_entry_says_already_stays_and_its_mistake_goes() -> None:
 def test_a_decision_is_confirmed_and_days_are_spread() -> None:
     rows = [{"user_id": "u", "event": "Paid", "time": "2024-01-01"}]
     stream, profile = stream_of("e", rows)
-    made = confirm(stream, profile, "event", "it has both", collisions=0)
+    made = confirm(stream, profile, Detected("event", "it has both"), {}, collisions=0)
     assert made.entry == {"stream": "e", "kind": "event", "spread_duplicates": True}
     assert not made.settles
 
@@ -228,6 +230,7 @@ def test_a_payment_provider_s_created_is_the_time_and_whole_amounts_may_be_cents
         "event_name": "Paid",
         "timestamp": "created",
         "revenue": "amount",
+        "exclude": ["id"],
     }
     told = why("charges", *charges())
     assert "if they are cents" in told
@@ -261,22 +264,59 @@ def test_a_crm_s_own_number_names_nobody_where_there_is_an_address() -> None:
         "kind": "user_attributes",
         "customer_id": "properties.email",
         "timestamp": "updatedAt",
-        "exclude": ["properties.phone"],
+        "exclude": ["properties.phone", "id"],
     }
     assert entry("crm_contacts", {"id": 1, "email": "a@b.c"}, key=("id",))["customer_id"] == "email"
     assert entry("crm_contacts", {"id": 1, "city": "Oslo"}, key=("id",))["customer_id"] == "id"
 
 
 @pytest.mark.parametrize(
-    "name", ["phone", "ip_address", "clientIp", "user_agent", "date_of_birth", "zip_code", "billing_address"]
-)
+    "name",
+    [
+        "phone", "ip_address", "clientIp", "user_agent", "date_of_birth", "zip_code", "billing_address", "display_name",
+        "firstName", "surname", "customer_name", "name", "email_address", "primary_email", "lat",
+    ],
+)  # fmt: skip
 def test_personal_data_stays_at_home(name: str) -> None:
     assert entry("app_users", {"id": 7, name: "x"}, key=("id",))["exclude"] == [name]
+    assert f"exclude has personal data that no report needs ({name})" in why(
+        "app_users", {"id": 7, name: "x"}, key=("id",)
+    )
 
 
-@pytest.mark.parametrize("name", ["email_address", "country", "shipping_method", "zipped", "agent_name"])
+@pytest.mark.parametrize(
+    "name",
+    ["country", "shipping_method", "zipped", "agent_name", "plan_name", "email_opt_in", "geo", "platform", "how_long"],
+)
 def test_what_is_not_personal_or_tells_who_is_sent(name: str) -> None:
     assert "exclude" not in entry("app_users", {"id": 7, name: "x"}, key=("id",))
+
+
+def test_personal_data_within_objects_stays_at_home() -> None:
+    row = {
+        "id": 7,
+        "address": {"city": "Oslo", "street": "x", "geo": {"lat": 1.5, "lng": 2.5}},
+        "location": {"lon": 3.5},
+    }
+    made = confirmed("users", row, key=("id",)).entry
+    assert made["exclude"] == ["address.street", "address.geo", "location.lon"]
+    (sent,) = previewed("users", [row], {"stream": "users", **made}, key=["id"]).streams["users"].first
+    assert [call.properties for call in sent.calls] == [{"address.city": "Oslo"}]
+
+
+def test_what_says_who_and_when_is_not_called_personal() -> None:
+    assert "exclude" not in confirmed("users", {"email": "a@b.c", "plan": "x"}, key=("email",)).entry
+    assert (
+        entry("products_sold", {"sku": 1, "name": "Book", "mail": "a@b.c", "sold_at": "2025-01-01"}).get("exclude")
+        is None
+    )
+
+
+def test_the_number_of_a_row_is_left_out_unless_it_says_who() -> None:
+    assert entry("orders", *orders(), key=("id",))["exclude"] == ["id"]
+    assert "exclude" not in entry("orders", *orders())
+    assert "exclude" not in entry("app_users", {"id": 7, "plan": "x"}, key=("id",))
+    assert "exclude" not in confirmed("users", {"id": 7, "plan": "x"}, key=("id",)).entry
 
 
 def test_what_items_and_their_order_both_have_gets_names_of_its_own() -> None:
@@ -308,18 +348,205 @@ def test_what_was_done_is_the_event_s_name() -> None:
     assert entry("lesson_completions", row)["event_name"] == "Lesson Completed"
 
 
-def test_the_stream_maps_that_are_advised_are_taken_by_the_sdk() -> None:
-    rows = [{**row, "status": ["succeeded", "failed"][n % 2]} for n, row in enumerate(charges())]
-    made = suggest(*stream_of("charges", rows), {})
-    advised = re.findall(r"stream_maps: \{charges: (\{.*\})\}", "\n".join(made.why))
-    config = {
-        "stream_maps": {"charges": {name: rule for text in advised for name, rule in yaml.safe_load(text).items()}}
-    }
-    lines = messages("charges", rows)
-    lines[0]["schema"]["properties"]["amount"] = {"type": ["integer", "null"]}
+def run_with_stream_map(name: str, rows: list[dict[str, Any]], types: dict[str, str]) -> Preview:
+    made = suggest(*stream_of(name, rows), {})
+    advised = re.findall(rf"stream_maps: \{{{name}: (\{{.*\}})\}}", "\n".join(made.why))
+    config = {"stream_maps": {name: {key: rule for text in advised for key, rule in yaml.safe_load(text).items()}}}
+    lines = messages(name, rows)
+    for field, of_type in types.items():
+        lines[0]["schema"]["properties"][field] = {"type": [of_type, "null"]}
     preview = Preview(plan(made.entry))
     read(io.StringIO("".join(f"{json.dumps(line)}\n" for line in lines)), preview, config)
     preview.finish()
+    assert not preview.streams[name].rejected
+    return preview
+
+
+def test_the_stream_maps_that_are_advised_are_taken_by_the_sdk() -> None:
+    rows = [{**row, "status": ["succeeded", "failed"][n % 2]} for n, row in enumerate(charges())]
+    preview = run_with_stream_map("charges", rows, {"amount": "integer"})
     # Of the amounts 19.99, 20.00, ... 20.04 every second one was paid.
     assert preview.streams["charges"].totals.revenue == Decimal("60.03")
-    assert not preview.streams["charges"].rejected
+
+
+def changes(*told: str, field: str = "what_happened", **more: Any) -> list[dict[str, Any]]:
+    return [
+        {"id": n, "member_no": f"m{n % 4}", field: told[n % len(told)], "stamp_ts": 1_740_000_000 + n, **more}
+        for n in range(12)
+    ]
+
+
+HAPPENED = ("subscribed", "cancelled", "refunded", "paused")
+
+
+@pytest.mark.parametrize("field", ["what_happened", "action", "type", "event_type", "what", "operation", "change_kind"])
+def test_a_column_that_says_what_happened_names_the_event(field: str) -> None:
+    made = suggest(*stream_of("subscriptions", changes(*HAPPENED, field=field)), {})
+    assert made.entry["event_name"] == f"Subscription {{{field}}}"
+    assert f"{field} says what happened: 'cancelled', 'paused', 'refunded', 'subscribed'" in made.why
+
+
+def test_a_type_that_says_nothing_of_what_was_done_is_told_of() -> None:
+    made = suggest(*stream_of("subscriptions", changes("monthly", "yearly", field="type")), {})
+    assert made.entry["event_name"] == "Subscribed"
+    assert any('event_name: "Subscription {type}"' in reason for reason in made.why)
+    assert entry("subscriptions", *changes("monthly", field="type"))["event_name"] == "Subscribed"
+
+
+@pytest.mark.parametrize("told", [[f"text {n}" for n in range(12)], ["once", "it is a long text " * 5], ["2024-01-01"]])
+def test_texts_that_are_no_names_name_no_event(told: list[str]) -> None:
+    assert entry("subscriptions", *changes(*told, field="event_note_type"))["event_name"] == "Subscribed"
+    many = [{**row, "what": f"{row['id']} {n}"} for n in range(5) for row in changes("x", field="y")]
+    assert entry("subscriptions", *many)["event_name"] == "Subscribed"
+
+
+def test_the_amount_of_what_nobody_paid_is_told_of() -> None:
+    told = why("subscriptions", *changes(*HAPPENED, amount=9.5))
+    assert (
+        "stream_maps: {subscriptions: {amount: \"None if record['what_happened'] in ['cancelled', 'refunded'] else "
+        "record['amount']\"}}"
+    ) in told
+    preview = run_with_stream_map("subscriptions", changes(*HAPPENED, amount=9.5), {"amount": "number"})
+    assert preview.streams["subscriptions"].totals.revenue == Decimal("57.0")
+
+
+def test_amounts_in_several_currencies_are_told_of() -> None:
+    rows = [{**row, "currency": ["EUR", "USD"][n % 2]} for n, row in enumerate(orders())]
+    assert "currency has more than one value (EUR, USD): amounts are added up as they are" in why("orders", *rows)
+    assert "currency" not in why("orders", *orders(currency="EUR"))
+
+
+def confirmed(name: str, *rows: dict[str, Any], key: tuple[str, ...] = (), **given: Any) -> Suggestion:
+    entries = [{"stream": name, **given}] if given else []
+    (made,) = previewed(name, rows, *entries, key=key).suggestions()
+    assert not made.settles
+    assert made.entry.pop("stream") == name
+    return made
+
+
+def customers(**more: Any) -> list[dict[str, Any]]:
+    return [
+        {"uuid": f"c-{n}", "primary_email": f"{n}@example.com", "changed": 1_740_000_000_000 + n, **more}
+        for n in range(4)
+    ]
+
+
+def test_people_that_are_decided_by_their_key_get_their_time_and_hear_of_their_address() -> None:
+    made = confirmed("customers", *customers(), key=("uuid",))
+    assert made.entry["kind"] == "user_attributes"
+    assert made.entry["timestamp"] == "changed"
+    assert "customer_id" not in made.entry
+    assert any(reason.startswith("primary_email could be customer_id as well") for reason in made.why)
+    assert "timestamp" not in confirmed("customers", *customers(updated_at="2025-01-01"), key=("uuid",)).entry
+
+
+def test_events_that_are_decided_get_a_time_where_their_own_rule_has_none() -> None:
+    row = {"user_id": "u", "event": "Paid", "when_it_was_ts": 1_740_000_000}
+    assert confirmed("e", row).entry == {"kind": "event", "timestamp": "when_it_was_ts"}
+    assert confirmed("e", {**row, "time": 1_740_000_000}).entry == {"kind": "event"}
+
+
+def test_an_entry_without_a_kind_stays_and_gets_one() -> None:
+    made = confirmed("customers", *customers(), key=("uuid",), exclude=["uuid"], timestamp="changed")
+    assert made.entry == {"kind": "user_attributes", "exclude": ["uuid"], "timestamp": "changed"}
+
+
+def visits() -> list[dict[str, Any]]:
+    return [
+        {"visitor": f"v{n}", "member_no": f"m{n}" if n % 2 else None, "started_at": f"2025-01-01T00:00:{n:02}Z"}
+        for n in range(12)
+    ]
+
+
+def test_a_visitor_stands_in_for_a_member_who_is_not_logged_in() -> None:
+    made = suggest(*stream_of("sessions", visits()), {})
+    assert (made.entry["customer_id"], made.entry["device_id"]) == ("member_no", "visitor")
+    assert any("set use_customer_id: true to take member_no first" in reason for reason in made.why)
+    assert "would be rejected" not in "\n".join(made.why)
+    preview = previewed("sessions", visits(), use_customer_id=True).streams["sessions"]
+    assert (preview.accepted, preview.rejected) == (12, {})
+    assert "m1" in preview.totals.identities
+
+
+@pytest.mark.parametrize(
+    "fields", [{"is_anonymous": 0}, {"cookie": "accepted"}, {"visitor_count": 3}, {"anonymous": True}]
+)
+def test_flags_and_numbers_of_visitors_name_no_device(fields: dict[str, Any]) -> None:
+    rows = [{"member_no": f"m{n}", "started_at": "2025-01-01T00:00:01Z", **fields} for n in range(12)]
+    assert "device_id" not in entry("sessions", *rows)
+
+
+def test_rows_that_name_nobody_are_told_of_with_the_field_that_may() -> None:
+    rows = [
+        {"user_no": None if n < 3 else n, "mail": None if n < 1 else f"{n}@b.c", "ordered_at": "2025-01-01T00:00:01Z"}
+        for n in range(4)
+    ]
+    told = why("orders", *rows)
+    assert "3 of 4 sampled rows have no user_no, and would be rejected; 2 of them have mail" in told
+    named = [{**row, "user_no": row["user_no"] and str(row["user_no"])} for row in rows[1:]]
+    preview = run_with_stream_map("orders", named, {"user_no": "string", "mail": "string"})
+    assert preview.streams["orders"].accepted == 3
+    assert "have no user_no, and would be rejected" in why("orders", *({**row, "mail": None} for row in rows))
+    assert "rejected" not in why("orders", *rows[3:])
+
+
+def previewed_together(**streams: tuple[list[dict[str, Any]], tuple[str, ...]]) -> Preview:
+    preview = Preview(plan())
+    for name, (rows, key) in streams.items():
+        preview.schema(name, schema_of(rows), key, lambda _: None)
+        for row in rows:
+            preview.row(name, row, None)
+    preview.finish()
+    return preview
+
+
+def tickets(**more: Any) -> list[dict[str, Any]]:
+    return [{"contact_mail": f"{n}@example.com", "opened_at": f"2025-01-01T00:00:0{n}Z", **more} for n in range(3)]
+
+
+def test_streams_that_name_the_same_people_by_different_ids_are_told_of() -> None:
+    preview = previewed_together(customers=(customers(), ("uuid",)), tickets=(tickets(), ()))
+    told = (
+        "tickets names people by contact_mail, customers by uuid; customers has the values of contact_mail in "
+        "primary_email. Kissmetrics takes these for different people: name them by the same, such as customer_id: "
+        "primary_email in customers"
+    )
+    assert preview.warnings == [told]
+    assert [told in one.why for one in preview.suggestions()] == [True, True]
+    assert as_yaml(preview.suggestions()).count(f"  # {told}\n") == 2
+
+
+def test_streams_that_name_people_by_the_same_or_know_no_other_id_are_not_told_of() -> None:
+    by_id = [{"user_id": f"c-{n}", "opened_at": "2025-01-01T00:00:00Z"} for n in range(4)]
+    assert not previewed_together(customers=(customers(), ("uuid",)), tickets=(by_id, ())).warnings
+    others = [{**row, "contact_mail": f"{row['contact_mail']}.au"} for row in tickets()]
+    assert not previewed_together(customers=(customers(), ("uuid",)), tickets=(others, ())).warnings
+
+
+@pytest.mark.parametrize(("field", "told"), [("visits", False), ("id", True), ("member_no", True)])
+def test_small_numbers_are_the_same_in_columns_of_ids_alone(field: str, told: bool) -> None:
+    people = [{"uuid": f"c-{n}", field: n} for n in range(1, 7)]
+    numbered = [{"user_no": n, "opened_at": "2025-01-01T00:00:00Z"} for n in range(1, 7)]
+    warned = previewed_together(customers=(people, ("uuid",)), tickets=(numbered, ())).warnings
+    assert any("has the values of user_no" in text for text in warned) is told
+
+
+def test_the_number_of_an_event_s_row_is_nobody() -> None:
+    bought = [{"id": n, "contact_mail": f"{n}@b.c", "ordered_at": "2025-01-01T00:00:00Z"} for n in range(1, 7)]
+    numbered = [{"user_no": n, "opened_at": "2025-01-01T00:00:00Z"} for n in range(1, 7)]
+    assert not previewed_together(orders=(bought, ("id",)), tickets=(numbered, ())).warnings
+
+
+def test_a_time_is_found_by_its_values_where_its_name_says_nothing() -> None:
+    row = {"member_no": "m", "began": "2025-01-01T08:00:00Z", "note": "x"}
+    assert entry("sessions", row)["timestamp"] == "began"
+    assert entry("sessions", {**row, "visited_at": "2025-01-01T09:00:00Z"})["timestamp"] == "visited_at"
+    assert "timestamp" not in entry("sessions", {**row, "began": "soon"})
+
+
+@given(STREAMS, st.lists(st.dictionaries(NAMES, VALUES, max_size=8), max_size=5), st.booleans())
+def test_every_confirmed_entry_is_taken_and_keeps_its_kind(name: str, rows: list[dict[str, Any]], keyed: bool) -> None:
+    preview = previewed(name, rows, key=("user_id",) if keyed else ())
+    again = previewed(name, rows, *yaml.safe_load(as_yaml(preview.suggestions()))["streams"], key=("user_id",))
+    assert again.streams[name].problem is None
+    assert again.streams[name].kind == preview.streams[name].kind
