@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hint
 import click
 
 from target_kissmetrics.about import shown_default, shown_type
+from target_kissmetrics.check import CheckTarget
 from target_kissmetrics.mapping import clock, detection, event, people
 from target_kissmetrics.mapping.reasons import REASONS, Reason
 from target_kissmetrics.mapping.settings import kinds_of
@@ -189,6 +190,7 @@ def commands_in_full() -> str:
     commands = {
         "target-kissmetrics": list(_of_click(TargetKissmetrics.get_singer_command())),
         "target-kissmetrics-preview": list(_of_argparse(preview_cli.make_parser())),
+        "target-kissmetrics-check": list(_of_click(CheckTarget.get_singer_command())),
         "target-kissmetrics-replay": list(_of_click(ReplayTarget.get_singer_command())),
         "kissmetrics-sandbox": list(_of_argparse(sandbox_cli.make_parser())),
     }

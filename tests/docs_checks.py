@@ -15,6 +15,7 @@ from typing import Any
 import click
 import yaml
 
+from target_kissmetrics.check import CheckTarget
 from target_kissmetrics.preview import cli as preview_cli
 from target_kissmetrics.replay import ReplayTarget
 from target_kissmetrics.sandbox import cli as sandbox_cli
@@ -137,6 +138,10 @@ def _check_replay(arguments: list[str]) -> None:
     _click(ReplayTarget.get_singer_command(), arguments)
 
 
+def _check_check(arguments: list[str]) -> None:
+    _click(CheckTarget.get_singer_command(), arguments)
+
+
 def _check_preview(arguments: list[str]) -> None:
     try:
         preview_cli.make_parser().parse_args(arguments)
@@ -153,6 +158,7 @@ def _check_sandbox(arguments: list[str]) -> None:
 
 _OWN = {
     "target-kissmetrics": _check_target,
+    "target-kissmetrics-check": _check_check,
     "target-kissmetrics-replay": _check_replay,
     "target-kissmetrics-preview": _check_preview,
     "kissmetrics-sandbox": _check_sandbox,

@@ -38,21 +38,27 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX alone has such
 
 
 def check(folder: Path, **config: Any) -> tuple[int, str]:
-    """Run the check; give its exit code and its log."""
+    """Run the check, as Meltano does and by its own command; give its exit code and its log."""
     path = folder.parent / f"{folder.name}-config.json"
     path.write_text(json.dumps({"api_key": KEY, **config}), encoding="utf-8")
     before = sorted(folder.rglob("*"))
-    done = subprocess.run(
-        [sys.executable, "-m", "target_kissmetrics", "--config", str(path)],
-        input="".join(json.dumps(message) + "\n" for message in MESSAGES),
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        check=False,
-        env={**os.environ, "NO_PROXY": "*"},
-    )
-    assert KEY not in done.stderr
-    assert "Traceback" not in done.stderr
+    ends = []
+    for module in ("target_kissmetrics.check", "target_kissmetrics"):
+        done = subprocess.run(
+            [sys.executable, "-m", module, "--config", str(path)],
+            input="".join(json.dumps(message) + "\n" for message in MESSAGES),
+            capture_output=True,
+            text=True,
+            cwd=folder,
+            check=False,
+            env={**os.environ, "NO_PROXY": "*"},
+        )
+        assert KEY not in done.stderr
+        assert "Traceback" not in done.stderr
+        ends.append((done.returncode, done.stderr))
+    own, meltanos = ends
+    assert own[0] == meltanos[0]
+    assert own[1].splitlines()[-1].rpartition(" | ")[2] in meltanos[1], "both say the same"
     assert sorted(folder.rglob("*")) == before, "the check made something"
     return done.returncode, done.stderr
 

@@ -50,6 +50,7 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 
 RUN = {
     *("target-kissmetrics", "target-kissmetrics-replay", "target-kissmetrics-preview", "kissmetrics-sandbox"),
+    "target-kissmetrics-check",
     *("cat", "cp", "curl", "echo", "grep", "gzip", "head", "ls"),
     *("mkdir", "mv", "python", "rm", "sort", "stat", "tail", "wc"),
 }
