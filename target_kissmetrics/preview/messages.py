@@ -14,6 +14,7 @@ from target_kissmetrics.batch_files import BatchFiles, read_storage
 from target_kissmetrics.errors import InputError
 from target_kissmetrics.preview.collecting import Preview, Validate
 from target_kissmetrics.reading import MessageReader
+from target_kissmetrics.stream_names import NameWatch, of_stream_maps
 from target_kissmetrics.validation import CompiledValidator
 
 _LOG = logging.getLogger("target-kissmetrics-preview")
@@ -55,6 +56,7 @@ class _Messages:
         self._preview = preview
         self._validates = config.get("validate_records", True) is not False
         # The mapper takes `__else__` out of the config that it is given.
+        preview.map_names = NameWatch(of_stream_maps(config.get("stream_maps")))
         self._mapper = PluginMapper(deepcopy(dict(config)), _LOG)
         self._keys: dict[str, Sequence[str]] = {}
         self._storage = read_storage(config)
@@ -64,6 +66,7 @@ class _Messages:
         name, schema = _needed(message, "stream", str), _needed(message, "schema", dict)
         if "properties" not in schema:
             raise InputError(f"the SCHEMA message of stream {name!r} has no properties: mend the tap")
+        self._preview.map_names.saw(name)
         known = self._mapper.stream_maps.get(name)
         key = message.get("key_properties")
         if known and known[0].raw_schema == schema and known[0].raw_key_properties == key:
