@@ -31,6 +31,7 @@ from target_kissmetrics.reading import decode
 from target_kissmetrics.reject_limits import RejectLimits
 from target_kissmetrics.reporting.rejects import SCHEMAS_SUFFIX, as_line, is_at, lock, named, refuse_link
 from target_kissmetrics.sink import KissmetricsSink
+from target_kissmetrics.stream_maps import transformed
 from target_kissmetrics.target import TargetKissmetrics, ending_in_one_line
 
 BEFORE_KISSMETRICS = "2000-01-01T00:00:00Z"
@@ -245,7 +246,7 @@ class ReplayTarget(TargetKissmetrics):
         if not ours:
             self._warn(f"nothing is known of stream '{stream}'")
         for stream_map in ours:
-            mapped = stream_map.transform(dict(record))
+            mapped = transformed(stream_map, dict(record))
             if mapped is None:
                 row.stays = False  # a stream map filters it out
             else:

@@ -44,6 +44,7 @@ from target_kissmetrics.reporting.report_file import check_report_path
 from target_kissmetrics.sdk_settings import check_sdk_settings
 from target_kissmetrics.sink import CheckSink, KissmetricsSink
 from target_kissmetrics.stream_entries import entry_for
+from target_kissmetrics.stream_maps import reading_stream_maps, transformed
 from target_kissmetrics.stream_names import NameWatch, named, of_entries, of_stream_maps
 
 if TYPE_CHECKING:
@@ -173,7 +174,8 @@ class TargetKissmetrics(Target):
         """Take a stream's schema."""
         for told in self._map_names.saw(str(message_dict.get("stream", ""))):
             self.logger.warning(told)
-        super()._process_schema_message(message_dict)
+        with reading_stream_maps(str(message_dict.get("stream", ""))):
+            super()._process_schema_message(message_dict)
         message = {name: message_dict.get(name) for name in ("type", "stream", "schema", "key_properties")}
         for stream_map in self.mapper.stream_maps[message_dict["stream"]]:
             if self._schemas.get(stream_map.stream_alias) != message:
@@ -212,7 +214,7 @@ class TargetKissmetrics(Target):
         if not isinstance(record, dict):
             raise InputError(f"a RECORD message of stream '{stream}' holds no object: mend the tap")
         for stream_map in stream_maps:
-            row = stream_map.transform(dict(record))
+            row = transformed(stream_map, dict(record))
             if row is not None:
                 sink = self.get_sink(stream_map.stream_alias, record=row)
                 sink.take(row, message_dict.get("time_extracted"), record)  # type: ignore[attr-defined]

@@ -14,6 +14,7 @@ from target_kissmetrics.batch_files import BatchFiles, read_storage
 from target_kissmetrics.errors import InputError
 from target_kissmetrics.preview.collecting import Preview, Validate
 from target_kissmetrics.reading import MessageReader
+from target_kissmetrics.stream_maps import reading_stream_maps, transformed
 from target_kissmetrics.stream_names import NameWatch, of_stream_maps
 from target_kissmetrics.validation import CompiledValidator
 
@@ -71,7 +72,8 @@ class _Messages:
         key = message.get("key_properties")
         if known and known[0].raw_schema == schema and known[0].raw_key_properties == key:
             return
-        self._mapper.register_raw_stream_schema(name, schema, key)
+        with reading_stream_maps(name):
+            self._mapper.register_raw_stream_schema(name, schema, key)
         for stream_map in self._mapper.stream_maps[name]:
             alias, made = stream_map.stream_alias, stream_map.transformed_schema
             self._keys[alias] = tuple(stream_map.transformed_key_properties or ())
@@ -84,7 +86,7 @@ class _Messages:
         if stream_maps is None:
             raise InputError(f"a row of stream {name!r} came before its SCHEMA message: mend the tap")
         for stream_map in stream_maps:
-            row = stream_map.transform(dict(record))
+            row = transformed(stream_map, dict(record))
             if row is None:
                 continue
             alias = stream_map.stream_alias
