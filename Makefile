@@ -5,7 +5,7 @@ export PYTHON
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo example test soak lint format bench clean
+.PHONY: help demo example example-named test soak lint format bench clean
 
 help:
 	@echo 'make demo    run the main job with Meltano against a local Kissmetrics, and check what it holds afterwards'
@@ -22,8 +22,14 @@ help:
 demo: .venv/.ready .venv-meltano/.ready
 	@.venv/bin/python scripts/demo.py
 
-example: .venv/.ready .venv-meltano/.ready
+example: example-named .venv/.ready .venv-meltano/.ready
 	@.venv/bin/python scripts/example.py '$(NAME)'
+
+# First, so that nobody waits for a set-up to learn of it.
+example-named:
+	@test -n '$(NAME)' -a -f 'examples/$(NAME)/meltano.yml' || { \
+	  echo 'say which one, such as: make example NAME=orders'; \
+	  echo "there are: $$(ls examples/*/meltano.yml | cut -d/ -f2 | paste -s -d' ' -)"; exit 2; } >&2
 
 test: .venv/.ready .venv-meltano/.ready
 	@.venv/bin/python -m pytest

@@ -2,6 +2,7 @@
 
     TargetError
     |-- ConfigError        mend the configuration; the run stopped before its first call
+    |   `-- ExpressionError    mend an expression of a stream map, which a row may be the first to show wrong
     |-- InputError         mend the tap (or the file piped in); the run stops, no STATE for what follows
     |-- TooManyRejects     mend the mapping; the run stops, no STATE for the rows rejected
     |-- StoreError         mend the attribute store; the run stops, no STATE for what was not remembered
@@ -44,6 +45,10 @@ class ConfigError(TargetError):
     def __init__(self, setting: str, problem: str) -> None:
         super().__init__(f"{setting}: {problem}")
         self.setting = setting
+
+
+class ExpressionError(ConfigError):
+    """A stream map's expression cannot be read, or fails for a row."""
 
 
 class InputError(TargetError):

@@ -31,6 +31,7 @@ from target_kissmetrics.reading import decode
 from target_kissmetrics.reject_limits import RejectLimits
 from target_kissmetrics.reporting.rejects import SCHEMAS_SUFFIX, as_line, is_at, lock, named, refuse_link
 from target_kissmetrics.sink import KissmetricsSink
+from target_kissmetrics.stream_maps import transformed
 from target_kissmetrics.target import TargetKissmetrics, ending_in_one_line
 
 BEFORE_KISSMETRICS = "2000-01-01T00:00:00Z"
@@ -212,6 +213,9 @@ class ReplayTarget(TargetKissmetrics):
         """Whether a signal, or a failure of the delivery, asked for the end."""
         return self.message_reader.stop_requested
 
+    def _tell_of_names(self) -> None:
+        """Nothing: the file has rows of some streams alone."""
+
     def get_sink_class(self, stream_name: str) -> type[KissmetricsSink]:  # noqa: ARG002
         """Give the class of a stream's sink."""
         return ReplaySink
@@ -242,7 +246,7 @@ class ReplayTarget(TargetKissmetrics):
         if not ours:
             self._warn(f"nothing is known of stream '{stream}'")
         for stream_map in ours:
-            mapped = stream_map.transform(dict(record))
+            mapped = transformed(stream_map, dict(record))
             if mapped is None:
                 row.stays = False  # a stream map filters it out
             else:

@@ -27,7 +27,9 @@ from singer_sdk.singerlib.json import serialize_json
 from target_kissmetrics import about
 from target_kissmetrics import settings as own_settings
 from target_kissmetrics.batch_files import BatchFiles, Storage, read_storage
+from target_kissmetrics.config_file import FROM_ENVIRONMENT, read_config_file
 from target_kissmetrics.errors import ConfigError, InputError, RowRejected, StoreError
+from target_kissmetrics.from_environment import NESTED, put_together
 from target_kissmetrics.mapping.reasons import REASONS, Code, advice
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.memory import digests
@@ -42,6 +44,8 @@ from target_kissmetrics.reporting.report_file import check_report_path
 from target_kissmetrics.sdk_settings import check_sdk_settings
 from target_kissmetrics.sink import CheckSink, KissmetricsSink
 from target_kissmetrics.stream_entries import entry_for
+from target_kissmetrics.stream_maps import reading_stream_maps, transformed
+from target_kissmetrics.stream_names import NameWatch, named, of_entries, of_stream_maps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,10 +130,15 @@ class TargetKissmetrics(Target):
         try:
             if self._reads_environment:
                 _check_flags_in_environment(self._env_var_prefix, self.config_jsonschema["properties"])
+                for name in NESTED:
+                    if f"{self._env_var_prefix}{name.upper()}" in os.environ:
+                        self._config[name] = put_together(name, self._config[name])
             self.settings = own_settings.read_settings(self._config, others)
             check_sdk_settings(others, self._config)
             check_rejects_path(self.settings.rejects_path)
             self.batch_storage = read_storage(self._config)
+            self._entry_names = NameWatch(of_entries(self.settings.streams))
+            self._map_names = NameWatch(of_stream_maps(self._config.get("stream_maps")))
             self._rejects = Rejects(self.settings.rejects_path)
             self.reject_limits = RejectLimits(self.settings.max_rejects, self.settings.max_reject_ratio)
             if self.settings.report_path is not None:
@@ -141,7 +150,9 @@ class TargetKissmetrics(Target):
         return []
 
     def entry_of(self, stream: str) -> StreamSettings:
-        """Give the first entry of `streams` that matches."""
+        """Give the first entry of `streams` that matches; warn where one was likely meant to."""
+        for told in self._entry_names.saw(stream):
+            self.logger.warning(told)
         return entry_for(self.settings.streams, stream) or StreamSettings(stream=stream)
 
     def counts_of(self, stream: str) -> StreamCounts:
@@ -161,7 +172,10 @@ class TargetKissmetrics(Target):
 
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
         """Take a stream's schema."""
-        super()._process_schema_message(message_dict)
+        for told in self._map_names.saw(str(message_dict.get("stream", ""))):
+            self.logger.warning(told)
+        with reading_stream_maps(str(message_dict.get("stream", ""))):
+            super()._process_schema_message(message_dict)
         message = {name: message_dict.get(name) for name in ("type", "stream", "schema", "key_properties")}
         for stream_map in self.mapper.stream_maps[message_dict["stream"]]:
             if self._schemas.get(stream_map.stream_alias) != message:
@@ -200,7 +214,7 @@ class TargetKissmetrics(Target):
         if not isinstance(record, dict):
             raise InputError(f"a RECORD message of stream '{stream}' holds no object: mend the tap")
         for stream_map in stream_maps:
-            row = stream_map.transform(dict(record))
+            row = transformed(stream_map, dict(record))
             if row is not None:
                 sink = self.get_sink(stream_map.stream_alias, record=row)
                 sink.take(row, message_dict.get("time_extracted"), record)  # type: ignore[attr-defined]
@@ -250,12 +264,20 @@ class TargetKissmetrics(Target):
             super().process_endofpipe()
         finally:
             self._close()
+        if self._stopped_by is None:
+            self._tell_of_names()
         if self._stopped_by is not None:
             self.logger.warning(
                 "stopped by %s: what was read is delivered, the rest comes with the next run",
                 signal.Signals(self._stopped_by).name,
             )
             raise SystemExit(128 + self._stopped_by)
+
+    def _tell_of_names(self) -> None:
+        """Name what of the config was for streams that did not come."""
+        unseen = [*self._entry_names.unseen, *self._map_names.unseen]
+        if unseen and self.mapper.stream_maps and not self._is_check:
+            self.logger.info("no stream of this run has the name %s", named(unseen))
 
     def _abandon(self) -> None:
         """End after an error while reading: what was taken before is delivered, its STATE passed on."""
@@ -551,23 +573,24 @@ class TargetKissmetrics(Target):
         for param in command.params:
             if param.name == "about_format":
                 param.type = click.Choice(about.FORMATS)
+            if param.name == "config" and isinstance(param, click.Option):
+                param.help = (
+                    "A file in JSON or YAML (*.yml), or ENV for variables TARGET_KISSMETRICS_...; may be repeated."
+                )
         return command
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
         """Read the files that `--config` names; what cannot be read is one line, too."""
+        given = super().cb_config(ctx, param, tuple(name for name in value if name == FROM_ENVIRONMENT))
         try:
-            return super().cb_config(ctx, param, value)
-        except OSError as error:
-            # The SDK's error of a file that is not there names it in its text alone.
-            told = f"cannot read {error.filename}: {error.strerror}" if error.filename else str(error).rstrip(".")
-            cls.logger.error("--config: %s; check its path", told)  # noqa: TRY400
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            where = f" at line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-            cls.logger.error("--config: %s is no JSON%s; mend it there", " or ".join(value), where)  # noqa: TRY400
-        except TypeError:
-            cls.logger.error("--config: %s must hold a JSON object", " or ".join(value))  # noqa: TRY400
-        raise SystemExit(1)
+            for name in value:
+                if name != FROM_ENVIRONMENT:
+                    given.config.update(read_config_file(name))
+        except ConfigError as problem:
+            cls.logger.error(str(problem))  # noqa: TRY400
+            raise SystemExit(1) from None
+        return given
 
 
 class _EachTick:

@@ -36,6 +36,7 @@ KNOW_THE_SDK = (
     "replay.py",
     "settings.py",
     "sdk_settings.py",
+    "stream_maps.py",
     "about.py",
     "reading.py",
     "validation.py",

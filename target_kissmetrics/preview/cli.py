@@ -17,7 +17,7 @@ from typing import IO, Any, cast
 
 from rich.console import Console
 
-from target_kissmetrics.errors import ConfigError, InputError, TargetError
+from target_kissmetrics.errors import ConfigError, ExpressionError, InputError, TargetError
 from target_kissmetrics.preview.collecting import Plan, Preview
 from target_kissmetrics.preview.configuration import read_config, read_settings
 from target_kissmetrics.preview.entries import as_yaml
@@ -116,7 +116,7 @@ def _read(name: str, preview: Preview, config: dict[str, Any]) -> str | None:
     with Path(name).open("rb") if name != "-" else nullcontext(sys.stdin.buffer) as lines:
         try:
             read(cast("IO[str]", lines), preview, config)
-        except InputError as problem:
+        except (InputError, ExpressionError) as problem:
             return str(problem)
         except KeyboardInterrupt:
             return "stopped before the end of the input"

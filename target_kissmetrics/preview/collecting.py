@@ -29,6 +29,7 @@ from target_kissmetrics.preview.suggesting import Suggestion, confirm, suggest
 from target_kissmetrics.preview.totals import EventTotal, Partners, PropertyTotal, Totals
 from target_kissmetrics.reporting.counts import MAX_TYPES, OTHER_TYPES
 from target_kissmetrics.stream_entries import entry_for, read_entry
+from target_kissmetrics.stream_names import NameWatch, of_entries
 
 HELD_ROWS = 200
 """Rows of a stream that could be anything, which are looked at before an entry is suggested for it."""
@@ -418,12 +419,14 @@ class Preview:
         streams: By name, in the order in which they came.
         skipped: What was passed over, for a person.
         warnings: What holds for streams together; complete once it is finished.
+        map_names: Watches the names in `stream_maps`, and is told of each stream as the tap names it.
     """
 
     plan: Plan
     streams: dict[str, StreamPreview] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    map_names: NameWatch = field(default_factory=lambda: NameWatch(()))
 
     def schema(self, name: str, schema: Mapping[str, Any], key_properties: Sequence[str], validate: Validate) -> None:
         """Take a stream's SCHEMA message."""
@@ -441,6 +444,7 @@ class Preview:
         """Work out what is known at the end alone."""
         for stream in self.streams.values():
             stream.finish()
+        self._warn_of_streams()
         totals = [stream.totals for stream in self.streams.values()]
         self._warn_of_names("events", [one.events for one in totals], MANY_EVENT_NAMES)
         self._warn_of_names("properties", [one.properties for one in totals], MANY_PROPERTY_NAMES)
@@ -457,8 +461,9 @@ class Preview:
             for stream in self.streams.values()
             if stream.suggestion is not None and entry.stream == stream.name
         }
+        unseen = self._unseen_entries()
         configured = [
-            (entry, Suggestion(dict(given), ["as configured"]))
+            (entry, Suggestion(dict(given), ["as configured", *unseen.get(entry.place, ())]))
             for entry, given in zip(self.plan.entries, self.plan.given, strict=True)
             if id(entry) not in replaced
         ]
@@ -479,6 +484,19 @@ class Preview:
                 if suggestion is not None:
                     suggestion.why.append(str(mismatch))
 
+    def _unseen_entries(self) -> dict[str, list[str]]:
+        """Tell of entries for streams that did not come, by their place."""
+        watch = NameWatch(of_entries(self.plan.entries))
+        for stream in self.streams:
+            watch.saw(stream)
+        return _unseen(watch) if self.streams else {}
+
+    def _warn_of_streams(self) -> None:
+        """Warn of names in the config that no stream has."""
+        maps = _unseen(self.map_names) if self.streams else {}
+        for place, told in [*self._unseen_entries().items(), *maps.items()]:
+            self.warnings += [f"{place} is {one}" for one in told]
+
     def _warn_of_names(
         self, what: str, streams: Sequence[Mapping[str, EventTotal] | Mapping[str, PropertyTotal]], many: int
     ) -> None:
@@ -497,6 +515,15 @@ class Preview:
                 f"{shown.count(len(spelled))} different names of {what} ({some}, ...): names made from data (a URL, an "
                 "order number) use up Kissmetrics' 65,535, for ever"
             )
+
+
+def _unseen(watch: NameWatch) -> dict[str, list[str]]:
+    told: dict[str, list[str]] = {}
+    for one in watch.unseen:
+        if not one.is_glob:
+            text = f"for '{shown.line(one.name)}', and no stream of the input has that name{watch.guess(one)}"
+            told.setdefault(one.place, []).append(text)
+    return told
 
 
 def _lose(losses: dict[str, Loss], code: str, reason: str, number: int, name: str | None) -> None:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
-import yaml
 from singer_sdk import Target
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 
 from target_kissmetrics import settings as own_settings
+from target_kissmetrics.config_file import FROM_ENVIRONMENT, read_config_file
 from target_kissmetrics.errors import ConfigError
+from target_kissmetrics.from_environment import put_together
 
-FROM_ENVIRONMENT = "ENV"
 _PREFIX = "TARGET_KISSMETRICS_"
 _NO_KEY = "preview-needs-no-key"
 
@@ -39,7 +38,7 @@ def read_config(sources: Sequence[str], environment: Mapping[str, str] = os.envi
     """
     config: dict[str, Any] = {}
     for source in sources:
-        config.update(_from_environment(environment) if source == FROM_ENVIRONMENT else _from_file(source))
+        config.update(_from_environment(environment) if source == FROM_ENVIRONMENT else read_config_file(source))
     return config
 
 
@@ -54,27 +53,6 @@ def read_settings(config: Mapping[str, Any]) -> own_settings.Settings:
     return own_settings.read_settings({**config, "api_key": config.get("api_key") or _NO_KEY}, builtin["properties"])
 
 
-def _from_file(name: str) -> dict[str, Any]:
-    try:
-        text = Path(name).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError("--config", f"cannot read {name}: {error.strerror}; check its path") from None
-    except UnicodeDecodeError:
-        raise ConfigError("--config", f"{name} is not UTF-8; save it as such") from None
-    is_yaml = name.lower().endswith((".yml", ".yaml"))
-    try:
-        given = yaml.safe_load(text) if is_yaml else json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ConfigError("--config", f"{name} is no JSON at line {error.lineno}; mend it there") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark is not None else ""
-        raise ConfigError("--config", f"{name} is no YAML{where}; mend it there") from None
-    if not isinstance(given, dict):
-        raise ConfigError("--config", f"{name} must hold an object of settings")
-    return given
-
-
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     builtin: dict[str, Any] = {"properties": dict(own_settings.SCHEMA["properties"])}
     _Builtin.append_builtin_config(builtin)
@@ -82,7 +60,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     for name, schema in builtin["properties"].items():
         text = environment.get(_PREFIX + name.upper())
         if text:
-            config[name] = text if "string" in schema.get("type", ()) else _parsed(name, text)
+            config[name] = text if "string" in schema.get("type", ()) else put_together(name, _parsed(name, text))
     return config
 
 

@@ -14,6 +14,8 @@ from target_kissmetrics.batch_files import BatchFiles, read_storage
 from target_kissmetrics.errors import InputError
 from target_kissmetrics.preview.collecting import Preview, Validate
 from target_kissmetrics.reading import MessageReader
+from target_kissmetrics.stream_maps import reading_stream_maps, transformed
+from target_kissmetrics.stream_names import NameWatch, of_stream_maps
 from target_kissmetrics.validation import CompiledValidator
 
 _LOG = logging.getLogger("target-kissmetrics-preview")
@@ -55,6 +57,7 @@ class _Messages:
         self._preview = preview
         self._validates = config.get("validate_records", True) is not False
         # The mapper takes `__else__` out of the config that it is given.
+        preview.map_names = NameWatch(of_stream_maps(config.get("stream_maps")))
         self._mapper = PluginMapper(deepcopy(dict(config)), _LOG)
         self._keys: dict[str, Sequence[str]] = {}
         self._storage = read_storage(config)
@@ -64,11 +67,13 @@ class _Messages:
         name, schema = _needed(message, "stream", str), _needed(message, "schema", dict)
         if "properties" not in schema:
             raise InputError(f"the SCHEMA message of stream {name!r} has no properties: mend the tap")
+        self._preview.map_names.saw(name)
         known = self._mapper.stream_maps.get(name)
         key = message.get("key_properties")
         if known and known[0].raw_schema == schema and known[0].raw_key_properties == key:
             return
-        self._mapper.register_raw_stream_schema(name, schema, key)
+        with reading_stream_maps(name):
+            self._mapper.register_raw_stream_schema(name, schema, key)
         for stream_map in self._mapper.stream_maps[name]:
             alias, made = stream_map.stream_alias, stream_map.transformed_schema
             self._keys[alias] = tuple(stream_map.transformed_key_properties or ())
@@ -81,7 +86,7 @@ class _Messages:
         if stream_maps is None:
             raise InputError(f"a row of stream {name!r} came before its SCHEMA message: mend the tap")
         for stream_map in stream_maps:
-            row = stream_map.transform(dict(record))
+            row = transformed(stream_map, dict(record))
             if row is None:
                 continue
             alias = stream_map.stream_alias

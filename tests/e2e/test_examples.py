@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import shutil
+import subprocess
 from typing import Any
 
 import pytest
@@ -22,7 +24,11 @@ SAMPLES = {
 
 ALIASES_ARE_FOR_EVER = r"\d+ alias calls?: Kissmetrics never undoes an alias"
 WARNED_OF: dict[str, list[str]] = {
-    "crm-contacts": [ALIASES_ARE_FOR_EVER],
+    "crm-contacts": [
+        ALIASES_ARE_FOR_EVER,
+        # The second run is of one tap alone.
+        r"streams\[1\] is for 'merges', and no stream of the input has that name",
+    ],
     "events-table": [ALIASES_ARE_FOR_EVER],
     "kissmetrics-export": [ALIASES_ARE_FOR_EVER],
     "mparticle-feed": [r"user attribute 'Plan' was deleted at the source, which Kissmetrics cannot do: .*"],
@@ -76,6 +82,17 @@ def test_every_folder_is_a_whole_example_and_every_example_is_there() -> None:
         assert any(name.endswith((".jsonl", ".sql")) for name in names), folder.name
         listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
         assert f"[{folder.name}]({folder.name})" in listed
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize("argument", [[], ["NAME="], ["NAME=ordrs"]])
+def test_make_says_which_examples_there_are_before_it_sets_anything_up(argument: list[str]) -> None:
+    command = ["make", "example", *argument]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=60)
+    told = done.stderr.decode().splitlines()
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert told[0] == "say which one, such as: make example NAME=orders"
+    assert told[1] == f"there are: {' '.join(NAMES)}"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -35,13 +35,18 @@ def test_it_is_added_from_its_definition_and_checked(tmp_path: Path) -> None:
             "type": "SCHEMA",
             "stream": "public.users",
             "key_properties": ["user_id"],
-            "schema": {"properties": {}},
+            "schema": {"properties": {"user_id": {}, "plan": {}}},
         }
         row = {"type": "RECORD", "stream": "public.users", "record": {"user_id": "u1", "plan": "Gold"}}
         rows.write_text(f"{json.dumps(schema)}\n{json.dumps(row)}\n", encoding="utf-8")
         told = project.run("invoke", "target-kissmetrics:preview", str(rows))
         assert "streams[0] says so" in told
         assert "plan = Gold" in told
+        # In the environment, from which the preview reads, Meltano makes this one flat.
+        stream_maps = {"public.users": {"plan": "record['plan'].upper()", "__key_properties__": ["user_id"]}}
+        project.run("config", "set", "target-kissmetrics", "stream_maps", json.dumps(stream_maps))
+        assert "plan = GOLD" in project.run("invoke", "target-kissmetrics:preview", str(rows))
+        project.run("config", "unset", "target-kissmetrics", "stream_maps")
         told = project.check(code=1)
         assert "api_key: is required; copy it from Kissmetrics' settings, and set TARGET_KISSMETRICS_API_KEY" in told
         project.run("config", "set", "target-kissmetrics", "api_key", "0123456789abcdef")

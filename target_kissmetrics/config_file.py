@@ -1,0 +1,49 @@
+"""Reads the files that `--config` names, for every command of the package."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from target_kissmetrics.errors import ConfigError
+
+FROM_ENVIRONMENT = "ENV"
+"""Stands among the files of `--config` for the environment's variables."""
+
+
+def read_config_file(name: str) -> dict[str, Any]:
+    """Read a config: YAML when its name ends in `.yml` or `.yaml`, else JSON.
+
+    Raises:
+        ConfigError: It cannot be read. The text names the file and the place, and shows nothing of what it holds.
+    """
+    try:
+        text = Path(name).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError("--config", f"cannot read {name}: {error.strerror}; check its path") from None
+    except UnicodeDecodeError:
+        raise ConfigError("--config", f"{name} is not UTF-8; save it as such") from None
+    given = _yaml(name, text) if name.lower().endswith((".yml", ".yaml")) else _json(name, text)
+    if not isinstance(given, dict) or not all(isinstance(key, str) for key in given):
+        raise ConfigError("--config", f"{name} must hold an object of settings")
+    return given
+
+
+def _json(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise ConfigError("--config", f"{name} is no JSON at {where}; mend it there") from None
+
+
+def _yaml(name: str, text: str) -> Any:
+    import yaml  # noqa: PLC0415 - most runs read JSON
+
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:  # a date that no calendar has is a ValueError
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
+        raise ConfigError("--config", f"{name} is no YAML{where}; mend it there") from None
