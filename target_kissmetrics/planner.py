@@ -77,8 +77,7 @@ class _Needed:
     partners: set[bytes] = field(default_factory=set)
 
 
-@dataclass(slots=True)
-class _MergedSet:
+class _MergedSet(msgspec.Struct):
     """Attributes of one person and one second, to go out as one call with the last values.
 
     Attributes:
@@ -91,7 +90,7 @@ class _MergedSet:
     counts: StreamCounts
     call: Set
     properties: dict[bytes, tuple[str, str]] | None = None
-    replaced: dict[bytes, list[str]] = field(default_factory=dict)
+    replaced: dict[bytes, list[str]] = {}
     person: bytes = b""
 
     def by_key(self) -> dict[bytes, tuple[str, str]]:
@@ -184,9 +183,20 @@ class Planner:
                 self._forget(step)
         for part in parts:
             for row in part.rows:
-                self._plan_rest(part, row, intents)
-            for person in part.people:
-                self._needed_by[person] += 1
+                if not _is_change_tracked(row.mapped.calls):
+                    self._plan_rest(part, row, intents)
+        for part in parts:
+            self._keep_at_hand(part)
+
+    def _keep_at_hand(self, part: Part) -> None:
+        """Keep what the part changed until it is remembered; what it only looked at is read again when it is needed."""
+        at_hand, partners = self._at_hand, self._partners_at_hand
+        changed = {person for person in part.people if type(at_hand.get(person)) is dict or person in partners}
+        for person in part.people - changed:
+            at_hand.pop(person, None)
+        for person in changed:
+            self._needed_by[person] += 1
+        part.people = changed
 
     def _learn_of(self, others: OthersIntents) -> None:
         """Take note of what other processes are about to send, and of what they have sent since."""
@@ -476,6 +486,11 @@ def _events(parts: Sequence[Part]) -> Iterator[tuple[MappedRow, Record, EventSlo
                 event = row.mapped.calls[slot.record]
                 if isinstance(event, Record) and not event.once:
                     yield row, event, slot
+
+
+def _is_change_tracked(calls: Sequence[Call]) -> bool:
+    """Tell a row that is user attributes and nothing else, as most are where they are many."""
+    return len(calls) == 1 and isinstance(calls[0], Set) and calls[0].distinct
 
 
 def _way_out(slot: EventSlot) -> str:

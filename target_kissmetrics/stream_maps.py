@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Any
 
 from singer_sdk.exceptions import MapExpressionError
-from singer_sdk.mapper import StreamMap
+from singer_sdk.mapper import SameRecordTransform, StreamMap
 
 from target_kissmetrics.errors import ExpressionError
 
@@ -23,6 +23,8 @@ def transformed(stream_map: StreamMap, row: dict[str, Any]) -> dict[str, Any] | 
     Raises:
         ExpressionError: An expression fails. The text shows the expression, and nothing of the row.
     """
+    if type(stream_map) is SameRecordTransform and stream_map.flattening_options is None:
+        return row  # what nearly every stream has: nothing is done to it
     try:
         return stream_map.transform(row)
     except Exception as error:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import NamedTuple
+
+import msgspec
 
 from target_kissmetrics.errors import RowRejected
 from target_kissmetrics.kissmetrics.limits import MAX_IDENTITY_CHARACTERS
@@ -31,7 +32,7 @@ DEVICE_ID_CANDIDATES = (
 )
 
 
-class Person(NamedTuple):
+class Person(msgspec.Struct, frozen=True, gc=False):
     """Who a row is about.
 
     Attributes:
@@ -47,7 +48,7 @@ class Person(NamedTuple):
     used: tuple[str, ...]
 
 
-class Id(NamedTuple):
+class Id(msgspec.Struct, frozen=True, gc=False):
     """An identity, and the field that holds it."""
 
     field: str

@@ -211,18 +211,21 @@ def test_ids_are_aliased_only_when_asked_for() -> None:
 
 
 def test_with_alias_identities_the_other_id_is_given_too() -> None:
-    assert identify(BOTH, alias_identities=True)[:3] == ("d1", "ann", "customer_id")
-    assert identify(BOTH, alias_identities=True, use_customer_id=True)[:3] == ("ann", "d1", "device_id")
+    device_first, customer_first = ("device_id", "customer_id"), ("customer_id", "device_id")
+    assert identify(BOTH, alias_identities=True) == Person("d1", "ann", "customer_id", device_first)
+    given = identify(BOTH, alias_identities=True, use_customer_id=True)
+    assert given == Person("ann", "d1", "device_id", customer_first)
 
 
 def test_with_alias_identities_but_without_fallback_both_ids_are_still_aliased() -> None:
-    assert identify(BOTH, alias_identities=True, identity_fallback=False)[:2] == ("d1", "ann")
+    person = identify(BOTH, alias_identities=True, identity_fallback=False)
+    assert (person.identity, person.other) == ("d1", "ann")
 
 
 @pytest.mark.parametrize("other", [None, "", "d1", " d1 ", "guest", "GUEST ", "x" * 256, "a\ud800", True, {}])
 def test_an_other_id_that_is_none_or_the_same_or_nobodys_own_is_not_aliased(other: Any) -> None:
     person = identify({"device_id": "d1", "customer_id": other}, alias_identities=True)
-    assert person[:3] == ("d1", None, None)
+    assert (person.identity, person.other, person.other_field) == ("d1", None, None)
 
 
 def test_a_person_is_described_by_the_fields_in_the_order_they_are_tried() -> None:
