@@ -412,6 +412,15 @@ def test_line_items_in_a_second_of_another_event_s_are_counted_and_told_of(tmp_p
     store.close()
 
 
+def test_properties_that_are_not_change_tracked_are_sent_each_time(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    run = Run(store)
+    for second in (0, 0, 1):
+        item = Set("p", T0 + second, {"sku": "a"})
+        assert list(run.send(Mapped(calls=[item]))) == [item]
+    store.close()
+
+
 def test_of_two_amounts_in_one_second_one_is_counted_as_lost(tmp_path: Path) -> None:
     def paid(event: str, second: int, row: int) -> Mapped:
         slot = EventSlot(row=row.to_bytes(8, "big"), revenue_property="Billing Amount")
