@@ -27,7 +27,19 @@ def read_config_file(name: str) -> dict[str, Any]:
     given = _yaml(name, text) if name.lower().endswith((".yml", ".yaml")) else _json(name, text)
     if not isinstance(given, dict) or not all(isinstance(key, str) for key in given):
         raise ConfigError("--config", f"{name} must hold an object of settings")
+    for setting, value in given.items():
+        if not _has_names(value):
+            raise ConfigError(
+                "--config", f"{name}: a name in {setting} must be a text; write 2024, a date, yes or no in quotes there"
+            )
     return given
+
+
+def _has_names(value: Any) -> bool:
+    """Tell whether all keys are texts; YAML has others."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _has_names(inner) for key, inner in value.items())
+    return all(map(_has_names, value)) if isinstance(value, list) else True
 
 
 def _json(name: str, text: str) -> Any:
@@ -43,7 +55,7 @@ def _yaml(name: str, text: str) -> Any:
 
     try:
         return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # a date that no calendar has is a ValueError
+    except Exception as error:  # noqa: BLE001 - a date that no calendar has, a tag that does not fit: anything
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
         raise ConfigError("--config", f"{name} is no YAML{where}; mend it there") from None

@@ -28,6 +28,7 @@ def put_together(name: str, value: Any) -> Any:
 def _stream_maps(flat: Mapping[str, Any]) -> dict[str, Any]:
     """A stream's name may hold dots: it is all up to the last one."""
     maps: dict[str, Any] = {}
+    guessed: set[str] = set()
     for key, value in flat.items():
         stream, dot, field = key.rpartition(".")
         if not dot or not stream or isinstance(value, Mapping):
@@ -35,7 +36,10 @@ def _stream_maps(flat: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if value is None or value == "__NULL__":
             # It may be a stream with a dot in its name, which is left out: it must not be sent.
+            guessed.add(key)
             maps.setdefault(key, None)
+        if stream in guessed and maps[stream] is None:
+            maps[stream] = {}
         if isinstance(maps.setdefault(stream, {}), dict):
             maps[stream][field] = value
     return maps

@@ -45,6 +45,12 @@ def reading_stream_maps(stream: str) -> Iterator[None]:
         yield
     except (MapExpressionError, ValueError, IndexError) as error:
         problem = _problem(stream, error)
+        if problem is None and isinstance(error, MapExpressionError):
+            problem = ExpressionError(
+                "stream_maps",
+                f"stream '{stream}': what its map says of the stream itself (__alias__, __source__ and the like) "
+                f"cannot be used; mend it: {_HELP}",
+            )
         if problem is None:
             raise
         raise problem from None

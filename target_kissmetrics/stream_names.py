@@ -126,12 +126,14 @@ def _tables(name: str) -> list[str]:
 
 
 def _words(name: str) -> list[str]:
-    return [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
+    return [word for word in re.split(r"[\W_]+", name.lower()) if word]
 
 
 def _are_alike(first: list[str], second: list[str]) -> bool:
     if len(first) == len(second):
-        return all(_likeness(one, other) >= _LEAST_LIKENESS for one, other in zip(first, second, strict=True))
+        return bool(first) and all(
+            _likeness(one, other) >= _LEAST_LIKENESS for one, other in zip(first, second, strict=True)
+        )
     return _likeness("".join(first), "".join(second)) >= _LEAST_LIKENESS_AS_A_WHOLE
 
 

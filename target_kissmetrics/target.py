@@ -650,10 +650,10 @@ _IN_JSON = {"integer": "a whole number", "array": "a JSON list", "object": "a JS
 
 def _unreadable_environment(target: TargetKissmetrics, error: ValueError) -> Exception:
     """Name the setting whose variable the SDK could not read."""
-    for name, schema in own_settings.SCHEMA["properties"].items():
+    for name, schema in target.config_jsonschema["properties"].items():
         variable = f"{target._env_var_prefix}{name.upper()}"  # noqa: SLF001
         text = os.environ.get(variable)
-        what = _IN_JSON.get(schema["type"][0])
+        what = next((_IN_JSON[kind] for kind in schema.get("type", ()) if kind in _IN_JSON), None)
         if text is None or what is None:
             continue
         try:

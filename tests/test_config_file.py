@@ -47,6 +47,8 @@ def test_json_and_yaml_are_read(tmp_path: Path, name: str, text: str) -> None:
         ("a.yml", f"- {SECRET}\n", "must hold an object of settings"),
         ("a.yml", f"1: {SECRET}\n", "must hold an object of settings"),
         ("a.yml", "", "must hold an object of settings"),
+        ("a.yml", f"api_key: !!int '{SECRET}'\n", "is no YAML; mend it there"),
+        ("a.yml", f"api_key: !!timestamp {SECRET}\n", "is no YAML; mend it there"),
     ],
 )
 def test_what_cannot_be_read_is_named_with_its_place_and_nothing_is_shown(
@@ -56,6 +58,14 @@ def test_what_cannot_be_read_is_named_with_its_place_and_nothing_is_shown(
     with pytest.raises(ConfigError) as problem:
         read_config_file(path)
     assert str(problem.value) == f"--config: {path} {told}"
+
+
+@pytest.mark.parametrize("name", ["2024", "2024-01-31", "no", "~"])
+def test_a_name_in_yaml_that_is_no_text_is_told_with_its_setting(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path, "a.yml", f"stream_maps:\n  {name}: {{x: y}}\n")
+    with pytest.raises(ConfigError, match=r"a name in stream_maps must be a text; write .* in quotes there"):
+        read_config_file(path)
+    assert read_config_file(write(tmp_path, "b.yml", f"stream_maps:\n  '{name}': {{x: y}}\n"))
 
 
 def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:

@@ -60,6 +60,8 @@ def test_stream_maps_are_put_together() -> None:
         ({"a.y": "2", "a": {"x": "1"}}, {"a": {"x": "1", "y": "2"}}),
         ({"a.b": "__NULL__"}, {"a.b": None, "a": {"b": "__NULL__"}}),
         ({"a": None, "a.b": "x"}, {"a": None}),
+        ({"a.b": None, "a.b.c": "x"}, {"a.b": {"c": "x"}, "a": {"b": None}}),
+        ({"a.b.c": "x", "a.b": None}, {"a.b": {"c": "x"}, "a": {"b": None}}),
     ],
 )
 def test_a_streams_name_is_all_up_to_the_last_dot(flat: Any, whole: Any) -> None:

@@ -59,6 +59,11 @@ def test_an_empty_expression_a_glob_and_another_name_are_told_too() -> None:
         send({"public-*": {"__alias__": "subs", "ok": "'x'", "amount": "nope"}}, ROW)
 
 
+def test_an_alias_that_cannot_be_read_is_told_with_its_stream() -> None:
+    with pytest.raises(ConfigError, match=f"stream_maps: stream '{STREAM}': what its map says of the stream itself"):
+        send({STREAM: {"__alias__": "'new' +"}}, ROW)
+
+
 def test_the_right_one_of_several_is_named() -> None:
     with pytest.raises(ConfigError, match=f"stream '{STREAM}', second: the expression 1/0 fails"):
         send({STREAM: {"first": "1/1", "second": "1/0", "third": "x"}}, ROW)

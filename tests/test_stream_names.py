@@ -43,6 +43,7 @@ def entries(*names: str) -> NameWatch:
         ("odrers", "orders"),
         ("signups", "sign_ups"),
         ("order_itmes", "order_items"),
+        ("påmeldinger", "påmeldingr"),
     ],
 )
 def test_a_slip_is_alike(typed: str, stream: str) -> None:
@@ -63,6 +64,8 @@ def test_a_slip_is_alike(typed: str, stream: str) -> None:
         ("eu-orders", "us-orders"),
         ("a", "b"),
         ("", "orders"),
+        ("订单", "用户"),
+        ("--", "__"),
     ],
 )
 def test_names_of_different_things_are_not(one: str, other: str) -> None:

@@ -42,6 +42,10 @@ _PROXY_ANSWER = re.compile(r"Tunnel connection failed: (\d{3})")
 """How `http.client` tells that a proxy opened no tunnel."""
 
 
+class _NoCertificatesError(Exception):
+    """What `REQUESTS_CA_BUNDLE` or `CURL_CA_BUNDLE` names is not there."""
+
+
 class RequestsTransport:
     """Attempts requests through one kept connection. For one thread.
 
@@ -105,18 +109,23 @@ class RequestsTransport:
 
         Raises:
             requests.RequestException: The URL, or the proxy's, cannot be used.
-            OSError: The certificates cannot be read.
+            _NoCertificatesError: The file of certificates is not there.
         """
         verify = True if self._environment["verify"] is None else self._environment["verify"]
         proxies = dict(self._environment["proxies"])
         anything = requests.Request("GET", f"{self._base_url}/").prepare()
         adapter = cast("WatchedAdapter", self.session.get_adapter(self._base_url))
         pool = adapter.get_connection_with_tls_context(anything, verify, proxies)
-        adapter.cert_verify(pool, anything.url, verify, None)  # type: ignore[no-untyped-call]
+        try:
+            adapter.cert_verify(pool, anything.url, verify, None)  # type: ignore[no-untyped-call]
+        except OSError:
+            raise _NoCertificatesError from None
         return cast("HTTPConnectionPool", pool), adapter.request_url(anything, proxies).removesuffix("/")
 
     def close(self) -> None:
         """Close the kept connection."""
+        if "_way" in self.__dict__:
+            self._way[0].close()
         self.session.close()
 
 
@@ -145,6 +154,9 @@ def _no_answer(error: Exception) -> Outcome:
     """Name the cause from types and error numbers: the texts of urllib3's errors hold the URL, and so the key."""
     if isinstance(error, _UNUSABLE):
         return Outcome(cause="the address or the proxy's address cannot be used", hopeless=True)
+    if isinstance(error, _NoCertificatesError):
+        cause = "the certificates that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names are not there"
+        return Outcome(cause=cause, hopeless=True)
     chain = list(_chain(error))
     for link in chain:
         if isinstance(link, ssl.SSLCertVerificationError):

@@ -398,8 +398,7 @@ def _engine(url: str, *, read_only: bool) -> Engine:
         return engine
     if backend != "postgresql":
         raise ConfigError(_SETTING, f"must be a sqlite or postgresql URL, not {backend}")
-    if parsed.drivername == "postgresql":
-        parsed = parsed.set(drivername="postgresql+psycopg")
+    parsed = parsed.set(drivername="postgresql+psycopg")  # whatever driver other tools have the URL for
     try:
         return sa.create_engine(parsed, pool_pre_ping=True)
     except ModuleNotFoundError:

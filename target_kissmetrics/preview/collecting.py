@@ -453,13 +453,13 @@ class Preview:
     def suggestions(self) -> list[Suggestion]:
         """Give the entries to use: those of the config, and new ones where there are none, in an order that works.
 
-        The first entry that matches wins, so entries for many streams come last.
+        The first entry that matches wins, so new ones come before those for many streams.
         """
         replaced = {
             id(entry)
-            for entry in self.plan.entries
             for stream in self.streams.values()
-            if stream.suggestion is not None and entry.stream == stream.name
+            if stream.suggestion is not None and (entry := entry_for(self.plan.entries, stream.name)) is not None
+            if entry.stream == stream.name
         }
         unseen = self._unseen_entries()
         configured = [
@@ -468,11 +468,11 @@ class Preview:
             if id(entry) not in replaced
         ]
         new = [stream.suggestion for stream in self.streams.values() if stream.suggestion and stream.name.strip()]
-        return [
-            *(one for entry, one in configured if not entry.is_glob),
-            *new,
-            *(one for entry, one in configured if entry.is_glob),
-        ]
+        # What stands behind a glob stays there: a run lets the glob have it, too.
+        globs = [index for index, (entry, _) in enumerate(configured) if entry.is_glob]
+        first = globs[0] if globs else len(configured)
+        given = [one for _, one in configured]
+        return [*given[:first], *new, *given[first:]]
 
     def _warn_of_ids(self) -> None:
         """Warn of streams that name the same people by different IDs, also in the comments of what is suggested."""

@@ -87,7 +87,7 @@ def test_every_folder_is_a_whole_example_and_every_example_is_there() -> None:
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 @pytest.mark.parametrize("argument", [[], ["NAME="], ["NAME=ordrs"]])
 def test_make_says_which_examples_there_are_before_it_sets_anything_up(argument: list[str]) -> None:
-    command = ["make", "example", *argument]
+    command = ["make", "--no-print-directory", "example", *argument]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=60)
     told = done.stderr.decode().splitlines()
     assert (done.returncode, done.stdout) == (2, b"")

@@ -166,6 +166,31 @@ def test_a_proxy_of_the_environment_is_used_unless_no_proxy_says_otherwise(
     assert server.seen[1][1] == "/gif"
 
 
+def test_requests_closes_its_kept_connection_and_names_certificates_that_are_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        url = f"127.0.0.1:{listener.getsockname()[1]}"
+        transport = RequestsTransport(f"http://{url}", 5, "test")
+        answers: list[Outcome] = []
+        asking = threading.Thread(target=lambda: answers.append(transport.attempt(Request("GET", "/", None))))
+        asking.start()
+        connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(10)
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: image/gif\r\nContent-Length: 1\r\n\r\nG")
+            asking.join(10)
+            transport.close()
+            assert connection.recv(1) == b"", "it is closed"
+        assert [answer.status for answer in answers] == [200]
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
+        outcome = RequestsTransport(f"https://{url}", 5, "test").attempt(Request("GET", "/", None))
+    assert outcome.hopeless
+    assert outcome.cause == "the certificates that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names are not there"
+
+
 def test_a_wait_is_ended_by_a_wake_from_another_thread(server: _Server) -> None:
     with closing(CurlTransport(server.url, SECONDS, "x", 1)) as transport:
         timer = threading.Timer(0.05, transport.wake)

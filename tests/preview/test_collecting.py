@@ -88,6 +88,8 @@ def test_a_mistake_in_an_entry_does_not_stop_the_preview_either() -> None:
 def test_new_entries_come_before_globs_which_would_take_their_streams() -> None:
     other, glob = {"stream": "other", "kind": "ignore"}, {"stream": "*", "exclude": ["x"]}
     made = previewed("e", [{"user_id": "u", "event": "Paid", "time": NOW}], glob, other)
+    assert [one.entry["stream"] for one in made.suggestions()] == ["e", "*", "other"], "a run lets the glob have other"
+    made = previewed("e", [{"user_id": "u", "event": "Paid", "time": NOW}], other, glob)
     assert [one.entry["stream"] for one in made.suggestions()] == ["other", "e", "*"]
 
 
