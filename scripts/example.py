@@ -310,6 +310,8 @@ def _show(held: Answer) -> None:
     for one in held["runs"]:
         print(f"$ {one['run']}")
         print("  " + ", ".join(f"{name} {one[name]}" for name in ("calls", "people", "events", "revenue", "not_kept")))
+    if any(one["not_kept"] for one in held["runs"]):
+        print("  not_kept counts events and single values: Kissmetrics ignores what it holds already")
     for person in held["people"]:
         print(f"\n{' = '.join(person['identities'])}")
         told = [(event["timestamp"], event["name"]) for event in person["events"]]
@@ -344,6 +346,7 @@ def main() -> int:
     _show(held)
     same = json.loads(path.read_text(encoding="utf-8")) == held
     print("\nJust as expected.json says" if same else "\nNOT what expected.json says: compare it with --json")
+    print(f"What it shows: examples/{options.name}/README.md")
     return 0 if same else 1
 
 

@@ -213,6 +213,9 @@ class ReplayTarget(TargetKissmetrics):
         """Whether a signal, or a failure of the delivery, asked for the end."""
         return self.message_reader.stop_requested
 
+    def _tell_of_rejects(self) -> None:
+        """Nothing: what is left is told at the end."""
+
     def _tell_of_names(self) -> None:
         """Nothing: the file has rows of some streams alone."""
 

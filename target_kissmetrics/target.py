@@ -310,10 +310,22 @@ class TargetKissmetrics(Target):
             for line in counts.what_to_do():
                 self.logger.warning("stream '%s': %s", counts.stream, line)
             tell_totals(counts)
+        self._tell_of_rejects()
         if self._report is not None:
             self._report.write(list(self._counts.values()), self._retries(), sys.exc_info()[1], self._stopped_by)
             self._report = None
         self._counts = {}
+
+    def _tell_of_rejects(self) -> None:
+        """Say where what was set aside is, and how to send it again."""
+        if any(counts.all_rejected or counts.all_set_aside for counts in self._counts.values()):
+            path = self.settings.rejects_path
+            self.logger.info(
+                "what was rejected or set aside is in %s, each with its reason; once the mapping is mended: "
+                "target-kissmetrics-replay %s --config ...",
+                path,
+                path,
+            )
 
     # Signals
 

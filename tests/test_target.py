@@ -321,8 +321,9 @@ def test_odd_values_are_set_aside_with_their_reason_and_the_rest_is_sent(
 
 def test_a_rejected_row_is_in_the_rejects_file_as_it_came(target: Runner, sandbox: RunningSandbox) -> None:
     rows = [event(1), event(2, device_id="anonymous", revenue=1.10)]
-    code, out, _ = target.run(at(sandbox.url), EVENTS, *rows, state({"at": 2}))
+    code, out, log = target.run(at(sandbox.url), EVENTS, *rows, state({"at": 2}))
     assert (code, out) == (0, '{"at":2}\n')
+    assert "target-kissmetrics-replay target-kissmetrics-rejects.jsonl" in log, "what to do with it is told"
     (line,) = target.rejects()
     assert list(line) == ["time", "stream", "code", "reason", "field", "record"]
     assert (line["stream"], line["code"], line["field"]) == ("events", "blocked-identity", None)
