@@ -42,19 +42,57 @@ def _has_names(value: Any) -> bool:
     return all(map(_has_names, value)) if isinstance(value, list) else True
 
 
+class _TwiceError(Exception):
+    """A name that stands twice: one of the two would be lost without a word.
+
+    Args:
+        name: The name.
+        line: Its line, where that is known.
+    """
+
+    def __init__(self, name: str, line: int | None = None) -> None:
+        super().__init__(name)
+        self.told = f"{name} stands twice" + (f", again at line {line}" if line else "") + ""
+
+
 def _json(name: str, text: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise ConfigError("--config", f"{name} is no JSON at {where}; mend it there") from None
+    except _TwiceError as error:
+        raise ConfigError("--config", f"{name}: {error.told}; write it once, with what both hold") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in given:
+            raise _TwiceError(key)
+        given[key] = value
+    return given
 
 
 def _yaml(name: str, text: str) -> Any:
     import yaml  # noqa: PLC0415 - most runs read JSON
 
+    class Loader(yaml.SafeLoader):
+        """Reads YAML in which no name stands twice, which YAML itself forbids and PyYAML lets pass."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            seen: set[str] = set()
+            for key, _ in node.value:
+                if key.value in seen and isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                    raise _TwiceError(key.value, key.start_mark.line + 1)
+                if isinstance(key, yaml.ScalarNode):
+                    seen.add(key.value)
+            return super().construct_mapping(node, deep)
+
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader)  # noqa: S506 - it is a safe loader
+    except _TwiceError as error:
+        raise ConfigError("--config", f"{name}: {error.told}; write it once, with what both hold") from None
     except Exception as error:  # noqa: BLE001 - a date that no calendar has, a tag that does not fit: anything
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""

@@ -60,6 +60,27 @@ def test_what_cannot_be_read_is_named_with_its_place_and_nothing_is_shown(
     assert str(problem.value) == f"--config: {path} {told}"
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("a.yml", "streams: []\nrevenue_key: x\nstreams: []\n", "streams stands twice, again at line 3; write it once"),
+        ("a.yml", "stream_maps: {o: {a: x, b: y, a: z}}\n", "a stands twice, again at line 1; write it once"),
+        ("a.yml", "x: &x {a: 1}\nstream_maps:\n  o: {<<: *x, b: 1}\n  o: {b: 2}\n", "o stands twice, again at line 4"),
+        ("a.json", '{"streams": [], "streams": []}', "streams stands twice; write it once"),
+    ],
+)
+def test_a_name_that_stands_twice_is_told(tmp_path: Path, name: str, text: str, told: str) -> None:
+    path = write(tmp_path, name, text)
+    with pytest.raises(ConfigError) as problem:
+        read_config_file(path)
+    assert str(problem.value).startswith(f"--config: {path}: {told}")
+
+
+def test_yaml_may_take_over_what_stands_elsewhere(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.yml", "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n")
+    assert read_config_file(path) == {"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}}
+
+
 @pytest.mark.parametrize("name", ["2024", "2024-01-31", "no", "~"])
 def test_a_name_in_yaml_that_is_no_text_is_told_with_its_setting(tmp_path: Path, name: str) -> None:
     path = write(tmp_path, "a.yml", f"stream_maps:\n  {name}: {{x: y}}\n")
