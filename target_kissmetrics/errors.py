@@ -34,6 +34,15 @@ class TargetError(Exception):
         self.without_data = without_data or text
 
 
+def _one_line(text: str) -> str:
+    """Write out what a line cannot hold: a name in a config may be anything."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text
+    )
+
+
 class ConfigError(TargetError):
     """A mistake in the configuration.
 
@@ -43,8 +52,8 @@ class ConfigError(TargetError):
     """
 
     def __init__(self, setting: str, problem: str) -> None:
-        super().__init__(f"{setting}: {problem}")
-        self.setting = setting
+        self.setting = _one_line(setting)
+        super().__init__(f"{self.setting}: {_one_line(problem)}")
 
 
 class ExpressionError(ConfigError):

@@ -438,6 +438,13 @@ def test_any_config_is_read_or_stops_with_one_line_that_names_a_setting(config: 
     assert "\n" not in told
 
 
+@pytest.mark.parametrize("name", ["\n", "\x1b[31m", "a\u2028b"])
+def test_a_name_that_no_line_holds_is_told_in_one_line(name: str) -> None:
+    told = mistake({"streams": [{"stream": "a", name: False}]})
+    assert told.isprintable()
+    assert "no such key" in told
+
+
 def test_a_number_may_come_as_the_decimal_that_a_config_file_is_read_with() -> None:
     assert read_settings({"api_key": KEY, "max_requests_per_second": Decimal("2.5")}).max_requests_per_second == 2.5
     assert mistake({"max_connections": Decimal("1.5")}).startswith("max_connections: must be a whole number")
