@@ -99,7 +99,7 @@ def of_money(profile: Profile, amount: str, event_name: str | None, *, refund: b
     """
     field = profile.fields[amount]
     lines: list[str] = []
-    cents = _of_cents(field)
+    cents = _of_cents(profile, field)
     lines += [cents] if cents else []
     lines += _of_currencies(profile, amount)
     named = {path: profile.fields.get(path) for path in (Template(event_name).fields if event_name else ())}
@@ -128,16 +128,33 @@ def of_net(profile: Profile, amount: str) -> Iterator[str]:
         yield f"if {amount} includes {', '.join(beside)}, take it off with a stream map: Kissmetrics wants the net"
 
 
-def stream_map(stream: str, rules: Mapping[str, str]) -> str:
-    """Write the expressions of a stream as the one stream map that it can have, to be pasted."""
-    mapped = ", ".join(f"{_key(name)}: {_text(rule)}" for name, rule in rules.items())
-    return f"beside streams, not in it: stream_maps: {{{_key(stream)}: {{{mapped}}}}}"
+def of_stream_map(profile: Profile, stream: str, rules: Mapping[str, str]) -> Iterator[str]:
+    """Write expressions as the one stream map that a stream can have, to be pasted.
+
+    A field has one expression, and a stream one map: what is there already stays, and is to be mended.
+    """
+    there = [name for name in rules if name in profile.mapped]
+    if there:
+        yield (
+            f"the stream's map has {', '.join(there)} already: mend it in that expression, for a second one takes its "
+            "place"
+        )
+    written = ", ".join(f"{_key(name)}: {_text(rule)}" for name, rule in rules.items() if name not in there)
+    if written and profile.mapped:
+        yield f"to be added to the stream's map: {{{written}}}"
+    elif written:
+        yield (
+            "the stream map; stream_maps stands beside streams, not in it: "
+            f"stream_maps: {{{_key(stream)}: {{{written}}}}}"
+        )
 
 
-def _of_cents(field: FieldProfile) -> str | None:
+def _of_cents(profile: Profile, field: FieldProfile) -> str | None:
+    if "/" in str(profile.mapped.get(field.name)):
+        return None
     if roles.is_in_cents(field.name) and (field.is_whole or not field.filled):
         return f"{field.name} counts cents by its name, and revenue would be a hundredfold; divide it{_MAPPED}"
-    if _may_be_cents(field):
+    if field.name not in profile.mapped and _may_be_cents(field):
         return (
             f"{field.name} holds whole numbers alone: if they are cents, as Stripe's are, divide them{_MAPPED}, and if "
             "not, take / 100 out of it"

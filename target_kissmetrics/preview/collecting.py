@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, cast
 
 from target_kissmetrics import shown
@@ -159,8 +160,14 @@ class StreamPreview:
 
     # What comes in
 
-    def schema(self, schema: Mapping[str, Any], key_properties: Sequence[str], validate: Validate) -> None:
-        """Take a SCHEMA message: the first, or one that changes it."""
+    def schema(
+        self,
+        schema: Mapping[str, Any],
+        key_properties: Sequence[str],
+        validate: Validate,
+        mapped: Mapping[str, object],
+    ) -> None:
+        """Take a SCHEMA message: the first, or one that changes it; `mapped` is what its stream map has."""
         self._settle()
         stream = Stream(
             name=self.name,
@@ -171,7 +178,7 @@ class StreamPreview:
             warn=self.warn,
             now=lambda: self._plan.now,
         )
-        self._profile = Profile(schema)
+        self._profile = Profile(schema, mapped)
         self._ways = _Ways(stream, validate)
         try:
             self._understood(understand(stream))
@@ -438,8 +445,8 @@ class StreamPreview:
         told = advice.of_money(self._profile, amount, entry.event_name or named, refund=entry.refund)
         for line in told.lines:
             self.warn(shown.line(line, _LONG))
-        if told.rules:
-            self.warn(f"the stream map, {advice.stream_map(self.name, told.rules)}")
+        for line in advice.of_stream_map(self._profile, self.name, told.rules):
+            self.warn(line)
 
     def _warn_of_people(self) -> None:
         limit = self._plan.max_aliases
@@ -478,9 +485,16 @@ class Preview:
     warnings: list[str] = field(default_factory=list)
     map_names: NameWatch = field(default_factory=lambda: NameWatch(()))
 
-    def schema(self, name: str, schema: Mapping[str, Any], key_properties: Sequence[str], validate: Validate) -> None:
-        """Take a stream's SCHEMA message."""
-        self.stream(name).schema(schema, key_properties, validate)
+    def schema(
+        self,
+        name: str,
+        schema: Mapping[str, Any],
+        key_properties: Sequence[str],
+        validate: Validate,
+        mapped: Mapping[str, object] = MappingProxyType({}),
+    ) -> None:
+        """Take a stream's SCHEMA message, after its stream map; `mapped` is what that has."""
+        self.stream(name).schema(schema, key_properties, validate, mapped)
 
     def row(self, name: str, row: Row, extracted: object) -> None:
         """Take a row of a stream whose schema came before."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 from target_kissmetrics.kissmetrics.limits import EARLIEST_TIME, LATEST_TIME
@@ -154,15 +155,18 @@ class Profile:
     """The fields of a stream.
 
     Args:
-        schema: Its JSON Schema.
+        schema: Its JSON Schema, after its stream map.
+        mapped: What its stream map has: expressions by field, and words such as `__filter__`.
 
     Attributes:
+        mapped: The same.
         rows: Sampled rows, at most 1,000.
         fields: Its fields by name, those that a tap adds for itself left out.
         nested: Fields of objects in them by path (`billing.email`), one level deep, as far as the rows show them.
     """
 
-    def __init__(self, schema: Mapping[str, Any]) -> None:
+    def __init__(self, schema: Mapping[str, Any], mapped: Mapping[str, object] = MappingProxyType({})) -> None:
+        self.mapped = mapped
         self.rows = 0
         self.fields: dict[str, FieldProfile] = {}
         self.nested: dict[str, FieldProfile] = {}

@@ -264,7 +264,7 @@ class _Guess:
         if fill is not None:
             fill()
         if self._rules:
-            self.why.append(advice.stream_map(self._stream.name, self._rules))
+            self.why += advice.of_stream_map(self._profile, self._stream.name, self._rules)
 
     def _kind(self) -> str:
         who = self._customer or self._device

@@ -236,8 +236,8 @@ def test_a_payment_provider_s_created_is_the_time_and_whole_amounts_may_be_cents
     told = why("charges", *charges())
     assert "if they are cents" in told
     assert (
-        "beside streams, not in it: stream_maps: {charges: {amount: \"float(record.get('amount')) / 100 if "
-        "record.get('amount') else None\"}}"
+        "stream_maps stands beside streams, not in it: stream_maps: {charges: {amount: "
+        "\"float(record.get('amount')) / 100 if record.get('amount') else None\"}}"
     ) in told
     assert "cents" not in why("charges", *charges(amount="19.99"))
 
@@ -514,6 +514,20 @@ def test_money_that_a_stream_map_mended_is_not_warned_of(amount: int) -> None:
     warned = run_mapped("subscriptions", rows, types, unpaid, CONFIGURED).streams["subscriptions"].warnings
     assert any("hundredfold" in text for text in warned)
     assert not any("'cancelled' in some rows" in text for text in warned)
+
+
+def test_an_expression_that_is_there_is_to_be_mended_and_not_replaced() -> None:
+    rows = in_cents(1999, 500)
+    rules = {"gross_cents": "int(record['gross_cents'])"}
+    warned = run_mapped("subscriptions", rows, {"gross_cents": "integer"}, rules, CONFIGURED).streams["subscriptions"]
+    told = "\n".join(warned.warnings)
+    assert "hundredfold" in told
+    assert "the stream's map has gross_cents already: mend it in that expression" in told
+    assert "stream_maps: {" not in told
+    other = run_mapped("subscriptions", rows, {}, {"__filter__": "True"}, CONFIGURED).streams["subscriptions"]
+    assert any(text.startswith("to be added to the stream's map: {gross_cents: ") for text in other.warnings)
+    divided = run_mapped("subscriptions", rows, {}, {"gross_cents": "int(record['gross_cents'] / 100)"}, CONFIGURED)
+    assert not any("hundredfold" in text for text in divided.streams["subscriptions"].warnings)
 
 
 def test_rows_of_refunds_that_are_sent_negative_are_not_warned_of() -> None:
