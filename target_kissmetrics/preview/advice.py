@@ -17,6 +17,7 @@ _ALTERNATIVES = 3
 _MANY_DIGITS = 3
 _FEW_ROWS = 3
 _PLAIN_KEY = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
+_WORDS_OF_YAML = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 _MAPPED = " with the stream map"
 
 
@@ -193,7 +194,7 @@ def _quoted(values: Sequence[str]) -> str:
 
 
 def _key(name: str) -> str:
-    return name if _PLAIN_KEY.fullmatch(name) else _text(name)
+    return name if _PLAIN_KEY.fullmatch(name) and name.lower() not in _WORDS_OF_YAML else _text(name)
 
 
 def _text(text: str) -> str:

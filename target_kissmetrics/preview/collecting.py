@@ -230,6 +230,9 @@ class StreamPreview:
         is_right = entry.get("kind") == self.kind and entry.get("customer_id") == mismatch.same
         if not is_right or not is_taken(ways.stream, entry):
             return False
+        _, device = replace(ways.stream, entry=read_entry(entry, 0)).id_fields(key_is_person=False)
+        if device and not self._plan.mapping.use_customer_id:
+            return False
         self.suggestion = replace(made, why=[*made.why, *self._told], settles=old.settles, used_id=mismatch.other_id)
         self.tell(mismatch.settled)
         return True

@@ -638,8 +638,8 @@ def test_rows_that_name_nobody_are_told_of_with_the_field_that_may() -> None:
     assert "rejected" not in why("orders", *rows[3:])
 
 
-def previewed_together(*entries: dict[str, Any], **streams: tuple[list[dict[str, Any]], tuple[str, ...]]) -> Preview:
-    preview = Preview(plan(*entries))
+def previewed_together(*entries: dict[str, Any], use_customer_id: bool = False, **streams: Any) -> Preview:
+    preview = Preview(plan(*entries, use_customer_id=use_customer_id))
     for name, (rows, key) in streams.items():
         preview.schema(name, schema_of(rows), key, lambda _: None)
         for row in rows:
@@ -687,6 +687,25 @@ def test_an_id_that_another_stream_has_or_that_is_configured_stays() -> None:
         made = next(one for one in preview.suggestions() if one.entry["stream"] == "customers")
         assert made.entry.get("customer_id", "uuid") == "uuid"
         assert any("name them by the same, such as customer_id: primary_email" in reason for reason in made.why)
+
+
+@pytest.mark.parametrize("use_customer_id", [False, True])
+def test_a_device_that_is_the_person_before_any_customer_stays(use_customer_id: bool) -> None:
+    seen = [
+        {"anonymous_id": f"v{n}", "contact": f"{n}@example.com", "event": "Seen", "time": 1_740_000_000}
+        for n in range(3)
+    ]
+    preview = previewed_together(visits=(seen, ()), tickets=(tickets(), ()), use_customer_id=use_customer_id)
+    visits = next(one for one in preview.suggestions() if one.entry["stream"] == "visits")
+    assert any("visits by anonymous_id" in text for text in preview.warnings)
+    assert visits.entry.get("customer_id") == ("contact" if use_customer_id else None)
+
+
+def test_a_comment_has_a_stream_map_to_its_end() -> None:
+    told = tuple(f"{word} number {n}" for n in range(6) for word in ("cancelled", "refunded"))
+    made = suggest(*stream_of("subscriptions", in_cents(1999, 500, told=told)), {})
+    assert "refunded number 5" in made.why[-1]
+    assert f"  # {made.why[-1]}\n" in as_yaml([made])
 
 
 def test_what_is_used_below_of_a_suggestion_with_another_id_is_said() -> None:
