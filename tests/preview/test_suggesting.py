@@ -524,6 +524,7 @@ def test_an_expression_that_is_there_is_to_be_mended_and_not_replaced() -> None:
     assert "hundredfold" in told
     assert "the stream's map has gross_cents already: mend it in that expression" in told
     assert "stream_maps: {" not in told
+    assert "to be added" not in told
     other = run_mapped("subscriptions", rows, {}, {"__filter__": "True"}, CONFIGURED).streams["subscriptions"]
     assert any(text.startswith("to be added to the stream's map: {gross_cents: ") for text in other.warnings)
     divided = run_mapped("subscriptions", rows, {}, {"gross_cents": "int(record['gross_cents'] / 100)"}, CONFIGURED)
@@ -677,7 +678,7 @@ SETTLED = (
 
 
 def test_an_id_that_another_stream_has_or_that_is_configured_stays() -> None:
-    streams = {"customers": (customers(), ("uuid",)), "tickets": (tickets(), ())}
+    streams: dict[str, Any] = {"customers": (customers(), ("uuid",)), "tickets": (tickets(), ())}
     by_id = [{"user_id": f"c-{n}", "opened_at": "2025-01-01T00:00:00Z"} for n in range(4)]
     for preview in (
         previewed_together(**streams, visits=(by_id, ())),
