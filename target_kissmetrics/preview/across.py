@@ -44,6 +44,7 @@ class Mismatch:
         other: The other stream.
         other_id: The other's ID.
         same: The other's field that holds the first one's IDs.
+        is_free: The other may change: no stream names people by its ID, and `same` is there wherever the ID is.
     """
 
     one: str
@@ -51,6 +52,7 @@ class Mismatch:
     other: str
     other_id: str
     same: str
+    is_free: bool
 
     def __str__(self) -> str:
         """Tell a person, with what to do."""
@@ -58,6 +60,15 @@ class Mismatch:
             f"{self.one} names people by {self.one_id}, {self.other} by {self.other_id}; {self.other} has the values "
             f"of {self.one_id} in {self.same}. Kissmetrics takes these for different people: name them by the same, "
             f"such as customer_id: {self.same} in {self.other}"
+        )
+
+    @property
+    def settled(self) -> str:
+        """What the one ID for both is, why, and what the other choice was."""
+        return (
+            f"customer_id of {self.other} is {self.same}, whose values {self.one} has in {self.one_id}: by "
+            f"{self.other_id} they would be other people to Kissmetrics. To keep {self.other_id} (customer_id: "
+            f"{self.other_id}, and out of exclude), give {self.one} a field that has it"
         )
 
 
@@ -97,7 +108,8 @@ def _held_by(
             held = _id_field(streams[one])
             if one == other or held is None or same_ids[one] or not _is_no_chance(field, held, count, named):
                 continue
-            yield Mismatch(one, held.name, other, own.name, field.name)
+            is_free = not (same_ids.keys() - {other}) and not own.where & ~field.where
+            yield Mismatch(one, held.name, other, own.name, field.name, is_free)
 
 
 def _shared(field: FieldProfile, known: Mapping[str, list[str]]) -> Counter[str]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, cast
 
 from target_kissmetrics import shown
 from target_kissmetrics.errors import ConfigError, RowRejected
 from target_kissmetrics.kissmetrics.calls import Alias, Record
-from target_kissmetrics.mapping.detection import Detected
+from target_kissmetrics.mapping.detection import EVENT_NAME_CANDIDATES, Detected
 from target_kissmetrics.mapping.fields import Row
 from target_kissmetrics.mapping.mapped import Mapped
 from target_kissmetrics.mapping.names import folded
@@ -22,10 +23,11 @@ from target_kissmetrics.mapping.settings import Kind, MappingSettings, StreamSet
 from target_kissmetrics.mapping.stream import Stream, StreamMapping, Understood
 from target_kissmetrics.mapping.understanding import understand
 from target_kissmetrics.memory.collisions import Collisions
-from target_kissmetrics.preview.across import Named, mismatches
+from target_kissmetrics.preview import advice
+from target_kissmetrics.preview.across import Mismatch, Named, mismatches
 from target_kissmetrics.preview.explaining import MAX_FIELDS, RowShown, deleted_attributes, explain
 from target_kissmetrics.preview.profile import Profile
-from target_kissmetrics.preview.suggesting import Suggestion, confirm, suggest
+from target_kissmetrics.preview.suggesting import Suggestion, confirm, is_taken, suggest
 from target_kissmetrics.preview.totals import EventTotal, Partners, PropertyTotal, Totals
 from target_kissmetrics.reporting.counts import MAX_TYPES, OTHER_TYPES
 from target_kissmetrics.stream_entries import entry_for, read_entry
@@ -144,6 +146,7 @@ class StreamPreview:
         self.asides: dict[str, Loss] = {}
         self.left_out: Counter[str] = Counter()
         self.warnings: list[str] = []
+        self._told: list[str] = []
         self._plan = plan
         self._profile = Profile({})
         self._held: list[tuple[int, Row, object]] | None = None
@@ -157,8 +160,14 @@ class StreamPreview:
 
     # What comes in
 
-    def schema(self, schema: Mapping[str, Any], key_properties: Sequence[str], validate: Validate) -> None:
-        """Take a SCHEMA message: the first, or one that changes it."""
+    def schema(
+        self,
+        schema: Mapping[str, Any],
+        key_properties: Sequence[str],
+        validate: Validate,
+        mapped: Mapping[str, object],
+    ) -> None:
+        """Take a SCHEMA message: the first, or one that changes it; `mapped` is what its stream map has."""
         self._settle()
         stream = Stream(
             name=self.name,
@@ -169,7 +178,7 @@ class StreamPreview:
             warn=self.warn,
             now=lambda: self._plan.now,
         )
-        self._profile = Profile(schema)
+        self._profile = Profile(schema, mapped)
         self._ways = _Ways(stream, validate)
         try:
             self._understood(understand(stream))
@@ -199,7 +208,40 @@ class StreamPreview:
                 self._ways.stream, self._profile, decided, self._given(), collisions=self.collisions
             )
         self._warn_of_rows()
+        self._warn_of_money()
         self._warn_of_people()
+
+    def name_by(self, mismatch: Mismatch) -> bool:
+        """Suggest another ID for its people, by which another stream knows them; false when it has to stay."""
+        old, ways = self.suggestion, self._ways
+        if old is None or ways is None or old.used_id or "customer_id" in self._given():
+            return False
+        given = {**self._given(), "customer_id": mismatch.same}
+        decided = Detected(cast("Kind", self.kind), self.why)
+        made = (
+            suggest(ways.stream, self._profile, given)
+            if old.settles
+            else confirm(ways.stream, self._profile, decided, given, collisions=self.collisions)
+        )
+        entry = made.entry
+        used = [value for value in entry.values() if isinstance(value, str)]
+        if "include" not in entry and mismatch.other_id not in used:
+            entry["exclude"] = list(dict.fromkeys([*entry.get("exclude", ()), mismatch.other_id]))
+        is_right = entry.get("kind") == self.kind and entry.get("customer_id") == mismatch.same
+        if not is_right or not is_taken(ways.stream, entry):
+            return False
+        _, device = replace(ways.stream, entry=read_entry(entry, 0)).id_fields(key_is_person=False)
+        if device and not self._plan.mapping.use_customer_id:
+            return False
+        self.suggestion = replace(made, why=[*made.why, *self._told], settles=old.settles, used_id=mismatch.other_id)
+        self.tell(mismatch.settled)
+        return True
+
+    def tell(self, text: str) -> None:
+        """Take a further reason for its suggestion, if it has one."""
+        self._told.append(text)
+        if self.suggestion is not None:
+            self.suggestion.why.append(text)
 
     def named(self) -> Named | None:
         """Give what is known of how its rows name people; None where they name none, or in a message's own way."""
@@ -385,11 +427,29 @@ class StreamPreview:
             )
         repeated = self._collisions.repeated
         if repeated and self._ways is not None and not self._ways.stream.key_properties:
-            self.warn(
+            told = (
                 f"{shown.plural(repeated, 'row')} {'is' if repeated == 1 else 'are'} just like another one, and the "
                 "stream has no key: Kissmetrics keeps one event of them; where they are not the same event, give the "
                 "tap the table's key (key_properties), or keep a field in that tells them apart"
             )
+            self.warn(told)
+            self.tell(told)
+
+    def _warn_of_money(self) -> None:
+        """Warn of what makes the revenue of the rows wrong as they are sent, whoever wrote the entry."""
+        if self.kind != "event" or self._ways is None:
+            return
+        entry, fields = self._ways.stream.entry, self._profile.fields
+        paths = entry.revenue if entry.revenue is not None else self._plan.mapping.revenue_fields
+        amount = next((path for path in paths if path in fields and fields[path].filled), None)
+        if amount is None:
+            return
+        named = next((f"{{{name}}}" for name in EVENT_NAME_CANDIDATES if name in fields), None)
+        told = advice.of_money(self._profile, amount, entry.event_name or named, refund=entry.refund)
+        for line in told.lines:
+            self.warn(shown.line(line, _LONG))
+        for line in advice.of_stream_map(self._profile, self.name, told.rules):
+            self.warn(line)
 
     def _warn_of_people(self) -> None:
         limit = self._plan.max_aliases
@@ -428,9 +488,16 @@ class Preview:
     warnings: list[str] = field(default_factory=list)
     map_names: NameWatch = field(default_factory=lambda: NameWatch(()))
 
-    def schema(self, name: str, schema: Mapping[str, Any], key_properties: Sequence[str], validate: Validate) -> None:
-        """Take a stream's SCHEMA message."""
-        self.stream(name).schema(schema, key_properties, validate)
+    def schema(
+        self,
+        name: str,
+        schema: Mapping[str, Any],
+        key_properties: Sequence[str],
+        validate: Validate,
+        mapped: Mapping[str, object] = MappingProxyType({}),
+    ) -> None:
+        """Take a stream's SCHEMA message, after its stream map; `mapped` is what that has."""
+        self.stream(name).schema(schema, key_properties, validate, mapped)
 
     def row(self, name: str, row: Row, extracted: object) -> None:
         """Take a row of a stream whose schema came before."""
@@ -479,10 +546,9 @@ class Preview:
         named = {name: made for name, stream in self.streams.items() if (made := stream.named()) is not None}
         for mismatch in mismatches(named):
             self.warnings.append(shown.line(str(mismatch), _LONG))
-            for name in (mismatch.one, mismatch.other):
-                suggestion = self.streams[name].suggestion
-                if suggestion is not None:
-                    suggestion.why.append(str(mismatch))
+            is_settled = mismatch.is_free and self.streams[mismatch.other].name_by(mismatch)
+            for name in (mismatch.one,) if is_settled else (mismatch.one, mismatch.other):
+                self.streams[name].tell(mismatch.settled if is_settled else str(mismatch))
 
     def _unseen_entries(self) -> dict[str, list[str]]:
         """Tell of entries for streams that did not come, by their place."""

@@ -11,7 +11,7 @@ from target_kissmetrics import shown
 from target_kissmetrics.preview.suggesting import Suggestion
 
 _WIDE = 1_000_000
-_COMMENT_CHARACTERS = 300
+_COMMENT_CHARACTERS = 2000
 
 
 def as_yaml(suggestions: Sequence[Suggestion]) -> str:

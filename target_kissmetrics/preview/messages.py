@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
+from fnmatch import fnmatch
 from typing import IO, Any
 
 from singer_sdk.exceptions import InvalidJSONSchema, InvalidRecord
@@ -58,6 +59,8 @@ class _Messages:
         self._validates = config.get("validate_records", True) is not False
         # The mapper takes `__else__` out of the config that it is given.
         preview.map_names = NameWatch(of_stream_maps(config.get("stream_maps")))
+        maps = config.get("stream_maps")
+        self._maps: Mapping[str, object] = dict(maps) if isinstance(maps, Mapping) else {}
         self._mapper = PluginMapper(deepcopy(dict(config)), _LOG)
         self._keys: dict[str, Sequence[str]] = {}
         self._storage = read_storage(config)
@@ -77,7 +80,7 @@ class _Messages:
         for stream_map in self._mapper.stream_maps[name]:
             alias, made = stream_map.stream_alias, stream_map.transformed_schema
             self._keys[alias] = tuple(stream_map.transformed_key_properties or ())
-            self._preview.schema(alias, made, self._keys[alias], self._validator(alias, made))
+            self._preview.schema(alias, made, self._keys[alias], self._validator(alias, made), self._mapped(name))
 
     def record(self, message: dict[str, Any]) -> None:
         """Take a RECORD message."""
@@ -107,6 +110,14 @@ class _Messages:
             raise InputError(f"a BATCH of stream {name!r} came before its SCHEMA message: mend the tap")
         for row in BatchFiles(message, self._storage).rows():
             self.record({"type": "RECORD", "stream": name, "record": row})
+
+    def _mapped(self, name: str) -> dict[str, object]:
+        """Give what the stream maps of the tap's stream have."""
+        mapped: dict[str, object] = {}
+        for wanted, given in self._maps.items():
+            if isinstance(given, Mapping) and fnmatch(name, str(given.get("__source__", wanted))):
+                mapped.update(given)
+        return mapped
 
     def _validator(self, name: str, schema: dict[str, Any]) -> Validate:
         if not self._validates:

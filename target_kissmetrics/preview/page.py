@@ -22,6 +22,7 @@ from target_kissmetrics.preview.text import (
     describe_call,
     figures,
     lefts_out,
+    used_below,
     without_call,
 )
 
@@ -79,7 +80,7 @@ def _stream(number: int, stream: StreamPreview) -> str:
         f'<section class="stream" id="stream-{number}" aria-labelledby="title-{number}">',
         f'<h2 id="title-{number}">Stream {escape(shown.line(stream.name))}</h2>',
         html_page.note("stop", f"a run would stop here. {stream.problem}") if stream.problem else "",
-        "<p>Below it is read with the suggested entry.</p>" if settled else "",
+        f"<p>{escape(used_below(stream.suggestion))}</p>" if stream.suggestion and settled else "",
         f"<pre><code>{escape(as_yaml([stream.suggestion]))}</code></pre>" if stream.suggestion and settled else "",
         f"<p>Read as <strong>{escape(stream.kind)}</strong>: {escape(shown.line(stream.why, 400))}.</p>",
         f'<p class="soft">{escape(shown.line(stream.described, 1000))}</p>' if stream.described else "",

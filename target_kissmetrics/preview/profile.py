@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 from target_kissmetrics.kissmetrics.limits import EARLIEST_TIME, LATEST_TIME
@@ -18,6 +19,7 @@ MAX_FIELDS = 500
 """Fields that are looked at; a table has fewer."""
 
 _MAX_DISTINCT = 500
+_MAX_TEXTS_PLACED = 200
 _MAX_KEY_CHARACTERS = 60
 _DAY = 86_400
 _SCHEMA_DEPTH = 5
@@ -45,6 +47,8 @@ class FieldProfile:
         wholes: Sampled values that are whole numbers.
         nobodies: Sampled values that often stand for nobody: 0 and -1.
         distinct: Different values among them, at most 500.
+        positive: Sampled rows whose value is an amount above zero, a bit each.
+        rows_of: Its first 200 different texts of at most 60 characters, each with its sampled rows, a bit each.
         item_fields: Fields of the objects in its lists, at most 100.
     """
 
@@ -62,6 +66,8 @@ class FieldProfile:
     wholes: int = 0
     nobodies: int = 0
     distinct: set[str] = field(default_factory=set)
+    positive: int = 0
+    rows_of: dict[str, int] = field(default_factory=dict)
     item_fields: dict[str, None] = field(default_factory=dict)
 
     @property
@@ -73,6 +79,11 @@ class FieldProfile:
     def is_many_valued(self) -> bool:
         """Whether no further distinct values were counted."""
         return len(self.distinct) >= _MAX_DISTINCT
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its values are whole numbers, also as texts; 20.0 is one that was divided."""
+        return bool(self.distinct) and all(value.removeprefix("-").isdecimal() for value in self.distinct)
 
     def mostly(self, number: int) -> bool:
         """Tell whether a number is at least four of five of the filled values."""
@@ -113,8 +124,16 @@ class FieldProfile:
         if len(self.distinct) < _MAX_DISTINCT:
             self.distinct.add(str(value)[:_MAX_KEY_CHARACTERS])
         self._add_moment(value)
-        if isinstance(value, (int, float, Decimal, str)) and amounts.to_amount(value) is not None:
+        if isinstance(value, str) and len(value) <= _MAX_KEY_CHARACTERS:
+            self._place(value, row)
+        amount = amounts.to_amount(value) if isinstance(value, (int, float, Decimal, str)) else None
+        if amount is not None:
             self.amounts += 1
+            self.positive |= (Decimal(amount) > 0) << row
+
+    def _place(self, text: str, row: int) -> None:
+        if text in self.rows_of or len(self.rows_of) < _MAX_TEXTS_PLACED:
+            self.rows_of[text] = self.rows_of.get(text, 0) | 1 << row
 
     def _add_items(self, items: list[Mapping[str, Any]]) -> None:
         self.is_list_of_objects = self.is_list_of_objects or bool(items)
@@ -136,15 +155,18 @@ class Profile:
     """The fields of a stream.
 
     Args:
-        schema: Its JSON Schema.
+        schema: Its JSON Schema, after its stream map.
+        mapped: What its stream map has: expressions by field, and words such as `__filter__`.
 
     Attributes:
+        mapped: The same.
         rows: Sampled rows, at most 1,000.
         fields: Its fields by name, those that a tap adds for itself left out.
         nested: Fields of objects in them by path (`billing.email`), one level deep, as far as the rows show them.
     """
 
-    def __init__(self, schema: Mapping[str, Any]) -> None:
+    def __init__(self, schema: Mapping[str, Any], mapped: Mapping[str, object] = MappingProxyType({})) -> None:
+        self.mapped = mapped
         self.rows = 0
         self.fields: dict[str, FieldProfile] = {}
         self.nested: dict[str, FieldProfile] = {}

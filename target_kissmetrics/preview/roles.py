@@ -104,9 +104,10 @@ _NO_ADDRESS = frozenset(
 _UNPAID = frozenset(
     {
         "failed", "failure", "canceled", "cancelled", "pending", "draft", "void", "voided", "declined", "refused",
-        "refunded", "unpaid", "uncollectible", "expired", "abandoned", "incomplete", "rejected", "error",
+        "refunded", "refund", "unpaid", "uncollectible", "expired", "abandoned", "incomplete", "rejected", "error",
     }
 )  # fmt: skip
+_REFUND = frozenset({"refund", "refunds", "refunded"})
 _FEW_STATES = 20
 _CURRENCIES_TOLD = 4
 _BESIDE_NET = frozenset({"tax", "vat", "shipping"})
@@ -423,20 +424,30 @@ def _is_a_place(field: FieldProfile, name: tuple[str, ...]) -> bool:
     return name[-1] in _WITHIN_PLACES and bool(frozenset(name[:-1]) & {*_PLACES, "address", "location"})
 
 
-def unpaid_values(field: FieldProfile) -> list[str]:
-    """Give those of a field's values that say that no money was earned."""
-    return sorted(value for value in field.distinct if frozenset(words(value)) & _UNPAID)
+def unpaid_values(field: FieldProfile, amount: FieldProfile) -> list[str]:
+    """Give those of a field's values that say that no money was earned, in rows with an amount above zero.
+
+    What is negative already, as a refund, is rightly taken off.
+    """
+    return sorted(
+        value for value, rows in field.rows_of.items() if frozenset(words(value)) & _UNPAID and rows & amount.positive
+    )
 
 
-def unpaid_states(profile: Profile) -> dict[str, list[str]]:
+def unpaid_states(profile: Profile, amount: FieldProfile) -> dict[str, list[str]]:
     """Give the fields whose values say of some rows that no money was earned, with these values."""
     return {
         field.name: found
         for field in profile.fields.values()
         if {"status", "state"} & frozenset(words(field.name))
         and len(field.distinct) <= _FEW_STATES
-        and (found := unpaid_values(field))
+        and (found := unpaid_values(field, amount))
     }
+
+
+def is_refund(value: str) -> bool:
+    """Tell whether a value says that money was given back."""
+    return bool(frozenset(words(value)) & _REFUND)
 
 
 def currencies(profile: Profile) -> dict[str, list[str]]:

@@ -24,6 +24,7 @@ from target_kissmetrics.stream_entries import read_entry
 MAX_KEYS_DROPPED = 20
 _VALUES_TOLD = 4
 _NAMES_TOLD = 6
+_NOT_IGNORED = "and take kind: ignore out"
 _SEARCHED = frozenset({"event", "user_attributes", "experiment"})
 """Kinds whose people and times are searched where their own rules find none."""
 
@@ -85,11 +86,13 @@ class Suggestion:
         entry: As it would stand in a config.
         why: Lines for a person.
         settles: The run would stop at the stream without this entry.
+        used_id: By what the preview named people, where the entry names them by another ID; empty otherwise.
     """
 
     entry: dict[str, Any]
     why: list[str] = field(default_factory=list)
     settles: bool = False
+    used_id: str = ""
 
 
 def suggest(stream: Stream, profile: Profile, given: Mapping[str, Any]) -> Suggestion:
@@ -110,9 +113,14 @@ def suggest(stream: Stream, profile: Profile, given: Mapping[str, Any]) -> Sugge
         return Suggestion(made.entry, [*dropped, *made.why], settles=True)
     return Suggestion(
         {"stream": stream.name, "kind": "ignore"},
-        [*dropped, f"left out: {_told(problem)}" if problem else "left out"],
+        [*dropped, f"left out: {_told(problem)}, {_NOT_IGNORED}" if problem else "left out"],
         settles=True,
     )
+
+
+def is_taken(stream: Stream, entry: Mapping[str, Any]) -> bool:
+    """Tell whether the target takes an entry for a stream."""
+    return _problem(stream, entry) is None
 
 
 def _base(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,7 +160,7 @@ def _messages(stream: Stream) -> Suggestion | None:
     problem = _problem(stream, entry)
     if problem is None:
         return Suggestion(entry, [why], settles=True)
-    return Suggestion({**entry, "kind": "ignore"}, [_told(problem)], settles=True)
+    return Suggestion({**entry, "kind": "ignore"}, [f"{_told(problem)}, {_NOT_IGNORED}"], settles=True)
 
 
 def confirm(
@@ -218,6 +226,7 @@ class _Guess:
     def __init__(self, stream: Stream, profile: Profile, base: Mapping[str, Any], *, decided: bool) -> None:
         self.entry: dict[str, Any] = dict(base)
         self.why: list[str] = []
+        self._rules: dict[str, str] = {}
         self._profile = profile
         name = stream_words(stream.name)
         self._name = name
@@ -254,12 +263,15 @@ class _Guess:
         self.entry = {"kind": self.entry.pop("kind"), **self.entry}
         if fill is not None:
             fill()
+        if self._rules:
+            self.why += advice.of_stream_map(self._profile, self._stream.name, self._rules)
 
     def _kind(self) -> str:
         who = self._customer or self._device
         if not who:
             self.why.append(
-                "no field looks like a person's ID, so it tells nothing of anybody; name customer_id if one is"
+                "no field looks like a person's ID, so it tells nothing of anybody; name customer_id if one is, "
+                f"{_NOT_IGNORED}"
             )
             return "ignore"
         for decide in (self._kind_of_links, self._kind_of_nouns):
@@ -303,7 +315,10 @@ class _Guess:
 
     def _kind_of_rest(self, who: str) -> str:
         if self._noun in _LOOKUPS:
-            self.why.append(f"{title(self._name)} looks like a table to look things up in, not like what somebody did")
+            self.why.append(
+                f"{title(self._name)} looks like a table to look things up in, not like what somebody did; "
+                f"if it tells that, name event_name and timestamp, {_NOT_IGNORED}"
+            )
             return "ignore"
         if self._time:
             self.why.append(f"it says who ({who}) and when ({self._time}); check what the event should be called")
@@ -312,7 +327,8 @@ class _Guess:
             self.why.append(f"it has no time, and one row for each {who}")
             return "user_attributes"
         self.why.append(
-            f"{who} says who, but nothing says what happened or when; name kind, event_name and timestamp if it did"
+            f"{who} says who, but nothing says what happened or when; name event_name and timestamp if it did, "
+            f"{_NOT_IGNORED}"
         )
         return "ignore"
 
@@ -363,13 +379,12 @@ class _Guess:
         customers = self._ids("customer_id", self._customer, self._own.customer)
         devices = self._ids("device_id", self._device, self._own.device)
         another = roles.device_id(self._profile, [*customers, *devices])
-        self.why += advice.of_gaps(
-            self._profile,
-            self._stream.name,
-            self._stream.settings,
-            (customers, devices),
-            [*self._customers, *([another] if another else [])],
-        )
+        others = [*self._customers, *([another] if another else [])]
+        self._tell(advice.of_gaps(self._profile, self._stream.settings, (customers, devices), others))
+
+    def _tell(self, told: advice.Told) -> None:
+        self.why += told.lines
+        self._rules.update(told.rules)
 
     def _ids(self, key: str, chosen: str | None, own: Sequence[str]) -> Sequence[str]:
         """Give the fields that are tried for an ID: the one that the entry names, or all that the rule finds."""
@@ -427,7 +442,9 @@ class _Guess:
             return
         self.entry["revenue"] = amount
         self.why.append(f"{amount} looks like the money; Kissmetrics wants it net, without tax and shipping")
-        self.why += advice.of_money(self._profile, self._stream.name, amount, self.entry.get("event_name"))
+        self.why += advice.of_net(self._profile, amount)
+        event_name, refund = self.entry.get("event_name"), bool(self.entry.get("refund"))
+        self._tell(advice.of_money(self._profile, amount, event_name, refund=refund))
         if self._noun in _SECOND_MONEY:
             self.why.append("where orders carry the same money, say revenue: false here, or it counts twice")
 

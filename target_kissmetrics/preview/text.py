@@ -16,6 +16,7 @@ from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
 from target_kissmetrics.preview.collecting import Loss, Preview, StreamPreview
 from target_kissmetrics.preview.entries import entry_yaml
 from target_kissmetrics.preview.explaining import FORGOTTEN, RowShown
+from target_kissmetrics.preview.suggesting import Suggestion
 from target_kissmetrics.preview.totals import sender
 from target_kissmetrics.reporting.counts import by_code
 
@@ -72,6 +73,13 @@ def call_pairs(call: Call) -> list[tuple[str, str]]:
     return [] if isinstance(call, Alias) else [*sender(call), *call.properties.items()]
 
 
+def used_below(suggestion: Suggestion) -> str:
+    """Write what of a suggestion the preview goes on with."""
+    if suggestion.used_id:
+        return f"Suggested, and used below, but for the ID: people are named by {shown.line(suggestion.used_id)} there:"
+    return "Suggested, and used below:"
+
+
 def figures(stream: StreamPreview) -> str:
     """Write a stream's counts in one line."""
     calls = stream.totals.calls
@@ -99,7 +107,10 @@ def _stream(stream: StreamPreview) -> RenderableType:
     if stream.problem is not None:
         parts.append(Text(f"A run would stop here: {shown.line(stream.problem, 2000)}", "bold red"))
     if stream.suggestion is not None and stream.suggestion.settles:
-        parts += ["Suggested, and used below:", Padding(Text(entry_yaml(stream.suggestion), "green"), (0, 0, 0, 2))]
+        parts += [
+            Text(used_below(stream.suggestion)),
+            Padding(Text(entry_yaml(stream.suggestion), "green"), (0, 0, 0, 2)),
+        ]
     if stream.kind:
         parts.append(Text(f"read as {stream.kind}: {shown.line(stream.why, 400)}", "bold"))
     if stream.described:

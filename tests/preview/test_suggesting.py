@@ -19,6 +19,7 @@ from target_kissmetrics.preview.collecting import Preview
 from target_kissmetrics.preview.entries import as_yaml
 from target_kissmetrics.preview.messages import read
 from target_kissmetrics.preview.suggesting import Suggestion, confirm, suggest
+from target_kissmetrics.preview.text import used_below
 from target_kissmetrics.stream_entries import read_entry
 
 ITEMS = [{"sku": "a", "price": 3}]
@@ -234,13 +235,16 @@ def test_a_payment_provider_s_created_is_the_time_and_whole_amounts_may_be_cents
     }
     told = why("charges", *charges())
     assert "if they are cents" in told
-    assert "stream_maps: {charges: {amount: \"float(record['amount'] or 0) / 100\"}}" in told
+    assert (
+        "stream_maps stands beside streams, not in it: stream_maps: {charges: {amount: "
+        "\"float(record.get('amount')) / 100 if record.get('amount') else None\"}}"
+    ) in told
     assert "cents" not in why("charges", *charges(amount="19.99"))
 
 
 def test_rows_that_nobody_paid_are_told_of() -> None:
     rows = [{**row, "status": ["succeeded", "failed"][n % 2]} for n, row in enumerate(charges())]
-    assert "{__filter__: \"record['status'] not in ['failed']\"}" in why("charges", *rows)
+    assert "__filter__: \"record.get('status') not in ['failed']\"}" in why("charges", *rows)
     assert "__filter__" not in why("charges", *charges(status="succeeded"))
 
 
@@ -351,11 +355,18 @@ def test_what_was_done_is_the_event_s_name() -> None:
 def run_with_stream_map(name: str, rows: list[dict[str, Any]], types: dict[str, str]) -> Preview:
     made = suggest(*stream_of(name, rows), {})
     advised = re.findall(rf"stream_maps: \{{{name}: (\{{.*\}})\}}", "\n".join(made.why))
-    config = {"stream_maps": {name: {key: rule for text in advised for key, rule in yaml.safe_load(text).items()}}}
+    assert len(advised) == 1, "of two maps of one stream the later one is all that YAML keeps"
+    return run_mapped(name, rows, types, yaml.safe_load(advised[0]), made.entry)
+
+
+def run_mapped(
+    name: str, rows: list[dict[str, Any]], types: dict[str, str], rules: dict[str, str], *entries: dict[str, Any]
+) -> Preview:
+    config = {"stream_maps": {name: rules}} if rules else {}
     lines = messages(name, rows)
     for field, of_type in types.items():
         lines[0]["schema"]["properties"][field] = {"type": [of_type, "null"]}
-    preview = Preview(plan(made.entry))
+    preview = Preview(plan(*entries))
     read(io.StringIO("".join(f"{json.dumps(line)}\n" for line in lines)), preview, config)
     preview.finish()
     assert not preview.streams[name].rejected
@@ -403,11 +414,149 @@ def test_texts_that_are_no_names_name_no_event(told: list[str]) -> None:
 def test_the_amount_of_what_nobody_paid_is_told_of() -> None:
     told = why("subscriptions", *changes(*HAPPENED, amount=9.5))
     assert (
-        "stream_maps: {subscriptions: {amount: \"None if record['what_happened'] in ['cancelled', 'refunded'] else "
-        "record['amount']\"}}"
+        "stream_maps: {subscriptions: {amount: \"record.get('amount') if record.get('what_happened') not in "
+        "['cancelled', 'refunded'] else None\"}}"
     ) in told
     preview = run_with_stream_map("subscriptions", changes(*HAPPENED, amount=9.5), {"amount": "number"})
     assert preview.streams["subscriptions"].totals.revenue == Decimal("57.0")
+
+
+def in_cents(
+    *amounts: int | None, told: tuple[str, ...] = ("subscribed", "cancelled", "renewed")
+) -> list[dict[str, Any]]:
+    rows = changes(*told)
+    return [{**row, "gross_cents": amounts[n % len(amounts)]} for n, row in enumerate(rows)]
+
+
+def test_cents_and_rows_nobody_paid_are_mended_by_one_expression() -> None:
+    rows = in_cents(1999, 500, None)
+    told = why("subscriptions", *rows)
+    assert told.count("stream_maps: {") == 1
+    assert (
+        "gross_cents: \"float(record.get('gross_cents')) / 100 if record.get('gross_cents') and "
+        "record.get('what_happened') not in ['cancelled'] else None\""
+    ) in told
+    stream = run_with_stream_map("subscriptions", rows, {"gross_cents": "integer"}).streams["subscriptions"]
+    assert (stream.accepted, stream.rejected) == (12, {})
+    # 19.99 of four that subscribed; what was cancelled, and what has no amount, has none.
+    assert stream.totals.revenue == Decimal("79.96")
+    assert stream.totals.properties["billing amount"].count == 4
+    assert not any("hundredfold" in text or "no revenue" in text for text in stream.warnings)
+
+
+def test_every_advice_for_a_stream_is_in_one_stream_map() -> None:
+    rows = [
+        {**row, "member_no": row["member_no"] if n % 2 else None, "email": f"{n}@b.c", "state": ["paid", "void"][n % 2]}
+        for n, row in enumerate(in_cents(1999, 500, None))
+    ]
+    assert why("subscriptions", *rows).count("stream_maps: {") == 1
+    types = {"gross_cents": "integer", "member_no": "string", "email": "string"}
+    stream = run_with_stream_map("subscriptions", rows, types).streams["subscriptions"]
+    assert (stream.accepted, stream.totals.revenue) == (6, Decimal("39.98"))
+
+
+def test_names_and_values_that_yaml_and_python_quote_are_taken() -> None:
+    rows = changes('it\'s "paid"', 'it\'s "failed"', amount=9.5)
+    rows = [{**row, "the amount: net": row.pop("amount")} for row in rows]
+    stream = run_with_stream_map("subscriptions", rows, {"the amount: net": "number"}).streams["subscriptions"]
+    assert stream.totals.revenue == Decimal("57.0")
+
+
+def test_a_refund_that_is_negative_already_stays_in() -> None:
+    rows = in_cents(1999, 500, -1999, told=("subscribed", "cancelled", "refunded"))
+    told = why("subscriptions", *rows)
+    assert "not in ['cancelled'] else None" in told
+    assert "refund" not in told.split("what_happened says what happened", 1)[1].split("\n", 1)[1]
+    stream = run_with_stream_map("subscriptions", rows, {"gross_cents": "integer"}).streams["subscriptions"]
+    assert stream.totals.revenue == 0
+    states = [{**row, "status": ["succeeded", "refunded"][n % 2]} for n, row in enumerate(charges())]
+    assert "__filter__" not in why("charges", *({**row, "amount": -5} for row in states if row["status"] == "refunded"))
+
+
+def test_a_refund_that_is_positive_may_be_sent_negative() -> None:
+    told = why("subscriptions", *in_cents(1999, 500, 1999, told=("subscribed", "cancelled", "refunded")))
+    assert "where 'refunded' gives back what was counted, send gross_cents negative instead: refund: true" in told
+    assert "refund: true" not in why("subscriptions", *in_cents(1999, 500, told=("subscribed", "cancelled")))
+
+
+CONFIGURED = {
+    "stream": "subscriptions",
+    "kind": "event",
+    "customer_id": "member_no",
+    "event_name": "Subscription {what_happened}",
+    "timestamp": "stamp_ts",
+    "revenue": "gross_cents",
+}
+
+
+def test_wrong_money_is_warned_of_whoever_wrote_the_entry() -> None:
+    rows = [{**row, "currency": ["EUR", "USD"][n % 2]} for n, row in enumerate(in_cents(1999, 500, None))]
+    warned = "\n".join(previewed("subscriptions", rows, CONFIGURED).streams["subscriptions"].warnings)
+    assert "gross_cents counts cents by its name, and revenue would be a hundredfold" in warned
+    assert "what_happened is 'cancelled' in some rows, whose gross_cents may be no revenue" in warned
+    assert "currency has more than one value (EUR, USD)" in warned
+    assert 'stream_maps: {subscriptions: {gross_cents: "float(' in warned
+    for other in ({"revenue": False}, {"kind": "ignore"}):
+        assert not previewed("subscriptions", rows, {**CONFIGURED, **other}).streams["subscriptions"].warnings
+
+
+@pytest.mark.parametrize("amount", [1999, 2000])
+def test_money_that_a_stream_map_mended_is_not_warned_of(amount: int) -> None:
+    rows = in_cents(amount, 500)
+    types = {"gross_cents": "integer"}
+    divided = {"gross_cents": "float(record['gross_cents'] or 0) / 100"}
+    warned = run_mapped("subscriptions", rows, types, divided, CONFIGURED).streams["subscriptions"].warnings
+    assert not any("hundredfold" in text for text in warned)
+    assert any("'cancelled' in some rows" in text for text in warned)
+    assert not any("float(" in text for text in warned)
+    # A map for unpaid rows alone divides nothing.
+    unpaid = {"gross_cents": "None if record['what_happened'] == 'cancelled' else record['gross_cents']"}
+    warned = run_mapped("subscriptions", rows, types, unpaid, CONFIGURED).streams["subscriptions"].warnings
+    assert any("hundredfold" in text for text in warned)
+    assert not any("'cancelled' in some rows" in text for text in warned)
+
+
+def test_an_expression_that_is_there_is_to_be_mended_and_not_replaced() -> None:
+    rows = in_cents(1999, 500)
+    rules = {"gross_cents": "int(record['gross_cents'])"}
+    warned = run_mapped("subscriptions", rows, {"gross_cents": "integer"}, rules, CONFIGURED).streams["subscriptions"]
+    told = "\n".join(warned.warnings)
+    assert "hundredfold" in told
+    assert "the stream's map has gross_cents already: mend it in that expression" in told
+    assert "stream_maps: {" not in told
+    assert "to be added" not in told
+    other = run_mapped("subscriptions", rows, {}, {"__filter__": "True"}, CONFIGURED).streams["subscriptions"]
+    assert any(text.startswith("to be added to the stream's map: {gross_cents: ") for text in other.warnings)
+    divided = run_mapped("subscriptions", rows, {}, {"gross_cents": "int(record['gross_cents'] / 100)"}, CONFIGURED)
+    assert not any("hundredfold" in text for text in divided.streams["subscriptions"].warnings)
+
+
+def test_rows_of_refunds_that_are_sent_negative_are_not_warned_of() -> None:
+    rows = in_cents(1999, told=("refunded", "cancelled"))
+    warned = "\n".join(
+        previewed("subscriptions", rows, {**CONFIGURED, "refund": True}).streams["subscriptions"].warnings
+    )
+    assert "'cancelled' in some rows" in warned
+    assert "refunded" not in warned
+
+
+def test_equal_rows_without_a_key_are_told_of_in_the_suggestion() -> None:
+    row = {"user_id": "u", "ordered_at": "2025-01-01T00:00:01Z", "total": 3.5}
+    for key, told in (((), True), (("total",), False)):
+        (made,) = previewed("orders", [row, row], key=key).suggestions()
+        assert any("1 row is just like another one, and the stream has no key" in one for one in made.why) is told
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("countries", {"code": "DE", "name": "Germany"}),
+        ("plans", {"owner_id": 1, "name": "Gold", "created_at": "2024-01-01T00:00:01Z"}),
+        ("things", {"user_id": "u", "size": 3}),
+    ],
+)
+def test_how_to_send_what_is_left_out_is_said(name: str, row: dict[str, Any]) -> None:
+    assert why(name, row, row).endswith("and take kind: ignore out")
 
 
 def test_amounts_in_several_currencies_are_told_of() -> None:
@@ -490,8 +639,8 @@ def test_rows_that_name_nobody_are_told_of_with_the_field_that_may() -> None:
     assert "rejected" not in why("orders", *rows[3:])
 
 
-def previewed_together(**streams: tuple[list[dict[str, Any]], tuple[str, ...]]) -> Preview:
-    preview = Preview(plan())
+def previewed_together(*entries: dict[str, Any], use_customer_id: bool = False, **streams: Any) -> Preview:
+    preview = Preview(plan(*entries, use_customer_id=use_customer_id))
     for name, (rows, key) in streams.items():
         preview.schema(name, schema_of(rows), key, lambda _: None)
         for row in rows:
@@ -505,15 +654,68 @@ def tickets(**more: Any) -> list[dict[str, Any]]:
 
 
 def test_streams_that_name_the_same_people_by_different_ids_are_told_of() -> None:
-    preview = previewed_together(customers=(customers(), ("uuid",)), tickets=(tickets(), ()))
+    known = customers(plan="Gold")
+    preview = previewed_together(customers=(known, ("uuid",)), tickets=(tickets(), ()))
     told = (
         "tickets names people by contact_mail, customers by uuid; customers has the values of contact_mail in "
         "primary_email. Kissmetrics takes these for different people: name them by the same, such as customer_id: "
         "primary_email in customers"
     )
     assert preview.warnings == [told]
-    assert [told in one.why for one in preview.suggestions()] == [True, True]
-    assert as_yaml(preview.suggestions()).count(f"  # {told}\n") == 2
+    people, opened = preview.suggestions()
+    assert people.entry["customer_id"] == "primary_email"
+    assert people.entry["exclude"] == ["uuid"]
+    assert (people.why[-1], opened.why[-1]) == (SETTLED, SETTLED)
+    again = previewed_together(people.entry, opened.entry, customers=(known, ("uuid",)), tickets=(tickets(), ()))
+    assert again.warnings == []
+    assert "0@example.com" in again.streams["customers"].totals.identities
+
+
+SETTLED = (
+    "customer_id of customers is primary_email, whose values tickets has in contact_mail: by uuid they would be other "
+    "people to Kissmetrics. To keep uuid (customer_id: uuid, and out of exclude), give tickets a field that has it"
+)
+
+
+def test_an_id_that_another_stream_has_or_that_is_configured_stays() -> None:
+    streams: dict[str, Any] = {"customers": (customers(), ("uuid",)), "tickets": (tickets(), ())}
+    by_id = [{"user_id": f"c-{n}", "opened_at": "2025-01-01T00:00:00Z"} for n in range(4)]
+    for preview in (
+        previewed_together(**streams, visits=(by_id, ())),
+        previewed_together({"stream": "customers", "customer_id": "uuid"}, **streams),
+        previewed_together(**{**streams, "customers": ([*customers(), {"uuid": "c-9"}], ("uuid",))}),
+    ):
+        made = next(one for one in preview.suggestions() if one.entry["stream"] == "customers")
+        assert made.entry.get("customer_id", "uuid") == "uuid"
+        assert any("name them by the same, such as customer_id: primary_email" in reason for reason in made.why)
+
+
+@pytest.mark.parametrize("use_customer_id", [False, True])
+def test_a_device_that_is_the_person_before_any_customer_stays(use_customer_id: bool) -> None:
+    seen = [
+        {"anonymous_id": f"v{n}", "contact": f"{n}@example.com", "event": "Seen", "time": 1_740_000_000}
+        for n in range(3)
+    ]
+    preview = previewed_together(visits=(seen, ()), tickets=(tickets(), ()), use_customer_id=use_customer_id)
+    visits = next(one for one in preview.suggestions() if one.entry["stream"] == "visits")
+    assert any("visits by anonymous_id" in text for text in preview.warnings)
+    assert visits.entry.get("customer_id") == ("contact" if use_customer_id else None)
+
+
+def test_a_comment_has_a_stream_map_to_its_end() -> None:
+    told = tuple(f"{word} number {n}" for n in range(6) for word in ("cancelled", "refunded"))
+    made = suggest(*stream_of("subscriptions", in_cents(1999, 500, told=told)), {})
+    assert "refunded number 5" in made.why[-1]
+    assert f"  # {made.why[-1]}\n" in as_yaml([made])
+
+
+def test_what_is_used_below_of_a_suggestion_with_another_id_is_said() -> None:
+    bought = [{"user_no": f"c-{n}", "mail": f"{n}@example.com", "bought_at": "2025-01-01T00:00:00Z"} for n in range(3)]
+    stream = previewed_together(orders=(bought, ()), tickets=(tickets(), ())).streams["orders"]
+    assert stream.suggestion is not None
+    assert (stream.suggestion.entry["customer_id"], stream.suggestion.entry["exclude"]) == ("mail", ["user_no"])
+    assert "people are named by user_no there" in used_below(stream.suggestion)
+    assert "c-1" in stream.totals.identities
 
 
 def test_streams_that_name_people_by_the_same_or_know_no_other_id_are_not_told_of() -> None:
