@@ -358,6 +358,7 @@ class Planner:
                 known[said.key] = Known(said.value, sent.time, said.row_time)
                 merged.part.learned.add(person, said.key, known[said.key])
         merged.counts.unchanged += unchanged
+        # Of several calls merged into one, none sets all that this one does: none would be known again.
         if by_time and alone:
             merged.part.learned.glances[person] = Glance(digests.whole(merged.call.properties), pairs)
         for time, properties in by_time.items():

@@ -266,3 +266,11 @@ def test_one_that_it_never_lets_go_of_ends_the_run_in_one_line(
     monkeypatch.setitem(sql_store._SQLITE_ARGUMENTS, "timeout", 0.2)
     with pytest.raises(StoreError, match=r"^attribute_store_url: .*database is locked.*; check [^\n]*$"):
         _remember_in(locked[0])
+
+
+@pytest.mark.parametrize("driver", ["postgresql", "postgresql+psycopg", "postgresql+psycopg2"])
+def test_psycopg_is_taken_whatever_driver_other_tools_have_the_url_for(driver: str) -> None:
+    pytest.importorskip("psycopg")
+    engine = sql_store._engine(f"{driver}://nobody@127.0.0.1:9/etl", read_only=True)
+    assert engine.driver == "psycopg"
+    engine.dispose()
