@@ -330,7 +330,8 @@ def show(lines: list[Line], rounds: int) -> None:
     """Draw the table as the picture that the README shows."""
     height = 30 + 22 * len(lines)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="860" height="{height}" font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="860" height="{height}"',
+        'font-family="sans-serif" font-size="12">',
         f'<text x="8" y="18" font-weight="bold">rows/s, medians of {rounds} rounds on one machine (ratios)</text>',
     ]
     most = max((line.rate for line in lines), default=1.0)
