@@ -22,15 +22,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from target_kissmetrics.config.settings import BLOCKED_IDENTITIES
+from target_kissmetrics.mapping.registry import understand
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream
-from target_kissmetrics.mapping.understanding import understand
-from target_kissmetrics.memory.digests import Digests
-from target_kissmetrics.memory.sql_store import SqlStore
-from target_kissmetrics.memory.store import Learned
-from target_kissmetrics.planner import MappedRow, Part, Planner
 from target_kissmetrics.reporting.counts import StreamCounts
-from target_kissmetrics.settings import BLOCKED_IDENTITIES
+from target_kissmetrics.store.digests import Digests
+from target_kissmetrics.store.protocol import StoreUpdate
+from target_kissmetrics.store.sql import SqlStore
+from target_kissmetrics.sync.batch import Batch, BatchRow
+from target_kissmetrics.sync.planner import Planner
 
 ROWS = 1000
 TURNS = 15
@@ -174,11 +175,12 @@ class Format:
         mapped = [self._map(row) for row in self._rows]
         calls = sum(len(one.calls) for one in mapped)
         between = time.process_time()
-        intents = planner.plan([Part(rows=[MappedRow(counts, one, {}) for one in mapped])])
+        batch = Batch(rows=[BatchRow(counts, one, {}) for one in mapped])
+        planner.plan([batch])
         ended = time.process_time()
         gc.enable()
         # Answered, so that no turn has more to read than the one before; nothing is learned, so that all is new again.
-        self._store.remember(Learned(), [] if intents is None else [intents])
+        self._store.remember(StoreUpdate(), [] if batch.intents is None else [batch.intents])
         self.costs.append(((between - begun) / calls * 1e6, (ended - begun) / calls * 1e6))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from target_kissmetrics.about import shown_default
+from target_kissmetrics.config.about import shown_default
 from target_kissmetrics.target import TargetKissmetrics
 
 ROOT = Path(__file__).parent.parent

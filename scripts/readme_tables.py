@@ -19,18 +19,21 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hint
 
 import click
 
-from target_kissmetrics.about import shown_default, shown_type
-from target_kissmetrics.check import CheckTarget
-from target_kissmetrics.mapping import clock, detection, event, people
-from target_kissmetrics.mapping.reasons import REASONS, Reason
+from target_kissmetrics.commands.check import CheckTarget
+from target_kissmetrics.commands.replay import ReplayTarget
+from target_kissmetrics.config.about import shown_default, shown_type
+from target_kissmetrics.config.settings import SCHEMA
+from target_kissmetrics.mapping import detection
+from target_kissmetrics.mapping.kinds import event
+from target_kissmetrics.mapping.reject_codes import REASONS, Reason
+from target_kissmetrics.mapping.rules import clock
+from target_kissmetrics.mapping.rules import identity as people
 from target_kissmetrics.mapping.settings import kinds_of
 from target_kissmetrics.preview import cli as preview_cli
-from target_kissmetrics.replay import ReplayTarget
 from target_kissmetrics.reporting.meanings import FIGURES, REPORT, RUN_FIGURES
 from target_kissmetrics.reporting.run_recorder import SlowCall
 from target_kissmetrics.reporting.run_report import About, Ending, Latency, Moment, Names, RunReport, StreamReport
 from target_kissmetrics.sandbox import cli as sandbox_cli
-from target_kissmetrics.settings import SCHEMA
 from target_kissmetrics.target import TargetKissmetrics
 
 ROOT = Path(__file__).parent.parent

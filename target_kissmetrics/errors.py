@@ -1,24 +1,22 @@
-"""What can go wrong, classed by what can be done about it.
+"""What can go wrong, classified by what can be done about it.
 
-    TargetError
-    |-- ConfigError        mend the configuration; the run stopped before its first call
-    |   `-- ExpressionError    mend an expression of a stream map, which a row may be the first to show wrong
-    |-- InputError         mend the tap (or the file piped in); the run stops, no STATE for what follows
-    |-- TooManyRejects     mend the mapping; the run stops, no STATE for the rows rejected
-    |-- StoreError         mend the attribute store; the run stops, no STATE for what was not remembered
-    `-- RowRejected        set the row aside with its reason and go on
+    TargetError            ends the run with one line
+    |-- ConfigError        fix the configuration; the run stopped before its first call
+    |   `-- ExpressionError    fix a stream map's expression; the first row that it fails for ends the run
+    |-- InputError         fix the tap (or the input file); STATE for later messages is not emitted
+    |-- TooManyRejects     fix the mapping; STATE for the rejected rows is not emitted
+    |-- StoreError         fix the attribute store; STATE for what was not stored is not emitted
+    `-- DeliveryError      a call was not acknowledged
+        |-- Unreachable        run again later: nothing was lost, its STATE was not emitted
+        `-- Refused            fix `tracking_url`, the proxy or the key; a retry ends the same
 
-What the Kissmetrics client raises is in `target_kissmetrics.kissmetrics.errors`, since that package knows
-nothing of this one:
-
-    DeliveryError
-    |-- Unreachable        run again later: nothing was lost, STATE did not come out
-    `-- Refused            mend `tracking_url`, the proxy or the key; another try would end the same
+`mapping.reject_codes.RowRejected` rejects one row; the run goes on.
 """
 
 from __future__ import annotations
 
-from target_kissmetrics.mapping.reasons import Code, Problem, sentence
+import difflib
+from collections.abc import Iterable
 
 
 class TargetError(Exception):
@@ -72,33 +70,19 @@ class StoreError(TargetError):
     """The store that remembers what was sent cannot be read or written."""
 
 
-class RowRejected(TargetError):  # noqa: N818 - it reads as what happened
-    """This row cannot become calls.
+class DeliveryError(TargetError):
+    """Kissmetrics did not acknowledge a call, and the delivery stopped. The text never holds a request's URL."""
 
-    Args:
-        code: Short and steady, for counting: `no-identity`.
-        problem: What is wrong with this row, for a person.
-        field: The field at fault, if it is one.
-        to_do: What to do about it, when it is not what `REASONS` says of the code.
-    """
 
-    def __init__(self, code: Code, problem: str, field: str | None = None, *, to_do: str | None = None) -> None:
-        super().__init__(problem)
-        self.code: Code = code
-        self.problem = problem
-        self.field = field
-        self.to_do = to_do
+class Unreachable(DeliveryError):  # noqa: N818 - it reads as what happened
+    """Retried for the whole retry budget without an answer that counts. Run again later."""
 
-    @classmethod
-    def of(cls, problem: Problem, field: str | None) -> RowRejected:
-        """Reject a row for what is wrong with one of its fields."""
-        return cls(problem.code, problem.problem, field, to_do=problem.to_do)
 
-    @property
-    def reason(self) -> str:
-        """What is wrong and what to do, in one line. It may show what the row holds: no log has it."""
-        return sentence(self.code, self.problem, self.to_do)
+class Refused(DeliveryError):  # noqa: N818 - it reads as what happened
+    """Answered in a way that no retry fixes: a wrong address, a proxy in between, an unexpected status."""
 
-    def __str__(self) -> str:
-        """Give the reason."""
-        return self.reason
+
+def did_you_mean(typed: str, known: Iterable[str]) -> str:
+    """Give `; did you mean 'api_key'?` for a near miss, else an empty text."""
+    near = difflib.get_close_matches(typed.lower(), list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import cached_property
 from types import FrameType
@@ -24,41 +24,41 @@ from singer_sdk.exceptions import RecordsWithoutSchemaException
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TargetCapabilities
 from singer_sdk.singerlib.json import serialize_json
 
-from target_kissmetrics import about
-from target_kissmetrics import settings as own_settings
-from target_kissmetrics.batch_files import BatchFiles, Storage, read_storage
-from target_kissmetrics.config_file import FROM_ENVIRONMENT, read_config_file
-from target_kissmetrics.errors import ConfigError, InputError, RowRejected, StoreError
-from target_kissmetrics.from_environment import NESTED, put_together
-from target_kissmetrics.mapping.reasons import REASONS, Code, advice
+from target_kissmetrics.config import about
+from target_kissmetrics.config import settings as own_settings
+from target_kissmetrics.config.environment import NESTED, put_together
+from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_file
+from target_kissmetrics.config.sdk_settings import check_sdk_settings
+from target_kissmetrics.config.stream_entries import entry_for
+from target_kissmetrics.config.stream_names import NameWatch, named, of_entries, of_stream_maps
+from target_kissmetrics.errors import ConfigError, InputError, StoreError
+from target_kissmetrics.mapping.reject_codes import REASONS, Code, RowRejected, advice
 from target_kissmetrics.mapping.settings import StreamSettings
-from target_kissmetrics.memory import digests
-from target_kissmetrics.reading import MessageReader, Stopped
-from target_kissmetrics.reject_limits import RejectLimits
-from target_kissmetrics.reporting.answered import Answered
 from target_kissmetrics.reporting.counts import StreamCounts, by_code
 from target_kissmetrics.reporting.metrics import tell_totals
-from target_kissmetrics.reporting.progress import Shown, progress
+from target_kissmetrics.reporting.monitor import Monitor
+from target_kissmetrics.reporting.progress import progress
+from target_kissmetrics.reporting.reject_limits import RejectLimits
 from target_kissmetrics.reporting.rejects import Rejects, check_rejects_path
 from target_kissmetrics.reporting.report_file import check_report_path
-from target_kissmetrics.sdk_settings import check_sdk_settings
-from target_kissmetrics.sink import CheckSink, KissmetricsSink
-from target_kissmetrics.stream_entries import entry_for
-from target_kissmetrics.stream_maps import reading_stream_maps, transformed
-from target_kissmetrics.stream_names import NameWatch, named, of_entries, of_stream_maps
+from target_kissmetrics.singer.batch_files import BatchFiles, Storage, read_storage
+from target_kissmetrics.singer.reader import MessageReader, Stopped
+from target_kissmetrics.singer.stream_maps import reading_stream_maps, transformed
+from target_kissmetrics.sinks import CheckSink, KissmetricsSink
+from target_kissmetrics.store import digests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from singer_sdk.sinks import Sink
 
-    from target_kissmetrics.files_run import FilesRun
     from target_kissmetrics.kissmetrics.delivery import Delivery
-    from target_kissmetrics.mapping.mapped import Aside
-    from target_kissmetrics.memory.store import Store
-    from target_kissmetrics.pipeline import Pipeline
-    from target_kissmetrics.planner import MappedRow
+    from target_kissmetrics.mapping.result import Aside
     from target_kissmetrics.reporting.report_writer import ReportWriter
+    from target_kissmetrics.store.protocol import Store
+    from target_kissmetrics.sync.batch import BatchRow
+    from target_kissmetrics.sync.import_run import FilesRun
+    from target_kissmetrics.sync.pipeline import Pipeline
 
 CHECK_STREAM = "meltano_test_stream"
 """What `meltano config test` sends."""
@@ -102,7 +102,7 @@ class TargetKissmetrics(Target):
         self._failing = False
         self._told_of: set[str] = set()
         self._files: FilesRun | None = None
-        self._shown: Sequence[Shown] = ()
+        self._monitor: Monitor | None = None
         self._report: ReportWriter | None = None
         self._reads_environment = bool(arguments.get("parse_env_config"))
         try:
@@ -113,7 +113,6 @@ class TargetKissmetrics(Target):
         self.max_parallelism = 1  # the SDK's sinks are always empty, there is nothing to drain side by side
         self.message_reader.on_failure = self._abandon
         self._report = self._make_report()
-        self._answered = Answered(self._report.recorder if self._report is not None else None)
         _keep_urls_out_of_logs()
 
     # Config
@@ -257,7 +256,7 @@ class TargetKissmetrics(Target):
                         "%s: what was read is being delivered, %d calls are under way; another signal, %d seconds "
                         "later, ends the run at once",
                         signal.Signals(self._stopped_by).name,
-                        self.pipeline.calls_under_way,
+                        self.pipeline.calls_in_flight,
                         SECOND_SIGNAL_SECONDS,
                     )
                 self.pipeline.finish(complete=self._stopped_by is None)
@@ -287,8 +286,8 @@ class TargetKissmetrics(Target):
 
     def _close(self) -> None:
         """Let go of what is open and tell what was done; the report, too, of whatever ends the run just now."""
-        for shown in self._shown:
-            shown.close()
+        if self._monitor is not None:
+            self._monitor.close()
         try:
             if "pipeline" in self.__dict__:
                 self._store.close()
@@ -365,8 +364,8 @@ class TargetKissmetrics(Target):
     @cached_property
     def pipeline(self) -> Pipeline:
         """The pipeline, made with the first message that needs it."""
-        from target_kissmetrics.pipeline import CHUNK_ROWS, Pipeline  # noqa: PLC0415 - --version and --about start fast
-        from target_kissmetrics.planner import Planner  # noqa: PLC0415
+        from target_kissmetrics.sync.pipeline import BATCH_ROWS, Pipeline  # noqa: PLC0415 - --version and --about start fast
+        from target_kissmetrics.sync.planner import Planner  # noqa: PLC0415
 
         settings = self.settings
         product = digests.product(settings.api_key)
@@ -379,36 +378,38 @@ class TargetKissmetrics(Target):
             reject=self._set_alias_aside,
             warn=lambda stream, text: self.logger.warning("stream '%s': %s", stream, text),
         )
+        recorder = self._report.recorder if self._report is not None else None
+        displays = progress(self._all_counts, self.logger.info, is_dry_run=settings.dry_run)
+        self._monitor = Monitor(self._all_counts, displays, recorder)
         return Pipeline(
             planner=planner,
             store=self._store,
             delivery=self._make_delivery,
-            pass_on=self._earned,
+            emit=self._earned,
             rejects=self._rejects,
-            progress=self._progress(),
+            monitor=self._monitor,
             failed=self._interrupt,
-            chunk_rows=self.config.get("batch_size_rows") or CHUNK_ROWS,
-            watch=self._report.recorder if self._report is not None else None,
+            batch_rows=self.config.get("batch_size_rows") or BATCH_ROWS,
         )
 
     def _open_store(self, product: bytes) -> Store:
-        from target_kissmetrics.memory.dry_run import DryRunStore  # noqa: PLC0415 - SQLAlchemy takes its time to load
-        from target_kissmetrics.memory.sql_store import SqlStore, open_read_only  # noqa: PLC0415
+        from target_kissmetrics.store.dry_run import DryRunStore  # noqa: PLC0415 - SQLAlchemy takes its time to load
+        from target_kissmetrics.store.sql import SqlStore, open_read_only  # noqa: PLC0415
 
         url = self.settings.attribute_store_url
         if self.settings.dry_run:
             return DryRunStore(open_read_only(url, product), product)
         store = SqlStore(url, product)
         if self.settings.delivery == "files":
-            from target_kissmetrics.memory.waiting import WaitingStore  # noqa: PLC0415
+            from target_kissmetrics.store.waiting import WaitingStore  # noqa: PLC0415
 
             return WaitingStore(store, product)
         return store
 
     def _make_delivery(self, failed: Callable[[BaseException], None]) -> Delivery:
-        from target_kissmetrics import deliveries  # noqa: PLC0415 - HTTP libraries take their time to load
-        from target_kissmetrics.memory.waiting import WaitingStore  # noqa: PLC0415
+        from target_kissmetrics import runtime as deliveries  # noqa: PLC0415 - HTTP libraries take their time to load
         from target_kissmetrics.reporting.dry_run import DryRunDelivery  # noqa: PLC0415
+        from target_kissmetrics.store.waiting import WaitingStore  # noqa: PLC0415
 
         settings = self.settings
         if settings.dry_run:
@@ -417,7 +418,7 @@ class TargetKissmetrics(Target):
             self._files = self._delivery = deliveries.files_run(settings, self._store, self._pass_on)
         else:
             self._delivery = deliveries.api_delivery(
-                settings, self.get_plugin_version(), failed, self.logger.warning, self._answered
+                settings, self.get_plugin_version(), failed, self.logger.warning, self._monitor
             )
         return self._delivery
 
@@ -427,10 +428,6 @@ class TargetKissmetrics(Target):
             self._pass_on(state)
         else:
             self._files.pass_on(state)
-
-    def _progress(self) -> _EachTick:
-        self._shown = progress(self._all_counts, self.logger.info, is_dry_run=self.settings.dry_run)
-        return _EachTick(self._shown, lambda: self._files, self._report, self._all_counts, self._answered)
 
     def _all_counts(self) -> list[StreamCounts]:
         return list(self._counts.values())
@@ -449,7 +446,7 @@ class TargetKissmetrics(Target):
         )
 
     def _retries(self) -> int:
-        return self._delivery.retries if hasattr(self, "_delivery") else 0
+        return self._monitor.retries if self._monitor is not None else 0
 
     # What the parts call
 
@@ -478,10 +475,10 @@ class TargetKissmetrics(Target):
         self.reject_limits.count(counts)
 
     def set_aside(self, counts: StreamCounts, aside: Aside, row: Mapping[str, Any]) -> None:
-        """Set a part of a row aside.
+        """Set a batch of a row aside.
 
         Raises:
-            InputError: The part is what a row is in other formats, and `on_invalid_record` is `fail`.
+            InputError: The batch is what a row is in other formats, and `on_invalid_record` is `fail`.
             TooManyRejects: Likewise, and it is one too many.
         """
         if aside.rejected and self.settings.on_invalid_record == "fail":
@@ -494,13 +491,13 @@ class TargetKissmetrics(Target):
             counts.parts += 1
             self.reject_limits.count(counts)
 
-    def _set_alias_aside(self, row: MappedRow, code: Code, told: str) -> None:
+    def _set_alias_aside(self, row: BatchRow, code: Code, told: str) -> None:
         """From the pipeline's thread, which counts in fields of its own."""
         problem = RowRejected(code, told)
         if len(row.mapped.calls) == 1:
             self._refuse_if_told_to(row.counts, problem)
             row.counts.late[code] += 1
-            self._write_rejected(row.counts, problem, row.row)
+            self._write_rejected(row.counts, problem, row.record)
         else:
             row.counts.late_aside[code] += 1
             self._note_schema(row.counts.stream)
@@ -509,7 +506,7 @@ class TargetKissmetrics(Target):
                 code=code,
                 reason=problem.reason,
                 field=row.mapped.alias_field,
-                record=row.row,
+                record=row.record,
             )
 
     def _note_schema(self, stream: str) -> None:
@@ -539,9 +536,9 @@ class TargetKissmetrics(Target):
         Raises:
             TargetError: One of them cannot be used.
         """
-        from target_kissmetrics.deliveries import check_folder, requests_transport  # noqa: PLC0415
-        from target_kissmetrics.kissmetrics.probe import probe  # noqa: PLC0415
-        from target_kissmetrics.memory.sql_store import check_store  # noqa: PLC0415
+        from target_kissmetrics.kissmetrics.http.probe import probe  # noqa: PLC0415
+        from target_kissmetrics.runtime import check_folder, requests_transport  # noqa: PLC0415
+        from target_kissmetrics.store.sql import check_store  # noqa: PLC0415
 
         self._report = None
         check_store(self.settings.attribute_store_url, digests.product(self.settings.api_key))
@@ -603,38 +600,6 @@ class TargetKissmetrics(Target):
             cls.logger.error(str(problem))  # noqa: TRY400
             raise SystemExit(1) from None
         return given
-
-
-class _EachTick:
-    """Lets everybody know that time goes by: who shows it, files that are open for long, the report."""
-
-    def __init__(
-        self,
-        shown: Sequence[Shown],
-        files: Callable[[], FilesRun | None],
-        report: ReportWriter | None,
-        streams: Callable[[], list[StreamCounts]],
-        answered: Answered,
-    ) -> None:
-        self._shown = shown
-        self._files = files
-        self._report = report
-        self._streams = streams
-        self._answered = answered
-
-    def tick(self, *, under_way: int, retries: int) -> None:
-        """Tell how far the run is; complete a file that was open for long."""
-        streams = self._streams()
-        counted = sum(counts.calls for counts in streams)
-        # What is written to files, or told, is never answered; of a part under way some calls are.
-        answered = max(counted, self._answered.number)
-        for shown in self._shown:
-            shown.tick(answered=answered, under_way=max(0, under_way - (answered - counted)), retries=retries)
-        if self._report is not None:
-            self._report.recorder.tick(streams)
-        files = self._files()
-        if files is not None:
-            files.tick()
 
 
 def main() -> None:

@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 from fakes import MemoryStore
 
-from target_kissmetrics.files_run import FilesRun
-from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
-from target_kissmetrics.kissmetrics.errors import Refused
+from target_kissmetrics.errors import Refused
+from target_kissmetrics.kissmetrics.calls import Alias, Call, Outgoing, Record, Set
 from target_kissmetrics.kissmetrics.import_files import KISSMETRICS_USER, ImportFiles, LocalFolder
-from target_kissmetrics.memory import digests
-from target_kissmetrics.memory.changes import Intent, Known, Said
-from target_kissmetrics.memory.sql_store import SqlStore
-from target_kissmetrics.memory.store import Learned
-from target_kissmetrics.memory.waiting import WaitingStore
 from target_kissmetrics.sandbox.running import running
+from target_kissmetrics.store import digests
+from target_kissmetrics.store.changes import Intent, Known, Said
+from target_kissmetrics.store.protocol import StoreUpdate
+from target_kissmetrics.store.sql import SqlStore
+from target_kissmetrics.store.waiting import WaitingStore
+from target_kissmetrics.sync.import_run import FilesRun
 
 EVENTS = {
     "type": "SCHEMA",
@@ -136,10 +136,10 @@ def test_what_was_noted_is_struck_out_only_once_the_state_behind_it_is_out(tmp_p
         pass_on=lambda _: noted_at_state.append(len(store.unanswered())),
     )
     number = waiting.intend([Intent(Said(b"p" * 16, b"k" * 8, b"v" * 8, 1_704_067_200), 1_704_067_200)])
-    files.send([Set("u", 1_704_067_200, {"plan": "Pro"})], lambda: None)
-    waiting.remember(Learned({b"p" * 16: {b"k" * 8: Known(b"v" * 8, 1_704_067_200, 1_704_067_200)}}), [])
+    files.send([Outgoing(None, Set("u", 1_704_067_200, {"plan": "Pro"}))], lambda: None)
+    waiting.remember(StoreUpdate({b"p" * 16: {b"k" * 8: Known(b"v" * 8, 1_704_067_200, 1_704_067_200)}}), [])
     files.pass_on({"at": 1})
-    waiting.remember(Learned(), [number])
+    waiting.remember(StoreUpdate(), [number])
 
     files.close(0)
 
@@ -282,7 +282,7 @@ def test_nothing_is_remembered_nor_passed_on_before_the_file_is_whole_nor_after_
     def opened() -> SqlStore:
         return SqlStore(f"sqlite:///{(tmp_path / 's.db').as_posix()}", b"p" * 16)
 
-    learned = Learned()
+    learned = StoreUpdate()
     learned.add(b"x" * 16, b"k" * 8, Known(b"v" * 8, 1, 1))
     out: list[Any] = []
     for folder in (LocalFolder(str(tmp_path / "out")), Breaking()):
@@ -290,12 +290,12 @@ def test_nothing_is_remembered_nor_passed_on_before_the_file_is_whole_nor_after_
         files = FilesRun(store=store, folder=folder, url="u", base="km", max_rows=9, pass_on=out.append)
         if isinstance(folder, Breaking):
             with pytest.raises(Refused, match="Permission denied"):
-                files.send(CALLS, lambda: None)
+                files.send([Outgoing(None, call) for call in CALLS], lambda: None)
             files.pass_on("never")
             files.close(0)
             store.close()
             break
-        files.send(CALLS, lambda: None)
+        files.send([Outgoing(None, call) for call in CALLS], lambda: None)
         store.remember(learned, ())
         files.pass_on("first")
         assert store.people([b"x" * 16])

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from target_kissmetrics.memory import digests, packed
-from target_kissmetrics.memory.changes import Known
 from target_kissmetrics.sandbox.running import RunningSandbox, running
+from target_kissmetrics.store import digests, packed
+from target_kissmetrics.store.changes import Known
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 SECTION = README.partition("## Past one machine")[2].partition("\n## ")[0]

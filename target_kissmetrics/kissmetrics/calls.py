@@ -9,6 +9,8 @@ row. They hold no cycles, so Python need not look for any among them (`gc=False`
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import msgspec
 
 Properties = dict[str, str]
@@ -72,3 +74,15 @@ class Alias(msgspec.Struct, frozen=True, gc=False):
 
 
 Call = Record | Set | Alias
+
+
+class Outgoing(NamedTuple):
+    """A call on its way.
+
+    Attributes:
+        source: What the caller knows it by; never sent. The target keeps the counts of its stream here.
+        call: The call.
+    """
+
+    source: Any
+    call: Call

@@ -22,8 +22,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from target_kissmetrics.errors import DeliveryError, Refused
 from target_kissmetrics.kissmetrics.calls import Call
-from target_kissmetrics.kissmetrics.errors import DeliveryError, Refused
 from target_kissmetrics.kissmetrics.wire import as_import_line
 
 KISSMETRICS_USER = "6acb81d7742ac437833f51ecb2a40c74cd831ce26909e5f72354fa6af42cfb1f"

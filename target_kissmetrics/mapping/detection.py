@@ -10,8 +10,8 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.mapping import segment_tables
-from target_kissmetrics.mapping.people import CUSTOMER_ID_CANDIDATES, DEVICE_ID_CANDIDATES
+from target_kissmetrics.mapping.formats.segment import tables as segment_tables
+from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES, DEVICE_ID_CANDIDATES
 from target_kissmetrics.mapping.settings import Kind, StreamSettings
 
 EVENT_NAME_CANDIDATES = ("event_name", "event", "eventName", "screen_name")

@@ -1,5 +1,5 @@
 """What a mapping is told: how one stream is read, and what holds for all of them. Frozen values, no defaults to look
-up elsewhere: `target_kissmetrics.settings` reads them from a config."""
+up elsewhere: `target_kissmetrics.config.settings` reads them from a config."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from target_kissmetrics.mapping.mapped import Mapped
+from target_kissmetrics.mapping.result import Mapped
 
 
 @dataclass(frozen=True, slots=True)

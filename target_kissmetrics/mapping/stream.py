@@ -7,15 +7,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.mapping.clock import ATTRIBUTE_TIME_CANDIDATES, EVENT_TIME_CANDIDATES, RowClock, present
+from target_kissmetrics.errors import ConfigError, did_you_mean
 from target_kissmetrics.mapping.detection import Detected
-from target_kissmetrics.mapping.fields import Row
-from target_kissmetrics.mapping.mapped import Mapped
-from target_kissmetrics.mapping.people import CUSTOMER_ID_CANDIDATES, DEVICE_ID_CANDIDATES, People
-from target_kissmetrics.mapping.properties import PropertyMaker
+from target_kissmetrics.mapping.result import Mapped
+from target_kissmetrics.mapping.rules.clock import ATTRIBUTE_TIME_CANDIDATES, EVENT_TIME_CANDIDATES, RowClock, present
+from target_kissmetrics.mapping.rules.fields import Row
+from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES, DEVICE_ID_CANDIDATES, People
+from target_kissmetrics.mapping.rules.properties import PropertyMaker
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
-from target_kissmetrics.near_miss import did_you_mean
 
 MAX_SHOWN = 40
 """Fields that an error shows."""

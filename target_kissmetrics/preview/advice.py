@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from target_kissmetrics.mapping import names
-from target_kissmetrics.mapping.fields import Template
+from target_kissmetrics.kissmetrics.names import folded
+from target_kissmetrics.mapping.rules import names
+from target_kissmetrics.mapping.rules.fields import Template
 from target_kissmetrics.mapping.settings import MappingSettings
 from target_kissmetrics.preview import roles
 from target_kissmetrics.preview.profile import FieldProfile, Profile
@@ -208,6 +209,6 @@ def _may_be_cents(field: FieldProfile) -> bool:
 
 def in_row_and_items(profile: Profile, items: str) -> list[str]:
     """Give the fields that a row and the items in it both have, and that would be one property."""
-    top = {names.folded(names.clean(name)) for name, field in profile.fields.items() if field.scalars}
+    top = {folded(names.clean(name)) for name, field in profile.fields.items() if field.scalars}
     field = profile.fields.get(items)
-    return [name for name in (field.item_fields if field else ()) if names.folded(names.clean(name)) in top]
+    return [name for name in (field.item_fields if field else ()) if folded(names.clean(name)) in top]

@@ -11,27 +11,28 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, cast
 
-from target_kissmetrics import shown
-from target_kissmetrics.errors import ConfigError, RowRejected
+from target_kissmetrics.config.stream_entries import entry_for, read_entry
+from target_kissmetrics.config.stream_names import NameWatch, of_entries
+from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.calls import Alias, Record
+from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.detection import EVENT_NAME_CANDIDATES, Detected
-from target_kissmetrics.mapping.fields import Row
-from target_kissmetrics.mapping.mapped import Mapped
-from target_kissmetrics.mapping.names import folded
-from target_kissmetrics.mapping.people import People
+from target_kissmetrics.mapping.registry import understand
+from target_kissmetrics.mapping.reject_codes import RowRejected
+from target_kissmetrics.mapping.result import Mapped
+from target_kissmetrics.mapping.rules.fields import Row
+from target_kissmetrics.mapping.rules.identity import People
 from target_kissmetrics.mapping.settings import Kind, MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream, StreamMapping, Understood
-from target_kissmetrics.mapping.understanding import understand
-from target_kissmetrics.memory.collisions import Collisions
 from target_kissmetrics.preview import advice
 from target_kissmetrics.preview.across import Mismatch, Named, mismatches
 from target_kissmetrics.preview.explaining import MAX_FIELDS, RowShown, deleted_attributes, explain
 from target_kissmetrics.preview.profile import Profile
 from target_kissmetrics.preview.suggesting import Suggestion, confirm, is_taken, suggest
 from target_kissmetrics.preview.totals import EventTotal, Partners, PropertyTotal, Totals
+from target_kissmetrics.reporting import display as shown
 from target_kissmetrics.reporting.counts import MAX_TYPES, OTHER_TYPES
-from target_kissmetrics.stream_entries import entry_for, read_entry
-from target_kissmetrics.stream_names import NameWatch, of_entries
+from target_kissmetrics.sync.collisions import Collisions
 
 HELD_ROWS = 200
 """Rows of a stream that could be anything, which are looked at before an entry is suggested for it."""

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 from singer_sdk import Target
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 
-from target_kissmetrics import settings as own_settings
-from target_kissmetrics.config_file import FROM_ENVIRONMENT, read_config_file
+from target_kissmetrics.config import settings as own_settings
+from target_kissmetrics.config.environment import put_together
+from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_file
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.from_environment import put_together
 
 _PREFIX = "TARGET_KISSMETRICS_"
 _NO_KEY = "preview-needs-no-key"

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from target_kissmetrics import shown
 from target_kissmetrics.preview.suggesting import Suggestion
+from target_kissmetrics.reporting import display as shown
 
 _WIDE = 1_000_000
 _COMMENT_CHARACTERS = 2000

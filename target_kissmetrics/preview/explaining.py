@@ -10,16 +10,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from target_kissmetrics import shown
-from target_kissmetrics.errors import RowRejected
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
-from target_kissmetrics.mapping import names
-from target_kissmetrics.mapping.fields import Globs, Row, is_empty
-from target_kissmetrics.mapping.mapped import Aside, Deletion, Mapped
-from target_kissmetrics.mapping.properties import is_metadata
+from target_kissmetrics.kissmetrics.names import folded
+from target_kissmetrics.mapping.reject_codes import RowRejected
+from target_kissmetrics.mapping.result import Aside, Deletion, Mapped
+from target_kissmetrics.mapping.rules import names
+from target_kissmetrics.mapping.rules.fields import Globs, Row, is_empty
+from target_kissmetrics.mapping.rules.properties import is_metadata
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.stream import StreamMapping
 from target_kissmetrics.preview.totals import sender
+from target_kissmetrics.reporting import display as shown
 
 MAX_FIELDS = 100
 """Fields of a row that are explained, each at the price of mapping the row again."""
@@ -124,8 +125,8 @@ def _became(  # noqa: PLR0913, PLR0917 - what is asked about, and the field
 
 def _forgotten(outcome: Mapped, without: Mapped | RowRejected) -> list[str]:
     """Give the attributes that are deleted at their source with the field alone."""
-    left = set() if isinstance(without, RowRejected) else {names.folded(one.name) for one in without.deletions}
-    return deleted_attributes([one for one in outcome.deletions if names.folded(one.name) not in left])
+    left = set() if isinstance(without, RowRejected) else {folded(one.name) for one in without.deletions}
+    return deleted_attributes([one for one in outcome.deletions if folded(one.name) not in left])
 
 
 def deleted_attributes(deletions: Iterable[Deletion]) -> list[str]:
@@ -225,7 +226,7 @@ def _lost_properties(before: list[Call], after: list[Call]) -> list[tuple[str, s
 
 
 def _is_own(property_name: str, field_name: str) -> bool:
-    return names.folded(property_name) == names.folded(names.clean(field_name))
+    return folded(property_name) == folded(names.clean(field_name))
 
 
 def _lost_calls(before: list[Call], after: list[Call]) -> str:

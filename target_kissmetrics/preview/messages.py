@@ -11,13 +11,13 @@ from typing import IO, Any
 from singer_sdk.exceptions import InvalidJSONSchema, InvalidRecord
 from singer_sdk.mapper import PluginMapper
 
-from target_kissmetrics.batch_files import BatchFiles, read_storage
+from target_kissmetrics.config.stream_names import NameWatch, of_stream_maps
 from target_kissmetrics.errors import InputError
 from target_kissmetrics.preview.collecting import Preview, Validate
-from target_kissmetrics.reading import MessageReader
-from target_kissmetrics.stream_maps import reading_stream_maps, transformed
-from target_kissmetrics.stream_names import NameWatch, of_stream_maps
-from target_kissmetrics.validation import CompiledValidator
+from target_kissmetrics.singer.batch_files import BatchFiles, read_storage
+from target_kissmetrics.singer.reader import MessageReader
+from target_kissmetrics.singer.stream_maps import reading_stream_maps, transformed
+from target_kissmetrics.singer.validation import CompiledValidator
 
 _LOG = logging.getLogger("target-kissmetrics-preview")
 

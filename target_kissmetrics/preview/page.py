@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from target_kissmetrics import html_page, shown
 from target_kissmetrics.kissmetrics.calls import Call
 from target_kissmetrics.preview.collecting import Loss, Preview, StreamPreview
 from target_kissmetrics.preview.entries import as_yaml
@@ -25,6 +24,8 @@ from target_kissmetrics.preview.text import (
     used_below,
     without_call,
 )
+from target_kissmetrics.reporting import display as shown
+from target_kissmetrics.reporting import html_page
 
 MAX_LISTED = 200
 """Events, and properties, that are listed for a stream."""

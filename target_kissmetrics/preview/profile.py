@@ -10,9 +10,9 @@ from types import MappingProxyType
 from typing import Any
 
 from target_kissmetrics.kissmetrics.limits import EARLIEST_TIME, LATEST_TIME
-from target_kissmetrics.mapping import amounts, times
-from target_kissmetrics.mapping.fields import Row, is_empty
-from target_kissmetrics.mapping.properties import is_metadata, moments
+from target_kissmetrics.mapping.rules import amounts, times
+from target_kissmetrics.mapping.rules.fields import Row, is_empty
+from target_kissmetrics.mapping.rules.properties import is_metadata, moments
 
 SAMPLED_ROWS = 1000
 MAX_FIELDS = 500

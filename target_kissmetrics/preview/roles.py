@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from target_kissmetrics.mapping import times
-from target_kissmetrics.mapping.clock import ATTRIBUTE_TIME_CANDIDATES, EVENT_TIME_CANDIDATES
 from target_kissmetrics.mapping.detection import (
     EVENT_NAME_CANDIDATES,
     EXPERIMENT_CANDIDATES,
     PREVIOUS_ID_CANDIDATES,
     VARIANT_CANDIDATES,
 )
-from target_kissmetrics.mapping.event import LINE_ITEM_CANDIDATES
-from target_kissmetrics.mapping.people import CUSTOMER_ID_CANDIDATES, DEVICE_ID_CANDIDATES
+from target_kissmetrics.mapping.kinds.event import LINE_ITEM_CANDIDATES
+from target_kissmetrics.mapping.rules import times
+from target_kissmetrics.mapping.rules.clock import ATTRIBUTE_TIME_CANDIDATES, EVENT_TIME_CANDIDATES
+from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES, DEVICE_ID_CANDIDATES
 from target_kissmetrics.preview.profile import FieldProfile, Profile
 from target_kissmetrics.preview.words import words
 

@@ -10,16 +10,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from target_kissmetrics.config.stream_entries import read_entry
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.mapping.clock import ATTRIBUTE_TIME_CANDIDATES, EVENT_TIME_CANDIDATES
 from target_kissmetrics.mapping.detection import EVENT_NAME_CANDIDATES, Detected, detect, named_for_people
+from target_kissmetrics.mapping.registry import understand
+from target_kissmetrics.mapping.rules.clock import ATTRIBUTE_TIME_CANDIDATES, EVENT_TIME_CANDIDATES
 from target_kissmetrics.mapping.settings import FLAT_KINDS, StreamSettings
 from target_kissmetrics.mapping.stream import Stream
-from target_kissmetrics.mapping.understanding import understand
 from target_kissmetrics.preview import advice, roles
 from target_kissmetrics.preview.profile import Profile
 from target_kissmetrics.preview.words import stream_words, title, words
-from target_kissmetrics.stream_entries import read_entry
 
 MAX_KEYS_DROPPED = 20
 _VALUES_TOLD = 4

@@ -11,13 +11,13 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from target_kissmetrics import shown
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
 from target_kissmetrics.preview.collecting import Loss, Preview, StreamPreview
 from target_kissmetrics.preview.entries import entry_yaml
 from target_kissmetrics.preview.explaining import FORGOTTEN, RowShown
 from target_kissmetrics.preview.suggesting import Suggestion
 from target_kissmetrics.preview.totals import sender
+from target_kissmetrics.reporting import display as shown
 from target_kissmetrics.reporting.counts import by_code
 
 MAX_LISTED = 30

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
-from target_kissmetrics.mapping.amounts import to_amount
-from target_kissmetrics.mapping.names import folded
+from target_kissmetrics.kissmetrics.names import folded
+from target_kissmetrics.mapping.rules.amounts import to_amount
 
 MAX_NAMES = 10_000
 """Names of events, or of properties, that are counted one by one for a stream; the rest are counted together."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
-from target_kissmetrics.mapping.reasons import REASONS, Code, advice
+from target_kissmetrics.mapping.reject_codes import REASONS, Code, advice
 
 MAX_TYPES = 50
 """Types that are counted one by one: they are data, and data may hold any number of them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
-from target_kissmetrics.kissmetrics.calls import Call
+from target_kissmetrics.kissmetrics.calls import Outgoing
 from target_kissmetrics.kissmetrics.wire import as_import_line
 
 
@@ -16,16 +16,17 @@ class DryRunDelivery:
         tell: Takes a line.
     """
 
-    retries = 0
-
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
 
-    def send(self, calls: Sequence[Call], delivered: Callable[[], None]) -> None:
+    def send(self, calls: Sequence[Outgoing], acknowledged: Callable[[], None]) -> None:
         """Tell the calls."""
-        for call in calls:
+        for _, call in calls:
             self._tell(json.dumps(as_import_line(call), ensure_ascii=False))
-        delivered()
+        acknowledged()
+
+    def tick(self) -> None:
+        """Nothing is due."""
 
     def close(self, patience: float) -> None:
         """Nothing is open."""

@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from target_kissmetrics import shown
+from target_kissmetrics.reporting import display as shown
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.progress import Streams
 from target_kissmetrics.reporting.rate import Rate

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from target_kissmetrics import html_page, shown
-from target_kissmetrics.reporting import plot
+from target_kissmetrics.reporting import display as shown
+from target_kissmetrics.reporting import html_page, plot
 from target_kissmetrics.reporting.run_report import Latency, Moment, Names, RunReport, StreamReport
 
 MANY_EVENT_NAMES = 200

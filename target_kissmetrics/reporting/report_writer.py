@@ -8,14 +8,14 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timezone
 from typing import Any, Literal
 
-from target_kissmetrics.deliveries import takes_curl
+from target_kissmetrics.config.settings import SCHEMA, Settings
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.report_file import report_paths, write_whole
 from target_kissmetrics.reporting.report_page import as_page
 from target_kissmetrics.reporting.run_recorder import RunRecorder
 from target_kissmetrics.reporting.run_report import About, Ending, as_json, make_report
 from target_kissmetrics.reporting.told_settings import told_settings, without_key
-from target_kissmetrics.settings import SCHEMA, Settings
+from target_kissmetrics.runtime import takes_curl
 
 _OWN = ("target_kissmetrics.",)
 

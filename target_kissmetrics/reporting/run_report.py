@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 
-from target_kissmetrics import shown
-from target_kissmetrics.mapping.names import folded
+from target_kissmetrics.kissmetrics.names import folded
+from target_kissmetrics.reporting import display as shown
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.run_recorder import MAX_NAMES, RunRecorder, SlowCall, StreamDetails
 from target_kissmetrics.reporting.series import Bucket, Series, together

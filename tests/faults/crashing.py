@@ -12,17 +12,17 @@ import signal
 import sys
 from typing import Any
 
-_PIPELINE = "target_kissmetrics.pipeline:Pipeline"
+_PIPELINE = "target_kissmetrics.sync.pipeline:Pipeline"
 _TARGET = "target_kissmetrics.target:TargetKissmetrics"
-_SQL_STORE = "target_kissmetrics.memory.sql_store:SqlStore"
-_WAITING_STORE = "target_kissmetrics.memory.waiting:WaitingStore"
+_SQL_STORE = "target_kissmetrics.store.sql:SqlStore"
+_WAITING_STORE = "target_kissmetrics.store.waiting:WaitingStore"
 _FILES = "target_kissmetrics.kissmetrics.import_files"
 
 ANYWHERE = {
     # First: only some rows want seconds, and each run leaves fewer rows to the next.
     "after seconds were held": (f"{_SQL_STORE}.hold", "after"),
     "before a chunk is planned": (f"{_PIPELINE}._send", "before"),
-    "after intents were noted, before anything is sent": ("target_kissmetrics.planner:Planner.plan", "after"),
+    "after intents were noted, before anything is sent": ("target_kissmetrics.sync.planner:Planner.plan", "after"),
     "after a chunk was handed to the delivery": (f"{_PIPELINE}._send", "after"),
     "after an answer, before it is remembered": (f"{_PIPELINE}._remember", "before"),
     "after the memory's commit, before STATE": (f"{_PIPELINE}._remember", "after"),

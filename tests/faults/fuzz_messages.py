@@ -18,7 +18,7 @@ from pathlib import Path
 
 import atheris
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 with atheris.instrument_imports(include=["target_kissmetrics"]):
     from hostile import check, feed

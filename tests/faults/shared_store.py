@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from target_kissmetrics.kissmetrics.calls import Call, Set
-from target_kissmetrics.mapping.mapped import Mapped
-from target_kissmetrics.memory import digests
-from target_kissmetrics.memory.changes import KnownPerson
-from target_kissmetrics.memory.digests import Digests
-from target_kissmetrics.memory.sql_store import SqlStore
-from target_kissmetrics.planner import MappedRow, Part, Planner
+from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.reporting.counts import StreamCounts
+from target_kissmetrics.store import digests
+from target_kissmetrics.store.changes import KnownPerson
+from target_kissmetrics.store.digests import Digests
+from target_kissmetrics.store.sql import SqlStore
+from target_kissmetrics.sync.batch import Batch, BatchRow
+from target_kissmetrics.sync.planner import Planner
 
 PRODUCT = b"p" * 16
 PEOPLE = 300
@@ -62,9 +63,9 @@ def run(url: str, rows: int, processes: int = 2) -> Outcome:
     """Let processes send so many rows together, and look at what is remembered then."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(processes) as pool:
-        parts = pool.starmap(work, [(url, seed, rows // processes) for seed in range(processes)])
+        batches = pool.starmap(work, [(url, seed, rows // processes) for seed in range(processes)])
     outcome = Outcome()
-    for person, name, second, value in (call for part in parts for call in part):
+    for person, name, second, value in (call for batch in batches for call in batch):
         outcome.sent.setdefault((person, name), {}).setdefault(second, set()).add(value)
     store = SqlStore(url, PRODUCT)
     known = store.people([Digests(PRODUCT).person(f"u{number}") for number in range(PEOPLE)])
@@ -90,25 +91,26 @@ def work(url: str, seed: int, rows: int) -> Sent:
     )
     counts = StreamCounts("users")
     sent: Sent = []
-    under_way: deque[tuple[Part, int | None]] = deque()
+    under_way: deque[tuple[Batch, int | None]] = deque()
     for start in range(0, rows, CHUNK_ROWS):
         # Both go through the same time, each with rows of its own.
         moment = T0 + start * SECONDS // rows
-        part = Part(rows=[_row(counts, draw, moment) for _ in range(min(CHUNK_ROWS, rows - start))])
-        under_way.append((part, planner.plan([part])))
-        sent += [one for _, call in part.calls for one in _properties(call)]
+        batch = Batch(rows=[_row(counts, draw, moment) for _ in range(min(CHUNK_ROWS, rows - start))])
+        planner.plan([batch])
+        under_way.append((batch, batch.intents))
+        sent += [one for _, call in batch.calls for one in _properties(call)]
         if len(under_way) > CHUNKS_UNDER_WAY:
             _remember(store, planner, *under_way.popleft())
-    for part, note in under_way:
-        _remember(store, planner, part, note)
+    for batch, note in under_way:
+        _remember(store, planner, batch, note)
     store.close()
     return sent
 
 
-def _row(counts: StreamCounts, draw: random.Random, moment: int) -> MappedRow:
+def _row(counts: StreamCounts, draw: random.Random, moment: int) -> BatchRow:
     properties = {"plan": draw.choice("ABCDEF"), "city": draw.choice("xyz")}
     call = Set(f"u{draw.randrange(PEOPLE)}", moment + draw.randrange(3), properties, distinct=True)
-    return MappedRow(counts, Mapped(calls=[call]), {})
+    return BatchRow(counts, Mapped(calls=[call]), {})
 
 
 def _properties(call: Call) -> Sent:
@@ -116,9 +118,9 @@ def _properties(call: Call) -> Sent:
     return [(call.person, name, call.time, value) for name, value in call.properties.items()]
 
 
-def _remember(store: SqlStore, planner: Planner, part: Part, note: int | None) -> None:
-    store.remember(part.learned, [] if note is None else [note])
-    planner.remembered(part)
+def _remember(store: SqlStore, planner: Planner, batch: Batch, note: int | None) -> None:
+    store.remember(batch.update, [] if note is None else [note])
+    planner.remembered(batch)
 
 
 def _wrong(outcome: Outcome, known: Mapping[bytes, KnownPerson]) -> list[str]:

@@ -33,7 +33,7 @@ FAULTS = 0.05
 POINTED = 1 / 3
 SHOWN = 20
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from postgres_server import binaries, running_postgres  # noqa: E402 - it lies one folder up
 
 

@@ -14,14 +14,15 @@ from typing import Any, Protocol
 import pytest
 from faulty_host import FATAL, HARMLESS, RETRIED, FaultyHost, Serve, dribbling_host, faulty_host, fine, tls_context
 
-from target_kissmetrics.kissmetrics.calls import Record
-from target_kissmetrics.kissmetrics.curl_transport import CurlTransport
-from target_kissmetrics.kissmetrics.delivery import ApiDelivery, Delivery
-from target_kissmetrics.kissmetrics.errors import DeliveryError, Refused, Unreachable
-from target_kissmetrics.kissmetrics.loop_delivery import LoopDelivery
-from target_kissmetrics.kissmetrics.pacing import Pacing
-from target_kissmetrics.kissmetrics.requests_transport import RequestsTransport
-from target_kissmetrics.kissmetrics.retry import RetryPolicy
+from target_kissmetrics.errors import DeliveryError, Refused, Unreachable
+from target_kissmetrics.kissmetrics.calls import Outgoing, Record
+from target_kissmetrics.kissmetrics.delivery import Delivery
+from target_kissmetrics.kissmetrics.http.curl_transport import CurlTransport
+from target_kissmetrics.kissmetrics.http.delivery import ApiDelivery
+from target_kissmetrics.kissmetrics.http.loop_delivery import LoopDelivery
+from target_kissmetrics.kissmetrics.http.pacing import Pacing
+from target_kissmetrics.kissmetrics.http.requests_transport import RequestsTransport
+from target_kissmetrics.kissmetrics.http.retry import RetryPolicy
 from target_kissmetrics.kissmetrics.wire import Encoder
 
 KEY = "s3cret"
@@ -76,7 +77,8 @@ def send(request: pytest.FixtureRequest) -> Send:
             delivery = ApiDelivery(transport=lambda: RequestsTransport(url, timeout, "test"), **parts)
         else:
             delivery = LoopDelivery(transport=lambda: CurlTransport(url, timeout, "test", connections), **parts)
-        delivery.send([Record("ada", "E", 1_700_000_000 + n, {"n": str(n)}) for n in range(calls)], sent.delivered)
+        calls_out = [Outgoing(None, Record("ada", "E", 1_700_000_000 + n, {"n": str(n)})) for n in range(calls)]
+        delivery.send(calls_out, sent.delivered)
         assert sent.over.wait(PATIENCE), "neither delivered nor failed"
         delivery.close(PATIENCE)
         sent.retries = delivery.retries

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from shared_store import PRODUCT, run
 
-from target_kissmetrics.memory.changes import Intent, Said
-from target_kissmetrics.memory.sql_store import SqlStore
+from target_kissmetrics.store.changes import Intent, Said
+from target_kissmetrics.store.sql import SqlStore
 
 ROWS = 8000
 

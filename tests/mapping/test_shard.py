@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from target_kissmetrics.config.settings import read_settings
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.calls import Alias, Set
-from target_kissmetrics.mapping.mapped import Deletion, Mapped
+from target_kissmetrics.mapping.result import Deletion, Mapped
 from target_kissmetrics.mapping.shard import Shard
-from target_kissmetrics.settings import read_settings
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=20), st.integers(1, 50))

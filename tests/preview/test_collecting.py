@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from preview_streams import NOW, plan, previewed
 
-from target_kissmetrics import shown
 from target_kissmetrics.kissmetrics.calls import Alias, Record, Set
 from target_kissmetrics.preview.collecting import HELD_ROWS, Preview
 from target_kissmetrics.preview.explaining import RowShown
 from target_kissmetrics.preview.totals import Partners, Totals
+from target_kissmetrics.reporting import display as shown
 
 EVENTS = {"stream": "e", "kind": "event", "customer_id": "user_id", "timestamp": "time", "event_name": "{event}"}
 

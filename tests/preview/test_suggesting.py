@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from preview_streams import messages, plan, previewed, schema_of, stream_of
 
+from target_kissmetrics.config.stream_entries import read_entry
 from target_kissmetrics.mapping.detection import Detected
+from target_kissmetrics.mapping.registry import understand
 from target_kissmetrics.mapping.settings import StreamSettings
-from target_kissmetrics.mapping.understanding import understand
 from target_kissmetrics.preview.collecting import Preview
 from target_kissmetrics.preview.entries import as_yaml
 from target_kissmetrics.preview.messages import read
 from target_kissmetrics.preview.suggesting import Suggestion, confirm, suggest
 from target_kissmetrics.preview.text import used_below
-from target_kissmetrics.stream_entries import read_entry
 
 ITEMS = [{"sku": "a", "price": 3}]
 

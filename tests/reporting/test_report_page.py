@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -11,14 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from browsing import programs, running_browser
 from reported import ABOUT, Reported, properties_of, record
 
 from target_kissmetrics.reporting import plot
 from target_kissmetrics.reporting.report_page import as_page, worth_a_look
 from target_kissmetrics.reporting.run_report import Ending, RunReport
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "sandbox"))
-from browsing import programs, running_browser
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome

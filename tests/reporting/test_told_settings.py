@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from target_kissmetrics.config.settings import SCHEMA
 from target_kissmetrics.reporting.told_settings import told_settings, without_key
-from target_kissmetrics.settings import SCHEMA
 
 KEY = 'k3y/that"must=not&show'
 

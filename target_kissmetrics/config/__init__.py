@@ -1,0 +1,1 @@
+"""The configuration: settings, entries of `streams`, files and the environment."""

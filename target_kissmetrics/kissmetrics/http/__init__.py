@@ -1,0 +1,1 @@
+"""Requests to the tracking API: dispatch, retry, pacing and the two transports."""

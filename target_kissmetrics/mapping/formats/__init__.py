@@ -1,0 +1,1 @@
+"""Rows that are messages of other tools."""

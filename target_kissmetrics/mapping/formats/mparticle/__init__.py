@@ -1,0 +1,1 @@
+"""mParticle's batches."""

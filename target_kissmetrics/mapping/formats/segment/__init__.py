@@ -1,0 +1,1 @@
+"""Segment's messages and warehouse tables."""

@@ -1,0 +1,1 @@
+"""What is sent, and in which order: batches on their way from rows to STATE."""

@@ -1,0 +1,338 @@
+"""The order in which things happen: rows are planned, sent, stored, and only then is their STATE emitted.
+
+The caller's thread reads and maps; it adds rows and STATE messages to the open batches. The pipeline's thread takes
+the open batches, plans them against the store, and sends their calls. Once the calls of a batch are acknowledged, it
+commits what they teach the store and emits the STATE behind the batch, in the order the batches came. So STATE is
+never ahead of delivery.
+
+Every queue is bounded: the caller waits while the open batches are full, and they stay open while too many calls or
+batches are in flight.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from target_kissmetrics.kissmetrics.delivery import Delivery
+from target_kissmetrics.reporting.counts import StreamCounts
+from target_kissmetrics.reporting.monitor import Monitor
+from target_kissmetrics.store.protocol import Store, StoreUpdate
+from target_kissmetrics.sync.batch import Batch, BatchRow, State
+from target_kissmetrics.sync.planner import Planner
+
+BATCH_ROWS = 1000
+"""Rows that are planned together, when they come fast."""
+
+BATCH_SECONDS = 0.5
+"""How long batches that do not fill stay open."""
+
+MAX_CALLS_IN_FLIGHT = 10_000
+MAX_BATCHES_IN_FLIGHT = 2000
+"""No other batch is sent while more are in flight."""
+
+MAX_CALLS_UNCOMMITTED = 10_000
+MAX_BATCHES_UNCOMMITTED = 2000
+"""Acknowledged batches are committed together with the STATE behind them, so that a run which repeats rows decides as
+the first one did. Without a STATE for longer than this, they are committed all the same."""
+
+CLOSE_SECONDS = 5.0
+"""How long a failed run waits for answers that are still on their way."""
+
+
+class Flushes(Protocol):
+    """Holds rejects that have to be on disk before a STATE that covers them is emitted."""
+
+    def flush(self) -> None:
+        """Write them out."""
+
+
+class Pipeline:
+    """Delivers the rows and STATE messages of one thread.
+
+    Args:
+        planner: Decides what is sent.
+        store: What was sent.
+        delivery: Makes the delivery, given what to call when it fails.
+        emit: Writes a STATE message's value for the tap's next run.
+        rejects: Flushed before a STATE is emitted.
+        monitor: Called several times a second, and with the calls of each acknowledged batch.
+        failed: Called, from any thread, when the run cannot go on: the caller may be waiting for input.
+        batch_rows: Rows that are planned together.
+    """
+
+    def __init__(  # noqa: PLR0913 - all by name
+        self,
+        *,
+        planner: Planner,
+        store: Store,
+        delivery: Callable[[Callable[[BaseException], None]], Delivery],
+        emit: Callable[[Any], None],
+        rejects: Flushes,
+        monitor: Monitor,
+        failed: Callable[[], None],
+        batch_rows: int = BATCH_ROWS,
+    ) -> None:
+        self._planner = planner
+        self._store = store
+        self._emit = emit
+        self._rejects = rejects
+        self._monitor = monitor
+        self._on_failure = failed
+        self._batch_rows = max(1, batch_rows)
+        self._changed = threading.Condition()
+        self._open: list[Batch] = []
+        self._open_rows = 0
+        self._open_since = 0.0
+        self._closed = False
+        self._complete = False
+        self._failure: BaseException | None = None
+        self._in_flight: deque[Batch] = deque()
+        self._calls_in_flight = 0
+        self._uncommitted: deque[Batch] = deque()
+        self._calls_uncommitted = 0
+        self._intents_to_clear: list[int] = []
+        self._states: deque[State] = deque()
+        self._is_committing = False
+        self._delivery = delivery(self.fail)
+        self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
+        self._thread.start()
+
+    # From the caller's thread
+
+    @property
+    def calls_in_flight(self) -> int:
+        """How many calls were sent and are not known to be acknowledged."""
+        return self._calls_in_flight
+
+    def add(self, row: BatchRow) -> None:
+        """Add a row; waits while the open batches are full.
+
+        Raises:
+            Exception: Whatever ended the run meanwhile.
+        """
+        with self._changed:
+            self._wait_for_room()
+            self._last_open().rows.append(row)
+            self._open_rows += 1
+            if self._open_rows >= self._batch_rows:
+                self._changed.notify_all()
+
+    def state(self, value: Any, on_probation: tuple[StreamCounts, ...] = ()) -> None:
+        """Add a STATE message: its value is emitted once every row before it is delivered. Waits like `add`.
+
+        Args:
+            value: As it came.
+            on_probation: Streams whose rows were all rejected so far: until one is accepted, or the input ends, the
+                value is not emitted.
+
+        Raises:
+            Exception: Whatever ended the run meanwhile.
+        """
+        state = State(value, on_probation)
+        with self._changed:
+            last = self._open[-1] if self._open else None
+            if last is not None and last.state is not None and last.state.on_probation == on_probation:
+                self._raise_failure()
+                last.state = state  # no row between the two
+                return
+            self._wait_for_room()
+            self._last_open().state = state
+
+    def finish(self, *, complete: bool) -> None:
+        """Deliver every row, emit the last STATE that was earned, and end.
+
+        Args:
+            complete: The input came to its end, so that no stream is on probation any more.
+
+        Raises:
+            Exception: Whatever ended the run before that; every STATE that was earned is emitted.
+        """
+        self._end(complete=complete)
+        self._raise_failure()
+
+    def abandon(self) -> None:
+        """End after a failure elsewhere: deliver every row, emit the STATE that was earned. Does not raise."""
+        self._end(complete=False)
+
+    def fail(self, error: BaseException) -> None:
+        """Let the run end with this error, unless it is ending with another one already. From any thread."""
+        with self._changed:
+            first = self._failure is None
+            if first:
+                self._failure = error
+            self._changed.notify_all()
+        if first:
+            self._on_failure()
+
+    def _wait_for_room(self) -> None:
+        while self._failure is None and max(self._open_rows, len(self._open)) >= self._batch_rows:
+            self._changed.wait()
+        self._raise_failure()
+
+    def _last_open(self) -> Batch:
+        """Give the batch that rows are added to; a STATE ends it."""
+        if not self._open:
+            self._open_since = time.monotonic()
+        if not self._open or self._open[-1].state is not None:
+            self._open.append(Batch())
+        return self._open[-1]
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _end(self, *, complete: bool) -> None:
+        with self._changed:
+            self._closed = True
+            self._complete = complete
+            self._changed.notify_all()
+        self._thread.join()
+
+    # From the pipeline's thread
+
+    def _run(self) -> None:
+        try:
+            while self._step():
+                pass
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the caller's thread
+            self.fail(error)
+        try:
+            self._clear_intents()
+            self._delivery.close(CLOSE_SECONDS)
+            if self._failure is not None and not self._is_committing:
+                self._commit_acknowledged()
+                self._clear_intents()
+        except BaseException as error:  # noqa: BLE001 - likewise
+            self.fail(error)
+
+    def _clear_intents(self) -> None:
+        """Clear the intents of committed batches, once the last STATE is emitted."""
+        if self._intents_to_clear and not self._states and not self._is_committing:
+            self._store.remember(StoreUpdate(), self._intents_to_clear)
+            self._intents_to_clear = []
+
+    def _step(self) -> bool:
+        """Do what is due; false when nothing is left to do."""
+        with self._changed:
+            if not self._is_due() and not self._is_first_acknowledged() and not self._is_over():
+                self._changed.wait(BATCH_SECONDS / 2)
+            if self._failure is not None or self._is_over():
+                return False
+            batches = self._take_open() if self._is_due() else []
+        if batches:
+            self._send(batches)
+        self._commit_acknowledged()
+        self._delivery.tick()
+        self._monitor.tick(in_flight=self._calls_in_flight)
+        return True
+
+    def _is_due(self) -> bool:
+        if not self._open or self._calls_in_flight > MAX_CALLS_IN_FLIGHT:
+            return False
+        if len(self._in_flight) > MAX_BATCHES_IN_FLIGHT:
+            return False
+        is_full = max(self._open_rows, len(self._open)) >= self._batch_rows
+        return self._closed or is_full or time.monotonic() - self._open_since >= BATCH_SECONDS
+
+    def _is_first_acknowledged(self) -> bool:
+        return bool(self._in_flight) and self._in_flight[0].acknowledged
+
+    def _is_over(self) -> bool:
+        if self._failure is not None:
+            return True
+        has_more = self._complete and (self._states or self._uncommitted)
+        return self._closed and not self._open and not self._in_flight and not has_more
+
+    def _take_open(self) -> list[Batch]:
+        batches, self._open, self._open_rows = self._open, [], 0
+        self._changed.notify_all()
+        return batches
+
+    def _send(self, batches: list[Batch]) -> None:
+        self._planner.plan(batches)
+        for batch in batches:
+            self._calls_in_flight += len(batch.calls)
+            batch.rows = []  # planned: what waits for an answer is small
+            self._in_flight.append(batch)
+        for batch in batches:
+            self._delivery.send(batch.calls, self._when_acknowledged(batch))
+
+    def _when_acknowledged(self, batch: Batch) -> Callable[[], None]:
+        def acknowledged() -> None:
+            with self._changed:
+                batch.acknowledged = True
+                if self._in_flight and batch is self._in_flight[0]:
+                    self._changed.notify_all()
+
+        return acknowledged
+
+    def _commit_acknowledged(self) -> None:
+        """Commit the batches that are acknowledged, and emit the STATE behind them.
+
+        An error half-way ends the run, and no later STATE is emitted: it would cover what was not stored, or rejects
+        that are on no disk.
+        """
+        self._is_committing = True
+        while self._is_first_acknowledged():
+            self._count(self._in_flight.popleft())
+        due = self._take_due()
+        if due:
+            self._rejects.flush()
+            self._commit(due)
+        state: State | None = None
+        while self._states and self._may_emit(self._states[0]):
+            state = self._states.popleft()
+        if state is not None:
+            self._rejects.flush()
+            self._emit(state.value)
+        self._is_committing = False
+
+    def _count(self, batch: Batch) -> None:
+        """Count an acknowledged batch; it is committed later."""
+        self._uncommitted.append(batch)
+        self._calls_uncommitted += len(batch.calls)
+        self._calls_in_flight -= len(batch.calls)
+        for counts, call in batch.calls:
+            counts.delivered(call)
+        self._monitor.batch_acknowledged(batch.calls)
+
+    def _take_due(self) -> list[Batch]:
+        """Take all batches up to the last one with a STATE; every batch at the end, or when they are many."""
+        at_end = self._closed and self._complete and not self._open and not self._in_flight
+        are_many = self._calls_uncommitted > MAX_CALLS_UNCOMMITTED or len(self._uncommitted) > MAX_BATCHES_UNCOMMITTED
+        count = len(self._uncommitted)
+        if not at_end and not are_many:
+            while count and self._uncommitted[count - 1].state is None:
+                count -= 1
+        due = [self._uncommitted.popleft() for _ in range(count)]
+        self._calls_uncommitted -= sum(len(batch.calls) for batch in due)
+        return due
+
+    def _commit(self, batches: list[Batch]) -> None:
+        update = StoreUpdate()
+        for batch in batches:
+            update.update(batch.update)
+        # Only those whose STATE is emitted: until then, intents tell a run that repeats rows what the first one did.
+        cleared = [] if self._states else self._intents_to_clear
+        if update or cleared:
+            self._store.remember(update, cleared)
+        kept = self._intents_to_clear if self._states else []
+        self._intents_to_clear = [*kept, *(batch.intents for batch in batches if batch.intents is not None)]
+        for batch in batches:
+            self._planner.remembered(batch)
+            if batch.state is not None:
+                self._queue_state(batch.state)
+
+    def _queue_state(self, state: State) -> None:
+        """Queue a STATE, in the place of one that waits for the very same streams: a stream may be on probation for as
+        long as a run takes."""
+        if self._states and self._states[-1].on_probation == state.on_probation:
+            self._states.pop()
+        self._states.append(state)
+
+    def _may_emit(self, state: State) -> bool:
+        return self._complete or not any(counts.on_probation for counts in state.on_probation)

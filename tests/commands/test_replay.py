@@ -1,0 +1,398 @@
+"""Rejected rows go out again once the mapping is mended, and no line is ever lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from target_kissmetrics.commands.replay import ReplayTarget, replay
+from target_kissmetrics.sandbox.running import RunningSandbox, running
+
+KEY = "0123456789abcdef"
+ORDERS = {
+    "type": "SCHEMA",
+    "stream": "orders",
+    "key_properties": ["id"],
+    "schema": {
+        "type": "object",
+        "properties": {
+            "id": {"type": "integer"},
+            "user_id": {"type": ["string", "null"]},
+            "buyer": {"type": ["string", "null"]},
+            "day": {"type": ["string", "null"], "format": "date"},
+            "shipped": {"type": ["string", "null"], "format": "date-time"},
+            "total": {"type": ["number", "string", "null"]},
+        },
+    },
+}
+ENTRY = {
+    "stream": "orders",
+    "kind": "event",
+    "customer_id": "user_id",
+    "event_name": "Purchased",
+    "timestamp": "day",
+    "revenue": "total",
+    "spread_duplicates": True,
+}
+
+
+def order(number: int, **fields: Any) -> dict[str, Any]:
+    record = {"id": number, "user_id": None, "buyer": "ada", "day": "2024-01-02", "total": 5, **fields}
+    return {"type": "RECORD", "stream": "orders", "record": record}
+
+
+class Bench:
+    def __init__(self, folder: Path, sandbox: RunningSandbox) -> None:
+        self.folder = folder
+        self.sandbox = sandbox
+        self.path = folder / "rejects.jsonl"
+
+    def config(self, **settings: Any) -> dict[str, Any]:
+        return {
+            "api_key": KEY,
+            "tracking_url": self.sandbox.url,
+            "retry_timeout_seconds": 0,
+            "rejects_path": str(self.path),
+            "attribute_store_url": f"sqlite:///{(self.folder / 'store.db').as_posix()}",
+            "streams": [ENTRY],
+            **settings,
+        }
+
+    def run(self, *messages: Any, **settings: Any) -> tuple[int, str]:
+        return self._command("target_kissmetrics", b"".join(json.dumps(m).encode() + b"\n" for m in messages), settings)
+
+    def replay(self, *arguments: str, **settings: Any) -> tuple[int, str]:
+        return self._command("target_kissmetrics.commands.replay", b"", settings, *(arguments or (str(self.path),)))
+
+    def _command(self, module: str, given: bytes, settings: dict[str, Any], *arguments: str) -> tuple[int, str]:
+        path = self.folder / "config.json"
+        path.write_text(json.dumps(self.config(**settings)), encoding="utf-8")
+        command = [sys.executable, "-m", module, *arguments, "--config", str(path)]
+        done = subprocess.run(command, input=given, capture_output=True, check=False, timeout=60)
+        return done.returncode, done.stderr.decode()
+
+    def in_process(self, **settings: Any) -> int:
+        return replay(self.path, ReplayTarget(config=self.config(**settings), parse_env_config=False))
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.path.read_bytes().splitlines()]
+
+    def write(self, *entries: dict[str, Any]) -> None:
+        usual = {"time": "2024-05-01T00:00:00Z", "stream": "orders", "code": "x", "reason": "x", "field": None}
+        self.path.write_text("".join(json.dumps({**usual, **entry}) + "\n" for entry in entries), encoding="utf-8")
+
+
+MENDED = {"streams": [{**ENTRY, "customer_id": "buyer"}]}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    with running() as sandbox:
+        yield Bench(tmp_path, sandbox)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def test_rows_are_sent_again_and_what_is_rejected_again_stays(bench: Bench) -> None:
+    rows = [order(1), order(2, shipped="2024-01-05T00:00:00Z"), order(3, buyer="guest"), order(4, user_id="bob")]
+    code, _ = bench.run(ORDERS, *rows)
+    assert (code, len(bench.lines())) == (0, 3)
+    code, log = bench.replay(**MENDED)
+    assert code == 0, log
+    (left,) = bench.lines()
+    assert (left["record"]["id"], left["code"]) == (3, "blocked-identity")
+    assert "1 lines are left" in log
+    ada = bench.sandbox.person("ada")
+    assert ada is not None
+    assert {entry["value"] for entry in ada["properties"]["id"]} == {1, 2}
+    # Typed by the tap's schema, which was noted beside the rejects.
+    assert [entry["value"] for entry in ada["properties"]["shipped"]] == [1704412800]
+    # The same rows of a later full refresh have the same seconds: the key was noted as well.
+    events = bench.sandbox.summary()["events"]
+    assert bench.run(ORDERS, *rows[:2], **MENDED)[0] == 0
+    assert bench.sandbox.summary()["events"] == events
+    if os.name == "posix":
+        assert bench.path.stat().st_mode & 0o777 == 0o600
+        assert Path(f"{bench.path}.schemas").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_second_replay_finds_nothing_to_do(bench: Bench) -> None:
+    bench.run(ORDERS, order(1))
+    assert bench.in_process(**MENDED) == 0
+    calls = bench.sandbox.summary()["calls"]
+    assert bench.path.read_bytes() == b""
+    assert bench.in_process(**MENDED) == 0
+    assert bench.sandbox.summary()["calls"] == calls
+
+
+def test_a_property_that_was_set_aside_is_added_to_the_event_that_was_sent(bench: Bench) -> None:
+    bench.run(ORDERS, order(1, user_id="ada", total="12 pcs"), order(2, user_id="ada", day=None))
+    assert [line["field"] for line in bench.lines()] == ["total", None]
+    exclude = {"streams": [{**ENTRY, "revenue": False}]}
+    assert bench.in_process(**exclude) == 1
+    assert bench.sandbox.summary()["events"] == 1
+    assert [line["code"] for line in bench.lines()] == ["no-timestamp"]
+
+
+def test_where_the_time_was_guessed_such_a_line_stays(bench: Bench) -> None:
+    entry = {"stream": "orders", "kind": "event", "customer_id": "user_id", "event_name": "E", "exclude": ["day"]}
+    bench.run(ORDERS, order(1, user_id="ada", day=None, _k="x"), streams=[entry])
+    (line,) = bench.lines()
+    assert line["field"] == "_k"
+    before = bench.path.read_bytes()
+    assert bench.in_process(streams=[{**entry, "exclude": ["day", "_k"]}]) == 1
+    assert bench.path.read_bytes() == before
+    assert bench.sandbox.summary()["events"] == 1
+
+
+def test_a_whole_row_without_a_time_takes_that_of_its_line_however_often_it_is_repeated(bench: Bench) -> None:
+    entry = {"stream": "orders", "kind": "event", "customer_id": "buyer", "event_name": "E"}
+    row = {"id": 1, "buyer": "ada"}
+    for _ in range(2):
+        bench.write({"record": row}, {"record": row})
+        assert bench.in_process(streams=[entry]) == 0
+    ada = bench.sandbox.person("ada")
+    assert ada is not None
+    assert [event["timestamp"] for event in ada["events"]] == [1714521600]
+
+
+def test_stream_maps_are_applied_again(bench: Bench) -> None:
+    maps: dict[str, Any] = {"stream_maps": {"orders": {"__alias__": "sales", "color": "'red'"}}}
+    bench.run(ORDERS, order(1), **maps, streams=[{**ENTRY, "stream": "sales"}])
+    (line,) = bench.lines()
+    assert (line["stream"], "color" in line["record"]) == ("sales", False)
+    assert bench.in_process(**maps, streams=[{**ENTRY, "stream": "sales", "customer_id": "buyer"}]) == 0
+    ada = bench.sandbox.person("ada")
+    assert ada is not None
+    assert ada["properties"]["color"][0]["value"] == "red"
+
+
+def test_lines_that_cannot_be_judged_stay(bench: Bench) -> None:
+    bench.write({"record": {"id": 1, "buyer": "ada", "day": "2024-01-02"}})
+    odd = b'{"half a li\n[]\n{"record": 1}\n'
+    bench.path.write_bytes(bench.path.read_bytes() + odd)
+    # Without a schema, nothing is known of the key that tells duplicates apart.
+    assert bench.in_process(**MENDED) == 4
+    assert bench.path.read_bytes().endswith(odd)
+    assert bench.sandbox.summary()["events"] == 0
+
+
+def test_a_host_that_fails_leaves_the_file_as_it_was(bench: Bench) -> None:
+    bench.run(ORDERS, order(1))
+    before = bench.path.read_bytes()
+    code, log = bench.replay(**MENDED, tracking_url="http://127.0.0.1:9")
+    assert code == 1
+    assert "Traceback" not in log
+    assert len([line for line in log.splitlines() if "| ERROR" in line]) == 1
+    assert bench.path.read_bytes() == before
+
+
+def test_what_a_run_appends_meanwhile_is_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.run(ORDERS, order(1))
+    end = ReplayTarget.process_endofpipe
+
+    def meanwhile(target: ReplayTarget) -> None:
+        bench.run(ORDERS, order(2))
+        end(target)
+
+    monkeypatch.setattr(ReplayTarget, "process_endofpipe", meanwhile)
+    bench.in_process(**MENDED)
+    assert [line["record"]["id"] for line in bench.lines()] == [2]
+
+
+def test_killed_before_the_end_it_loses_no_line(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.run(ORDERS, order(1), order(2))
+    before = bench.path.read_bytes()
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        bench.in_process(**MENDED)
+    assert bench.path.read_bytes() == before
+    monkeypatch.undo()
+    assert bench.in_process(**MENDED) == 0
+    assert bench.sandbox.summary()["events"] == 2
+    assert sorted(path.name for path in bench.folder.iterdir() if "rejects" in path.name) == [
+        "rejects.jsonl",
+        "rejects.jsonl.schemas",
+    ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_symbolic_link_is_refused(bench: Bench) -> None:
+    bench.run(ORDERS, order(1))
+    link = bench.folder / "link.jsonl"
+    link.symlink_to(bench.path)
+    code, log = bench.replay(str(link), **MENDED)
+    assert code == 1
+    assert "symbolic link" in log
+
+
+def test_a_file_that_is_not_there_is_named(bench: Bench) -> None:
+    code, log = bench.replay(str(bench.folder / "nothing.jsonl"), **MENDED)
+    assert code == 1
+    assert "there is no file" in log.splitlines()[-1]
+
+
+def test_a_dry_run_sends_nothing_and_leaves_the_file(bench: Bench) -> None:
+    bench.run(ORDERS, order(1))
+    before = bench.path.read_bytes()
+    code, log = bench.replay(**MENDED, dry_run=True)
+    assert code == 0
+    assert '"_n": "Purchased"' in log
+    assert bench.path.read_bytes() == before
+    assert bench.sandbox.summary()["calls"] == 0
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_replay_takes_everybody_whatever_the_shard(bench: Bench, index: int) -> None:
+    bench.run(ORDERS, *(order(number, buyer=f"p{number}") for number in range(10)), order(10, buyer="guest"))
+    assert bench.in_process(**MENDED, shard={"index": index, "count": 2}) == 1
+    assert bench.sandbox.summary()["events"] == 10
+    assert [line["record"]["id"] for line in bench.lines()] == [10]
+
+
+def test_aliases_over_the_limit_are_rejected_while_other_rows_are_mapped_and_no_line_is_lost(bench: Bench) -> None:
+    stream = {"stream": "links", "kind": "alias", "customer_id": "user", "previous_id": "device"}
+    orders = [{"id": number, "user_id": "ada", "day": "2024-01-02", "total": "12 pcs"} for number in range(300)]
+    links = [{"user": "bob", "device": f"d{number}"} for number in range(300)]
+    lines: list[dict[str, Any]] = []
+    for number, (row, link) in enumerate(zip(orders, links, strict=True)):
+        time = f"2024-05-01T00:{number // 60:02}:{number % 60:02}Z"
+        lines.append({"record": link, "stream": "links", "time": time})
+        lines.append({"record": row, "field": "total", "time": time})
+    bench.write(*lines)
+    Path(f"{bench.path}.schemas").write_text(json.dumps({"rejects": "orders", **ORDERS}) + "\n", encoding="utf-8")
+    left = bench.in_process(streams=[ENTRY, stream], max_aliases_per_identity=5, batch_size_rows=7)
+    assert left == 595
+    kept = [(line["stream"], line["time"], line["record"]) for line in bench.lines()]
+    assert len(kept) == 595
+    given = [(line.get("stream", "orders"), line["time"], line["record"]) for line in lines]
+    assert all(entry in given for entry in kept)
+    assert [entry[2] for entry in kept if entry[0] == "orders"] == orders
+    assert {line["code"] for line in bench.lines() if line["stream"] == "links"} == {"alias-limit"}
+
+
+def test_an_alias_over_the_limit_leaves_its_line_beside_its_row_s_others(bench: Bench) -> None:
+    entry = {**ENTRY, "customer_id": "buyer", "device_id": "user_id"}
+    rows = [{"id": n, "user_id": f"d{n}", "buyer": "ada", "day": "2024-01-02", "total": "12 pcs"} for n in range(4)]
+    bench.write(*({"record": row, "time": f"2024-05-01T00:00:0{n}Z", "field": "total"} for n, row in enumerate(rows)))
+    Path(f"{bench.path}.schemas").write_text(json.dumps({"rejects": "orders", **ORDERS}) + "\n", encoding="utf-8")
+    settings = {"streams": [entry], "use_customer_id": True, "alias_identities": True, "max_aliases_per_identity": 2}
+    assert bench.in_process(**settings) == 6
+    assert [(line["record"]["id"], line["time"][-3:-1], line["field"], line["code"]) for line in bench.lines()] == [
+        (0, "00", "total", "bad-amount"),
+        (1, "01", "total", "bad-amount"),
+        (2, "02", "total", "bad-amount"),
+        (2, "02", "user_id", "alias-limit"),
+        (3, "03", "total", "bad-amount"),
+        (3, "03", "user_id", "alias-limit"),
+    ]
+
+
+BATCHES = {
+    "type": "SCHEMA",
+    "stream": "batches",
+    "key_properties": [],
+    "schema": {"type": "object", "properties": {"events": {"type": "array"}, "mp_deviceid": {"type": "string"}}},
+}
+BATCH_ENTRY = {"streams": [{"stream": "batches", "kind": "mparticle"}]}
+
+
+def batch(*names: Any, **fields: Any) -> dict[str, Any]:
+    events = [
+        {"event_type": "custom_event", "data": {"event_name": name, "timestamp_unixtime_ms": 1706688000000 + n * 1000}}
+        for n, name in enumerate(names)
+    ]
+    return {"type": "RECORD", "stream": "batches", "record": {"mp_deviceid": "d1", "events": events, **fields}}
+
+
+def mend(path: Path, *numbers: int) -> None:
+    """Give events of the batch the names they lack, in every line."""
+    lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+    for line in lines:
+        for number in numbers if line["record"] else ():
+            line["record"]["events"][number]["data"]["event_name"] = f"Mended {number}"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+def test_of_a_batch_what_is_rejected_again_stays_and_what_was_mended_goes(bench: Bench) -> None:
+    bench.run(BATCHES, batch("", "", "Fine", ""), **BATCH_ENTRY)
+    assert [line["field"].partition(".")[0] for line in bench.lines()] == ["events[0]", "events[1]", "events[3]"]
+    mend(bench.path, 0, 1)
+    assert bench.in_process(**BATCH_ENTRY) == 1
+    assert [line["field"].partition(".")[0] for line in bench.lines()] == ["events[3]"]
+    assert bench.sandbox.summary()["events"] == 3
+    mend(bench.path, 3)
+    assert bench.in_process(**BATCH_ENTRY) == 0
+    assert bench.sandbox.summary()["events"] == 4
+
+
+def test_of_a_batch_whose_time_was_guessed_in_part_all_lines_stay(bench: Bench) -> None:
+    guessed = batch("", "Fine", "")
+    del guessed["record"]["events"][1]["data"]["timestamp_unixtime_ms"]
+    bench.run(BATCHES, guessed, **BATCH_ENTRY)
+    mend(bench.path, 0)
+    before = bench.path.read_bytes()
+    events = bench.sandbox.summary()["events"]
+    assert bench.in_process(**BATCH_ENTRY) == 2
+    assert bench.path.read_bytes() == before
+    assert bench.sandbox.summary()["events"] == events + 1  # the mended one, whose time is its own
+
+
+def test_an_event_that_is_too_old_by_itself_holds_up_no_other(bench: Bench) -> None:
+    old = batch("", "Old")
+    old["record"]["events"][1]["data"]["timestamp_unixtime_ms"] = 946684800000
+    bench.run(BATCHES, old, **BATCH_ENTRY)
+    mend(bench.path, 0)
+    assert bench.in_process(**BATCH_ENTRY) == 1
+    (line,) = bench.lines()
+    assert line["code"] == "too-old"
+    assert bench.sandbox.summary()["events"] == 1
+
+
+def test_lines_without_their_row_go_and_stay_with_it(bench: Bench) -> None:
+    bench.run(BATCHES, batch(*[""] * 30), batch("Other", "", mp_deviceid="d2"), **BATCH_ENTRY)
+    assert [bool(line["record"]) for line in bench.lines()] == [True] * 20 + [False] * 10 + [True]
+    mend(bench.path, 1)
+    assert bench.in_process(**BATCH_ENTRY) == 29
+    assert [bool(line["record"]) for line in bench.lines()] == [True] * 20 + [False] * 9
+    fields = [line["field"].partition(".")[0] for line in bench.lines()]
+    assert fields == [f"events[{number}]" for number in range(30) if number != 1]
+    assert bench.sandbox.summary()["events"] == 3
+    mend(bench.path, *range(30))
+    assert bench.in_process(**BATCH_ENTRY) == 0
+    assert bench.sandbox.summary()["events"] == 32
+
+
+def test_a_line_without_a_row_before_it_stays(bench: Bench) -> None:
+    bench.write({"record": {}, "field": "events[20]", "stream": "batches"})
+    before = bench.path.read_bytes()
+    assert bench.in_process(**BATCH_ENTRY) == 1
+    assert bench.path.read_bytes() == before
+
+
+def test_a_row_that_was_sent_in_part_and_is_rejected_whole_stays_one_that_was_sent(bench: Bench) -> None:
+    entry = {"stream": "orders", "kind": "event", "customer_id": "user_id", "event_name": "E", "exclude": ["day"]}
+    bench.run(ORDERS, order(1, user_id="ada", day=None, _k="x"), streams=[entry])
+    before = bench.path.read_bytes()
+    mended = {**entry, "exclude": ["day", "_k"]}
+    assert bench.in_process(streams=[mended], blocked_identities=["ada"]) == 1
+    assert bench.path.read_bytes() == before
+    assert bench.in_process(streams=[mended]) == 1
+    assert bench.sandbox.summary()["events"] == 1
+
+
+def test_a_stream_map_that_renames_the_stream_loses_no_line(bench: Bench) -> None:
+    bench.run(ORDERS, order(1))
+    before = bench.path.read_bytes()
+    renamed = {"orders": {"__alias__": "sales"}}
+    assert bench.in_process(streams=[{**MENDED["streams"][0], "stream": "sales"}], stream_maps=renamed) == 1
+    assert bench.path.read_bytes() == before

@@ -1,0 +1,131 @@
+"""Files that `--config` names."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from target_kissmetrics.config.files import read_config_file
+from target_kissmetrics.errors import ConfigError
+
+SECRET = "k3y-that-must-not-show"
+COMMANDS = ("target_kissmetrics", "target_kissmetrics.commands.replay", "target_kissmetrics.preview.cli")
+
+
+def write(folder: Path, name: str, text: str) -> str:
+    path = folder / name
+    path.write_bytes(text.encode())
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", '{"api_key": "k", "shard": {"index": 0}}'),
+        ("a.json", '\ufeff{"api_key": "k", "shard": {"index": 0}}'),
+        ("a.yml", "api_key: k\nshard: {index: 0}\n"),
+        ("A.YAML", "api_key: k\nshard:\n  index: 0\n"),
+    ],
+)
+def test_json_and_yaml_are_read(tmp_path: Path, name: str, text: str) -> None:
+    assert read_config_file(write(tmp_path, name, text)) == {"api_key": "k", "shard": {"index": 0}}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("a.json", f'{{"api_key": "{SECRET}"\n "streams": []}}', "is no JSON at line 2, column 2; mend it there"),
+        ("a.json", f"api_key: {SECRET}", "is no JSON at line 1, column 1; mend it there"),
+        ("a.yml", f"api_key: {SECRET}\n  streams: []\n", "is no YAML at line 2, column 10; mend it there"),
+        ("a.yml", "api_key: 2024-02-31\n", "is no YAML; mend it there"),
+        ("a.yml", f"api_key: !!python/name:{SECRET} x\n", "is no YAML at line 1, column 10; mend it there"),
+        ("a.yml", f"- {SECRET}\n", "must hold an object of settings"),
+        ("a.yml", f"1: {SECRET}\n", "must hold an object of settings"),
+        ("a.yml", "", "must hold an object of settings"),
+        ("a.yml", f"api_key: !!int '{SECRET}'\n", "is no YAML; mend it there"),
+        ("a.yml", f"api_key: !!timestamp {SECRET}\n", "is no YAML; mend it there"),
+    ],
+)
+def test_what_cannot_be_read_is_named_with_its_place_and_nothing_is_shown(
+    tmp_path: Path, name: str, text: str, told: str
+) -> None:
+    path = write(tmp_path, name, text)
+    with pytest.raises(ConfigError) as problem:
+        read_config_file(path)
+    assert str(problem.value) == f"--config: {path} {told}"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("a.yml", "streams: []\nrevenue_key: x\nstreams: []\n", "streams stands twice, again at line 3; write it once"),
+        ("a.yml", "stream_maps: {o: {a: x, b: y, a: z}}\n", "a stands twice, again at line 1; write it once"),
+        ("a.yml", "x: &x {a: 1}\nstream_maps:\n  o: {<<: *x, b: 1}\n  o: {b: 2}\n", "o stands twice, again at line 4"),
+        ("a.json", '{"streams": [], "streams": []}', "streams stands twice; write it once"),
+    ],
+)
+def test_a_name_that_stands_twice_is_told(tmp_path: Path, name: str, text: str, told: str) -> None:
+    path = write(tmp_path, name, text)
+    with pytest.raises(ConfigError) as problem:
+        read_config_file(path)
+    assert str(problem.value).startswith(f"--config: {path}: {told}")
+
+
+def test_yaml_may_take_over_what_stands_elsewhere(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.yml", "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n")
+    assert read_config_file(path) == {"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}}
+
+
+@pytest.mark.parametrize("name", ["2024", "2024-01-31", "no", "~"])
+def test_a_name_in_yaml_that_is_no_text_is_told_with_its_setting(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path, "a.yml", f"stream_maps:\n  {name}: {{x: y}}\n")
+    with pytest.raises(ConfigError, match=r"a name in stream_maps must be a text; write .* in quotes there"):
+        read_config_file(path)
+    assert read_config_file(write(tmp_path, "b.yml", f"stream_maps:\n  '{name}': {{x: y}}\n"))
+
+
+def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot read .*gone\.json: No such file or directory; check its path"):
+        read_config_file(str(tmp_path / "gone.json"))
+    (tmp_path / "a.json").write_bytes(b"\xff\xfe{")
+    with pytest.raises(ConfigError, match="is not UTF-8"):
+        read_config_file(str(tmp_path / "a.json"))
+
+
+def run(module: str, folder: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
+    command = [sys.executable, "-m", module, *arguments]
+    env = {**os.environ, **environment}
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, check=False, cwd=folder, env=env, timeout=60
+    )
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_every_command_reads_yaml_and_the_files_in_their_order(tmp_path: Path, module: str) -> None:
+    (tmp_path / "rejects.jsonl").touch()
+    right = write(tmp_path, "a.yml", f"api_key: {SECRET}\nstreams:\n- {{stream: a, kind: ignore}}\n")
+    wrong = write(tmp_path, "b.json", json.dumps({"streams": [{"stream": "a", "kind": "evnt"}]}))
+    file = ["rejects.jsonl"] if module != "target_kissmetrics" else []
+    code, _, told = run(module, tmp_path, *file, "--config", wrong, "--config", right)
+    assert code == 0, told
+    code, _, told = run(module, tmp_path, *file, "--config", right, "--config", wrong)
+    assert code == 1
+    assert "streams[0].kind: must be one of" in told
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_a_broken_config_ends_every_command_in_one_line(tmp_path: Path, module: str) -> None:
+    (tmp_path / "rejects.jsonl").touch()
+    broken = write(tmp_path, "c.json", f'{{"api_key": "{SECRET}",}}')
+    file = ["rejects.jsonl"] if module != "target_kissmetrics" else []
+    code, out, told = run(module, tmp_path, *file, "--config", broken)
+    assert (code, out) == (1, "")
+    assert told.count("\n") == 1
+    assert f"--config: {broken} is no JSON at line 1, column" in told
+    assert SECRET not in told

@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from target_kissmetrics.config.stream_entries import read_entry
+from target_kissmetrics.errors import ConfigError
+from target_kissmetrics.mapping.settings import KINDS, StreamSettings, check_keys
+
+FIELD_KEYS = (
+    "customer_id", "device_id", "timestamp", "event_name", "line_items", "user_attributes", "previous_id", "experiment",
+    "variant",
+)  # fmt: skip
+FLAGS = ("refund", "once", "spread_duplicates")
+
+
+def read(entry: Any, index: int = 0) -> StreamSettings:
+    return read_entry(entry, index)
+
+
+def mistake(entry: Any) -> str:
+    """Give the one line that an entry stops the run with."""
+    with pytest.raises(ConfigError) as problem:
+        read_entry(entry, 2)
+    text = str(problem.value)
+    assert text.startswith("streams[2]")
+    assert "\n" not in text
+    return text
+
+
+def test_an_entry_of_a_name_alone_leaves_everything_to_the_candidates() -> None:
+    entry = read({"stream": "orders"}, 3)
+    assert entry == StreamSettings(place="streams[3]", stream="orders")
+    assert entry.kind is None
+    assert entry.include is None
+    assert entry.revenue is None
+
+
+def test_every_key_is_read() -> None:
+    entry = read(
+        {
+            "stream": "orders",
+            "kind": "event",
+            **{key: f"the {key}" for key in ("customer_id", "device_id", "timestamp", "line_items", "user_attributes")},
+            "event_name": "Bought {what}",
+            "include": ["a", "b*"],
+            "exclude": ["c"],
+            "rename": [{"field": "a", "property": " A: "}],
+            "revenue": ["total", "sum"],
+            "refund": True,
+            "once": True,
+            "spread_duplicates": True,
+        }
+    )
+    assert entry == StreamSettings(
+        place="streams[0]",
+        stream="orders",
+        kind="event",
+        customer_id="the customer_id",
+        device_id="the device_id",
+        timestamp="the timestamp",
+        event_name="Bought {what}",
+        include=("a", "b*"),
+        exclude=("c",),
+        rename=(("a", "A"),),
+        revenue=("total", "sum"),
+        refund=True,
+        line_items="the line_items",
+        user_attributes="the user_attributes",
+        once=True,
+        spread_duplicates=True,
+    )
+
+
+def test_null_is_a_key_left_out() -> None:
+    keys = [*FIELD_KEYS, *FLAGS, "kind", "include", "exclude", "rename", "revenue", "unheard_of"]
+    assert read({"stream": "a", **dict.fromkeys(keys)}) == StreamSettings(place="streams[0]", stream="a")
+
+
+@pytest.mark.parametrize("entry", ["orders", 5, None, ["orders"], True])
+def test_an_entry_is_an_object(entry: Any) -> None:
+    assert mistake(entry).startswith("streams[2]: must be an object such as {stream: users, kind: user_attributes}")
+
+
+@pytest.mark.parametrize("entry", [{}, {"kind": "event"}, {"stream": ""}, {"stream": " "}, {"stream": 5}])
+def test_an_entry_names_its_stream(entry: Any) -> None:
+    assert mistake(entry).startswith("streams[2].stream: must be a text that is not empty")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("customerid", "customer_id"),
+        ("Kind", "kind"),
+        ("evnt_name", "event_name"),
+        ("excludes", "exclude"),
+        ("line_item", "line_items"),
+        ("spread_duplicate", "spread_duplicates"),
+    ],
+)
+def test_an_unknown_key_is_named_with_the_likely_one(typed: str, meant: str) -> None:
+    assert mistake({"stream": "a", typed: "x"}) == f"streams[2].{typed}: no such key; did you mean {meant!r}?"
+
+
+@pytest.mark.parametrize("key", ["zzz", "place"])
+def test_an_unknown_key_that_is_like_none_is_named(key: str) -> None:
+    assert mistake({"stream": "a", key: "x"}).startswith(f"streams[2].{key}: no such key")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_is_taken(kind: str) -> None:
+    assert read({"stream": "a", "kind": kind}).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [("events", "; did you mean 'event'?"), ("user_attribute", "; did you mean 'user_attributes'?"), ("x", "")],
+)
+def test_an_unknown_kind_is_named_with_the_likely_one(kind: str, hint: str) -> None:
+    assert mistake({"stream": "a", "kind": kind}) == (
+        f"streams[2].kind: must be one of {', '.join(KINDS)}, not {kind!r}{hint}"
+    )
+
+
+@pytest.mark.parametrize("kind", [5, [], {}, True, ["event"]])
+def test_a_kind_is_a_text(kind: Any) -> None:
+    assert mistake({"stream": "a", "kind": kind}).startswith("streams[2].kind: must be one of")
+
+
+@pytest.mark.parametrize("key", FIELD_KEYS)
+@pytest.mark.parametrize("value", ["", "  ", 5, True, False, [], ["a"], {}])
+def test_a_key_that_names_a_field_is_a_text(key: str, value: Any) -> None:
+    assert mistake({"stream": "a", key: value}) == f"streams[2].{key}: must be a text that is not empty, not {value!r}"
+
+
+@pytest.mark.parametrize("key", FLAGS)
+@pytest.mark.parametrize("value", ["true", 1, 0, "", []])
+def test_a_switch_is_true_or_false(key: str, value: Any) -> None:
+    assert mistake({"stream": "a", key: value}) == f"streams[2].{key}: must be true or false, not {value!r}"
+
+
+@pytest.mark.parametrize("key", ["include", "exclude"])
+@pytest.mark.parametrize("value", ["a", 5, True, {}, [5], [""], [" "], ["a", None], [["a"]]])
+def test_include_and_exclude_are_lists_of_fields(key: str, value: Any) -> None:
+    assert mistake({"stream": "a", key: value}) == f"streams[2].{key}: must be a list of fields, not {value!r}"
+
+
+def test_an_empty_include_is_not_one_left_out() -> None:
+    assert read({"stream": "a", "include": []}).include == ()
+
+
+@pytest.mark.parametrize("value", ["a", 5, {}, {"a": "b"}, True])
+def test_rename_is_a_list(value: Any) -> None:
+    assert mistake({"stream": "a", "rename": value}).startswith("streams[2].rename: must be a list of")
+
+
+@pytest.mark.parametrize(
+    "item",
+    [5, "a", None, [], {}, {"a": "b"}, {"field": "a"}, {"property": "b"}, {"field": "a", "property": "b", "x": 1}],
+)
+def test_each_rename_is_a_field_and_a_property(item: Any) -> None:
+    expected = "streams[2].rename[1]: must be {field: ..., property: ...}"
+    assert mistake({"stream": "a", "rename": [{"field": "x", "property": "y"}, item]}).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "item", [{"field": "", "property": "b"}, {"field": "a", "property": 5}, {"field": None, "property": "b"}]
+)
+def test_each_rename_is_of_texts(item: Any) -> None:
+    assert "must be a text that is not empty" in mistake({"stream": "a", "rename": [item]})
+
+
+@pytest.mark.parametrize("name", ["_k", " _p", "\u200b_n", ",", "x" * 256, "a\ud800"])
+def test_a_rename_to_what_is_no_propertys_name_stops_before_any_record(name: str) -> None:
+    text = mistake({"stream": "a", "rename": [{"field": "a", "property": name}]})
+    assert text.startswith("streams[2].rename[0].property: ")
+
+
+def test_a_field_is_renamed_once() -> None:
+    rename = [{"field": "a", "property": "b"}, {"field": "a", "property": "c"}]
+    assert mistake({"stream": "a", "rename": rename}) == (
+        "streams[2].rename[1]: field 'a' is renamed twice; take one of the two out"
+    )
+
+
+@pytest.mark.parametrize("name", [",", "\u200b", "x" * 256, "a\ud800"])
+def test_a_constant_that_is_no_events_name_stops_before_any_record(name: str) -> None:
+    assert mistake({"stream": "a", "event_name": name}).startswith("streams[2].event_name: ")
+
+
+@pytest.mark.parametrize(
+    ("value", "fields"), [("total", ("total",)), (["a", "b.c"], ("a", "b.c")), (False, ()), (None, None)]
+)
+def test_revenue_is_a_field_a_list_of_fields_or_false(value: Any, fields: Any) -> None:
+    assert read({"stream": "a", "revenue": value}).revenue == fields
+
+
+@pytest.mark.parametrize("value", [True, 5, 0, "", " ", [], [5], [""], {}])
+def test_revenue_is_nothing_else(value: Any) -> None:
+    assert mistake({"stream": "a", "revenue": value}).startswith("streams[2].revenue: must be a")
+
+
+PERSON = {"customer_id", "device_id", "timestamp"}
+PROPERTIES = {"include", "exclude", "rename"}
+EVENT = {"event_name", "revenue", "refund", "line_items", "user_attributes", "once", "spread_duplicates"}
+KEYS_OF_KIND = {
+    "event": PERSON | PROPERTIES | EVENT,
+    "user_attributes": PERSON | PROPERTIES,
+    "alias": PERSON | {"previous_id"},
+    "experiment": PERSON | {"experiment", "variant"},
+    "segment": set(),
+    "mparticle": set(),
+    "kissmetrics": set(),
+    "ignore": PERSON | PROPERTIES | EVENT | {"previous_id", "experiment", "variant"},
+}
+VALUES: dict[str, Any] = {
+    **dict.fromkeys(FIELD_KEYS, "field"),
+    **dict.fromkeys(FLAGS, True),
+    "include": [],
+    "exclude": ["a"],
+    "rename": [{"field": "a", "property": "b"}],
+    "revenue": False,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("key", VALUES)
+def test_a_key_is_for_the_kinds_of_the_manual_and_no_others(kind: str, key: str) -> None:
+    entry = {"stream": "a", "kind": kind, key: VALUES[key]}
+    if key in KEYS_OF_KIND[kind]:
+        assert read(entry).kind == kind
+    else:
+        assert mistake(entry).startswith(f"streams[2].{key}: has no meaning for kind {kind}")
+
+
+def test_keys_can_be_checked_once_the_kind_is_decided() -> None:
+    entry = read({"stream": "a", "once": True})
+    check_keys(entry, "event")
+    with pytest.raises(ConfigError, match=r"streams\[0\].once: has no meaning for kind alias"):
+        check_keys(entry, "alias")
+
+
+@pytest.mark.parametrize(("stream", "is_glob"), [("a", False), ("a-*", True), ("a?", True), ("[a]", False)])
+def test_an_entry_for_many_streams_is_told(stream: str, is_glob: bool) -> None:
+    assert read({"stream": stream}).is_glob is is_glob
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=6) | st.sampled_from(KINDS),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["field", "property"]), inner),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["stream", "kind", *VALUES]) | st.text(max_size=5), JSON, max_size=4) | JSON)
+def test_any_entry_is_read_or_stops_with_one_line_that_names_it(entry: Any) -> None:
+    try:
+        told = read_entry(entry, 2).place
+    except ConfigError as problem:
+        told = problem.setting
+    assert told.startswith("streams[2]")

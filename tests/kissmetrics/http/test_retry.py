@@ -1,0 +1,151 @@
+"""When a call is tried again, how patiently, and when it is given up."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from target_kissmetrics.kissmetrics.http.retry import Done, GiveUp, RetryPolicy, Verdict, Wait
+from target_kissmetrics.kissmetrics.http.transport import Outcome, is_html
+
+NOW = 1_700_000_000.0
+
+
+def judge(
+    outcome: Outcome, *, attempts: int = 1, elapsed: float = 0.0, budget: float = 300.0, share: float = 1.0
+) -> Verdict:
+    policy = RetryPolicy(budget, lambda longest: longest * share)
+    return policy.judge(outcome, attempts=attempts, elapsed=elapsed, now=NOW)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299, 304])
+def test_these_count_as_taken(status: int) -> None:
+    assert judge(Outcome(status)) == Done()
+
+
+RETRIED = [Outcome(status) for status in (408, 425, 429, 500, 502, 503, 504, 520, 599)]
+RETRIED += [Outcome(cause="connection failed (Connection reset by peer)"), Outcome(503, html=True)]
+
+
+@pytest.mark.parametrize("outcome", RETRIED)
+def test_these_are_tried_again_with_waits_that_double_up_to_a_longest(outcome: Outcome) -> None:
+    waits = [judge(outcome, attempts=attempts) for attempts in (1, 2, 3, 4, 5, 6, 7, 8, 5000)]
+    assert [wait.seconds for wait in waits if isinstance(wait, Wait)] == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+
+
+@pytest.mark.parametrize("outcome", RETRIED)
+def test_they_are_given_up_when_the_budget_is_spent_but_not_for_ever(outcome: Outcome) -> None:
+    verdict = judge(outcome, elapsed=300.0)
+    assert isinstance(verdict, GiveUp)
+    assert not verdict.hopeless
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [(Outcome(status), f"answered {status}") for status in (100, 400, 401, 403, 404, 407, 410, 413, 414, 422)]
+    + [(Outcome(status), "a redirect") for status in (300, 301, 302, 303, 307, 308)]
+    + [(Outcome(200, html=True), "an HTML page"), (Outcome(204, html=True), "an HTML page")]
+    + [(Outcome(cause="its certificate is not trusted", hopeless=True), "its certificate is not trusted")],
+)
+def test_these_end_it_at_once(outcome: Outcome, told: str) -> None:
+    verdict = judge(outcome)
+    assert isinstance(verdict, GiveUp)
+    assert verdict.hopeless
+    assert told in verdict.why
+
+
+def test_an_attempt_without_answer_says_why() -> None:
+    verdict = judge(Outcome(cause="no answer in time"))
+    assert isinstance(verdict, Wait)
+    assert verdict.why == "no answer in time"
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7.0),
+        (" 7 ", 7.0),
+        ("0", 0.0),
+        (format_datetime(datetime.fromtimestamp(NOW + 9, timezone.utc), usegmt=True), 9.0),
+        (format_datetime(datetime.fromtimestamp(NOW - 9, timezone.utc), usegmt=True), 0.0),
+        (datetime.fromtimestamp(NOW + 9, timezone.utc).strftime("%A, %d-%b-%y %H:%M:%S GMT"), 9.0),
+        (datetime.fromtimestamp(NOW + 9, timezone.utc).strftime("%a %b %d %H:%M:%S %Y"), 9.0),
+        ("100000", 120.0),
+        ("9" * 5000, 120.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 120.0),
+    ],
+)
+def test_retry_after_is_a_clamped_minimum_that_slows_all_connections(header: str, seconds: float) -> None:
+    verdict = judge(Outcome(429, retry_after=header), share=0.0)
+    assert verdict == Wait(seconds, "it answered 429", overloaded=True)
+
+
+@pytest.mark.parametrize("header", ["", "soon", "-5", "1.5", "٣", "Fri, 99 Foo 2024", "0, 5", ",", "Mon,"])
+def test_a_retry_after_that_cannot_be_read_is_passed_over(header: str) -> None:
+    assert judge(Outcome(500, retry_after=header)) == Wait(0.5, "it answered 500")
+
+
+@given(st.text(max_size=60))
+def test_no_retry_after_upsets_the_policy(header: str) -> None:
+    verdict = judge(Outcome(503, retry_after=header), share=0.0)
+    assert isinstance(verdict, Wait)
+    assert 0.0 <= verdict.seconds <= 120.0
+
+
+def test_a_wait_that_is_longer_than_asked_stays() -> None:
+    assert judge(Outcome(429, retry_after="3"), attempts=5) == Wait(8.0, "it answered 429", overloaded=True)
+
+
+@pytest.mark.parametrize(("status", "overloaded"), [(429, True), (503, True), (500, False), (408, False)])
+def test_some_answers_mean_everybody(status: int, *, overloaded: bool) -> None:
+    verdict = judge(Outcome(status))
+    assert isinstance(verdict, Wait)
+    assert verdict.overloaded is overloaded
+
+
+@given(
+    st.sampled_from(RETRIED),
+    st.integers(1, 10_000),
+    st.floats(0, 1000),
+    st.floats(0, 1000),
+    st.floats(0, 1),
+)
+def test_no_wait_goes_past_the_budget(
+    outcome: Outcome, attempts: int, elapsed: float, budget: float, share: float
+) -> None:
+    verdict = judge(outcome, attempts=attempts, elapsed=elapsed, budget=budget, share=share)
+    if elapsed >= budget:
+        assert isinstance(verdict, GiveUp)
+    else:
+        assert isinstance(verdict, Wait)
+        assert 0 <= verdict.seconds <= min(30.0, budget - elapsed)
+
+
+def test_the_jitter_is_full_when_nothing_else_is_asked_for() -> None:
+    policy = RetryPolicy(300.0)
+    waits = [policy.judge(Outcome(500), attempts=7, elapsed=0, now=NOW) for _ in range(200)]
+    seconds = [wait.seconds for wait in waits if isinstance(wait, Wait)]
+    assert len(seconds) == 200
+    assert 0 <= min(seconds) < 10
+    assert 20 < max(seconds) <= 30
+
+
+@pytest.mark.parametrize(
+    ("content_type", "start", "html"),
+    [
+        ("image/gif", b"GIF89a", False),
+        ("", b"GIF89a", False),
+        ("", b"", False),
+        ("text/html", b"GIF89a", True),
+        ("Text/HTML; charset=utf-8", b"", True),
+        ("application/xhtml+xml", b"", True),
+        ("image/gif", b"\r\n  <!DOCTYPE html>", True),
+        ("text/plain", b"ok", False),
+    ],
+)
+def test_an_html_page_is_told_by_its_type_or_its_first_bytes(content_type: str, start: bytes, *, html: bool) -> None:
+    assert is_html(content_type, start) is html

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from mapping_streams import ISO, NOW, SECONDS, stream_of
+
+from target_kissmetrics.mapping.reject_codes import RowRejected
+from target_kissmetrics.mapping.rules.clock import ATTRIBUTE_TIME_CANDIDATES, EVENT_TIME_CANDIDATES, RowClock
+
+EXTRACTED = "2025-01-01T00:00:00Z"
+EXTRACTED_SECONDS = 1735689600
+
+
+def events(*fields: str, timestamp: str | None = None, warnings: list[str] | None = None) -> RowClock:
+    entry = {"timestamp": timestamp} if timestamp else {}
+    return stream_of(("customer_id", *fields), entry, warnings=warnings).event_clock()
+
+
+def rejected(clock: RowClock, row: dict[str, Any], extracted: object = None) -> RowRejected:
+    with pytest.raises(RowRejected) as problem:
+        clock.read(row, extracted)
+    return problem.value
+
+
+def test_the_candidates_are_those_of_the_manual_in_its_order() -> None:
+    assert EVENT_TIME_CANDIDATES == (
+        "timestamp", "event_timestamp", "event_time", "occurred_at", "time", "created_at",
+    )  # fmt: skip
+    assert ATTRIBUTE_TIME_CANDIDATES == ("updated_at", "modified_at", "last_modified", "timestamp")
+
+
+@pytest.mark.parametrize("field", EVENT_TIME_CANDIDATES)
+def test_each_candidate_gives_an_events_time(field: str) -> None:
+    assert events(field).read({field: ISO}, EXTRACTED) == (SECONDS, field)
+
+
+def test_the_first_candidate_that_holds_a_time_gives_it() -> None:
+    clock = events("created_at", "event_time")
+    assert clock.read({"created_at": "2020-01-01", "event_time": ISO}, None) == (SECONDS, "event_time")
+    assert clock.read({"created_at": ISO, "event_time": None}, None) == (SECONDS, "created_at")
+
+
+def test_a_field_that_the_entry_names_is_the_only_one_tried() -> None:
+    clock = events("paid_at", "timestamp", timestamp="paid_at")
+    assert clock.read({"paid_at": ISO, "timestamp": "2020-01-01"}, None) == (SECONDS, "paid_at")
+
+
+@pytest.mark.parametrize("row", [{"timestamp": None}, {"timestamp": ""}, {"timestamp": "  "}, {}])
+def test_without_a_time_in_the_row_the_time_of_extraction_stands_in_and_then_now(row: dict[str, Any]) -> None:
+    clock = events("timestamp")
+    assert clock.read(row, EXTRACTED) == (EXTRACTED_SECONDS, None)
+    assert clock.read(row, datetime(2025, 1, 1, tzinfo=timezone.utc)) == (EXTRACTED_SECONDS, None)
+    assert clock.read(row, None) == (NOW, None)
+    assert clock.read(row, "no time at all") == (NOW, None)
+
+
+@pytest.mark.parametrize("row", [{"paid_at": None}, {"paid_at": " "}, {}])
+def test_a_named_field_that_holds_no_time_rejects_the_event(row: dict[str, Any]) -> None:
+    problem = rejected(events("paid_at", timestamp="paid_at"), row, EXTRACTED)
+    assert (problem.code, problem.field) == ("no-timestamp", "paid_at")
+
+
+def test_a_named_field_that_holds_no_time_does_not_reject_attributes() -> None:
+    clock = stream_of(("customer_id", "seen"), {"timestamp": "seen"}).attribute_clock()
+    assert clock.read({"seen": None}, EXTRACTED) == (EXTRACTED_SECONDS, None)
+
+
+def test_a_stream_of_events_without_a_time_is_warned_of() -> None:
+    warnings: list[str] = []
+    assert events("id", warnings=warnings).read({}, None) == (NOW, None)
+    assert len(warnings) == 1
+    assert "name timestamp in the stream's entry" in warnings[0]
+
+
+def test_a_stream_of_events_with_a_time_is_not_warned_of() -> None:
+    warnings: list[str] = []
+    events("time", warnings=warnings)
+    assert warnings == []
+
+
+@pytest.mark.parametrize("field", ATTRIBUTE_TIME_CANDIDATES)
+def test_each_candidate_gives_an_attributes_time(field: str) -> None:
+    clock = stream_of(("customer_id", field)).attribute_clock()
+    assert clock.read({field: ISO}, EXTRACTED) == (SECONDS, field)
+
+
+def test_an_attribute_was_never_set_when_its_row_was_made() -> None:
+    warnings: list[str] = []
+    clock = stream_of(("customer_id", "created_at"), warnings=warnings).attribute_clock()
+    assert clock.read({"created_at": ISO}, None) == (NOW, None)
+    assert warnings == []
+
+
+@pytest.mark.parametrize("value", ["soon", "0000-00-00", True, {}, [1], 10**30])
+def test_what_is_no_time_rejects_the_row(value: Any) -> None:
+    problem = rejected(events("time"), {"time": value})
+    assert (problem.code, problem.field) == ("bad-timestamp", "time")
+    assert "taken are ISO 8601" in problem.reason
+
+
+@pytest.mark.parametrize("value", ["2008-12-31T23:59:59Z", "1970-01-01", 0, 1230767999, "2009-01-01T00:30:00+01:00"])
+def test_what_happened_before_2009_is_rejected(value: Any) -> None:
+    problem = rejected(events("time"), {"time": value})
+    assert (problem.code, problem.field) == ("too-old", "time")
+
+
+@pytest.mark.parametrize("value", ["2009-01-01T00:00:00Z", "2009-01-01", 1230768000])
+def test_the_first_second_of_2009_is_taken(value: Any) -> None:
+    assert events("time").read({"time": value}, None) == (1230768000, "time")
+
+
+@pytest.mark.parametrize("value", ["2100-01-01", "9999-12-31T23:59:59Z", 99_999_999_999])
+def test_a_time_so_late_that_it_was_misread_is_rejected(value: Any) -> None:
+    assert rejected(events("time"), {"time": value}).code == "bad-timestamp"
+
+
+def test_the_future_is_taken() -> None:
+    assert events("time").read({"time": "2099-12-31T23:59:59Z"}, None)[0] == 4102444799
+
+
+def test_a_time_of_extraction_that_kissmetrics_would_not_keep_is_rejected_too() -> None:
+    assert rejected(events("time"), {}, "1999-01-01T00:00:00Z").code == "too-old"
+
+
+def test_a_clock_is_described_by_what_is_tried() -> None:
+    assert events("created_at", "time").describe() == "time, else created_at, else time_extracted, else now"
+    assert events("paid_at", timestamp="paid_at").describe() == "paid_at"

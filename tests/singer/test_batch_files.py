@@ -1,0 +1,280 @@
+"""Files of BATCH messages: where they are, what is read of them, and what is said of those that cannot be read."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import tracemalloc
+import zlib
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from target_kissmetrics.errors import ConfigError, InputError
+from target_kissmetrics.singer import batch_files
+from target_kissmetrics.singer.batch_files import BatchFiles, Storage, local_path, read_storage
+
+ROWS = [{"id": 1, "total": "é"}, {"id": 2}]
+LINES = b"".join(json.dumps(row).encode() + b"\n" for row in ROWS)
+
+
+def read(*manifest: Any, encoding: object = None, storage: Storage | None = None) -> list[dict[str, Any]]:
+    message = {"stream": "s", "encoding": encoding or {"format": "jsonl"}, "manifest": list(manifest)}
+    return list(BatchFiles(message, storage or Storage()).rows())
+
+
+def written(folder: Path, data: bytes, name: str = "a.jsonl") -> str:
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    return path.as_uri()
+
+
+GZIP = {"format": "jsonl", "compression": "gzip"}
+
+
+@pytest.mark.parametrize(
+    ("data", "encoding"),
+    [
+        (LINES, {"format": "jsonl"}),
+        (LINES, {"format": "JSONL", "compression": None}),
+        (LINES.rstrip(), {"format": "jsonl", "compression": "none"}),
+        (LINES.replace(b"\n", b"\r\n\r\n"), {"format": "jsonl"}),
+        (b"\xef\xbb\xbf" + LINES, {"format": "jsonl"}),
+        (gzip.compress(LINES), GZIP),
+        (gzip.compress(LINES[:15]) + gzip.compress(LINES[15:]), GZIP),
+        # As the SDK's taps write it, whatever they say of it.
+        (gzip.compress(LINES), {"format": "jsonl", "compression": "none"}),
+    ],
+)
+def test_json_lines_are_read(tmp_path: Path, data: bytes, encoding: dict[str, Any]) -> None:
+    assert read(written(tmp_path, data), encoding=encoding) == ROWS
+
+
+def test_numbers_keep_their_digits(tmp_path: Path) -> None:
+    (row,) = read(written(tmp_path, b'{"a": 19.99, "b": 1.10, "c": 12345678901234567890.5}'))
+    assert row == {"a": Decimal("19.99"), "b": Decimal("1.10"), "c": Decimal("12345678901234567890.5")}
+    assert str(row["b"]) == "1.10"
+
+
+def test_files_are_read_in_their_order_and_none_before_its_turn(tmp_path: Path) -> None:
+    one, other = written(tmp_path, b'{"n": 1}\n', "1"), written(tmp_path, b'{"n": 2}\n{"n": 3}\n', "2")
+    message = {"stream": "s", "encoding": {"format": "jsonl"}, "manifest": [one, other, "file:///none"]}
+    rows = BatchFiles(message, Storage()).rows()
+    assert [next(rows)["n"] for _ in range(3)] == [1, 2, 3]
+    with pytest.raises(InputError, match="the BATCH file /none is not there"):
+        next(rows)
+
+
+def test_files_stay_as_they_are(tmp_path: Path) -> None:
+    read(written(tmp_path, LINES))
+    assert (tmp_path / "a.jsonl").read_bytes() == LINES
+
+
+def test_no_files_and_empty_files_have_no_rows(tmp_path: Path) -> None:
+    assert read() == []
+    assert read(written(tmp_path, b"")) == []
+    assert read(written(tmp_path, gzip.compress(b"")), encoding=GZIP) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "encoding", "told"),
+    [
+        (LINES[:-4], None, "has no JSON that can be read in line 2; it ends in the middle of it"),
+        (LINES + b"nothing\n", None, "has no JSON that can be read in line 3"),
+        (LINES + b"[1]\n", None, "has no object in line 3, where a row is one: mend the tap"),
+        (LINES + b"5\n", None, "has no object in line 3, where a row is one: mend the tap"),
+        (LINES + '{"a": "é"}'.encode("latin-1"), None, "is not UTF-8 in line 3"),
+        (LINES + b"\x01" * 9, None, "has no JSON that can be read in line 3; it ends in the middle of it"),
+        (json.dumps(ROWS[0], indent=1).encode(), None, "has no JSON that can be read in line 1"),
+        (LINES + b"[" * 100_000 + b"\n", None, "has no JSON that can be read in line 3"),
+        (gzip.compress(LINES)[:-9], GZIP, "ends in the middle of its gzip: it was not written whole"),
+        (gzip.compress(LINES)[:-9], None, "ends in the middle of its gzip: it was not written whole"),
+        (gzip.compress(LINES)[:-8] + b"12345678", GZIP, "is damaged: its gzip cannot be unpacked"),
+        (gzip.compress(LINES)[:10] + b"\xff" * 30, GZIP, "is damaged: its gzip cannot be unpacked"),
+        (gzip.compress(LINES) + b"rest", GZIP, "is damaged: its gzip cannot be unpacked"),
+        (LINES, GZIP, "is not in gzip, as its message says; was it written whole?"),
+        (b"", GZIP, "is not in gzip, as its message says; was it written whole?"),
+        (zlib.compress(LINES), GZIP, "is not in gzip, as its message says; was it written whole?"),
+    ],
+)
+def test_a_file_that_cannot_be_read_to_its_end_is_named_with_the_reason(
+    tmp_path: Path, data: bytes, encoding: Any, told: str
+) -> None:
+    with pytest.raises(InputError) as raised:
+        read(written(tmp_path, data), encoding=encoding)
+    text = str(raised.value)
+    for to_do in (": mend the tap", " Mend the tap", "; run the tap again, or mend it"):
+        text = text.removesuffix(to_do)
+    assert text == f"stream 's': the BATCH file {tmp_path / 'a.jsonl'} {told.removesuffix(': mend the tap')}"
+
+
+def test_the_rows_before_a_mistake_are_given(tmp_path: Path) -> None:
+    message = {"stream": "s", "encoding": GZIP, "manifest": [written(tmp_path, gzip.compress(LINES * 20_000)[:-4])]}
+    rows = BatchFiles(message, Storage()).rows()
+    assert [next(rows) for _ in range(9_000)] == ROWS * 4_500
+    with pytest.raises(InputError, match="ends in the middle"):
+        list(rows)
+
+
+def test_a_line_has_a_longest_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_files, "MAX_LINE_BYTES", 1 << 20)
+    with pytest.raises(InputError, match="in line 1, which is longer than 1 MiB"):
+        read(written(tmp_path, b'{"a": "' + b"x" * (1 << 21) + b'"}\n'))
+
+
+def test_a_large_file_is_never_in_memory(tmp_path: Path) -> None:
+    line = json.dumps({"id": 1, "text": "x" * 900}).encode() + b"\n"
+    place = written(tmp_path, gzip.compress(line * 40_000))
+    tracemalloc.start()
+    try:
+        assert (
+            sum(1 for _ in BatchFiles({"stream": "s", "encoding": GZIP, "manifest": [place]}, Storage()).rows())
+            == 40_000
+        )
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", ["nothing", "a folder", "a pipe", "no right"])
+def test_what_is_no_file_is_told_at_once(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x"
+    if kind == "a folder":
+        path.mkdir()
+    elif kind == "a pipe":
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("no pipes with names here")
+        os.mkfifo(path)
+    elif kind == "no right":
+        path.write_bytes(LINES)
+        path.chmod(0)
+        if os.access(path, os.R_OK):
+            pytest.skip("root may read everything")
+    with pytest.raises(InputError, match=r"is not there|is no file|permission denied|cannot be read"):
+        read(path.as_uri())
+
+
+# What a message says
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ({"encoding": {}}, "has an encoding without a format"),
+        ({"encoding": "jsonl"}, "has an encoding without a format"),
+        ({"encoding": {"format": 5}}, "has an encoding without a format"),
+        ({"encoding": {"format": "csv"}}, "has files of the format 'csv'; jsonl and parquet can be read"),
+        ({"encoding": {"format": "jsonl", "compression": "zstd"}}, "has files in the compression 'zstd'; gzip can be"),
+        ({"manifest": "file:///a"}, "has a manifest that is no list of files"),
+        ({"manifest": [1]}, "has a manifest that is no list of files"),
+        ({"manifest": [""]}, "has a manifest that is no list of files"),
+        ({"manifest": None}, "has a manifest that is no list of files"),
+    ],
+)
+def test_a_message_that_cannot_be_followed_names_the_stream(message: Mapping[str, Any], told: str) -> None:
+    with pytest.raises(InputError, match=f"a BATCH message of stream 's' {re.escape(told)}"):
+        BatchFiles({"stream": "s", "encoding": {"format": "jsonl"}, "manifest": [], **message}, Storage())
+
+
+# Where files are
+
+
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        ("/srv/a.jsonl", "/srv/a.jsonl"),
+        ("a.jsonl", "a.jsonl"),
+        ("file:///srv/a.jsonl", "/srv/a.jsonl"),
+        ("FILE:///srv/a.jsonl", "/srv/a.jsonl"),
+        ("file:/srv/a.jsonl", "/srv/a.jsonl"),
+        ("file://localhost/srv/a.jsonl", "/srv/a.jsonl"),
+        ("file://a.jsonl", "a.jsonl"),
+        ("s3://bucket/a.jsonl", None),
+        ("https://u:p@host/a.jsonl?sig=1", None),
+    ],
+)
+def test_paths_of_this_machine_are_told_from_others(location: str, path: str | None) -> None:
+    assert local_path(location, windows=False) == path
+
+
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        (r"C:\srv\a.jsonl", r"C:\srv\a.jsonl"),
+        ("C:/srv/a.jsonl", "C:/srv/a.jsonl"),
+        ("file:///C:/srv/a.jsonl", "C:/srv/a.jsonl"),
+        (r"file:///C:\srv\a.jsonl", r"C:\srv\a.jsonl"),
+        ("file://C:/srv/a.jsonl", "C:/srv/a.jsonl"),
+        ("file:/C:/srv/a.jsonl", "C:/srv/a.jsonl"),
+        ("file://localhost/C:/srv/a.jsonl", "C:/srv/a.jsonl"),
+        ("file://server/share/a.jsonl", "//server/share/a.jsonl"),
+        (r"\\server\share\a.jsonl", r"\\server\share\a.jsonl"),
+    ],
+)
+def test_paths_of_windows(location: str, path: str) -> None:
+    assert local_path(location, windows=True) == path
+
+
+@pytest.mark.parametrize("name", ["a b.jsonl", "a%20b.jsonl", "é#?.jsonl", "100%.jsonl"])
+def test_a_url_may_be_escaped_or_not(tmp_path: Path, name: str) -> None:
+    place = written(tmp_path, LINES, name)
+    assert read(place) == ROWS
+    assert read(f"file://{tmp_path}/{name}") == ROWS
+    assert read(str(tmp_path / name)) == ROWS
+
+
+def test_a_file_elsewhere_is_named_without_credentials_and_query() -> None:
+    with pytest.raises(InputError) as raised:
+        read("nowhere://user:secret@host/a.jsonl?token=secret#secret")
+    assert str(raised.value) == (
+        "stream 's': the BATCH file nowhere://host/a.jsonl cannot be read: nowhere:// is not known here; "
+        "install fsspec's package for it, or mend the tap"
+    )
+
+
+@pytest.mark.parametrize(
+    ("storage", "entry", "place"),
+    [
+        ({"root": "{}"}, "file:///elsewhere/a.jsonl", "a.jsonl"),
+        ({"root": "{}/"}, r"C:\elsewhere\a.jsonl", "a.jsonl"),
+        ({"root": "file://{}"}, "s3://bucket/elsewhere/a.jsonl", "a.jsonl"),
+        ({"root": "{}", "prefix": "day/batch-"}, "s3://bucket/day/batch-1.jsonl", "day/batch-1.jsonl"),
+        ({"root": "{}", "prefix": "batch-"}, "file:///b/batch-1.jsonl", "batch-1.jsonl"),
+        ({"root": None}, "{}/a.jsonl", "a.jsonl"),
+    ],
+)
+def test_the_root_of_the_storage_says_where_files_are_seen_from_here(
+    tmp_path: Path, storage: dict[str, Any], entry: str, place: str
+) -> None:
+    written(tmp_path, LINES, place)
+    given = {key: value and value.format(tmp_path.as_posix()) for key, value in storage.items()}
+    found = read_storage({"batch_config": {"storage": given}})
+    assert read(entry.format(tmp_path.as_posix()), storage=found) == ROWS
+
+
+def test_options_of_the_storage_go_to_fsspec(tmp_path: Path) -> None:
+    written(tmp_path, LINES)
+    storage = read_storage({"batch_config": {"storage": {"params": {"path": str(tmp_path), "fo": "local"}}}})
+    assert "fo" not in repr(storage)  # options may hold credentials
+    options = {"target_protocol": "file"}
+    assert read(f"simplecache://{tmp_path}/a.jsonl", storage=Storage(params=options)) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("storage", "told"),
+    [({"rot": "x"}, "storage.rot: is unknown"), ({"root": 5}, "storage.root: must"), ({"params": "x"}, "params: must")],
+)
+def test_a_mistake_in_the_storage_names_the_key(storage: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        read_storage({"batch_config": {"storage": storage}})
+
+
+def test_no_storage_is_none() -> None:
+    for config in ({}, {"batch_config": None}, {"batch_config": {"storage": None}}):
+        assert read_storage(config) == Storage()

@@ -1,0 +1,111 @@
+"""Runs this project's commands, each in a process of its own, forked from one that has imported everything already.
+
+    python tests/docs_commands.py FOLDER
+
+A command takes two seconds to start and the documentation has dozens of them. FOLDER gets a program for each, to be
+put in front of PATH: it hands its arguments, its folder, its environment and its three streams to this process, which
+forks, and ends with the exit code that comes back. So pipes, redirections and exit codes are the shell's own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+import traceback
+from importlib.metadata import EntryPoint, distribution
+from pathlib import Path
+from typing import Any
+
+SOCKET = "commands.sock"
+
+_IMPORTED_LATER = (
+    "target_kissmetrics.runtime",
+    "target_kissmetrics.kissmetrics.http.curl_transport",
+    "target_kissmetrics.kissmetrics.http.requests_transport",
+    "target_kissmetrics.store.sql",
+    "target_kissmetrics.sync.pipeline",
+    "target_kissmetrics.sync.planner",
+    "target_kissmetrics.preview.messages",
+    "sqlalchemy.dialects.sqlite.pysqlite",
+)
+
+_PROGRAM = """#!{python} -IS
+import json, os, socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.connect({address!r})
+request = [{name!r}, sys.argv[1:], os.getcwd(), dict(os.environ)]
+socket.send_fds(server, [b"0"], [0, 1, 2])
+server.sendall(json.dumps(request).encode() + b"\\n")
+answer = b""
+while more := server.recv(16):
+    answer += more
+sys.exit(int(answer or b"70"))
+"""
+
+
+def serve(folder: Path) -> None:
+    """Answer programs until the process is ended."""
+    commands = {
+        entry.name: entry
+        for entry in distribution("target-kissmetrics").entry_points
+        if entry.group == "console_scripts" and entry.name.startswith("target-")
+    }
+    for module in (*_IMPORTED_LATER, *(entry.module for entry in commands.values())):
+        importlib.import_module(module)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(folder / SOCKET))
+    listener.listen(64)
+    for name in commands:
+        program = folder / name
+        program.write_text(_PROGRAM.format(python=sys.executable, address=str(folder / SOCKET), name=name))
+        program.chmod(0o700)
+    print("ready", flush=True)  # noqa: T201 - whoever started this waits for it
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children: they answer themselves
+    while True:
+        connection, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            connection.sendall(str(_run(connection, commands)).encode())
+            os._exit(0)
+        connection.close()
+
+
+def _run(connection: socket.socket, commands: dict[str, EntryPoint]) -> int:
+    """Be the command that is asked for; give its exit code."""
+    _, descriptors, _, _ = socket.recv_fds(connection, 1, 3)
+    for number, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    with connection.makefile("rb") as lines:
+        name, arguments, folder, environment = json.loads(lines.readline())
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = [name, *arguments]
+    code = _exit_code(commands[name].load())
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code
+
+
+def _exit_code(command: Any) -> int:
+    try:
+        code = command()
+    except SystemExit as end:
+        code = end.code
+    except BaseException:  # noqa: BLE001 - as Python itself ends then
+        traceback.print_exc()
+        code = 1
+    if isinstance(code, str):
+        sys.stderr.write(f"{code}\n")
+        return 1
+    return int(code or 0)
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]))

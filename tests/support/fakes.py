@@ -1,0 +1,213 @@
+"""Stand-ins for what lies outside: Kissmetrics, a connection, a clock, a database."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+
+from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
+from target_kissmetrics.kissmetrics.http.transport import Outcome
+from target_kissmetrics.kissmetrics.names import folded
+from target_kissmetrics.kissmetrics.wire import Request
+from target_kissmetrics.store.changes import Intent, KnownPerson, merge
+from target_kissmetrics.store.packed import Glance, PackedPerson, pack
+from target_kissmetrics.store.protocol import OthersIntents, StoreUpdate
+from target_kissmetrics.store.seconds import Claim
+
+DEADLINE_SECONDS = 20.0
+"""How long a test waits for what should happen at once, before it says that it did not."""
+
+
+class FakeClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, now: float = 1000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        """Give the time."""
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Move it on."""
+        self.now += seconds
+
+
+@dataclass
+class FakeKissmetrics:
+    """What Kissmetrics keeps of calls: the first of two with the same person, name and second.
+
+    Attributes:
+        events: (person, name, second) -> properties.
+        properties: (person, name) -> second -> value.
+        aliases: Pairs.
+    """
+
+    events: dict[tuple[str, str, int], dict[str, str]] = field(default_factory=dict)
+    properties: dict[tuple[str, str], dict[int, str]] = field(default_factory=dict)
+    aliases: set[frozenset[str]] = field(default_factory=set)
+
+    def take(self, call: Call) -> None:
+        """Keep a call, or not."""
+        if isinstance(call, Alias):
+            self.aliases.add(frozenset({call.person, call.other}))
+            return
+        if isinstance(call, Record):
+            self.events.setdefault((call.person, folded(call.event), call.time), call.properties)
+        for name, value in call.properties.items():
+            self.properties.setdefault((call.person, folded(name)), {}).setdefault(call.time, value)
+
+    def current(self) -> dict[tuple[str, str], str]:
+        """Give each property's latest value."""
+        return {key: values[max(values)] for key, values in self.properties.items()}
+
+
+@dataclass
+class Database:
+    """What a store keeps, whoever opens it."""
+
+    people: dict[bytes, KnownPerson] = field(default_factory=dict)
+    glances: dict[bytes, Glance] = field(default_factory=dict)
+    partners: dict[bytes, set[bytes]] = field(default_factory=dict)
+    seconds: dict[bytes, bytes] = field(default_factory=dict)
+    intents: dict[int, list[Intent]] = field(default_factory=dict)
+    made: int = 0
+
+
+class MemoryStore:
+    """A store over a `Database`: open another one over the same for another run."""
+
+    def __init__(self, database: Database | None = None) -> None:
+        self.database = database or Database()
+        self.is_closed = False
+
+    def people(self, persons: Collection[bytes]) -> Mapping[bytes, KnownPerson]:
+        """Give them packed, as a database would."""
+        known, glances = self.database.people, self.database.glances
+        return {person: PackedPerson(pack(known[person], glances.get(person))) for person in persons if person in known}
+
+    def partners(self, persons: Collection[bytes]) -> Mapping[bytes, set[bytes]]:
+        """Give copies, as a database would."""
+        return {person: set(self.database.partners[person]) for person in persons if person in self.database.partners}
+
+    def held(self, slots: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """Give what is held."""
+        return {slot: self.database.seconds[slot] for slot in slots if slot in self.database.seconds}
+
+    def hold(self, claims: Sequence[Claim]) -> Mapping[bytes, bytes]:
+        """Hold claims, whole or not at all."""
+        held = self.held([slot for claim in claims for slot in claim])
+        for claim in claims:
+            if claim.keys().isdisjoint(held):
+                self.database.seconds.update(claim)
+        return held
+
+    def planning(self, after: int, noted: Collection[int]) -> AbstractContextManager[OthersIntents]:
+        """Tell of the intents of others."""
+        intents = self.database.intents
+        new = {number: intents[number] for number in intents if number > after}
+        return nullcontext(OthersIntents(new, [number for number in noted if number not in intents]))
+
+    def intend(self, intents: Sequence[Intent]) -> int:
+        """Note intents."""
+        self.database.made += 1
+        self.database.intents[self.database.made] = list(intents)
+        return self.database.made
+
+    def unanswered(self) -> list[Intent]:
+        """Give all intents."""
+        return [intent for number in sorted(self.database.intents) for intent in self.database.intents[number]]
+
+    def remember(self, learned: StoreUpdate, answered: Collection[int]) -> None:
+        """Remember, and strike out."""
+        for person, properties in learned.people.items():
+            self.database.people[person] = merge(self.database.people.get(person, {}), properties)
+        self.database.glances.update(learned.glances)
+        for one, other in learned.aliases:
+            self.database.partners.setdefault(one, set()).add(other)
+            self.database.partners.setdefault(other, set()).add(one)
+        for number in answered:
+            self.database.intents.pop(number, None)
+
+    def close(self) -> None:
+        """Take note."""
+        self.is_closed = True
+
+
+class ScriptedTransport:
+    """Answers requests as a script says; after its end, as the last line of it.
+
+    Args:
+        script: Outcomes in order, or what gives one for a request.
+    """
+
+    def __init__(self, script: Sequence[Outcome] | Callable[[Request], Outcome]) -> None:
+        self._script = script
+        self._lock = threading.Lock()
+        self.requests: list[Request] = []
+        self.closed = 0
+
+    def attempt(self, request: Request) -> Outcome:
+        """Give the next outcome."""
+        with self._lock:
+            self.requests.append(request)
+            number = len(self.requests)
+        if callable(self._script):
+            return self._script(request)
+        return self._script[min(number, len(self._script)) - 1]
+
+    def close(self) -> None:
+        """Take note."""
+        with self._lock:
+            self.closed += 1
+
+
+class RecordingDelivery:
+    """Takes calls, and answers when it is told to.
+
+    Attributes:
+        parcels: Calls of each `send` that is not answered yet, with what to call then.
+        sent: All calls ever sent.
+    """
+
+    retries = 0
+
+    def __init__(self, *, answer_at_once: bool = False) -> None:
+        self._answer_at_once = answer_at_once
+        self.changed = threading.Condition()
+        self.parcels: list[tuple[Sequence[Call], Callable[[], None]]] = []
+        self.sent: list[Call] = []
+        self.is_closed = False
+        self.failed: Callable[[BaseException], None] = lambda _: None
+
+    def __call__(self, failed: Callable[[BaseException], None]) -> RecordingDelivery:
+        """Be made, as the pipeline makes its delivery."""
+        self.failed = failed
+        return self
+
+    def send(self, calls: Sequence[Call], delivered: Callable[[], None]) -> None:
+        """Take a parcel."""
+        with self.changed:
+            self.sent += calls
+            if calls and not self._answer_at_once:
+                self.parcels.append((calls, delivered))
+            self.changed.notify_all()
+        if not calls or self._answer_at_once:
+            delivered()
+
+    def close(self, patience: float) -> None:  # noqa: ARG002
+        """Take note."""
+        self.is_closed = True
+
+    def wait_for(self, parcels: int) -> None:
+        """Wait until so many parcels are unanswered."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.parcels) >= parcels, DEADLINE_SECONDS), "nothing was sent"
+
+    def answer(self, index: int = 0) -> None:
+        """Answer a parcel, by its place among those that are unanswered."""
+        with self.changed:
+            _, delivered = self.parcels.pop(index)
+        delivered()
