@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from singer_sdk.singerlib.json import serialize_json
 
 from target_kissmetrics.errors import ConfigError, StoreError
-from target_kissmetrics.reporting.rejects import as_line, is_at, lock, named, refuse_link
+from target_kissmetrics.reporting.rejects import as_line, is_at, lock, naming_the_setting, refuse_link
 from target_kissmetrics.singer.reader import decode
 
 NO_TIME = "no-timestamp"
@@ -148,7 +148,7 @@ class ReplayRejects:
 def opened(path: Path) -> Iterator[int]:
     """Open the file, never through a symbolic link."""
     refuse_link(path)
-    with named(str(path)):
+    with naming_the_setting(str(path)):
         try:
             descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
         except FileNotFoundError:
@@ -160,7 +160,7 @@ def opened(path: Path) -> Iterator[int]:
 
 
 def _read_line(raw: bytes) -> Line | None:
-    """Read a line; None for what is none, half of one that a killed run left, say: its row came again."""
+    """Read a line; None if it cannot be read, like the half-written one of a killed run, whose row came again."""
     try:
         entry = decode(raw)
         record = entry["record"]
@@ -172,7 +172,7 @@ def _read_line(raw: bytes) -> Line | None:
 
 
 def rows_of(raw_lines: Iterable[bytes]) -> list[RejectedRow | bytes]:
-    """Put the lines of each row together, in the order of its first; lines that cannot be judged are as they were."""
+    """Group the lines by row, in the order of each row's first line. A line that cannot be read stays as it is."""
     rows: list[RejectedRow | bytes] = []
     known: dict[tuple[str, str], RejectedRow] = {}
     in_parts: dict[str, RejectedRow] = {}
@@ -196,11 +196,11 @@ def rows_of(raw_lines: Iterable[bytes]) -> list[RejectedRow | bytes]:
 
 
 def put_in_place(path: Path, descriptor: int, end: int, lines: Sequence[bytes]) -> None:
-    """Put what is left in the file's place, in one step, with what a run appended meanwhile."""
-    with named(str(path)):
+    """Replace the file by the lines that are left and those that a run appended meanwhile, in one step."""
+    with naming_the_setting(str(path)):
         lock(descriptor, True)
         if not is_at(descriptor, path):
-            raise StoreError(f"{path}: another replay put a new file in its place meanwhile; run this one again")
+            raise StoreError(f"{path}: another replay replaced the file meanwhile; run this one again")
         os.lseek(descriptor, end, os.SEEK_SET)
         with open(descriptor, "rb", closefd=False) as file:
             appended = file.read()

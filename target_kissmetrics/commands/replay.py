@@ -1,15 +1,15 @@
-"""`target-kissmetrics-replay rejects.jsonl --config config.json`: sends rejected rows again, once the mapping is right.
+"""`target-kissmetrics-replay rejects.jsonl --config config.json`: sends rejected rows again, once the mapping is fixed.
 
-Each row goes the way that it went before: through stream maps, the schema of its tap (noted beside the rejects), the
-mapping, the memory, the delivery. Lines whose rows are rejected again stay in the file, with their new reason; so do
-lines that cannot be judged. The file is put in place of the old one in one step, once everything else was delivered and
-remembered: killed before, a replay leaves the old file, and the next one repeats it with the same seconds.
+Each row takes the way of a tap's row: stream maps, the schema of its tap (stored beside the rejects), the mapping, the
+planner, the delivery. Rows that are rejected again stay in the file, with their new reason; so do lines that cannot be
+read. The new file replaces the old one in one step, once everything else is delivered and stored. A replay that is
+killed before leaves the old file, and the next one repeats the same calls.
 
-A line with a `field` is of a row that was sent without it. The row is sent again, which adds what it lacked and repeats
-the rest, but only where its time is in the row itself: one that was guessed would make a new event of it. Where that is
-so, or cannot be told since the whole row is rejected now, all its lines stay as they are.
+A line with a `field` belongs to a row that was sent without that field. The row is sent again, which adds what it lacked
+and repeats the rest, but only if the row holds its time: a guessed time would make a new event. Without a time, and if
+the whole row is rejected now, all its lines stay as they are.
 
-A replay takes everybody's rows, whatever slice of them (`shard`) the run of its config takes.
+A replay sends everybody's rows, whatever slice of people (`shard`) its config names.
 """
 
 from __future__ import annotations
