@@ -5,7 +5,7 @@ planner, the delivery. Rows that are rejected again stay in the file, with their
 read. The new file replaces the old one in one step, once everything else is delivered and stored. A replay that is
 killed before leaves the old file, and the next one repeats the same calls.
 
-A line with a `field` belongs to a row that was sent without that field. The row is sent again, which adds what it lacked
+A line with a `field` belongs to a row that was sent without that field. The row is sent again: that adds the field
 and repeats the rest, but only if the row holds its time: a guessed time would make a new event. Without a time, and if
 the whole row is rejected now, all its lines stay as they are.
 

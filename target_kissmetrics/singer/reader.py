@@ -74,7 +74,7 @@ class MessageReader(GenericSingerReader[str]):
         return counts
 
     def _take(self, message: dict[str, Any], take: Callable[[dict[str, Any]], None]) -> None:
-        """Hand a message on. Whatever error an odd message causes in the SDK, other than a row, becomes one clear line."""
+        """Hand a message on. Any error that an odd message causes in the SDK, other than a RECORD, becomes one line."""
         if message["type"] == "RECORD":
             take(message)
             return
