@@ -317,7 +317,7 @@ class TargetKissmetrics(Target):
 
     def _tell_of_rejects(self) -> None:
         """Say where what was set aside is, and how to send it again."""
-        if any(counts.all_rejected or counts.all_set_aside for counts in self._counts.values()):
+        if any(counts.all_rejected or counts.all_dropped for counts in self._counts.values()):
             path = self.settings.rejects_path
             self.logger.info(
                 "what was rejected or set aside is in %s, each with its reason; once the mapping is mended: "
@@ -483,7 +483,7 @@ class TargetKissmetrics(Target):
         """
         if aside.rejected and self.settings.on_invalid_record == "fail":
             raise _stopped_at(counts, aside.field, aside.code)
-        counted = counts.rejected if aside.rejected else counts.set_aside
+        counted = counts.rejected if aside.rejected else counts.dropped
         counted[aside.code] += 1
         self._note_schema(counts.stream)
         self._rejects.write(stream=counts.stream, code=aside.code, reason=aside.reason, field=aside.field, record=row)
@@ -499,7 +499,7 @@ class TargetKissmetrics(Target):
             row.counts.late[code] += 1
             self._write_rejected(row.counts, problem, row.record)
         else:
-            row.counts.late_aside[code] += 1
+            row.counts.late_dropped[code] += 1
             self._note_schema(row.counts.stream)
             self._rejects.write(
                 stream=row.counts.stream,

@@ -24,24 +24,24 @@ class StreamCounts:
     """Counts of one stream. Rows are counted as they are read, calls once they were taken.
 
     Two threads count, without a lock, and no field is written by both: what the pipeline's thread finds out about a
-    row that the reading thread has counted already is in fields of its own (`late`, `late_aside`, and all that is
+    row that the reading thread has counted already is in fields of its own (`late`, `late_dropped`, and all that is
     counted of calls), and joined by whoever reads.
 
     Attributes:
         accepted: Rows that became calls, or rightly none.
         parts: What was accepted or rejected: rows, and in a format that batches them, the events of each row.
         rejected: Rows set aside, by the reason's code.
-        set_aside: Parts of rows that were not sent, by the reason's code.
+        dropped: Parts of rows that were not sent, by the reason's code.
         unchanged: User attributes not sent because they had not changed, aliases and once-only events sent before.
         deleted: Rows deleted at their source, which Kissmetrics cannot follow.
         deleted_attributes: User attributes deleted at their source: likewise, but they are forgotten here.
-        left_out: Parts of batches that have no meaning for Kissmetrics, by their type.
+        skipped_types: Parts of batches that have no meaning for Kissmetrics, by their type.
         collisions: Events that Kissmetrics takes for another row's.
         amount_collisions: Amounts of events in a second in which another event of the person has one.
         item_collisions: Line items in a second of another event's, or with another value of their own event's property.
         moved: Events moved to a second of their own.
         late: Rows that were accepted, and rejected when their turn came, by the reason's code.
-        late_aside: Likewise, parts of rows.
+        late_dropped: Likewise, parts of rows.
         in_messages: Its rows are of a message format, whose entry of `streams` names no fields.
     """
 
@@ -59,11 +59,11 @@ class StreamCounts:
     item_collisions: int = 0
     moved: int = 0
     deleted_attributes: int = 0
-    left_out: Counter[str] = field(default_factory=Counter)
+    skipped_types: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
-    set_aside: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
     late: Counter[str] = field(default_factory=Counter)
-    late_aside: Counter[str] = field(default_factory=Counter)
+    late_dropped: Counter[str] = field(default_factory=Counter)
     in_messages: bool = False
 
     @property
@@ -72,9 +72,9 @@ class StreamCounts:
         return self.rejected + self.late if self.late else self.rejected.copy()
 
     @property
-    def all_set_aside(self) -> Counter[str]:
+    def all_dropped(self) -> Counter[str]:
         """Parts of rows that were not sent, by the reason's code."""
-        return self.set_aside + self.late_aside if self.late_aside else self.set_aside.copy()
+        return self.dropped + self.late_dropped if self.late_dropped else self.dropped.copy()
 
     @property
     def left_accepted(self) -> int:
@@ -100,12 +100,12 @@ class StreamCounts:
         else:
             self.set += 1
 
-    def mapped(self, left_out: Collection[str], deleted_attributes: int) -> None:
+    def mapped(self, skipped_types: Collection[str], deleted_attributes: int) -> None:
         """Count what of a row has no call."""
         self.deleted_attributes += deleted_attributes
-        for kind in left_out:
-            known = kind in self.left_out or len(self.left_out) < MAX_TYPES
-            self.left_out[kind if known else OTHER_TYPES] += 1
+        for kind in skipped_types:
+            known = kind in self.skipped_types or len(self.skipped_types) < MAX_TYPES
+            self.skipped_types[kind if known else OTHER_TYPES] += 1
 
     def summary(self) -> str:
         """Give the line that a stream ends with, without its name."""
@@ -115,10 +115,10 @@ class StreamCounts:
             f"{self.unchanged} unchanged not sent",
             f"rejected: {by_code(self.all_rejected)}",
         ]
-        if self.set_aside or self.late_aside:
-            parts.append(f"properties set aside: {by_code(self.all_set_aside)}")
-        if self.left_out:
-            parts.append(f"left out, by type: {by_code(self.left_out)}")
+        if self.dropped or self.late_dropped:
+            parts.append(f"properties set aside: {by_code(self.all_dropped)}")
+        if self.skipped_types:
+            parts.append(f"left out, by type: {by_code(self.skipped_types)}")
         parts += [
             f"{count} {what}"
             for count, what in (
@@ -135,7 +135,7 @@ class StreamCounts:
 
     def what_to_do(self) -> list[str]:
         """Give, for the commonest codes among what is not sent, a line that says what to do."""
-        lost = self.all_rejected + self.all_set_aside
+        lost = self.all_rejected + self.all_dropped
         return [
             f"{count} {code}: {REASONS[code].meaning}; {advice(code, in_messages=self.in_messages)}"
             for code, count in cast("list[tuple[Code, int]]", lost.most_common(MOST_CODES))
@@ -150,13 +150,13 @@ class StreamCounts:
             "alias_calls": self.alias,
             "unchanged": self.unchanged,
             "rejected": sum(self.all_rejected.values()),
-            "set_aside": sum(self.all_set_aside.values()),
+            "set_aside": sum(self.all_dropped.values()),
             "deleted": self.deleted,
             "moved": self.moved,
             "collisions": self.collisions,
             "amount_collisions": self.amount_collisions,
             "item_collisions": self.item_collisions,
-            "left_out": sum(self.left_out.values()),
+            "left_out": sum(self.skipped_types.values()),
             "deleted_attributes": self.deleted_attributes,
         }
 

@@ -271,7 +271,7 @@ def _stream(
         stream=counts.stream,
         figures=counts.figures(),
         rejected_by_reason=dict(counts.all_rejected.most_common()),
-        set_aside_by_reason=dict(counts.all_set_aside.most_common()),
+        set_aside_by_reason=dict(counts.all_dropped.most_common()),
         retries=details.retries if kept else None,
         first_time=None if details.first is None else _written(details.first),
         last_time=None if details.last is None else _written(details.last),
