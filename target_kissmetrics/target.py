@@ -35,12 +35,13 @@ from target_kissmetrics.errors import ConfigError, InputError, StoreError
 from target_kissmetrics.mapping.reject_codes import REASONS, Code, RowRejected, advice
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.reporting.counts import StreamCounts, by_code
-from target_kissmetrics.reporting.metrics import tell_totals
-from target_kissmetrics.reporting.monitor import Monitor
-from target_kissmetrics.reporting.progress import progress
+from target_kissmetrics.reporting.monitor import Monitor, make_monitor
+from target_kissmetrics.reporting.progress import log_totals
 from target_kissmetrics.reporting.reject_limits import RejectLimits
 from target_kissmetrics.reporting.rejects import Rejects, check_rejects_path
-from target_kissmetrics.reporting.report_file import check_report_path
+from target_kissmetrics.reporting.report import About
+from target_kissmetrics.reporting.report_writer import ReportWriter, check_report_path
+from target_kissmetrics.reporting.told_settings import told_settings
 from target_kissmetrics.singer.batch_files import BatchFiles, Storage, read_storage
 from target_kissmetrics.singer.reader import MessageReader, Stopped
 from target_kissmetrics.singer.stream_maps import reading_stream_maps, transformed
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
 
     from target_kissmetrics.kissmetrics.delivery import Delivery
     from target_kissmetrics.mapping.result import Aside
-    from target_kissmetrics.reporting.report_writer import ReportWriter
     from target_kissmetrics.store.protocol import Store
     from target_kissmetrics.sync.batch import BatchRow
     from target_kissmetrics.sync.import_run import FilesRun
@@ -302,16 +302,16 @@ class TargetKissmetrics(Target):
             self.logger.info(
                 "stream '%s': %s; %.0f calls a second; %d retries in the run",
                 counts.stream,
-                counts.summary(),
+                counts.summary(is_dry_run=self.settings.dry_run),
                 counts.calls / seconds,
                 self._retries(),
             )
             for line in counts.what_to_do():
                 self.logger.warning("stream '%s': %s", counts.stream, line)
-            tell_totals(counts)
+            log_totals(counts)
         self._tell_of_rejects()
         if self._report is not None:
-            self._report.write(list(self._counts.values()), self._retries(), sys.exc_info()[1], self._stopped_by)
+            self._report.write(self._all_counts(), sys.exc_info()[1], self._stopped_by)
             self._report = None
         self._counts = {}
 
@@ -379,8 +379,7 @@ class TargetKissmetrics(Target):
             warn=lambda stream, text: self.logger.warning("stream '%s': %s", stream, text),
         )
         recorder = self._report.recorder if self._report is not None else None
-        displays = progress(self._all_counts, self.logger.info, is_dry_run=settings.dry_run)
-        self._monitor = Monitor(self._all_counts, displays, recorder)
+        self._monitor = make_monitor(self._all_counts, self.logger.info, is_dry_run=settings.dry_run, recorder=recorder)
         return Pipeline(
             planner=planner,
             store=self._store,
@@ -435,14 +434,19 @@ class TargetKissmetrics(Target):
     def _make_report(self) -> ReportWriter | None:
         if not hasattr(self, "settings") or self.settings.report_path is None:
             return None
-        from target_kissmetrics.reporting.report_writer import ReportWriter  # noqa: PLC0415 - few runs need it
+        from target_kissmetrics.runtime import takes_curl  # noqa: PLC0415 - HTTP libraries take their time to load
 
-        return ReportWriter(
-            settings=self.settings,
-            config=self.config,
+        settings = self.settings
+        sends = not settings.dry_run and settings.delivery == "api"
+        about = About(
             version=self.get_plugin_version(),
-            sdk_version=self.get_sdk_version(),
-            tell=self.logger,
+            sdk=self.get_sdk_version(),
+            delivery="dry run" if settings.dry_run else settings.delivery,
+            client=("curl" if takes_curl(settings) else "requests") if sends else None,
+            settings=told_settings(self.config, own_settings.SCHEMA["properties"]),
+        )
+        return ReportWriter(
+            settings.report_path, about, names=settings.report_names, api_key=settings.api_key, log=self.logger
         )
 
     def _retries(self) -> int:

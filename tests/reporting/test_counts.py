@@ -89,5 +89,5 @@ def test_what_is_rejected_late_is_rejected_and_no_longer_accepted() -> None:
     counts.late_dropped["alias-limit"] += 1
     assert counts.on_probation
     assert counts.left_accepted == 0
-    assert "rejected: 3 (2 alias-limit, 1 no-identity); properties set aside: 1 (1 alias-limit)" in counts.summary()
+    assert "rejected: 3 (2 alias-limit, 1 no-identity); properties dropped: 1 (1 alias-limit)" in counts.summary()
     assert counts.figures()["rejected"] == 3
