@@ -432,11 +432,11 @@ class TargetKissmetrics(Target):
         return list(self._counts.values())
 
     def _make_report(self) -> ReportWriter | None:
-        if not hasattr(self, "settings") or self.settings.report_path is None:
+        settings = getattr(self, "settings", None)
+        if settings is None or settings.report_path is None:
             return None
         from target_kissmetrics.runtime import takes_curl  # noqa: PLC0415 - HTTP libraries take their time to load
 
-        settings = self.settings
         sends = not settings.dry_run and settings.delivery == "api"
         about = About(
             version=self.get_plugin_version(),
@@ -446,7 +446,11 @@ class TargetKissmetrics(Target):
             settings=told_settings(self.config, own_settings.SCHEMA["properties"]),
         )
         return ReportWriter(
-            settings.report_path, about, names=settings.report_names, api_key=settings.api_key, log=self.logger
+            path=settings.report_path,
+            about=about,
+            names=settings.report_names,
+            api_key=settings.api_key,
+            log=self.logger,
         )
 
     def _retries(self) -> int:

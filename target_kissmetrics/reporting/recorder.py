@@ -63,7 +63,7 @@ class Bucket:
         for step in sorted(self.durations):
             seen += self.durations[step]
             if seen >= wanted:
-                return min(2.0 ** (step / _STEPS_PER_DOUBLING), self.longest)
+                return min(float(2.0 ** (step / _STEPS_PER_DOUBLING)), self.longest)
         return self.longest
 
     def latency(self) -> tree.Latency:
