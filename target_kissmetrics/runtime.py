@@ -21,9 +21,8 @@ from target_kissmetrics.mapping.reject_codes import Code, RowRejected
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.reporting.counts import StreamCounts, by_code
 from target_kissmetrics.reporting.dry_run import DryRunDelivery
-from target_kissmetrics.reporting.metrics import tell_totals
-from target_kissmetrics.reporting.monitor import Monitor
-from target_kissmetrics.reporting.progress import progress
+from target_kissmetrics.reporting.monitor import Monitor, make_monitor
+from target_kissmetrics.reporting.progress import log_totals
 from target_kissmetrics.reporting.reject_policy import LoggedRejects, RejectPolicy, RejectSink
 from target_kissmetrics.reporting.rejects import Rejects
 from target_kissmetrics.singer.state import write_state
@@ -369,8 +368,8 @@ class Runtime:
             )
             for line in counts.what_to_do():
                 self._logger.warning("stream '%s': %s", counts.stream, line)
-            tell_totals(counts)
-        has_rejects = any(counts.all_rejected or counts.all_set_aside for counts in streams)
+            log_totals(counts)
+        has_rejects = any(counts.all_rejected or counts.all_dropped for counts in streams)
         if has_rejects and not self._is_replay and not self.settings.dry_run:
             path = self.settings.rejects_path
             self._logger.info(
@@ -380,7 +379,7 @@ class Runtime:
                 path,
             )
         if self.report is not None:
-            self.report.write(streams, retries, sys.exc_info()[1], stopped_by)
+            self.report.write(streams, sys.exc_info()[1], stopped_by)
             self.report = None
 
     # Parts
@@ -397,10 +396,11 @@ class Runtime:
         settings = self.settings
         digests = Digests(product(settings.api_key))
         store = self._store = open_store(settings)
-        monitor = self._monitor = Monitor(
+        monitor = self._monitor = make_monitor(
             self._streams,
-            progress(self._streams, self._logger.info, is_dry_run=settings.dry_run),
-            self.report.recorder if self.report is not None else None,
+            self._logger.info,
+            is_dry_run=settings.dry_run,
+            recorder=self.report.recorder if self.report is not None else None,
         )
         planner = Planner(
             store=store,

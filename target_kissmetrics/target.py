@@ -26,8 +26,10 @@ from target_kissmetrics.config.stream_names import NameWatch, named, of_stream_m
 from target_kissmetrics.errors import ConfigError, InputError
 from target_kissmetrics.reporting.logs import ending_in_one_line, keep_urls_out_of_logs
 from target_kissmetrics.reporting.rejects import check_rejects_path
-from target_kissmetrics.reporting.report_file import check_report_path
-from target_kissmetrics.runtime import Runtime, check
+from target_kissmetrics.reporting.report import About
+from target_kissmetrics.reporting.report_writer import ReportWriter, check_report_path
+from target_kissmetrics.reporting.told_settings import told_settings
+from target_kissmetrics.runtime import Runtime, check, takes_curl
 from target_kissmetrics.singer.batch_files import BatchFiles, Storage, read_storage
 from target_kissmetrics.singer.reader import MessageReader
 from target_kissmetrics.singer.state import write_state
@@ -38,7 +40,6 @@ from target_kissmetrics.sinks import CheckSink, KissmetricsSink
 if TYPE_CHECKING:
     from singer_sdk.sinks import Sink
 
-    from target_kissmetrics.reporting.report_writer import ReportWriter
 
 CHECK_STREAM = "meltano_test_stream"
 """What `meltano config test` sends."""
@@ -91,16 +92,23 @@ class TargetKissmetrics(Target):
         keep_urls_out_of_logs()
 
     def _make_report(self) -> ReportWriter | None:
-        if self.settings.report_path is None:
+        settings = self.settings
+        if settings.report_path is None:
             return None
-        from target_kissmetrics.reporting.report_writer import ReportWriter  # noqa: PLC0415 - few runs need it
-
-        return ReportWriter(
-            settings=self.settings,
-            config=self.config,
+        sends = not settings.dry_run and settings.delivery == "api"
+        about = About(
             version=self.get_plugin_version(),
-            sdk_version=self.get_sdk_version(),
-            tell=self.logger,
+            sdk=self.get_sdk_version(),
+            delivery="dry run" if settings.dry_run else settings.delivery,
+            client=("curl" if takes_curl(settings) else "requests") if sends else None,
+            settings=told_settings(self.config, own_settings.SCHEMA["properties"]),
+        )
+        return ReportWriter(
+            path=settings.report_path,
+            about=about,
+            names=settings.report_names,
+            api_key=settings.api_key,
+            log=self.logger,
         )
 
     # Config

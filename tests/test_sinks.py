@@ -28,7 +28,7 @@ def target(tmp_path: Path) -> Iterator[_Target]:
 
 
 def schema(number: int) -> dict[str, Any]:
-    fields = {name: {} for name in ("user_id", "event", "timestamp", f"extra {number}")}
+    fields: dict[str, Any] = {name: {} for name in ("user_id", "event", "timestamp", f"extra {number}")}
     return {"type": "SCHEMA", "stream": "events", "key_properties": [], "schema": {"properties": fields}}
 
 
@@ -50,7 +50,7 @@ def test_a_changed_schema_leaves_no_sink_behind(target: _Target) -> None:
         add(message)
         sinks.append(weakref.ref(target.get_sink("events")))
 
-    target._process_record_message = taking  # type: ignore[method-assign]
+    target._process_record_message = taking  # type: ignore[method-assign, assignment]
     read(target, *(message for number in range(20) for message in (schema(number), row(number))))
     gc.collect()
     assert len(sinks) == 20

@@ -121,7 +121,7 @@ class RejectPolicy:
         """
         if part.rejected:
             self._check_fail(counts, part.field, part.code)
-        counted = counts.rejected if part.rejected else counts.set_aside
+        counted = counts.rejected if part.rejected else counts.dropped
         counted[part.code] += 1
         self._write(counts.stream, part.code, part.reason, part.field, record)
         if part.rejected:
@@ -146,7 +146,7 @@ class RejectPolicy:
             counts.late[rejected.code] += 1
             self._write_row(counts, rejected, record)
         else:
-            counts.late_aside[rejected.code] += 1
+            counts.late_dropped[rejected.code] += 1
             self._write(counts.stream, rejected.code, rejected.reason, rejected.field, record)
 
     def accepted(self, counts: StreamCounts) -> None:
