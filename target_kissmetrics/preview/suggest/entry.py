@@ -140,10 +140,9 @@ class _Draft:
         ranked = rank(self._columns, roles.CUSTOMER)
         if not is_people or self._key not in self._columns:
             return ranked
-        if self._shape.has_own_numbers:
-            return list(dict.fromkeys([*ranked, self._key]))
-        exact = [name for name in ranked if name in CUSTOMER_ID_CANDIDATES]
-        return list(dict.fromkeys([*exact, self._key, *ranked]))
+        before = ranked if self._shape.has_own_numbers else set(ranked) & set(CUSTOMER_ID_CANDIDATES)
+        first = [name for name in ranked if name in before]
+        return list(dict.fromkeys([*first, self._key, *ranked]))
 
     def _kind(self) -> tuple[Kind, str]:
         who, time, shape = self._customer or self._device, self._time, self._shape
