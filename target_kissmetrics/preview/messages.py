@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import IO, Any
 
@@ -34,14 +34,9 @@ def read(lines: IO[str], preview: Preview, config: Mapping[str, Any]) -> None:
         InputError: A line is no Singer message, a row comes before its schema, or a BATCH file cannot be read.
     """
     messages = _Messages(preview, config)
-    handlers: dict[str, Callable[[dict[str, Any]], None]] = {
-        "SCHEMA": messages.schema,
-        "RECORD": messages.record,
-        "BATCH": messages.batch,
-        "STATE": lambda _: None,
-        "ACTIVATE_VERSION": lambda _: None,
-    }
-    MessageReader().process_lines(lines, handlers)
+    handlers = {"SCHEMA": messages.schema, "RECORD": messages.record, "BATCH": messages.batch}
+    unused = dict.fromkeys(("STATE", "ACTIVATE_VERSION"), lambda _: None)
+    MessageReader().process_lines(lines, {**handlers, **unused})
 
 
 class _Messages:
@@ -100,15 +95,15 @@ class _Messages:
         except InvalidJSONSchema as problem:
             self._preview.warnings.append(f"stream {name!r}: {problem}; a run stops; its rows are not validated here")
             return accept_any
+        return lambda row: _invalid(compiled, row)
 
-        def validate(row: Mapping[str, Any]) -> str | None:
-            try:
-                compiled.validate(dict(row))
-            except InvalidRecord as problem:
-                return str(problem.error_message)
-            return None
 
-        return validate
+def _invalid(compiled: CompiledValidator, row: Mapping[str, Any]) -> str | None:
+    try:
+        compiled.validate(dict(row))
+    except InvalidRecord as problem:
+        return str(problem.error_message)
+    return None
 
 
 def _needed(message: Mapping[str, Any], key: str, kind: type) -> Any:

@@ -78,9 +78,10 @@ class Risks:
         if totals.future:
             yield f"{display.plural(totals.future, 'call')} with a time in the future; check its zone and unit"
         if self._overwritten:
+            values = display.plural(self._overwritten.total(), "value")
             yield (
-                f"{display.plural(self._overwritten.total(), 'value')} would be lost ({_listed(self._overwritten)}): an "
-                "event and its first item share a second, and Kissmetrics keeps one value of a property for it; give "
+                f"{values} would be lost ({_listed(self._overwritten)}): an event and its first item share a "
+                "second, and Kissmetrics keeps one value of a property for it; give "
                 "the items' another name with rename: [{field: ITEMS.FIELD, property: NAME}], or exclude one of the two"
             )
         yield from self._about_collisions(spreads=spreads)
