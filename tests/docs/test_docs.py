@@ -219,11 +219,12 @@ def _cases() -> Iterator[Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("block", _cases())
+@pytest.mark.parametrize("block", list(_cases()))
 def test_a_block_does_what_it_shows(block: Block, reader: Callable[[Path], Reader]) -> None:
     reader(block.page).read(block)
 
 
+@pytest.mark.e2e
 def test_meltano_knows_the_commands() -> None:
     if not MELTANO.exists() and "CI" not in os.environ:
         pytest.skip("Meltano is not installed (make .venv-meltano/.ready)")
