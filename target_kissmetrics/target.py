@@ -40,7 +40,6 @@ from target_kissmetrics.sinks import CheckSink, KissmetricsSink
 if TYPE_CHECKING:
     from singer_sdk.sinks import Sink
 
-
 CHECK_STREAM = "meltano_test_stream"
 """What `meltano config test` sends."""
 
