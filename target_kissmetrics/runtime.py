@@ -5,148 +5,143 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from target_kissmetrics.config.settings import Settings
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.kissmetrics.http.delivery import ApiDelivery
-from target_kissmetrics.kissmetrics.http.loop_delivery import LoopDelivery
-from target_kissmetrics.kissmetrics.http.observer import Observer
+from target_kissmetrics.kissmetrics.http.dispatcher import CallMonitor, Dispatcher
 from target_kissmetrics.kissmetrics.http.pacing import Pacing
-from target_kissmetrics.kissmetrics.http.requests_transport import RequestsTransport
+from target_kissmetrics.kissmetrics.http.probe import probe
 from target_kissmetrics.kissmetrics.http.retry import RetryPolicy
-from target_kissmetrics.kissmetrics.import_files import Folder, cannot_write, folder_of
+from target_kissmetrics.kissmetrics.import_files import check_writable, describe_write_error
 from target_kissmetrics.kissmetrics.wire import Encoder
 from target_kissmetrics.store.waiting import WaitingStore
 from target_kissmetrics.sync.import_run import FilesRun
 
 if TYPE_CHECKING:
-    from target_kissmetrics.kissmetrics.http.curl_transport import CurlTransport
+    from target_kissmetrics.kissmetrics.http.transport import Transport
 
 SWITCH_SECONDS = 0.001
 """How long a thread that computes keeps libcurl's loop waiting whenever that has an answer in hand; Python's own 0.005
 would nearly double a round trip of 50 ms while rows are read."""
 
-Told = Callable[[str], None]
-Failed = Callable[[BaseException], None]
 
-
-def api_delivery(
-    settings: Settings, version: str, failed: Failed, told: Told, observer: Observer | None = None
-) -> ApiDelivery | LoopDelivery:
-    """Make the delivery through the tracking API.
+def build_dispatcher(
+    settings: Settings,
+    version: str,
+    failed: Callable[[BaseException], None],
+    warn: Callable[[str], None],
+    monitor: CallMonitor,
+) -> Dispatcher:
+    """Build the delivery through the tracking API.
 
     Args:
         settings: Of the run.
         version: This target's, for the `User-Agent` header.
-        failed: Called with why the delivery stopped.
-        told: Takes a line for a person.
-        observer: Told of each call that was taken.
+        failed: Called with the reason when the delivery stops.
+        warn: Logs a line.
+        monitor: Observes calls.
     """
-    encoder = Encoder(settings.api_key, settings.http_method, urlsplit(settings.tracking_url).path)
-    policy = RetryPolicy(settings.retry_timeout_seconds)
-    pacing = Pacing(settings.max_requests_per_second)
-    if takes_curl(settings):
-        return LoopDelivery(
-            encoder=encoder,
-            transport=lambda: curl_transport(settings, version),
-            policy=policy,
-            pacing=pacing,
-            connections=settings.max_connections,
-            host=settings.tracking_url,
-            failed=failed,
-            told=told,
-            observer=observer,
-        )
-    return ApiDelivery(
-        encoder=encoder,
-        transport=lambda: requests_transport(settings, version),
-        policy=policy,
-        pacing=pacing,
+    build_transport = build_curl_transport if uses_curl(settings) else build_requests_transport
+    return Dispatcher(
+        encoder=Encoder(settings.api_key, settings.http_method, urlsplit(settings.tracking_url).path),
+        transport=lambda: build_transport(settings, version),
+        policy=RetryPolicy(settings.retry_timeout_seconds),
+        pacing=Pacing(settings.max_requests_per_second),
         connections=settings.max_connections,
         host=settings.tracking_url,
         failed=failed,
-        told=told,
-        observer=observer,
+        warn=warn,
+        monitor=monitor,
     )
 
 
-def files_run(settings: Settings, store: WaitingStore, pass_on: Callable[[Any], None]) -> FilesRun:
-    """Make the delivery into import files.
+def build_import_files(settings: Settings, store: WaitingStore, emit: Callable[[Any], None]) -> FilesRun:
+    """Build the delivery into import files.
+
+    Args:
+        settings: Of the run.
+        store: Keeps what the calls teach it until their file is complete.
+        emit: Writes a STATE message's value.
 
     Raises:
-        ConfigError: Files cannot be written where `files_url` says.
+        ConfigError: The library for this kind of `files_url` is not installed.
     """
-    return FilesRun(
-        store=store,
-        folder=_folder(settings),
-        url=settings.files_url,
-        base=settings.files_base_name,
-        max_rows=settings.files_max_rows,
-        pass_on=pass_on,
-    )
+    try:
+        return FilesRun(
+            store=store,
+            url=settings.files_url,
+            base=settings.files_base_name,
+            max_rows=settings.files_max_rows,
+            pass_on=emit,
+        )
+    except (ImportError, ValueError) as error:
+        raise _unusable_folder(settings, error) from None
 
 
-def check_folder(settings: Settings) -> None:
-    """Make sure that import files can be written.
+def check_import_folder(settings: Settings) -> None:
+    """Check that import files can be written; write nothing.
 
     Raises:
         ConfigError: They cannot.
     """
-    folder = _folder(settings)
     try:
-        folder.check()
-    except Exception as error:  # noqa: BLE001 - whatever the library behind an fsspec URL raises
-        raise ConfigError(
-            "files_url", str(cannot_write(settings.files_url, error)).removeprefix("files_url: ")
-        ) from None
-
-
-def _folder(settings: Settings) -> Folder:
-    try:
-        return folder_of(settings.files_url)
+        check_writable(settings.files_url)
     except (ImportError, ValueError) as error:
-        raise ConfigError(
-            "files_url", f"{settings.files_url} cannot be used: {error}; install what it needs, or name another"
-        ) from None
+        raise _unusable_folder(settings, error) from None
+    except Exception as error:  # noqa: BLE001 - whatever the library behind an fsspec URL raises
+        raise ConfigError("files_url", describe_write_error(settings.files_url, error)) from None
 
 
-def takes_curl(settings: Settings) -> bool:
-    """Tell whether libcurl sends the requests: as asked for, or because it is there."""
+def _unusable_folder(settings: Settings, error: Exception) -> ConfigError:
+    return ConfigError(
+        "files_url", f"{settings.files_url} cannot be used: {error}; install what it needs, or name another"
+    )
+
+
+def check_tracking_host(settings: Settings, version: str) -> None:
+    """Check that the tracking host can be reached and can be the tracking API; send no call.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    with closing(build_requests_transport(settings, version)) as transport:
+        problem = probe(transport, settings.tracking_url)
+    if problem:
+        raise ConfigError("tracking_url", f"{settings.tracking_url} {problem}")
+
+
+def uses_curl(settings: Settings) -> bool:
+    """Tell whether libcurl sends the requests: because the settings say so, or because it is installed."""
     if settings.http_client == "auto":
         return importlib.util.find_spec("pycurl") is not None
     return settings.http_client == "curl"
 
 
-def requests_transport(settings: Settings, version: str) -> RequestsTransport:
-    """Make what sends one request at a time."""
-    return RequestsTransport(
-        _base_url(settings),
-        settings.request_timeout_seconds,
-        _user_agent(version),
-        connect_timeout=settings.connect_timeout_seconds,
-    )
+def build_requests_transport(settings: Settings, version: str) -> Transport:
+    """Build the `requests` client."""
+    from target_kissmetrics.kissmetrics.http.requests_transport import RequestsTransport  # noqa: PLC0415 - slow to load
+
+    return RequestsTransport(*_transport_settings(settings, version))
 
 
-def curl_transport(settings: Settings, version: str) -> CurlTransport:
-    """Make what sends many requests at once, in the thread that uses it."""
-    sys.setswitchinterval(SWITCH_SECONDS)
+def build_curl_transport(settings: Settings, version: str) -> Transport:
+    """Build the `curl` client."""
     from target_kissmetrics.kissmetrics.http.curl_transport import CurlTransport  # noqa: PLC0415 - an extra
 
-    return CurlTransport(
-        _base_url(settings),
-        settings.request_timeout_seconds,
-        _user_agent(version),
-        settings.max_connections,
-        connect_timeout=settings.connect_timeout_seconds,
-    )
+    sys.setswitchinterval(SWITCH_SECONDS)
+    return CurlTransport(*_transport_settings(settings, version))
 
 
-def _base_url(settings: Settings) -> str:
+def _transport_settings(settings: Settings, version: str) -> tuple[str, float, float, str, int]:
+    """The arguments of both transports."""
     parts = urlsplit(settings.tracking_url)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _user_agent(version: str) -> str:
-    return f"target-kissmetrics/{version}"
+    return (
+        f"{parts.scheme}://{parts.netloc}",
+        settings.request_timeout_seconds,
+        settings.connect_timeout_seconds,
+        f"target-kissmetrics/{version}",
+        settings.max_connections,
+    )

@@ -415,9 +415,9 @@ class TargetKissmetrics(Target):
         if settings.dry_run:
             self._delivery: Delivery = DryRunDelivery(self.logger.info)
         elif isinstance(self._store, WaitingStore):
-            self._files = self._delivery = deliveries.files_run(settings, self._store, self._pass_on)
+            self._files = self._delivery = deliveries.build_import_files(settings, self._store, self._pass_on)
         else:
-            self._delivery = deliveries.api_delivery(
+            self._delivery = deliveries.build_dispatcher(
                 settings, self.get_plugin_version(), failed, self.logger.warning, self._monitor
             )
         return self._delivery
@@ -536,21 +536,16 @@ class TargetKissmetrics(Target):
         Raises:
             TargetError: One of them cannot be used.
         """
-        from target_kissmetrics.kissmetrics.http.probe import probe  # noqa: PLC0415
-        from target_kissmetrics.runtime import check_folder, requests_transport  # noqa: PLC0415
+        from target_kissmetrics.runtime import check_import_folder, check_tracking_host  # noqa: PLC0415
         from target_kissmetrics.store.sql import check_store  # noqa: PLC0415
 
         self._report = None
         check_store(self.settings.attribute_store_url, digests.product(self.settings.api_key))
         if self.settings.delivery == "files":
-            check_folder(self.settings)
+            check_import_folder(self.settings)
             self.logger.info("settings, store and %s are in order; nothing was written", self.settings.files_url)
             return
-        transport = requests_transport(self.settings, self.get_plugin_version())
-        problem = probe(transport, self.settings.tracking_url)
-        transport.close()
-        if problem:
-            raise ConfigError("tracking_url", f"{self.settings.tracking_url} {problem}")
+        check_tracking_host(self.settings, self.get_plugin_version())
         self.logger.info(
             "settings, store and %s are in order; no call was sent, nothing was stored", self.settings.tracking_url
         )

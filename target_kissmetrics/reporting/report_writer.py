@@ -15,7 +15,7 @@ from target_kissmetrics.reporting.report_page import as_page
 from target_kissmetrics.reporting.run_recorder import RunRecorder
 from target_kissmetrics.reporting.run_report import About, Ending, as_json, make_report
 from target_kissmetrics.reporting.told_settings import told_settings, without_key
-from target_kissmetrics.runtime import takes_curl
+from target_kissmetrics.runtime import uses_curl
 
 _OWN = ("target_kissmetrics.",)
 
@@ -103,4 +103,4 @@ def _delivery(settings: Settings) -> Literal["api", "files", "dry run"]:
 def _client(settings: Settings) -> str | None:
     if settings.dry_run or settings.delivery == "files":
         return None
-    return "curl" if takes_curl(settings) else "requests"
+    return "curl" if uses_curl(settings) else "requests"
