@@ -26,7 +26,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -319,7 +319,7 @@ def _show(held: Answer) -> None:
         for name, values in person["properties"].items():
             told += [(value["timestamp"], f"  {name} = {value['value']}") for value in values]
         for second, text in sorted(told, key=lambda line: line[0]):
-            print(f"  {datetime.fromtimestamp(second, timezone.utc):%Y-%m-%d %H:%M:%S}  {text}")
+            print(f"  {datetime.fromtimestamp(second, UTC):%Y-%m-%d %H:%M:%S}  {text}")
     for reject in held["rejects"]:
         print(f"\nset aside: {reject['code']}{' at ' + reject['field'] if reject['field'] else ''}")
 

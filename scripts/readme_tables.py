@@ -1,9 +1,9 @@
-"""Writes the tables of README.md and docs/: settings, keys, reasons, metrics, the report, commands, examples.
+"""Writes the tables of docs/: settings, keys, reject codes, metrics, the report, commands, examples.
 
-python scripts/readme_tables.py          rewrites README.md and the pages
+    python scripts/readme_tables.py          rewrite the pages
 
-A table stands between two comments, `<!-- NAME: ... -->` and `<!-- end of NAME -->`. Pages keep what is generated, so
-that it can be read where the repository is shown, and a change of it in a diff; a test holds them against the code.
+A table stands between two comments, `<!-- NAME: ... -->` and `<!-- end of NAME -->`. The pages keep the tables, so that
+they can be read in the repository and changes show in a diff. A test compares them with the code.
 """
 
 from __future__ import annotations
@@ -36,9 +36,8 @@ from target_kissmetrics.sandbox import cli as sandbox_cli
 from target_kissmetrics.target import TargetKissmetrics
 
 ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
 EXAMPLES = ROOT / "examples" / "README.md"
-PAGES = (README, *sorted((ROOT / "docs").rglob("*.md")))
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
 
 _NAME = re.compile(r"\b(?:__[a-z]+__|[a-z]+(?:_[a-z]+)+)\b")
 """What a reader types, in a text for people."""
@@ -82,14 +81,6 @@ def with_tables(text: str) -> str:
         pattern = rf"(<!-- {mark}: [^\n]*-->\n).*?(<!-- end of {mark} -->)"
         text = re.sub(pattern, lambda m, table=table: f"{m[1]}{table()}\n{m[2]}", text, flags=re.DOTALL)
     return text
-
-
-def settings_table() -> str:
-    """Give the table of this target's own settings."""
-    return _table(
-        ("setting", "type", "default", "meaning"),
-        [(f"`{name}`", _type(schema), _default(name, schema), _text(schema)) for name, schema in _own().items()],
-    )
 
 
 def settings_in_full() -> str:
@@ -140,13 +131,8 @@ def found_table() -> str:
     return _table(("key", "fields, in this order"), rows)
 
 
-def reasons_table() -> str:
-    """Give the table of the codes in the file of rejects."""
-    return _reasons(lambda reason: reason.to_do)
-
-
 def reasons_in_full() -> str:
-    """Give the same with what to do about messages and batches, whose entries name no fields."""
+    """Return the table of reject codes, with the remedies for messages and batches, whose entries name no fields."""
     return _reasons(
         lambda reason: (
             reason.to_do
@@ -203,13 +189,11 @@ def commands_in_full() -> str:
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
-    "settings": settings_table,
     "settings in full": settings_in_full,
     "sdk settings": sdk_settings_table,
     "stream keys": stream_keys_table,
     "stream kinds": stream_kinds_table,
     "found fields": found_table,
-    "reasons": reasons_table,
     "reasons in full": reasons_in_full,
     "metrics": metrics_table,
     "run metrics": run_metrics_table,

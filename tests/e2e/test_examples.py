@@ -91,8 +91,8 @@ def test_make_says_which_examples_there_are_before_it_sets_anything_up(argument:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=60)
     told = done.stderr.decode().splitlines()
     assert (done.returncode, done.stdout) == (2, b"")
-    assert told[0] == "say which one, such as: make example NAME=orders"
-    assert told[1] == f"there are: {' '.join(NAMES)}"
+    assert told[0] == "name an example, such as: make example NAME=orders"
+    assert told[1] == f"examples: {' '.join(NAMES)}"
 
 
 @pytest.mark.parametrize("name", NAMES)

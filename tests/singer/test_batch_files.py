@@ -35,6 +35,11 @@ def written(folder: Path, data: bytes, name: str = "a.jsonl") -> str:
     return path.as_uri()
 
 
+def packed(data: bytes) -> bytes:
+    """Compress without the current time, so that every pytest-xdist worker collects the same test IDs."""
+    return gzip.compress(data, mtime=0)
+
+
 GZIP = {"format": "jsonl", "compression": "gzip"}
 
 
@@ -46,10 +51,10 @@ GZIP = {"format": "jsonl", "compression": "gzip"}
         (LINES.rstrip(), {"format": "jsonl", "compression": "none"}),
         (LINES.replace(b"\n", b"\r\n\r\n"), {"format": "jsonl"}),
         (b"\xef\xbb\xbf" + LINES, {"format": "jsonl"}),
-        (gzip.compress(LINES, mtime=0), GZIP),
-        (gzip.compress(LINES[:15], mtime=0) + gzip.compress(LINES[15:], mtime=0), GZIP),
+        (packed(LINES), GZIP),
+        (packed(LINES[:15]) + packed(LINES[15:]), GZIP),
         # As the SDK's taps write it, whatever they say of it.
-        (gzip.compress(LINES, mtime=0), {"format": "jsonl", "compression": "none"}),
+        (packed(LINES), {"format": "jsonl", "compression": "none"}),
     ],
 )
 def test_json_lines_are_read(tmp_path: Path, data: bytes, encoding: dict[str, Any]) -> None:
@@ -79,7 +84,7 @@ def test_files_stay_as_they_are(tmp_path: Path) -> None:
 def test_no_files_and_empty_files_have_no_rows(tmp_path: Path) -> None:
     assert read() == []
     assert read(written(tmp_path, b"")) == []
-    assert read(written(tmp_path, gzip.compress(b"", mtime=0)), encoding=GZIP) == []
+    assert read(written(tmp_path, gzip.compress(b"")), encoding=GZIP) == []
 
 
 @pytest.mark.parametrize(
@@ -93,11 +98,11 @@ def test_no_files_and_empty_files_have_no_rows(tmp_path: Path) -> None:
         (LINES + b"\x01" * 9, None, "has no JSON that can be read in line 3; it ends in the middle of it"),
         (json.dumps(ROWS[0], indent=1).encode(), None, "has no JSON that can be read in line 1"),
         (LINES + b"[" * 100_000 + b"\n", None, "has no JSON that can be read in line 3"),
-        (gzip.compress(LINES, mtime=0)[:-9], GZIP, "ends in the middle of its gzip: it was not written whole"),
-        (gzip.compress(LINES, mtime=0)[:-9], None, "ends in the middle of its gzip: it was not written whole"),
-        (gzip.compress(LINES, mtime=0)[:-8] + b"12345678", GZIP, "is damaged: its gzip cannot be unpacked"),
-        (gzip.compress(LINES, mtime=0)[:10] + b"\xff" * 30, GZIP, "is damaged: its gzip cannot be unpacked"),
-        (gzip.compress(LINES, mtime=0) + b"rest", GZIP, "is damaged: its gzip cannot be unpacked"),
+        (packed(LINES)[:-9], GZIP, "ends in the middle of its gzip: it was not written whole"),
+        (packed(LINES)[:-9], None, "ends in the middle of its gzip: it was not written whole"),
+        (packed(LINES)[:-8] + b"12345678", GZIP, "is damaged: its gzip cannot be unpacked"),
+        (packed(LINES)[:10] + b"\xff" * 30, GZIP, "is damaged: its gzip cannot be unpacked"),
+        (packed(LINES) + b"rest", GZIP, "is damaged: its gzip cannot be unpacked"),
         (LINES, GZIP, "is not in gzip, as its message says; was it written whole?"),
         (b"", GZIP, "is not in gzip, as its message says; was it written whole?"),
         (zlib.compress(LINES), GZIP, "is not in gzip, as its message says; was it written whole?"),
@@ -115,11 +120,7 @@ def test_a_file_that_cannot_be_read_to_its_end_is_named_with_the_reason(
 
 
 def test_the_rows_before_a_mistake_are_given(tmp_path: Path) -> None:
-    message = {
-        "stream": "s",
-        "encoding": GZIP,
-        "manifest": [written(tmp_path, gzip.compress(LINES * 20_000, mtime=0)[:-4])],
-    }
+    message = {"stream": "s", "encoding": GZIP, "manifest": [written(tmp_path, gzip.compress(LINES * 20_000)[:-4])]}
     rows = BatchFiles(message, Storage()).rows()
     assert [next(rows) for _ in range(9_000)] == ROWS * 4_500
     with pytest.raises(InputError, match="ends in the middle"):
@@ -134,7 +135,7 @@ def test_a_line_has_a_longest_length(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_large_file_is_never_in_memory(tmp_path: Path) -> None:
     line = json.dumps({"id": 1, "text": "x" * 900}).encode() + b"\n"
-    place = written(tmp_path, gzip.compress(line * 40_000, mtime=0))
+    place = written(tmp_path, gzip.compress(line * 40_000))
     tracemalloc.start()
     try:
         assert (
