@@ -173,9 +173,9 @@ def _role(before: list[Call], after: list[Call]) -> Effect | None:
 
 def _pairs(calls: Iterable[Call]) -> list[tuple[str, str]]:
     """Give the properties of calls; addresses and user agents come first, so that no list cuts personal data off."""
-    calls = [call for call in calls if not isinstance(call, Alias)]
-    senders = [pair for call in calls for pair in sender(call)]
-    return senders + [pair for call in calls for pair in call.properties.items()]
+    carrying = [call for call in calls if not isinstance(call, Alias)]
+    senders = [pair for call in carrying for pair in sender(call)]
+    return senders + [pair for call in carrying for pair in call.properties.items()]
 
 
 def _kinds(calls: Iterable[Call]) -> Counter[str]:

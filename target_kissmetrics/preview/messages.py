@@ -54,7 +54,7 @@ class _Messages:
         """Handle a SCHEMA message."""
         name, schema = _needed(message, "stream", str), _needed(message, "schema", dict)
         if "properties" not in schema:
-            raise InputError(f"stream {name!r}: its SCHEMA message has no properties; check the tap")
+            raise InputError(f"stream {name!r}: its SCHEMA message has no properties; fix the tap")
         self._preview.map_names.saw(name)
         known = self._mapper.stream_maps.get(name)
         key = message.get("key_properties")
@@ -71,7 +71,7 @@ class _Messages:
         """Handle a RECORD message."""
         name, record = _needed(message, "stream", str), _needed(message, "record", dict)
         if name not in self._mapper.stream_maps:
-            raise InputError(f"stream {name!r}: RECORD before SCHEMA; check the tap")
+            raise InputError(f"stream {name!r}: RECORD before SCHEMA; fix the tap")
         for stream_map in self._mapper.stream_maps[name]:
             row = transformed(stream_map, dict(record))
             if row is not None:
@@ -83,7 +83,7 @@ class _Messages:
         _needed(message, "encoding", dict)
         _needed(message, "manifest", list)
         if name not in self._mapper.stream_maps:
-            raise InputError(f"stream {name!r}: BATCH before SCHEMA; check the tap")
+            raise InputError(f"stream {name!r}: BATCH before SCHEMA; fix the tap")
         for row in BatchFiles(message, self._storage).rows():
             self.record({"type": "RECORD", "stream": name, "record": row})
 
@@ -109,5 +109,5 @@ def _invalid(compiled: CompiledValidator, row: Mapping[str, Any]) -> str | None:
 def _needed(message: Mapping[str, Any], key: str, kind: type) -> Any:
     value = message.get(key)
     if not isinstance(value, kind):
-        raise InputError(f"a {message['type']} message has no valid {key!r}; check the tap")
+        raise InputError(f"a {message['type']} message has no valid {key!r}; fix the tap")
     return value

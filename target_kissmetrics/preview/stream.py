@@ -132,11 +132,12 @@ class StreamPreview:
         """Add a row, after the stream's schema."""
         assert self._stream is not None  # noqa: S101 - rows come after their schema
         self.rows += 1
-        if len(self._sample) < SAMPLED_ROWS:
+        # Rows of message formats may be large, and nothing is suggested from their columns.
+        if len(self._sample) < SAMPLED_ROWS and (self._people is not None or self._mapping is None):
             self._sample.append(row)
         missing = next((key for key in self._stream.key_properties if key not in row), None)
         if missing is not None:
-            self.problem = self.problem or f"a row has no {missing!r}, a part of the stream's key; check the tap"
+            self.problem = self.problem or f"a row has no {missing!r}, a part of the stream's key; fix the tap"
         if self._waiting is None:
             self._map(self.rows, row, extracted)
             return
@@ -203,7 +204,7 @@ class StreamPreview:
             return
         waiting, self._waiting = self._waiting, None
         if not self.name.strip():
-            self.kind, self.why = "ignore", "no entry of streams can match a stream without a name; check the tap"
+            self.kind, self.why = "ignore", "no entry of streams can match a stream without a name; fix the tap"
             return
         self.suggestion = suggest(self._stream, self._columns, self._given())
         self.entry = replace(read_entry(self.suggestion.entry, 0), place="the suggested entry")

@@ -130,7 +130,7 @@ def test_a_broken_line_ends_it_after_what_was_seen(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     result = run("--html", page, stdin=lines(*messages("orders", ORDERS)) + b'{"type": "RECO')
     assert result.code == 1
-    assert "line 6 of the input is no JSON" in result.err
+    assert "line 6 of the input is not valid JSON" in result.err
     assert "record Purchased" in result.out
     assert "The input ended early" in page.read_text(encoding="utf-8")
 

@@ -90,11 +90,6 @@ def _is_label(column: Column) -> bool:
     return is_short and comes_again and column.is_text() and not column.has_most(len(column.seconds))
 
 
-def _says_what_was_done(column: Column) -> bool:
-    done = sum(_has(rf"\w\w+ed|{_DONE}", words(text)) for text in column.texts)
-    return _is_label(column) and len(column.texts) > 1 and done * 2 > len(column.texts)
-
-
 # The table
 
 
@@ -119,7 +114,6 @@ _PERSON = (
 _MAIL = "e ?mail|mail"
 _TIME_ENDS = "at|on|time|date|datetime|timestamp|ts|day|when|epoch|utc|dt"
 _TIME_NAME = rf"\b({_TIME_ENDS}|\w+ed)$|\b(date|timestamp)\b"
-_DONE = "paid|sent|bought|sold|login|logout|signup|start|stop|create|cancel|pause|renew|refund|purchase|view|click|join"
 
 CUSTOMER = Role(
     Column.is_id,
@@ -164,7 +158,6 @@ EVENT_NAME = Role(
     ),
     never=f"{_ID}|{_TIME_ENDS}",
 )
-EVENT_TYPE = Role(_says_what_was_done, (r"\b(type|kind)$",))
 AMOUNT = Role(
     _is_amount,
     (
