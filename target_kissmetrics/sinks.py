@@ -9,10 +9,10 @@ from singer_sdk.exceptions import InvalidRecord, MissingKeyPropertiesError
 from singer_sdk.sinks import Sink
 
 from target_kissmetrics.errors import TooManyRejects
-from target_kissmetrics.mapping.registry import understand
-from target_kissmetrics.mapping.reject_codes import REASONS, Code, RowRejected, advice
+from target_kissmetrics.mapping.detection import resolve
+from target_kissmetrics.mapping.registry import FLAT_KINDS
+from target_kissmetrics.mapping.reject_codes import REASONS, Code, Rejected, advice
 from target_kissmetrics.mapping.result import Mapped
-from target_kissmetrics.mapping.settings import FLAT_KINDS
 from target_kissmetrics.mapping.stream import Stream, StreamMapping
 from target_kissmetrics.reporting.reject_limits import JUDGED_ROWS
 from target_kissmetrics.singer.validation import CompiledValidator
@@ -70,16 +70,16 @@ class KissmetricsSink(Sink):
             settings=target.settings.mapping,
             warn=lambda text: self.logger.warning("stream '%s': %s", stream_name, text),
         )
-        understood = understand(stream)
-        self._mapping = understood.mapping
-        self.kind = understood.kind.kind
+        resolved = resolve(stream)
+        self._mapping = resolved.mapping
+        self.kind = resolved.kind
         self.counts.in_messages = self.kind not in FLAT_KINDS
         self.logger.info(
             "stream '%s' is read as %s, because %s%s",
             stream_name,
-            understood.kind.kind,
-            understood.kind.why,
-            f". {understood.mapping.describe()}" if understood.mapping else "",
+            resolved.kind,
+            resolved.why,
+            f". {resolved.mapping.describe()}" if resolved.mapping else "",
         )
 
     def get_validator(self) -> BaseJSONSchemaValidator | None:
@@ -108,7 +108,7 @@ class KissmetricsSink(Sink):
             return
         try:
             mapped = self._map(self._mapping, row, extracted)
-        except RowRejected as problem:
+        except Rejected as problem:
             if self._shard is None or self._shard.takes_nobody:
                 self._reject(problem, raw)
             return
@@ -120,9 +120,9 @@ class KissmetricsSink(Sink):
             self._pass_on(mapped, raw)
 
     def _pass_on(self, mapped: Mapped, raw: Mapping[str, Any]) -> None:
-        if mapped.left_out or mapped.deletions:
-            self.counts.mapped(mapped.left_out, len(mapped.deletions))
-        for number, aside in enumerate(mapped.asides):
+        if mapped.skipped_types or mapped.deletions:
+            self.counts.mapped(mapped.skipped_types, len(mapped.deletions))
+        for number, aside in enumerate(mapped.rejections):
             self._target.set_aside(self.counts, aside, raw if number < WHOLE_ROWS else _SEE_ABOVE)
         if mapped.calls or mapped.deletions:
             self._target.pipeline.add(BatchRow(self.counts, mapped, raw))
@@ -139,10 +139,10 @@ class KissmetricsSink(Sink):
             try:
                 self._validator.validate(row)
             except InvalidRecord as problem:
-                raise RowRejected("schema", f"it does not fit the tap's schema: {problem.error_message}") from None
+                raise Rejected("schema", f"it does not fit the tap's schema: {problem.error_message}") from None
         return mapping.map(row, extracted)
 
-    def _reject(self, problem: RowRejected, raw: Mapping[str, Any]) -> None:
+    def _reject(self, problem: Rejected, raw: Mapping[str, Any]) -> None:
         self._target.reject(self.counts, problem, raw)
         if not self.counts.left_accepted and sum(self.counts.all_rejected.values()) >= ROWS_ON_PROBATION:
             code = cast("Code", self.counts.all_rejected.most_common(1)[0][0])

@@ -32,7 +32,7 @@ from target_kissmetrics.config.sdk_settings import check_sdk_settings
 from target_kissmetrics.config.stream_entries import entry_for
 from target_kissmetrics.config.stream_names import NameWatch, named, of_entries, of_stream_maps
 from target_kissmetrics.errors import ConfigError, InputError, StoreError
-from target_kissmetrics.mapping.reject_codes import REASONS, Code, RowRejected, advice
+from target_kissmetrics.mapping.reject_codes import REASONS, Code, Rejected, advice
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.reporting.counts import StreamCounts, by_code
 from target_kissmetrics.reporting.metrics import tell_totals
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from singer_sdk.sinks import Sink
 
     from target_kissmetrics.kissmetrics.delivery import Delivery
-    from target_kissmetrics.mapping.result import Aside
+    from target_kissmetrics.mapping.result import Rejection
     from target_kissmetrics.reporting.report_writer import ReportWriter
     from target_kissmetrics.store.protocol import Store
     from target_kissmetrics.sync.batch import BatchRow
@@ -450,7 +450,7 @@ class TargetKissmetrics(Target):
 
     # What the parts call
 
-    def reject(self, counts: StreamCounts, problem: RowRejected, row: Mapping[str, Any]) -> None:
+    def reject(self, counts: StreamCounts, problem: Rejected, row: Mapping[str, Any]) -> None:
         """Set a row aside.
 
         Raises:
@@ -462,11 +462,11 @@ class TargetKissmetrics(Target):
         counts.parts += 1
         self._write_rejected(counts, problem, row)
 
-    def _refuse_if_told_to(self, counts: StreamCounts, problem: RowRejected) -> None:
+    def _refuse_if_told_to(self, counts: StreamCounts, problem: Rejected) -> None:
         if self.settings.on_invalid_record == "fail":
             raise _stopped_at(counts, problem.field, problem.code)
 
-    def _write_rejected(self, counts: StreamCounts, problem: RowRejected, row: Mapping[str, Any]) -> None:
+    def _write_rejected(self, counts: StreamCounts, problem: Rejected, row: Mapping[str, Any]) -> None:
         self._note_schema(counts.stream)
         # A whole row is set aside: no field of it is, whichever was at fault.
         self._rejects.write(
@@ -474,26 +474,26 @@ class TargetKissmetrics(Target):
         )
         self.reject_limits.count(counts)
 
-    def set_aside(self, counts: StreamCounts, aside: Aside, row: Mapping[str, Any]) -> None:
+    def set_aside(self, counts: StreamCounts, aside: Rejection, row: Mapping[str, Any]) -> None:
         """Set a batch of a row aside.
 
         Raises:
             InputError: The batch is what a row is in other formats, and `on_invalid_record` is `fail`.
             TooManyRejects: Likewise, and it is one too many.
         """
-        if aside.rejected and self.settings.on_invalid_record == "fail":
+        if aside.counts_as_row and self.settings.on_invalid_record == "fail":
             raise _stopped_at(counts, aside.field, aside.code)
-        counted = counts.rejected if aside.rejected else counts.set_aside
+        counted = counts.rejected if aside.counts_as_row else counts.set_aside
         counted[aside.code] += 1
         self._note_schema(counts.stream)
         self._rejects.write(stream=counts.stream, code=aside.code, reason=aside.reason, field=aside.field, record=row)
-        if aside.rejected:
+        if aside.counts_as_row:
             counts.parts += 1
             self.reject_limits.count(counts)
 
     def _set_alias_aside(self, row: BatchRow, code: Code, told: str) -> None:
         """From the pipeline's thread, which counts in fields of its own."""
-        problem = RowRejected(code, told)
+        problem = Rejected(code, told)
         if len(row.mapped.calls) == 1:
             self._refuse_if_told_to(row.counts, problem)
             row.counts.late[code] += 1
@@ -660,7 +660,7 @@ def _stopped_at(counts: StreamCounts, field: str | None, code: Code) -> InputErr
     return InputError(f"{row}{where}: {told}", without_data=f"{row}: {told}")
 
 
-def _with_field(problem: RowRejected) -> str:
+def _with_field(problem: Rejected) -> str:
     return f"{problem.field}: {problem.reason}" if problem.field else problem.reason
 
 

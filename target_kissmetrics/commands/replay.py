@@ -27,7 +27,7 @@ import click
 from singer_sdk.singerlib.json import serialize_json
 
 from target_kissmetrics.errors import ConfigError, StoreError
-from target_kissmetrics.mapping.reject_codes import RowRejected
+from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.reporting.reject_limits import RejectLimits
 from target_kissmetrics.reporting.rejects import SCHEMAS_SUFFIX, as_line, is_at, lock, named, refuse_link
 from target_kissmetrics.singer.reader import decode
@@ -169,7 +169,7 @@ class ReplaySink(KissmetricsSink):
         super().__init__(target, stream_name, schema, key_properties)
         self._shard = None
 
-    def _reject(self, problem: RowRejected, raw: Mapping[str, Any]) -> None:
+    def _reject(self, problem: Rejected, raw: Mapping[str, Any]) -> None:
         self._target.reject(self.counts, problem, raw)
 
 

@@ -9,21 +9,21 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 from target_kissmetrics.config.stream_entries import entry_for, read_entry
 from target_kissmetrics.config.stream_names import NameWatch, of_entries
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.calls import Alias, Record
 from target_kissmetrics.kissmetrics.names import folded
-from target_kissmetrics.mapping.detection import EVENT_NAME_CANDIDATES, Detected
-from target_kissmetrics.mapping.registry import understand
-from target_kissmetrics.mapping.reject_codes import RowRejected
+from target_kissmetrics.mapping.detection import Detected, ResolvedStream, resolve
+from target_kissmetrics.mapping.kinds.event import EVENT_NAME_CANDIDATES
+from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.fields import Row
-from target_kissmetrics.mapping.rules.identity import People
-from target_kissmetrics.mapping.settings import Kind, MappingSettings, StreamSettings
-from target_kissmetrics.mapping.stream import Stream, StreamMapping, Understood
+from target_kissmetrics.mapping.rules.identity import IdentityRule
+from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
+from target_kissmetrics.mapping.stream import Stream, StreamMapping
 from target_kissmetrics.preview import advice
 from target_kissmetrics.preview.across import Mismatch, Named, mismatches
 from target_kissmetrics.preview.explaining import MAX_FIELDS, RowShown, deleted_attributes, explain
@@ -96,7 +96,7 @@ class _Ways:
     stream: Stream
     validate: Validate
     mapping: StreamMapping | None = None
-    people: People | None = None
+    people: IdentityRule | None = None
 
 
 class StreamPreview:
@@ -182,7 +182,7 @@ class StreamPreview:
         self._profile = Profile(schema, mapped)
         self._ways = _Ways(stream, validate)
         try:
-            self._understood(understand(stream))
+            self._understood(resolve(stream))
         except ConfigError as problem:
             self.problem = str(problem)
             self._held = []
@@ -204,7 +204,7 @@ class StreamPreview:
         if self._ways is None:
             return
         if self.suggestion is None and self.kind and not self._has_entry():
-            decided = Detected(cast("Kind", self.kind), self.why)
+            decided = Detected(self.kind, self.why)
             self.suggestion = confirm(
                 self._ways.stream, self._profile, decided, self._given(), collisions=self.collisions
             )
@@ -218,7 +218,7 @@ class StreamPreview:
         if old is None or ways is None or old.used_id or "customer_id" in self._given():
             return False
         given = {**self._given(), "customer_id": mismatch.same}
-        decided = Detected(cast("Kind", self.kind), self.why)
+        decided = Detected(self.kind, self.why)
         made = (
             suggest(ways.stream, self._profile, given)
             if old.settles
@@ -264,15 +264,15 @@ class StreamPreview:
     def _has_entry(self) -> bool:
         return bool(self.entry.place != "streams" and self.entry.kind)
 
-    def _understood(self, understood: Understood) -> None:
+    def _understood(self, understood: ResolvedStream) -> None:
         assert self._ways is not None  # noqa: S101 - rows come after their schema
-        self.kind, self.why = understood.kind
+        self.kind, self.why = understood.kind, understood.why
         self._ways.mapping = understood.mapping
         self.described = understood.mapping.describe() if understood.mapping else ""
         if self.kind in {"event", "user_attributes", "experiment"}:
             # Aliasing is asked for to see both of a row's IDs; nothing is aliased by it.
             both = replace(self._ways.stream, settings=replace(self._plan.mapping, alias_identities=True))
-            self._ways.people = both.people(key_is_person=self.kind == "user_attributes")
+            self._ways.people = both.identity_rule(key_is_person=self.kind == "user_attributes")
 
     def _settle(self) -> None:
         """Go on with the suggested entry, and map the rows that were held back for it."""
@@ -287,8 +287,7 @@ class StreamPreview:
         entry = replace(read_entry(self.suggestion.entry, 0), place="the suggested entry")
         self._ways.stream = replace(self._ways.stream, entry=entry)
         self.entry = entry
-        understood = understand(self._ways.stream)
-        self._understood(Understood(understood.kind._replace(why="as suggested"), understood.mapping))
+        self._understood(resolve(self._ways.stream)._replace(why="as suggested"))
         for number, row, extracted in held:
             self._map(number, row, extracted)
 
@@ -305,29 +304,29 @@ class StreamPreview:
         if row.get("_sdc_deleted_at") is not None:
             self.deleted += 1
             return
-        outcome: Mapped | RowRejected
+        outcome: Mapped | Rejected
         try:
             wrong = ways.validate(row)
             if wrong is not None:
-                raise RowRejected("schema", f"it does not fit the tap's schema: {wrong}")  # noqa: TRY301
+                raise Rejected("schema", f"it does not fit the tap's schema: {wrong}")  # noqa: TRY301
             outcome = ways.mapping.map(row, extracted)
-        except RowRejected as problem:
+        except Rejected as problem:
             outcome = problem
         self._count(number, row, outcome)
         if len(self.first) < self._plan.rows_shown:
             self._show(number, row, extracted, outcome)
 
-    def _count(self, number: int, row: Row, outcome: Mapped | RowRejected) -> None:
-        if isinstance(outcome, RowRejected):
+    def _count(self, number: int, row: Row, outcome: Mapped | Rejected) -> None:
+        if isinstance(outcome, Rejected):
             _lose(self.rejected, outcome.code, str(outcome), number, outcome.field)
             return
         self.accepted += 1
         self.deleted_attributes += len(outcome.deletions)
         self.totals.add(outcome.calls)
-        for aside in outcome.asides:
-            losses = self.rejected if aside.rejected else self.asides
+        for aside in outcome.rejections:
+            losses = self.rejected if aside.counts_as_row else self.asides
             _lose(losses, aside.code, aside.reason, number, aside.field)
-        for kind in outcome.left_out:
+        for kind in outcome.skipped_types:
             known = kind in self.left_out or len(self.left_out) < MAX_TYPES
             self.left_out[kind if known else OTHER_TYPES] += 1
         self._watch_for_twins(outcome)
@@ -365,23 +364,23 @@ class StreamPreview:
             return
         try:
             person = self._ways.people.identify(row)
-        except RowRejected:
+        except Rejected:
             return
         if person.other is not None:
             self._partners.add(person.identity, person.other)
 
-    def _show(self, number: int, row: Row, extracted: object, outcome: Mapped | RowRejected) -> None:
+    def _show(self, number: int, row: Row, extracted: object, outcome: Mapped | Rejected) -> None:
         assert self._ways is not None  # noqa: S101 - rows come after their schema
         assert self._ways.mapping is not None  # noqa: S101 - and it was mapped
         fields = explain(self._ways.mapping, self.entry, self._plan.mapping.revenue_key, row, extracted, outcome)
         one = RowShown(number, fields, max(0, len(row) - MAX_FIELDS))
-        if isinstance(outcome, RowRejected):
+        if isinstance(outcome, Rejected):
             one.rejected = (outcome.code, str(outcome))
         else:
             one.calls = outcome.calls
             one.forgotten = deleted_attributes(outcome.deletions)
-            one.left_out = outcome.left_out
-            one.parts = [(part.field or "", part.code, part.reason) for part in outcome.asides if part.rejected]
+            one.left_out = outcome.skipped_types
+            one.parts = [(part.field or "", part.code, part.reason) for part in outcome.rejections if part.counts_as_row]
         self.first.append(one)
 
     # Warnings

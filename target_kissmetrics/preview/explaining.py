@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
 from target_kissmetrics.kissmetrics.names import folded
-from target_kissmetrics.mapping.reject_codes import RowRejected
-from target_kissmetrics.mapping.result import Aside, Deletion, Mapped
+from target_kissmetrics.mapping.reject_codes import Rejected
+from target_kissmetrics.mapping.result import Deletion, Mapped, Rejection
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.fields import Globs, Row, is_empty
 from target_kissmetrics.mapping.rules.properties import is_metadata
@@ -83,7 +83,7 @@ def explain(  # noqa: PLR0913, PLR0917 - a stream's way to read, a row, what it 
     revenue_key: str,
     row: Row,
     extracted: object,
-    outcome: Mapped | RowRejected,
+    outcome: Mapped | Rejected,
 ) -> list[FieldShown]:
     """Tell what became of each field.
 
@@ -105,17 +105,17 @@ def explain(  # noqa: PLR0913, PLR0917 - a stream's way to read, a row, what it 
 
 
 def _became(  # noqa: PLR0913, PLR0917 - what is asked about, and the field
-    mapping: StreamMapping, entry: StreamSettings, row: Row, extracted: object, outcome: Mapped | RowRejected, name: str
+    mapping: StreamMapping, entry: StreamSettings, row: Row, extracted: object, outcome: Mapped | Rejected, name: str
 ) -> tuple[Role, str]:
-    if isinstance(outcome, RowRejected):
+    if isinstance(outcome, Rejected):
         return _of_rejected(outcome, name)
-    without: Mapped | RowRejected
+    without: Mapped | Rejected
     try:
         without = mapping.map({key: value for key, value in row.items() if key != name}, extracted)
-    except RowRejected as problem:
+    except Rejected as problem:
         without = problem
     told = _told(_difference(outcome, without, name), _forgotten(outcome, without))
-    asides = [aside for aside in outcome.asides if aside.field is not None and _lies_in(aside.field, name)]
+    asides = [aside for aside in outcome.rejections if aside.field is not None and _lies_in(aside.field, name)]
     if asides:
         return _of_asides(asides, name, told)
     if told is None and is_empty(row[name]):
@@ -123,9 +123,9 @@ def _became(  # noqa: PLR0913, PLR0917 - what is asked about, and the field
     return told or ("left out", _why_left_out(entry, name, row[name], outcome))
 
 
-def _forgotten(outcome: Mapped, without: Mapped | RowRejected) -> list[str]:
+def _forgotten(outcome: Mapped, without: Mapped | Rejected) -> list[str]:
     """Give the attributes that are deleted at their source with the field alone."""
-    left = set() if isinstance(without, RowRejected) else {folded(one.name) for one in without.deletions}
+    left = set() if isinstance(without, Rejected) else {folded(one.name) for one in without.deletions}
     return deleted_attributes([one for one in outcome.deletions if folded(one.name) not in left])
 
 
@@ -141,9 +141,9 @@ def _told(told: tuple[Role, str] | None, forgotten: Sequence[str]) -> tuple[Role
     return (told[0], f"{told[1]}; {text}") if told else ("forgotten", text)
 
 
-def _of_asides(asides: Sequence[Aside], name: str, told: tuple[Role, str] | None) -> tuple[Role, str]:
+def _of_asides(asides: Sequence[Rejection], name: str, told: tuple[Role, str] | None) -> tuple[Role, str]:
     """Tell of parts that are not sent, those that are rejected first, and of what is sent beside them."""
-    first = next((aside for aside in asides if aside.rejected), asides[0])
+    first = next((aside for aside in asides if aside.counts_as_row), asides[0])
     part = f" at {shown.line(first.field)}" if first.field and first.field != name else ""
     more = f" and {len(asides) - 1} more" if len(asides) > 1 else ""
     what = "rejected" if first.rejected else "set aside"
@@ -154,7 +154,7 @@ def _of_asides(asides: Sequence[Aside], name: str, told: tuple[Role, str] | None
     )
 
 
-def _of_rejected(problem: RowRejected, name: str) -> tuple[Role, str]:
+def _of_rejected(problem: Rejected, name: str) -> tuple[Role, str]:
     if problem.field is not None and _lies_in(problem.field, name):
         return "rejected", f"{problem.code}: {shown.line(problem.reason, 200)}"
     return "left out", "not sent: the row is rejected"
@@ -177,8 +177,8 @@ _ESSENTIAL: dict[str, tuple[Role, str]] = {
 }
 
 
-def _difference(outcome: Mapped, without: Mapped | RowRejected, name: str) -> tuple[Role, str] | None:
-    if isinstance(without, RowRejected):
+def _difference(outcome: Mapped, without: Mapped | Rejected, name: str) -> tuple[Role, str] | None:
+    if isinstance(without, Rejected):
         return _ESSENTIAL.get(without.code, ("identity", "needed: without it the row is rejected"))
     before, after = outcome.calls, without.calls
     role = _role(before, after)

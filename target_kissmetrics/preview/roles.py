@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from target_kissmetrics.mapping.detection import (
-    EVENT_NAME_CANDIDATES,
-    EXPERIMENT_CANDIDATES,
-    PREVIOUS_ID_CANDIDATES,
-    VARIANT_CANDIDATES,
-)
-from target_kissmetrics.mapping.kinds.event import LINE_ITEM_CANDIDATES
+from target_kissmetrics.mapping.kinds.alias import PREVIOUS_ID_CANDIDATES
+from target_kissmetrics.mapping.kinds.event import EVENT_NAME_CANDIDATES, LINE_ITEM_CANDIDATES
+from target_kissmetrics.mapping.kinds.experiment import EXPERIMENT_CANDIDATES, VARIANT_CANDIDATES
 from target_kissmetrics.mapping.rules import times
 from target_kissmetrics.mapping.rules.clock import ATTRIBUTE_TIME_CANDIDATES, EVENT_TIME_CANDIDATES
 from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES, DEVICE_ID_CANDIDATES

@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 
 from target_kissmetrics.config.stream_entries import read_entry
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.mapping.detection import EVENT_NAME_CANDIDATES, Detected, detect, named_for_people
-from target_kissmetrics.mapping.registry import understand
+from target_kissmetrics.mapping.detection import Detected, detect, resolve
+from target_kissmetrics.mapping.kinds.event import EVENT_NAME_CANDIDATES
+from target_kissmetrics.mapping.kinds.user_attributes import named_for_people
+from target_kissmetrics.mapping.registry import FLAT_KINDS
 from target_kissmetrics.mapping.rules.clock import ATTRIBUTE_TIME_CANDIDATES, EVENT_TIME_CANDIDATES
-from target_kissmetrics.mapping.settings import FLAT_KINDS, StreamSettings
+from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.preview import advice, roles
 from target_kissmetrics.preview.profile import Profile
@@ -151,7 +153,7 @@ def _tried(
 def _messages(stream: Stream) -> Suggestion | None:
     """Suggest what is right for a message format: its own kind, or nothing, but never a guess from its columns."""
     try:
-        kind, why = detect(stream.name, stream.fields, stream.key_properties, StreamSettings(stream=stream.name))
+        kind, why = detect(replace(stream, entry=StreamSettings(stream=stream.name)))
     except ConfigError:
         return None
     if kind in FLAT_KINDS:
@@ -195,7 +197,7 @@ def confirm(
 def _problem(stream: Stream, entry: Mapping[str, Any]) -> ConfigError | None:
     """Try an entry as the target would read it."""
     try:
-        understand(replace(stream, entry=read_entry(entry, 0), warn=lambda _: None))
+        resolve(replace(stream, entry=read_entry(entry, 0), warn=lambda _: None))
     except ConfigError as problem:
         return problem
     return None

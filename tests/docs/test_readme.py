@@ -20,8 +20,8 @@ from fakes import FakeClock
 from singer_sdk import metrics
 
 from target_kissmetrics.config.settings import read_settings
+from target_kissmetrics.mapping.registry import KINDS
 from target_kissmetrics.mapping.reject_codes import REASONS
-from target_kissmetrics.mapping.settings import KINDS
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.meanings import FIGURES, RUN_FIGURES
 from target_kissmetrics.reporting.metrics import MetricPoints, RunMetric, tell_totals

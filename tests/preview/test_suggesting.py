@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from preview_streams import messages, plan, previewed, schema_of, stream_of
 
 from target_kissmetrics.config.stream_entries import read_entry
-from target_kissmetrics.mapping.detection import Detected
-from target_kissmetrics.mapping.registry import understand
+from target_kissmetrics.mapping.detection import Detected, resolve
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.preview.collecting import Preview
 from target_kissmetrics.preview.entries import as_yaml
@@ -194,8 +193,8 @@ def test_every_suggestion_is_taken_by_the_target_also_from_its_yaml(name: str, r
     assert written == made.entry
     read = read_entry(written, 0)
     assert read.stream == name
-    understood = understand(stream.__class__(name, stream.schema, (), read, stream.settings))
-    assert understood.kind.kind == made.entry["kind"]
+    understood = resolve(stream.__class__(name, stream.schema, (), read, stream.settings))
+    assert understood.kind == made.entry["kind"]
 
 
 @given(st.dictionaries(st.text(min_size=1), st.text() | st.lists(st.text())), st.text())
