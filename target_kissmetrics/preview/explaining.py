@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
 from target_kissmetrics.kissmetrics.names import folded
-from target_kissmetrics.mapping.reject_codes import RowRejected
+from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.fields import Globs, Row, is_empty
@@ -57,14 +57,14 @@ class MappedRow(NamedTuple):
     number: int
     fields: list[Field]
     more_fields: int
-    outcome: Mapped | RowRejected
+    outcome: Mapped | Rejected
 
 
 def explain(  # noqa: PLR0913, PLR0917 - a row, what it became, and how it was mapped
     number: int,
     row: Row,
     extracted: object,
-    outcome: Mapped | RowRejected,
+    outcome: Mapped | Rejected,
     mapping: StreamMapping,
     entry: StreamSettings,
     revenue_key: str,
@@ -82,7 +82,7 @@ def explain(  # noqa: PLR0913, PLR0917 - a row, what it became, and how it was m
     """
     fields = []
     for name, value in list(row.items())[:MAX_FIELDS]:
-        if isinstance(outcome, RowRejected):
+        if isinstance(outcome, Rejected):
             role, text = _effect_in_rejected(outcome, name)
         else:
             without = _map({key: other for key, other in row.items() if key != name}, extracted, mapping)
@@ -98,28 +98,28 @@ def deleted_names(mapped: Mapped) -> list[str]:
     return list(dict.fromkeys(deletion.name for deletion in mapped.deletions))
 
 
-def _map(row: Row, extracted: object, mapping: StreamMapping) -> Mapped | RowRejected:
+def _map(row: Row, extracted: object, mapping: StreamMapping) -> Mapped | Rejected:
     try:
         return mapping.map(row, extracted)
-    except RowRejected as problem:
+    except Rejected as problem:
         return problem
 
 
-def _effect_in_rejected(problem: RowRejected, name: str) -> Effect:
+def _effect_in_rejected(problem: Rejected, name: str) -> Effect:
     if problem.field is not None and _is_within(problem.field, name):
         return "rejected", f"{problem.code}: {display.line(problem.reason, 200)}"
     return "unused", "not sent: the row is rejected"
 
 
-def _effect(outcome: Mapped, without: Mapped | RowRejected, name: str) -> Effect | None:
+def _effect(outcome: Mapped, without: Mapped | Rejected, name: str) -> Effect | None:
     """Give the effect of a field: what it makes, with what of it is rejected or dropped in front."""
     effect = _with_deletions(_made(outcome, without, name), outcome, without)
-    losses = [part for part in outcome.asides if part.field is not None and _is_within(part.field, name)]
+    losses = [part for part in outcome.rejections if part.field is not None and _is_within(part.field, name)]
     if not losses:
         return effect
     # Rejected events first.
-    first, *others = sorted(losses, key=lambda part: not part.rejected)
-    role: Role = "rejected" if first.rejected else "dropped"
+    first, *others = sorted(losses, key=lambda part: not part.counts_as_row)
+    role: Role = "rejected" if first.counts_as_row else "dropped"
     where = f" at {display.line(first.field)}" if first.field and first.field != name else ""
     more = f" and {len(others)} more" if others else ""
     rest = f"; the rest: {effect[1]}" if effect else ""
@@ -142,8 +142,8 @@ _NEEDED: dict[str, Effect] = {
 """What a field is when the row is rejected without it, by the code; an identity otherwise."""
 
 
-def _made(outcome: Mapped, without: Mapped | RowRejected, name: str) -> Effect | None:
-    if isinstance(without, RowRejected):
+def _made(outcome: Mapped, without: Mapped | Rejected, name: str) -> Effect | None:
+    if isinstance(without, Rejected):
         return _NEEDED.get(without.code, ("identity", "identity"))
     before, after = outcome.calls, without.calls
     remaining = set(_pairs(after))
@@ -176,8 +176,8 @@ def _role(before: list[Call], after: list[Call]) -> Effect | None:
     return ("time", "time") if type(one) is type(other) and one.time != other.time else None
 
 
-def _with_deletions(effect: Effect | None, outcome: Mapped, without: Mapped | RowRejected) -> Effect | None:
-    left = set() if isinstance(without, RowRejected) else set(deleted_names(without))
+def _with_deletions(effect: Effect | None, outcome: Mapped, without: Mapped | Rejected) -> Effect | None:
+    left = set() if isinstance(without, Rejected) else set(deleted_names(without))
     deleted = [name for name in deleted_names(outcome) if name not in left]
     if not deleted or (effect is not None and effect[0] in {"identity", "time"}):
         return effect
@@ -187,9 +187,9 @@ def _with_deletions(effect: Effect | None, outcome: Mapped, without: Mapped | Ro
 
 def _pairs(calls: Iterable[Call]) -> list[tuple[str, str]]:
     """Give the properties of calls; addresses and user agents come first, so that no list cuts personal data off."""
-    calls = [call for call in calls if not isinstance(call, Alias)]
-    senders = [pair for call in calls for pair in sender(call)]
-    return senders + [pair for call in calls for pair in call.properties.items()]
+    own = [call for call in calls if not isinstance(call, Alias)]
+    senders = [pair for call in own for pair in sender(call)]
+    return senders + [pair for call in own for pair in call.properties.items()]
 
 
 def _kinds(calls: Iterable[Call]) -> Counter[str]:

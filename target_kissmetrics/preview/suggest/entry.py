@@ -13,11 +13,12 @@ from typing import Any
 
 from target_kissmetrics.config.stream_entries import read_entry
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.mapping.detection import EVENT_NAME_CANDIDATES, Detected, detect
-from target_kissmetrics.mapping.registry import understand
+from target_kissmetrics.mapping.detection import Detected, detect, resolve
+from target_kissmetrics.mapping.kinds.event import EVENT_NAME_CANDIDATES
+from target_kissmetrics.mapping.registry import FLAT_KINDS
 from target_kissmetrics.mapping.rules.clock import ATTRIBUTE_TIME_CANDIDATES, EVENT_TIME_CANDIDATES
 from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES
-from target_kissmetrics.mapping.settings import FLAT_KINDS, Kind, StreamSettings
+from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.preview.suggest import advice, roles
 from target_kissmetrics.preview.suggest.columns import Columns
@@ -76,9 +77,9 @@ def suggest(
             )
 
 
-def _message_kind(stream: Stream) -> Kind | None:
+def _message_kind(stream: Stream) -> str | None:
     try:
-        kind, _ = detect(stream.name, stream.fields, stream.key_properties, StreamSettings(stream=stream.name))
+        kind, _ = detect(replace(stream, entry=StreamSettings(stream=stream.name)))
     except ConfigError:
         return None
     return None if kind in FLAT_KINDS else kind
@@ -87,7 +88,7 @@ def _message_kind(stream: Stream) -> Kind | None:
 def _problem(stream: Stream, entry: Mapping[str, Any]) -> ConfigError | None:
     """Read an entry as the target does."""
     try:
-        understand(replace(stream, entry=read_entry(entry, 0), warn=lambda _: None))
+        resolve(replace(stream, entry=read_entry(entry, 0), warn=lambda _: None))
     except ConfigError as problem:
         return problem
     return None
@@ -138,14 +139,15 @@ class _Draft:
     def _rank_customers(self, *, is_people: bool) -> list[str]:
         """Rank the columns that may hold the person's ID. The key of a table of people does."""
         ranked = rank(self._columns, roles.CUSTOMER)
-        if not is_people or self._key not in self._columns:
+        key = self._key
+        if not is_people or key is None or key not in self._columns:
             return ranked
         if self._shape.has_own_numbers:
-            return list(dict.fromkeys([*ranked, self._key]))
+            return list(dict.fromkeys([*ranked, key]))
         exact = [name for name in ranked if name in CUSTOMER_ID_CANDIDATES]
-        return list(dict.fromkeys([*exact, self._key, *ranked]))
+        return list(dict.fromkeys([*exact, key, *ranked]))
 
-    def _kind(self) -> tuple[Kind, str]:
+    def _kind(self) -> tuple[str, str]:
         who, time, shape = self._customer or self._device, self._time, self._shape
         table = title(words_of(self._stream.name))
         column = self._columns.get(who or "")
