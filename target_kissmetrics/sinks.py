@@ -15,7 +15,7 @@ from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.settings import FLAT_KINDS
 from target_kissmetrics.mapping.stream import Stream, StreamMapping
 from target_kissmetrics.reporting.reject_limits import JUDGED_ROWS
-from target_kissmetrics.singer.validation import CompiledValidator
+from target_kissmetrics.singer.validation import RowValidator
 from target_kissmetrics.sync.batch import BatchRow
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class KissmetricsSink(Sink):
 
     def get_validator(self) -> BaseJSONSchemaValidator | None:
         """Give what validates rows, unless `validate_records` is off."""
-        return CompiledValidator(self.schema) if self.validate_schema else None
+        return RowValidator(self.stream_name, self.schema) if self.validate_schema else None
 
     def take(self, row: dict[str, Any], extracted: object, raw: Mapping[str, Any]) -> None:
         """Take a row.

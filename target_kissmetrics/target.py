@@ -41,9 +41,9 @@ from target_kissmetrics.reporting.progress import progress
 from target_kissmetrics.reporting.reject_limits import RejectLimits
 from target_kissmetrics.reporting.rejects import Rejects, check_rejects_path
 from target_kissmetrics.reporting.report_file import check_report_path
-from target_kissmetrics.singer.batch_files import BatchFiles, Storage, read_storage
+from target_kissmetrics.singer.batch_files import Storage, batch_rows, read_storage
 from target_kissmetrics.singer.reader import MessageReader, Stopped
-from target_kissmetrics.singer.stream_maps import reading_stream_maps, transformed
+from target_kissmetrics.singer.stream_maps import reading_schema, transformed
 from target_kissmetrics.sinks import CheckSink, KissmetricsSink
 from target_kissmetrics.store import digests
 
@@ -173,7 +173,7 @@ class TargetKissmetrics(Target):
         """Take a stream's schema."""
         for told in self._map_names.saw(str(message_dict.get("stream", ""))):
             self.logger.warning(told)
-        with reading_stream_maps(str(message_dict.get("stream", ""))):
+        with reading_schema(str(message_dict.get("stream", ""))):
             super()._process_schema_message(message_dict)
         message = {name: message_dict.get(name) for name in ("type", "stream", "schema", "key_properties")}
         for stream_map in self.mapper.stream_maps[message_dict["stream"]]:
@@ -192,7 +192,7 @@ class TargetKissmetrics(Target):
             raise RecordsWithoutSchemaException(
                 f"a BATCH of stream '{stream}' came before its SCHEMA message: mend the tap"
             )
-        with closing(BatchFiles(message_dict, self.batch_storage).rows()) as rows:
+        with closing(batch_rows(message_dict, self.batch_storage)) as rows:
             for row in rows:
                 if self.message_reader.stop_requested:
                     return

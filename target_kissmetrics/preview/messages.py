@@ -8,16 +8,16 @@ from copy import deepcopy
 from fnmatch import fnmatch
 from typing import IO, Any
 
-from singer_sdk.exceptions import InvalidJSONSchema, InvalidRecord
+from singer_sdk.exceptions import InvalidRecord
 from singer_sdk.mapper import PluginMapper
 
 from target_kissmetrics.config.stream_names import NameWatch, of_stream_maps
 from target_kissmetrics.errors import InputError
 from target_kissmetrics.preview.collecting import Preview, Validate
-from target_kissmetrics.singer.batch_files import BatchFiles, read_storage
+from target_kissmetrics.singer.batch_files import batch_rows, read_storage
 from target_kissmetrics.singer.reader import MessageReader
-from target_kissmetrics.singer.stream_maps import reading_stream_maps, transformed
-from target_kissmetrics.singer.validation import CompiledValidator
+from target_kissmetrics.singer.stream_maps import reading_schema, transformed
+from target_kissmetrics.singer.validation import RowValidator
 
 _LOG = logging.getLogger("target-kissmetrics-preview")
 
@@ -75,7 +75,7 @@ class _Messages:
         key = message.get("key_properties")
         if known and known[0].raw_schema == schema and known[0].raw_key_properties == key:
             return
-        with reading_stream_maps(name):
+        with reading_schema(name):
             self._mapper.register_raw_stream_schema(name, schema, key)
         for stream_map in self._mapper.stream_maps[name]:
             alias, made = stream_map.stream_alias, stream_map.transformed_schema
@@ -108,7 +108,7 @@ class _Messages:
         _needed(message, "manifest", list)
         if name not in self._mapper.stream_maps:
             raise InputError(f"a BATCH of stream {name!r} came before its SCHEMA message: mend the tap")
-        for row in BatchFiles(message, self._storage).rows():
+        for row in batch_rows(message, self._storage):
             self.record({"type": "RECORD", "stream": name, "record": row})
 
     def _mapped(self, name: str) -> dict[str, object]:
@@ -123,14 +123,14 @@ class _Messages:
         if not self._validates:
             return _ALL_FITS
         try:
-            compiled = CompiledValidator(schema)
-        except InvalidJSONSchema as problem:
-            self._preview.skipped.append(f"stream {name!r}: {problem}; its rows are not validated here, a run stops")
+            validator = RowValidator(name, schema)
+        except InputError as problem:
+            self._preview.skipped.append(f"{problem}; its rows are not validated here, a run stops")
             return _ALL_FITS
 
         def validate(row: Mapping[str, Any]) -> str | None:
             try:
-                compiled.validate(dict(row))
+                validator.validate(dict(row))
             except InvalidRecord as problem:
                 return str(problem.error_message)
             return None
