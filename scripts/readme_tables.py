@@ -19,8 +19,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hint
 
 import click
 
-from target_kissmetrics.commands.check import CheckTarget
-from target_kissmetrics.commands.replay import ReplayTarget
+from target_kissmetrics.commands import check, replay
 from target_kissmetrics.config.about import shown_default, shown_type
 from target_kissmetrics.config.settings import SCHEMA
 from target_kissmetrics.mapping import detection
@@ -193,8 +192,8 @@ def commands_in_full() -> str:
     commands = {
         "target-kissmetrics": list(_of_click(TargetKissmetrics.get_singer_command())),
         "target-kissmetrics-preview": list(_of_argparse(preview_cli.make_parser())),
-        "target-kissmetrics-check": list(_of_click(CheckTarget.get_singer_command())),
-        "target-kissmetrics-replay": list(_of_click(ReplayTarget.get_singer_command())),
+        "target-kissmetrics-check": list(_of_click(check.command(TargetKissmetrics.get_singer_command()))),
+        "target-kissmetrics-replay": list(_of_click(replay.command(TargetKissmetrics.get_singer_command()))),
         "kissmetrics-sandbox": list(_of_argparse(sandbox_cli.make_parser())),
     }
     return "\n" + "\n".join(

@@ -8,7 +8,6 @@ from copy import deepcopy
 from fnmatch import fnmatch
 from typing import IO, Any
 
-from singer_sdk.exceptions import InvalidRecord
 from singer_sdk.mapper import PluginMapper
 
 from target_kissmetrics.config.stream_names import NameWatch, of_stream_maps
@@ -17,7 +16,7 @@ from target_kissmetrics.preview.collecting import Preview, Validate
 from target_kissmetrics.singer.batch_files import batch_rows, read_storage
 from target_kissmetrics.singer.reader import MessageReader
 from target_kissmetrics.singer.stream_maps import reading_schema, transformed
-from target_kissmetrics.singer.validation import RowValidator
+from target_kissmetrics.singer.validation import validation
 
 _LOG = logging.getLogger("target-kissmetrics-preview")
 
@@ -123,19 +122,10 @@ class _Messages:
         if not self._validates:
             return _ALL_FITS
         try:
-            validator = RowValidator(name, schema)
+            return validation(schema, name)
         except InputError as problem:
             self._preview.skipped.append(f"{problem}; its rows are not validated here, a run stops")
             return _ALL_FITS
-
-        def validate(row: Mapping[str, Any]) -> str | None:
-            try:
-                validator.validate(dict(row))
-            except InvalidRecord as problem:
-                return str(problem.error_message)
-            return None
-
-        return validate
 
 
 def _needed(message: Mapping[str, Any], key: str, kind: type) -> Any:

@@ -107,11 +107,11 @@ class StreamCounts:
             known = kind in self.left_out or len(self.left_out) < MAX_TYPES
             self.left_out[kind if known else OTHER_TYPES] += 1
 
-    def summary(self) -> str:
+    def summary(self, *, is_dry_run: bool = False) -> str:
         """Give the line that a stream ends with, without its name."""
         parts = [
             f"{self.rows} rows read",
-            f"calls sent: {self.record} record, {self.set} set, {self.alias} alias",
+            f"calls {'logged (dry run)' if is_dry_run else 'sent'}: {self.record} record, {self.set} set, {self.alias} alias",
             f"{self.unchanged} unchanged not sent",
             f"rejected: {by_code(self.all_rejected)}",
         ]

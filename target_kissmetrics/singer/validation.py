@@ -7,15 +7,15 @@ decimal places. Nothing is fetched for a `$ref`.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from decimal import InvalidOperation
 from typing import Any
 
 from jsonschema import Draft4Validator, Draft7Validator, SchemaError, ValidationError
+from jsonschema.exceptions import best_match
 from jsonschema.validators import extend
 from referencing import Registry
 from referencing.exceptions import Unresolvable
-from singer_sdk.exceptions import InvalidRecord
-from singer_sdk.sinks.core import BaseJSONSchemaValidator
 
 from target_kissmetrics.errors import InputError
 
@@ -23,48 +23,39 @@ _MAX_CHARACTERS = 200
 _DRAFTS = [extend(draft, {"multipleOf": None}) for draft in (Draft7Validator, Draft4Validator)]
 
 
-class RowValidator(BaseJSONSchemaValidator):
-    """Validates the rows of a stream.
+def validation(schema: dict[str, Any], stream: str) -> Callable[[Mapping[str, Any]], str | None]:
+    """Return a function that says what is wrong with a row, None for a row that fits; it names fields, not values.
 
     Args:
+        schema: Of any draft up to 7; in draft 4, which older taps write, `exclusiveMaximum` is a boolean.
         stream: The stream's name.
-        schema: Its schema, of any draft up to 7; in draft 4, which older taps write, `exclusiveMaximum` is a boolean.
 
     Raises:
-        InputError: The schema is invalid.
+        InputError: The schema is invalid; the function raises it for a reference that leads nowhere.
     """
+    draft = next((one for one in _DRAFTS if one(one.META_SCHEMA).is_valid(schema)), _DRAFTS[0])
+    try:
+        draft.check_schema(schema)
+    except SchemaError as error:
+        raise _unusable(stream, f"{'.'.join(map(str, error.absolute_path))}: {error.message}") from None
+    validator = draft(schema, registry=Registry())
 
-    def __init__(self, stream: str, schema: dict[str, Any]) -> None:
-        super().__init__(schema)
-        self._stream = stream
-        draft = next((one for one in _DRAFTS if one(one.META_SCHEMA).is_valid(schema)), _DRAFTS[0])
+    def problem(row: Mapping[str, Any]) -> str | None:
         try:
-            draft.check_schema(schema)
-        except SchemaError as error:
-            raise self._unusable(f"{'.'.join(map(str, error.absolute_path))}: {error.message}") from None
-        self._validator = draft(schema, registry=Registry())
-
-    def validate(self, record: dict[str, Any]) -> None:
-        """Validate a row.
-
-        Raises:
-            InvalidRecord: The row does not fit. The text names the field, not its value.
-            InputError: The schema has a reference that leads nowhere.
-        """
-        try:
-            self._validator.validate(record)
-        except ValidationError as error:
-            raise InvalidRecord(_reason(error), record) from None
+            error = best_match(validator.iter_errors(row))
         except InvalidOperation:
-            raise InvalidRecord("a number cannot be compared with its bounds", record) from None
+            return "a number cannot be compared with its bounds"
         except (Unresolvable, RecursionError):
-            raise self._unusable("a $ref leads nowhere") from None
+            raise _unusable(stream, "a $ref leads nowhere") from None
+        return None if error is None else _reason(error)
 
-    def _unusable(self, problem: str) -> InputError:
-        return InputError(
-            f"stream '{self._stream}': its schema cannot be used: {' '.join(problem.split())[:_MAX_CHARACTERS]}; fix "
-            "the tap or its catalog, or set validate_records to false"
-        )
+    return problem
+
+
+def _unusable(stream: str, problem: str) -> InputError:
+    text = " ".join(problem.split())[:_MAX_CHARACTERS]
+    to_do = "fix the tap or its catalog, or set validate_records to false"
+    return InputError(f"stream '{stream}': its schema cannot be used: {text}; {to_do}")
 
 
 def _reason(error: ValidationError) -> str:

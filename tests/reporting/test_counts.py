@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hostile import feed
 
-from target_kissmetrics import target
+from target_kissmetrics import runtime
 from target_kissmetrics.reporting.counts import StreamCounts
 
 WRITERS: dict[str, set[str]] = {}
@@ -44,7 +44,7 @@ def lines(stream: str, fields: list[str], rows: list[dict[str, Any]]) -> list[di
 
 def test_no_field_is_written_by_both_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     WRITERS.clear()
-    monkeypatch.setattr(target, "StreamCounts", _WatchedCounts)
+    monkeypatch.setattr(runtime, "StreamCounts", _WatchedCounts)
     links = [{"user_id": "ada", "previous_id": f"d{number}"} for number in range(6)]
     events = [
         {

@@ -166,7 +166,7 @@ def test_a_run_that_fails_leaves_one_with_the_reason(tmp_path: Path, sandbox: Ru
     assert report["reason"].startswith("http://127.0.0.1:9: ")
     assert "Failed:" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert run(tmp_path, [EVENTS, {"type": "Secret Event"}], tracking_url=sandbox.url).returncode == 1
-    assert report_in(tmp_path)["reason"] == "line 2 of the input has an unknown type: mend the tap"
+    assert report_in(tmp_path)["reason"] == "line 2 of the input has an unknown type; fix the tap"
     guests = [event(number, user_id="guest", device_id=None) for number in range(101)]
     assert run(tmp_path, [EVENTS, *guests], tracking_url=sandbox.url).returncode == 1
     assert "the first 100 rows were all rejected, most often as blocked-identity" in report_in(tmp_path)["reason"]

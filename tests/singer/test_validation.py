@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from singer_sdk.exceptions import InvalidRecord
 
 from target_kissmetrics.errors import InputError
-from target_kissmetrics.singer.validation import RowValidator
+from target_kissmetrics.singer.validation import validation
 
 
-def of_field(field: dict[str, Any], **rest: Any) -> RowValidator:
-    return RowValidator("orders", {"type": "object", "properties": {"total": field}, **rest})
+def of_field(field: dict[str, Any], **rest: Any) -> Callable[[Mapping[str, Any]], str | None]:
+    return validation({"type": "object", "properties": {"total": field}, **rest}, "orders")
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def of_field(field: dict[str, Any], **rest: Any) -> RowValidator:
     ],
 )
 def test_a_row_that_fits_passes(field: dict[str, Any], value: object) -> None:
-    of_field(field, definitions={"money": {"type": "number"}}).validate({"total": value})
+    assert of_field(field, definitions={"money": {"type": "number"}})({"total": value}) is None
 
 
 @pytest.mark.parametrize(
@@ -51,16 +51,14 @@ def test_a_row_that_fits_passes(field: dict[str, Any], value: object) -> None:
     ],
 )
 def test_the_reason_names_the_field_and_not_its_value(field: dict[str, Any], value: object, reason: str) -> None:
-    with pytest.raises(InvalidRecord) as raised:
-        of_field(field).validate({"total": value})
-    assert raised.value.error_message.startswith(reason)
-    assert "s3cret" not in raised.value.error_message
+    problem = of_field(field)({"total": value})
+    assert problem is not None
+    assert problem.startswith(reason)
+    assert "s3cret" not in problem
 
 
 def test_a_missing_field_of_the_row_is_named() -> None:
-    with pytest.raises(InvalidRecord) as raised:
-        of_field({}, required=["total"]).validate({})
-    assert raised.value.error_message == "the row: 'total' is a required property"
+    assert of_field({}, required=["total"])({}) == "the row: 'total' is a required property"
 
 
 @pytest.mark.parametrize(
@@ -84,12 +82,12 @@ def test_a_schema_that_cannot_be_used_names_its_stream_and_field(field: Any, pro
 @pytest.mark.parametrize("ref", ["#/definitions/none", "http://127.0.0.1:9/schema", "#/properties/total"])
 def test_a_reference_that_leads_nowhere_names_the_stream_and_fetches_nothing(ref: str) -> None:
     with pytest.raises(InputError, match="stream 'orders': its schema cannot be used: a \\$ref"):
-        of_field({"$ref": ref}).validate({"total": 1})
+        of_field({"$ref": ref})({"total": 1})
 
 
 def test_nothing_keeps_a_validator_that_is_no_longer_used() -> None:
     validator = of_field({"type": "number"})
-    validator.validate({"total": 1})
+    validator({"total": 1})
     gone = weakref.ref(validator)
     del validator
     gc.collect()

@@ -15,8 +15,7 @@ from typing import Any
 import click
 import yaml
 
-from target_kissmetrics.commands.check import CheckTarget
-from target_kissmetrics.commands.replay import ReplayTarget
+from target_kissmetrics.commands import check, replay
 from target_kissmetrics.config.settings import SCHEMA, read_settings
 from target_kissmetrics.preview import cli as preview_cli
 from target_kissmetrics.sandbox import cli as sandbox_cli
@@ -135,11 +134,11 @@ def _check_target(arguments: list[str]) -> None:
 
 
 def _check_replay(arguments: list[str]) -> None:
-    _click(ReplayTarget.get_singer_command(), arguments)
+    _click(replay.command(TargetKissmetrics.get_singer_command()), arguments)
 
 
 def _check_check(arguments: list[str]) -> None:
-    _click(CheckTarget.get_singer_command(), arguments)
+    _click(check.command(TargetKissmetrics.get_singer_command()), arguments)
 
 
 def _check_preview(arguments: list[str]) -> None:
