@@ -17,7 +17,7 @@ from target_kissmetrics.config.stream_entries import entry_for
 from target_kissmetrics.config.stream_names import NameWatch, of_entries
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.http.client import Client
-from target_kissmetrics.mapping.reject_codes import Code, RowRejected
+from target_kissmetrics.mapping.reject_codes import Code, Rejected
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.reporting.counts import StreamCounts, by_code
 from target_kissmetrics.reporting.dry_run import DryRunDelivery
@@ -326,7 +326,7 @@ class Runtime:
 
     def _reject_alias(self, row: BatchRow, code: Code, problem: str) -> None:
         is_row = len(row.mapped.calls) == 1
-        rejected = RowRejected(code, problem, None if is_row else row.mapped.alias_field)
+        rejected = Rejected(code, problem, None if is_row else row.mapped.alias_field)
         self.rejects.alias(row.counts, rejected, row.record, is_row=is_row)
 
     def _emit_earned(self, value: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
 from target_kissmetrics.kissmetrics.names import folded
-from target_kissmetrics.mapping.reject_codes import RowRejected
+from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.fields import Globs, Row, is_empty
@@ -50,14 +50,14 @@ class MappedRow(NamedTuple):
     number: int
     fields: list[Field]
     more_fields: int
-    outcome: Mapped | RowRejected
+    outcome: Mapped | Rejected
 
 
 def explain(  # noqa: PLR0913, PLR0917 - a row, what it became, and how it was mapped
     number: int,
     row: Row,
     extracted: object,
-    outcome: Mapped | RowRejected,
+    outcome: Mapped | Rejected,
     mapping: StreamMapping,
     entry: StreamSettings,
     revenue_key: str,
@@ -75,7 +75,7 @@ def explain(  # noqa: PLR0913, PLR0917 - a row, what it became, and how it was m
     """
     fields = []
     for name, value in list(row.items())[:MAX_FIELDS]:
-        if isinstance(outcome, RowRejected):
+        if isinstance(outcome, Rejected):
             is_cause = outcome.field is not None and _is_within(outcome.field, name)
             reason = f"{outcome.code}: {display.line(outcome.reason, 200)}"
             effect: Effect = ("rejected", reason) if is_cause else ("unused", "not sent: the row is rejected")
@@ -89,19 +89,19 @@ def explain(  # noqa: PLR0913, PLR0917 - a row, what it became, and how it was m
     return MappedRow(number, fields, max(0, len(row) - MAX_FIELDS), outcome)
 
 
-def deleted_names(mapped: Mapped | RowRejected) -> list[str]:
+def deleted_names(mapped: Mapped | Rejected) -> list[str]:
     """Give the names of attributes that were deleted at their source, each once."""
-    return [] if isinstance(mapped, RowRejected) else list(dict.fromkeys(one.name for one in mapped.deletions))
+    return [] if isinstance(mapped, Rejected) else list(dict.fromkeys(one.name for one in mapped.deletions))
 
 
-def _map(row: Row, extracted: object, mapping: StreamMapping) -> Mapped | RowRejected:
+def _map(row: Row, extracted: object, mapping: StreamMapping) -> Mapped | Rejected:
     try:
         return mapping.map(row, extracted)
-    except RowRejected as problem:
+    except Rejected as problem:
         return problem
 
 
-def _effect(outcome: Mapped, without: Mapped | RowRejected, name: str) -> Effect | None:
+def _effect(outcome: Mapped, without: Mapped | Rejected, name: str) -> Effect | None:
     """Give the effect of a field: what it makes, with what of it is rejected or dropped in front."""
     effect = _made(outcome, without, name)
     remaining = deleted_names(without)
@@ -109,12 +109,12 @@ def _effect(outcome: Mapped, without: Mapped | RowRejected, name: str) -> Effect
     if deleted and (effect is None or effect[0] not in {"identity", "time"}):
         text = f"{_listed(deleted)}: {DELETED}"
         effect = (effect[0], f"{effect[1]}; {text}") if effect else ("deleted", text)
-    losses = [part for part in outcome.asides if part.field is not None and _is_within(part.field, name)]
+    losses = [part for part in outcome.rejections if part.field is not None and _is_within(part.field, name)]
     if not losses:
         return effect
     # Rejected events first.
-    first, *others = sorted(losses, key=lambda part: not part.rejected)
-    role: Role = "rejected" if first.rejected else "dropped"
+    first, *others = sorted(losses, key=lambda part: not part.counts_as_row)
+    role: Role = "rejected" if first.counts_as_row else "dropped"
     where = f" at {display.line(first.field)}" if first.field and first.field != name else ""
     more = f" and {len(others)} more" if others else ""
     rest = f"; the rest: {effect[1]}" if effect else ""
@@ -137,8 +137,8 @@ _NEEDED: dict[str, Effect] = {
 """What a field is when the row is rejected without it, by the code; an identity otherwise."""
 
 
-def _made(outcome: Mapped, without: Mapped | RowRejected, name: str) -> Effect | None:
-    if isinstance(without, RowRejected):
+def _made(outcome: Mapped, without: Mapped | Rejected, name: str) -> Effect | None:
+    if isinstance(without, Rejected):
         return _NEEDED.get(without.code, ("identity", "identity"))
     before, after = outcome.calls, without.calls
     remaining = set(_pairs(after))

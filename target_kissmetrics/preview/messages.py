@@ -7,17 +7,16 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import IO, Any
 
-from singer_sdk.exceptions import InvalidJSONSchema, InvalidRecord
 from singer_sdk.mapper import PluginMapper
 
 from target_kissmetrics.config.stream_names import NameWatch, of_stream_maps
 from target_kissmetrics.errors import InputError
 from target_kissmetrics.preview.preview import Preview
 from target_kissmetrics.preview.stream import Validate, accept_any
-from target_kissmetrics.singer.batch_files import BatchFiles, read_storage
+from target_kissmetrics.singer.batch_files import batch_rows, read_storage
 from target_kissmetrics.singer.reader import MessageReader
-from target_kissmetrics.singer.stream_maps import reading_stream_maps, transformed
-from target_kissmetrics.singer.validation import CompiledValidator
+from target_kissmetrics.singer.stream_maps import reading_schema, transformed
+from target_kissmetrics.singer.validation import validation
 
 _LOG = logging.getLogger("target-kissmetrics-preview")
 
@@ -60,7 +59,7 @@ class _Messages:
         key = message.get("key_properties")
         if known and known[0].raw_schema == schema and known[0].raw_key_properties == key:
             return
-        with reading_stream_maps(name):
+        with reading_schema(name):
             self._mapper.register_raw_stream_schema(name, schema, key)
         for stream_map in self._mapper.stream_maps[name]:
             alias, made = stream_map.stream_alias, stream_map.transformed_schema
@@ -84,26 +83,17 @@ class _Messages:
         _needed(message, "manifest", list)
         if name not in self._mapper.stream_maps:
             raise InputError(f"stream {name!r}: BATCH before SCHEMA; fix the tap")
-        for row in BatchFiles(message, self._storage).rows():
+        for row in batch_rows(message, self._storage):
             self.record({"type": "RECORD", "stream": name, "record": row})
 
     def _validator(self, name: str, schema: dict[str, Any]) -> Validate:
         if not self._validates:
             return accept_any
         try:
-            compiled = CompiledValidator(schema)
-        except InvalidJSONSchema as problem:
-            self._preview.warnings.append(f"stream {name!r}: {problem}; a run stops; its rows are not validated here")
+            return validation(schema, name)
+        except InputError as problem:
+            self._preview.warnings.append(f"{problem}; a run stops; its rows are not validated here")
             return accept_any
-        return lambda row: _invalid(compiled, row)
-
-
-def _invalid(compiled: CompiledValidator, row: Mapping[str, Any]) -> str | None:
-    try:
-        compiled.validate(dict(row))
-    except InvalidRecord as problem:
-        return str(problem.error_message)
-    return None
 
 
 def _needed(message: Mapping[str, Any], key: str, kind: type) -> Any:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 from target_kissmetrics.config.stream_entries import entry_for, read_entry
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.mapping.detection import EVENT_NAME_CANDIDATES, Detected
-from target_kissmetrics.mapping.registry import understand
-from target_kissmetrics.mapping.reject_codes import RowRejected
+from target_kissmetrics.mapping.detection import Detected, ResolvedStream, resolve
+from target_kissmetrics.mapping.kinds.event import EVENT_NAME_CANDIDATES
+from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.fields import Row
-from target_kissmetrics.mapping.rules.identity import People
-from target_kissmetrics.mapping.settings import Kind, MappingSettings, StreamSettings
-from target_kissmetrics.mapping.stream import Stream, StreamMapping, Understood
+from target_kissmetrics.mapping.rules.identity import IdentityRule
+from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
+from target_kissmetrics.mapping.stream import Stream, StreamMapping
 from target_kissmetrics.preview.explaining import MappedRow, explain
 from target_kissmetrics.preview.risks import Risks
 from target_kissmetrics.preview.suggest.advice import about_money
@@ -113,7 +113,7 @@ class StreamPreview:
         self._waiting: list[tuple[int, Row, object]] | None = None
         self._stream: Stream | None = None
         self._mapping: StreamMapping | None = None
-        self._people: People | None = None
+        self._people: IdentityRule | None = None
         self._validate: Validate = accept_any
 
     def schema(self, schema: Mapping[str, Any], key_properties: Sequence[str], validate: Validate) -> None:
@@ -123,7 +123,7 @@ class StreamPreview:
         self._stream = Stream(self.name, schema, key_properties, self.entry, settings, self._warn, lambda: now)
         self._validate = validate
         try:
-            self._set_kind(understand(self._stream))
+            self._set_kind(resolve(self._stream))
         except ConfigError as problem:
             self.problem = str(problem)
             self._waiting = []
@@ -151,7 +151,7 @@ class StreamPreview:
         if self._stream is None:
             return
         if self.suggestion is None and self.kind and not (self.entry.kind and self.entry.place != "streams"):
-            decided = Detected(cast("Kind", self.kind), self.why)
+            decided = Detected(self.kind, self.why)
             self.suggestion = suggest(
                 self._stream, self._columns, self._given(), decided, collisions=self.risks.collisions
             )
@@ -188,15 +188,15 @@ class StreamPreview:
         pairs = zip(self._plan.entries, self._plan.given, strict=True)
         return next((given for entry, given in pairs if entry is self.entry), {})
 
-    def _set_kind(self, understood: Understood) -> None:
+    def _set_kind(self, resolved: ResolvedStream) -> None:
         assert self._stream is not None  # noqa: S101 - it has a schema
-        self.kind, self.why = understood.kind
-        self._mapping = understood.mapping
-        self.described = understood.mapping.describe() if understood.mapping else ""
+        self.kind, self.why = resolved.kind, resolved.why
+        self._mapping = resolved.mapping
+        self.described = resolved.mapping.describe() if resolved.mapping else ""
         if self.kind in {"event", "user_attributes", "experiment"}:
-            # With alias_identities, People gives both IDs of a row; no alias is made here.
+            # With alias_identities, IdentityRule gives both IDs of a row; no alias is made here.
             both = replace(self._stream, settings=replace(self._plan.mapping, alias_identities=True))
-            self._people = both.people(key_is_person=self.kind == "user_attributes")
+            self._people = both.identity_rule(key_is_person=self.kind == "user_attributes")
 
     def _map_waiting(self) -> None:
         """Map the rows that waited for an entry, with the suggested one."""
@@ -209,8 +209,8 @@ class StreamPreview:
         self.suggestion = suggest(self._stream, self._columns, self._given())
         self.entry = replace(read_entry(self.suggestion.entry, 0), place="the suggested entry")
         self._stream = replace(self._stream, entry=self.entry)
-        understood = understand(self._stream)
-        self._set_kind(Understood(understood.kind._replace(why="as suggested"), understood.mapping))
+
+        self._set_kind(resolve(self._stream)._replace(why="as suggested"))
         for number, row, extracted in waiting:
             self._map(number, row, extracted)
 
@@ -220,13 +220,13 @@ class StreamPreview:
         if row.get("_sdc_deleted_at") is not None:
             self.deleted += 1
             return
-        outcome: Mapped | RowRejected
+        outcome: Mapped | Rejected
         try:
             wrong = self._validate(row)
             if wrong is not None:
-                raise RowRejected("schema", f"it does not fit the tap's schema: {wrong}")  # noqa: TRY301
+                raise Rejected("schema", f"it does not fit the tap's schema: {wrong}")  # noqa: TRY301
             outcome = self._mapping.map(row, extracted)
-        except RowRejected as problem:
+        except Rejected as problem:
             outcome = problem
             _count(self.rejected, number, problem.code, str(problem), problem.field)
         else:
@@ -240,16 +240,16 @@ class StreamPreview:
         self.deleted_attributes += len(mapped.deletions)
         self.totals.add(mapped.calls)
         self.risks.add(mapped)
-        for part in mapped.asides:
-            losses = self.rejected if part.rejected else self.dropped
+        for part in mapped.rejections:
+            losses = self.rejected if part.counts_as_row else self.dropped
             _count(losses, number, part.code, part.reason, part.field)
-        for kind in mapped.left_out:
+        for kind in mapped.skipped_types:
             is_counted = kind in self.ignored or len(self.ignored) < MAX_TYPES
             self.ignored[kind if is_counted else OTHER_TYPES] += 1
         if self._people is not None:
             try:
                 self.risks.add_person(self._people.identify(row))
-            except RowRejected:
+            except Rejected:
                 return
 
     def _about_money(self) -> Sequence[str]:

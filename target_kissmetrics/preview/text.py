@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
-from target_kissmetrics.mapping.reject_codes import RowRejected
+from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.preview.explaining import DELETED, MappedRow, deleted_names
 from target_kissmetrics.preview.preview import Preview
 from target_kissmetrics.preview.stream import Loss, StreamPreview
@@ -140,17 +140,17 @@ def _row(row: MappedRow) -> Iterator[RenderableType]:
     if row.more_fields:
         yield f"and {display.plural(row.more_fields, 'more field')}"
     mapped = row.outcome
-    if isinstance(mapped, RowRejected):
+    if isinstance(mapped, Rejected):
         yield Text(f"-> rejected ({mapped.code}): {_message(str(mapped))}", "bold red")
         return
     yield from (Text(f"-> {line}") for call in mapped.calls for line in _call(call))
     if not mapped.calls:
         yield Text("-> no call: no field of it is sent", "yellow")
-    rejected = [part for part in mapped.asides if part.rejected]
+    rejected = [part for part in mapped.rejections if part.counts_as_row]
     lines = [
         f"rejected at {display.line(part.field or '')} ({part.code}): {_message(part.reason)}" for part in rejected
     ]
-    lines += [f"ignored, by type: {_message(by_code(Counter(mapped.left_out)))}"] if mapped.left_out else []
+    lines += [f"ignored, by type: {_message(by_code(Counter(mapped.skipped_types)))}"] if mapped.skipped_types else []
     lines += [f"forget {display.line(name)}: {DELETED}" for name in deleted_names(mapped)]
     yield from (Text(f"-> {line}", "yellow") for line in lines)
 

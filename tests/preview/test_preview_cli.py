@@ -158,7 +158,7 @@ def test_rows_of_batch_files_are_previewed_as_those_of_record_messages(tmp_path:
     assert run("--config", str(config), stdin=lines(schema, moved)).out == result.out
     file.unlink()
     ended = run(stdin=lines(schema, *rows, batch))
-    assert ended.err.startswith(f"target-kissmetrics-preview: stream 'orders': the BATCH file {file} is not there: ")
+    assert ended.err.startswith(f"target-kissmetrics-preview: stream 'orders': BATCH file {file}: not found; ")
     assert "record Purchased" in ended.out
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from preview_streams import NOW, plan, previewed, schema_of
 
 from target_kissmetrics.kissmetrics.calls import Alias, Record, Set
-from target_kissmetrics.mapping.reject_codes import RowRejected
+from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.rules.identity import Person
 from target_kissmetrics.preview.explaining import MappedRow
 from target_kissmetrics.preview.preview import Preview
@@ -65,8 +65,8 @@ def test_rejected_rows_show_the_field_at_fault_and_what_to_do() -> None:
     stream = made.streams["e"]
     assert {code: loss.count for code, loss in stream.rejected.items()} == {"bad-timestamp": 1, "no-identity": 1}
     assert becomes(stream.first[0])["time"][0] == "rejected"
-    assert isinstance(stream.first[0].outcome, RowRejected)
-    assert "name customer_id or device_id" in stream.rejected["no-identity"].reason
+    assert isinstance(stream.first[0].outcome, Rejected)
+    assert "set customer_id or device_id" in stream.rejected["no-identity"].reason
 
 
 def test_a_stream_that_would_stop_the_run_goes_on_with_the_suggestion() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from preview_streams import BLOCKED, messages, plan, previewed, previewed_together, schema_of, suggested
 
 from target_kissmetrics.config.stream_entries import read_entry
-from target_kissmetrics.mapping.registry import understand
+from target_kissmetrics.mapping.detection import resolve
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream
@@ -185,7 +185,7 @@ def test_every_suggestion_is_taken_by_the_target_also_from_its_yaml(name: str, r
     read = read_entry(written, 0)
     assert read.stream == name
     stream = Stream(name, schema_of(rows), (), read, MappingSettings(blocked_identities=BLOCKED))
-    assert understand(stream).kind.kind == made.entry["kind"]
+    assert resolve(stream).kind == made.entry["kind"]
 
 
 @given(st.dictionaries(st.text(min_size=1), st.text() | st.lists(st.text())), st.text())

@@ -13,11 +13,12 @@ from typing import Any
 
 from target_kissmetrics.config.stream_entries import read_entry
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.mapping.detection import EVENT_NAME_CANDIDATES, Detected, detect
-from target_kissmetrics.mapping.registry import understand
+from target_kissmetrics.mapping.detection import Detected, detect, resolve
+from target_kissmetrics.mapping.kinds.event import EVENT_NAME_CANDIDATES
+from target_kissmetrics.mapping.registry import FLAT_KINDS
 from target_kissmetrics.mapping.rules.clock import ATTRIBUTE_TIME_CANDIDATES, EVENT_TIME_CANDIDATES
 from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES
-from target_kissmetrics.mapping.settings import FLAT_KINDS, Kind, StreamSettings
+from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.preview.suggest import advice, roles
 from target_kissmetrics.preview.suggest.columns import Columns
@@ -78,9 +79,9 @@ def suggest(
     return Suggestion({"stream": stream.name, "kind": "ignore"}, why, is_needed=True)
 
 
-def _message_kind(stream: Stream) -> Kind | None:
+def _message_kind(stream: Stream) -> str | None:
     try:
-        kind, _ = detect(stream.name, stream.fields, stream.key_properties, StreamSettings(stream=stream.name))
+        kind, _ = detect(replace(stream, entry=StreamSettings(stream=stream.name)))
     except ConfigError:
         return None
     return None if kind in FLAT_KINDS else kind
@@ -89,7 +90,7 @@ def _message_kind(stream: Stream) -> Kind | None:
 def _problem(stream: Stream, entry: Mapping[str, Any]) -> ConfigError | None:
     """Read an entry as the target does."""
     try:
-        understand(replace(stream, entry=read_entry(entry, 0), warn=lambda _: None))
+        resolve(replace(stream, entry=read_entry(entry, 0), warn=lambda _: None))
     except ConfigError as problem:
         return problem
     return None
@@ -146,7 +147,7 @@ class _Draft:
         first = [name for name in ranked if name in before]
         return list(dict.fromkeys([*first, self._key, *ranked]))
 
-    def _kind(self) -> tuple[Kind, str]:
+    def _kind(self) -> tuple[str, str]:
         who, time, shape = self._customer or self._device, self._time, self._shape
         table = title(words_of(self._stream.name))
         column = self._columns.get(who or "")

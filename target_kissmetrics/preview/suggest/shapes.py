@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from target_kissmetrics.mapping.settings import Kind
 from target_kissmetrics.preview.suggest.columns import words
 
 
@@ -23,7 +22,7 @@ class Shape:
     """
 
     nouns: str
-    kind: Kind | None = None
+    kind: str | None = None
     event_name: str | None = None
     is_refund: bool = False
     has_own_numbers: bool = False
