@@ -67,7 +67,7 @@ class KissmetricsSink(Sink):
             schema=schema,
             key_properties=self._key,
             entry=target.entry_of(stream_name),
-            settings=target.settings.mapping,
+            settings=target.settings,
             warn=lambda text: self.logger.warning("stream '%s': %s", stream_name, text),
         )
         understood = understand(stream)

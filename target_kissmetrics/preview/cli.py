@@ -87,7 +87,7 @@ def _run(options: argparse.Namespace) -> int:
     settings = read_settings(config)
     preview = Preview(
         Plan(
-            settings.mapping,
+            settings,
             settings.streams,
             tuple(config.get("streams") or ()),
             settings.max_aliases_per_identity,

@@ -9,12 +9,13 @@ from datetime import datetime, timezone
 from typing import Any, Literal
 
 from target_kissmetrics.config.settings import SCHEMA, Settings
+from target_kissmetrics.errors import redact_key
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.report_file import report_paths, write_whole
 from target_kissmetrics.reporting.report_page import as_page
 from target_kissmetrics.reporting.run_recorder import RunRecorder
 from target_kissmetrics.reporting.run_report import About, Ending, as_json, make_report
-from target_kissmetrics.reporting.told_settings import told_settings, without_key
+from target_kissmetrics.reporting.told_settings import told_settings
 from target_kissmetrics.runtime import takes_curl
 
 _OWN = ("target_kissmetrics.",)
@@ -83,7 +84,7 @@ class ReportWriter:
 
     def _ending(self, error: BaseException | None, stopped_by: int | None) -> Ending:
         if isinstance(error, Exception):
-            return Ending("failed", without_key(_reason(error), self._key))
+            return Ending("failed", redact_key(_reason(error), self._key))
         if stopped_by is not None:
             return Ending("stopped", f"stopped by {signal.Signals(stopped_by).name}")
         return Ending("stopped", "stopped before its end") if error is not None else Ending("complete")

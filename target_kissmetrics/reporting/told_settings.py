@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from target_kissmetrics.errors import redact_key
+
 NOT_SHOWN = "(not shown)"
-KEY_SHOWN_AS = "(the API key)"
 
 _PATHS = frozenset({"rejects_path", "report_path"})
 
@@ -27,17 +28,9 @@ def told_settings(config: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict
     for name, schema in schemas.items():
         given = config.get(name)
         value = schema.get("default") if given is None else given
-        told[name] = "(none)" if value is None else without_key(_told(name, schema, value), config.get("api_key"))
+        told[name] = "(none)" if value is None else redact_key(_told(name, schema, value), config.get("api_key"))
     told.update((name, NOT_SHOWN) for name in config if name not in schemas and config[name] is not None)
     return told
-
-
-def without_key(text: str, key: object) -> str:
-    """Take the API key out of a text that it was pasted into by mistake."""
-    if isinstance(key, str) and key.strip():
-        for written in {key, key.strip(), json.dumps(key)[1:-1], repr(key)[1:-1]}:
-            text = text.replace(written, KEY_SHOWN_AS)
-    return text
 
 
 def _told(name: str, schema: Mapping[str, Any], value: object) -> str:

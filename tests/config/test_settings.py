@@ -119,12 +119,12 @@ def test_a_key_alone_is_a_config_and_the_rest_is_the_default() -> None:
     settings = read_settings({"api_key": KEY})
     assert settings.api_key == KEY
     assert settings.streams == ()
-    assert settings.mapping.blocked_identities == frozenset(
+    assert settings.blocked_identities == frozenset(
         {name: default for name, _, default in TABLE}["blocked_identities"]
     )
-    assert settings.mapping.revenue_fields == ("revenue",)
+    assert settings.revenue_fields == ("revenue",)
     for name, kind, default in TABLE:
-        holder = settings if hasattr(settings, name) else settings.mapping
+        holder = settings if hasattr(settings, name) else settings
         if kind != "array" and name != "api_key" and hasattr(holder, name):
             assert getattr(holder, name) == default, name
 
@@ -247,7 +247,7 @@ def test_a_switch_is_true_or_false(name: str, value: Any) -> None:
 def test_a_switch_can_be_turned(name: str) -> None:
     value = not SCHEMA["properties"][name]["default"]
     settings = read_settings({"api_key": KEY, name: value})
-    assert getattr(settings if hasattr(settings, name) else settings.mapping, name) is value
+    assert getattr(settings if hasattr(settings, name) else settings, name) is value
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -359,11 +359,11 @@ def test_a_revenue_key_that_is_no_propertys_name_is_a_mistake(value: str) -> Non
 
 
 def test_a_revenue_key_is_written_as_kissmetrics_would() -> None:
-    assert read_settings({"api_key": KEY, "revenue_key": " Net: Revenue "}).mapping.revenue_key == "Net  Revenue"
+    assert read_settings({"api_key": KEY, "revenue_key": " Net: Revenue "}).revenue_key == "Net  Revenue"
 
 
 def test_blocked_identities_are_compared_as_identities_are_made() -> None:
-    blocked = read_settings({"api_key": KEY, "blocked_identities": [" Guest ", "A:B"]}).mapping.blocked_identities
+    blocked = read_settings({"api_key": KEY, "blocked_identities": [" Guest ", "A:B"]}).blocked_identities
     assert blocked == {"guest", "a b"}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from target_kissmetrics.config.stream_entries import read_entry
-from target_kissmetrics.config.stream_names import NameWatch, is_alike, of_entries, of_stream_maps
+from target_kissmetrics.config.stream_names import NameWatch, is_similar, of_entries, of_stream_maps
 from target_kissmetrics.sandbox.running import running
 
 ROWS = [{"id": "u1", "email": "ada@x.org", "plan": "Gold"}]
@@ -46,8 +46,8 @@ def entries(*names: str) -> NameWatch:
         ("påmeldinger", "påmeldingr"),
     ],
 )
-def test_a_slip_is_alike(typed: str, stream: str) -> None:
-    assert is_alike(typed, stream)
+def test_a_slip_is_similar(typed: str, stream: str) -> None:
+    assert is_similar(typed, stream)
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,8 @@ def test_a_slip_is_alike(typed: str, stream: str) -> None:
     ],
 )
 def test_names_of_different_things_are_not(one: str, other: str) -> None:
-    assert not is_alike(one, other)
-    assert not is_alike(other, one)
+    assert not is_similar(one, other)
+    assert not is_similar(other, one)
 
 
 def test_it_is_told_once_for_a_stream_and_not_of_names_that_have_one() -> None:

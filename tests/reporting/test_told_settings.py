@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from target_kissmetrics.config.settings import SCHEMA
-from target_kissmetrics.reporting.told_settings import told_settings, without_key
+from target_kissmetrics.errors import redact_key
+from target_kissmetrics.reporting.told_settings import told_settings
 
 KEY = 'k3y/that"must=not&show'
 
@@ -47,4 +48,4 @@ def test_of_the_sdks_settings_only_the_name_is_told() -> None:
 
 
 def test_a_key_that_is_nothing_takes_nothing_out() -> None:
-    assert without_key("a text", " ") == without_key("a text", None) == "a text"
+    assert redact_key("a text", " ") == redact_key("a text", None) == "a text"
