@@ -19,6 +19,13 @@ Schema = Mapping[str, Any]
 
 _JSON_TYPES = {bool: "boolean", int: "integer", float: "number", tuple: "array", frozenset: "array"}
 
+_PYTHON_TYPES: Mapping[str, tuple[type, ...]] = {
+    "boolean": (bool,),
+    "string": (str,),
+    "array": (list, tuple),
+    "object": (Mapping,),
+}
+
 _WORDS = {
     "boolean": "true or false",
     "integer": "an integer",
@@ -70,7 +77,7 @@ def _property_schema(setting: Field[Any], hint: Any, *, with_defaults: bool) -> 
         schema["enum"] = list(get_args(kind))
     if with_defaults and setting.metadata["default"] is not None:
         schema["default"] = setting.metadata["default"]
-    return schema | setting.metadata["keywords"]
+    return {**schema, **setting.metadata["keywords"]}
 
 
 # Values
@@ -148,9 +155,8 @@ def _checked(place: str, schema: Schema, given: object) -> Any:
 
 
 def _is_a(kind: str, value: object) -> bool:
-    if kind == "string":
-        return isinstance(value, str) and bool(value.strip())
-    return isinstance(value, {"boolean": bool, "array": (list, tuple), "object": Mapping}.get(kind, ()))
+    is_blank = isinstance(value, str) and not value.strip()
+    return isinstance(value, _PYTHON_TYPES.get(kind, ())) and not is_blank
 
 
 def _number(value: object, kind: str) -> int | float | None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
 
 from target_kissmetrics.config.definitions import read_object
 from target_kissmetrics.mapping.rules.fields import glob_pattern
-from target_kissmetrics.mapping.settings import StreamSettings
+from target_kissmetrics.mapping.settings import StreamSettings, check_keys
 
 
 def entry_for(entries: Iterable[StreamSettings], stream: str) -> StreamSettings | None:
@@ -23,4 +22,6 @@ def read_entry(entry: object, index: int) -> StreamSettings:
     Raises:
         ConfigError: It names the entry and the key.
     """
-    return cast("StreamSettings", read_object(StreamSettings, entry, f"streams[{index}]"))
+    settings: StreamSettings = read_object(StreamSettings, entry, f"streams[{index}]")
+    check_keys(settings, settings.kind)
+    return settings

@@ -138,9 +138,6 @@ class StreamSettings:
     Attributes:
         place: The entry's name in messages: `streams[2]`.
         revenue: Fields that hold the amount; empty for `false`.
-
-    Raises:
-        ConfigError: A key has no meaning for the kind.
     """
 
     place: str = "streams"
@@ -179,14 +176,16 @@ class StreamSettings:
     experiment: str | None = setting("Experiment: field that holds the experiment's name.")
     variant: str | None = setting("Experiment: field that holds the variant.")
 
-    def __post_init__(self) -> None:  # noqa: D105
-        if self.kind is not None:
-            check_keys(self, self.kind)
-
     @property
     def is_glob(self) -> bool:
         """Whether the entry may match several streams."""
         return "*" in self.stream or "?" in self.stream
+
+
+def _read_entries(_: str, value: tuple[StreamSettings, ...]) -> tuple[StreamSettings, ...]:
+    for entry in value:
+        check_keys(entry, entry.kind)
+    return value
 
 
 def _read_identities(_: str, value: tuple[str, ...]) -> frozenset[str]:
@@ -220,6 +219,7 @@ class MappingSettings:
         "How to map each stream; the first entry whose `stream` (a name or a glob) matches wins.",
         default=[],
         of=StreamSettings,
+        read=_read_entries,
     )
     alias_identities: bool = setting(
         "When a record carries both IDs, alias them, once per pair. Kissmetrics never undoes an alias.", default=False
@@ -271,12 +271,12 @@ def kinds_of(key: str) -> tuple[Kind, ...]:
 ALL_KEYS = frozenset(key.name for key in fields(StreamSettings)) - {"place", "stream", "kind"}
 
 
-def check_keys(entry: StreamSettings, kind: Kind, keys: Collection[str] = ALL_KEYS) -> None:
+def check_keys(entry: StreamSettings, kind: Kind | None, keys: Collection[str] = ALL_KEYS) -> None:
     """Check that every key of an entry has a meaning for the stream's kind.
 
     Args:
         entry: The entry.
-        kind: The stream's kind.
+        kind: The stream's kind; None before it is decided.
         keys: The keys to check.
 
     Raises:
@@ -284,7 +284,7 @@ def check_keys(entry: StreamSettings, kind: Kind, keys: Collection[str] = ALL_KE
     """
     for key in fields(StreamSettings):
         given = key.name in keys and getattr(entry, key.name) != key.default
-        if given and key.name not in _KEYS_OF_KIND[kind]:
+        if given and kind is not None and key.name not in _KEYS_OF_KIND[kind]:
             what_to_do = "give such streams an entry of their own, before it" if entry.is_glob else "change the kind"
             raise ConfigError(
                 f"{entry.place}.{key.name}", f"has no meaning for kind {kind}; take it out, or {what_to_do}"

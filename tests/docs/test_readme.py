@@ -135,7 +135,7 @@ def test_the_table_of_settings_names_what_about_names() -> None:
 
 @pytest.mark.parametrize("block", re.findall(r"```yaml\n(.*?)```", README, flags=re.DOTALL))
 def test_a_config_in_the_readme_is_read(block: str) -> None:
-    settings = read_settings({"api_key": "k", **yaml.safe_load(block)}, ["stream_maps", "batch_config"])
+    settings = read_settings({"api_key": "k", **yaml.safe_load(block)}, {"stream_maps": {}, "batch_config": {}})
     assert settings.api_key == "k"
 
 
