@@ -101,7 +101,7 @@ class Runtime:
             name=stream,
             counts=self._counts.setdefault(stream, StreamCounts(stream)),
             entry=self.entry_of(stream),
-            settings=self.settings.mapping,
+            settings=self.settings,
             shard=None if self._is_replay else self.settings.shard,
             rejects=self.rejects,
             add=self._add,
