@@ -18,7 +18,7 @@ from target_kissmetrics.kissmetrics.http.requests_transport import RequestsTrans
 from target_kissmetrics.kissmetrics.http.retry import RetryPolicy
 from target_kissmetrics.kissmetrics.import_files import Folder, cannot_write, folder_of
 from target_kissmetrics.kissmetrics.wire import Encoder
-from target_kissmetrics.store.waiting import WaitingStore
+from target_kissmetrics.store.overlay import OverlayStore
 from target_kissmetrics.sync.import_run import FilesRun
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def api_delivery(
     )
 
 
-def files_run(settings: Settings, store: WaitingStore, pass_on: Callable[[Any], None]) -> FilesRun:
+def files_run(settings: Settings, store: OverlayStore, pass_on: Callable[[Any], None]) -> FilesRun:
     """Make the delivery into import files.
 
     Raises:
@@ -84,7 +84,7 @@ def files_run(settings: Settings, store: WaitingStore, pass_on: Callable[[Any], 
         url=settings.files_url,
         base=settings.files_base_name,
         max_rows=settings.files_max_rows,
-        pass_on=pass_on,
+        emit=pass_on,
     )
 
 

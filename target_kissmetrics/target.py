@@ -393,28 +393,26 @@ class TargetKissmetrics(Target):
         )
 
     def _open_store(self, product: bytes) -> Store:
-        from target_kissmetrics.store.dry_run import DryRunStore  # noqa: PLC0415 - SQLAlchemy takes its time to load
+        from target_kissmetrics.store.overlay import OverlayStore  # noqa: PLC0415 - SQLAlchemy takes its time to load
         from target_kissmetrics.store.sql import SqlStore, open_read_only  # noqa: PLC0415
 
         url = self.settings.attribute_store_url
         if self.settings.dry_run:
-            return DryRunStore(open_read_only(url, product), product)
+            return OverlayStore(open_read_only(url, product), product, dry_run=True)
         store = SqlStore(url, product)
         if self.settings.delivery == "files":
-            from target_kissmetrics.store.waiting import WaitingStore  # noqa: PLC0415
-
-            return WaitingStore(store, product)
+            return OverlayStore(store, product, dry_run=False)
         return store
 
     def _make_delivery(self, failed: Callable[[BaseException], None]) -> Delivery:
         from target_kissmetrics import runtime as deliveries  # noqa: PLC0415 - HTTP libraries take their time to load
         from target_kissmetrics.reporting.dry_run import DryRunDelivery  # noqa: PLC0415
-        from target_kissmetrics.store.waiting import WaitingStore  # noqa: PLC0415
+        from target_kissmetrics.store.overlay import OverlayStore  # noqa: PLC0415
 
         settings = self.settings
         if settings.dry_run:
             self._delivery: Delivery = DryRunDelivery(self.logger.info)
-        elif isinstance(self._store, WaitingStore):
+        elif isinstance(self._store, OverlayStore):
             self._files = self._delivery = deliveries.files_run(settings, self._store, self._pass_on)
         else:
             self._delivery = deliveries.api_delivery(
@@ -427,7 +425,7 @@ class TargetKissmetrics(Target):
         if self._files is None:
             self._pass_on(state)
         else:
-            self._files.pass_on(state)
+            self._files.emit(state)
 
     def _all_counts(self) -> list[StreamCounts]:
         return list(self._counts.values())

@@ -15,7 +15,7 @@ import pytest
 
 from target_kissmetrics.sandbox.running import RunningSandbox, running
 from target_kissmetrics.store import digests, packed
-from target_kissmetrics.store.changes import Known
+from target_kissmetrics.store.intents import LastSent
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 SECTION = README.partition("## Past one machine")[2].partition("\n## ")[0]
@@ -130,8 +130,8 @@ def test_the_arithmetic_of_the_readme() -> None:
     large, large_a_day = re.search(r"and (\d+) million a file (\d+) million", SECTION).groups()  # type: ignore[union-attr]
     assert int(large) * 24 == int(large_a_day)
     person, each = re.search(r"holds (\d+) bytes for a person and (\d+) for each", SECTION).groups()  # type: ignore[union-attr]
-    known = {digests.property_key(name): Known(digests.value("x"), 1_704_067_200, 1_704_067_200) for name in "abc"}
-    stored = packed.pack(known, packed.Glance(digests.whole({"a": "x"}), []))
+    known = {digests.property_key(name): LastSent(digests.value("x"), 1_704_067_200, 1_704_067_200) for name in "abc"}
+    stored = packed.pack(known, packed.LastCall(digests.whole({"a": "x"}), []))
     assert len(stored) == int(each) * 3 + int(person) - digests.PERSON_BYTES
     assert len(packed.pack(known)) == int(each) * 3
     how_fast = README.partition("## How fast")[2].partition("\n## ")[0]

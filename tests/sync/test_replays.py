@@ -62,13 +62,13 @@ class Run:
         self.planner.plan([batch])
         return batch, batch.intents
 
-    def remember(self, batch: Batch, intents: int | None) -> None:
-        self.store.remember(batch.update, [] if intents is None else [intents])
-        self.planner.remembered(batch)
+    def commit(self, batch: Batch, intents: int | None) -> None:
+        self.store.commit(batch.update, [] if intents is None else [intents])
+        self.planner.committed(batch)
 
     def send(self, *mapped: Mapped) -> list[Call]:
         batch, intents = self.plan(*mapped)
-        self.remember(batch, intents)
+        self.commit(batch, intents)
         return [call for _, call in batch.calls]
 
 
@@ -155,14 +155,14 @@ def _until_crash(
         if number < crash:
             for _, call in batch.calls:
                 held.take(call)
-            run.remember(batch, intents)
+            run.commit(batch, intents)
             done += len(chunk)
             continue
         for index, (_, call) in enumerate(batch.calls):
             if committed or taken[index % len(taken)]:
                 held.take(call)
         if committed:
-            run.remember(batch, intents)
+            run.commit(batch, intents)
         break
     return done
 
@@ -204,7 +204,7 @@ def test_what_was_deleted_is_forgotten_only_once_what_came_before_was_answered(t
     run = Run(store)
     batch, intents = run.plan(attributes("p", 3, city="Oslo"), deleted("p", 5))
     assert Run(store).send(attributes("p", 6, plan="A")) == []  # as another process would, meanwhile
-    run.remember(batch, intents)
+    run.commit(batch, intents)
     assert times(Run(store).send(attributes("p", 7, plan="A"))) == [7]
     store.close()
 
@@ -236,7 +236,7 @@ def test_deletions_over_a_crash_anywhere_leave_the_last_value_at_the_time_it_cam
             if number < crash or taken or committed:
                 _take(held, [call for _, call in batch.calls])
             if number < crash or committed:
-                run.remember(batch, intents)
+                run.commit(batch, intents)
             if number == crash:
                 break
             done += len(chunk)
@@ -386,8 +386,8 @@ def test_a_crash_between_the_commit_and_the_state_changes_no_second(values: list
             batch, _ = run.plan(*rows[start : start + cut])
             for _, call in batch.calls:
                 held.take(call)
-            store.remember(batch.update, ())
-            run.planner.remembered(batch)
+            store.commit(batch.update, ())
+            run.planner.committed(batch)
         before = {key: dict(by_second) for key, by_second in held.values.items()}
         run = Run(store)
         for start in range(0, len(rows), again):
