@@ -151,8 +151,9 @@ class PendingIntents:
         self._people: dict[bytes, dict[int, list[Intent]]] = {}
         self._partners: dict[bytes, dict[int, set[bytes]]] = {}
         self._properties: dict[tuple[bytes, bytes], PropertyIntents] = {}
-        self._inherited: list[int] | None = None
-        self._repeated: dict[tuple[bytes, bytes], int] = {}
+        self._is_loaded = False
+        self._inherited: dict[int, int] = {}  # number -> how many of its intents are repeated
+        self._repeated: dict[tuple[bytes, bytes], tuple[int, int]] = {}
 
     @property
     def numbers(self) -> Collection[int]:
@@ -165,8 +166,9 @@ class PendingIntents:
 
     def update(self, changes: IntentChanges) -> None:
         """Follow the store. The intents of the first update are those of killed runs, if not of running processes."""
-        if self._inherited is None:
-            self._inherited = list(changes.new)
+        if not self._is_loaded:
+            self._inherited = dict.fromkeys(changes.new, 0)
+            self._is_loaded = True
         if changes.new or changes.cleared:
             self._properties.clear()
         for number in changes.cleared:
@@ -193,30 +195,36 @@ class PendingIntents:
         """Give the people whom a pending alias joins with a person."""
         return {partner for partners in self._partners.get(person, {}).values() for partner in partners}
 
-    def repeated(self, person: bytes, key: bytes, time: int) -> None:
-        """Note that this run planned a property again, whose last sent value has the second `time` now."""
-        if person in self._people:
-            self._repeated[person, key] = time
+    def repeated(self, planned: Intent) -> None:
+        """Note that this run planned the row of a value, or an alias, again.
 
-    def repeated_alias(self, one: bytes, other: bytes) -> None:
-        """Note that this run planned an alias again."""
-        if one in self._partners:
-            self._repeated[one, other] = self._repeated[other, one] = NO_TIME
+        Args:
+            planned: The row's value, and the second of the last sent value after it.
+        """
+        subject = _subject(planned)
+        if subject[0] in self._people or subject[0] in self._partners:
+            row_time, time = self._repeated.get(subject, (planned.new.row_time, planned.time))
+            self._repeated[subject] = max(row_time, planned.new.row_time), max(time, planned.time)
 
     def superseded(self) -> list[int]:
-        """Give the numbers of which this run planned every property, event and alias again.
+        """Give the numbers whose rows this run planned again, each number once.
 
-        Intents of killed runs are needed until the STATE behind the repeated rows is emitted. So clear these numbers
-        only after a complete run, with its own. Numbers that were added after this run began are never among them:
-        their process may still run.
+        They are needed until the STATE behind the repeated rows is emitted. Numbers that were added after this run
+        began are never among them: their process may still run.
         """
-        return [number for number in self._inherited or () if self._is_superseded(number)]
+        for number, position in self._inherited.items():
+            intents = self._intents[number]
+            while position < len(intents) and self._is_repeated(intents[position]):
+                position += 1
+            self._inherited[number] = position
+        numbers = [number for number, position in self._inherited.items() if position == len(self._intents[number])]
+        for number in numbers:
+            del self._inherited[number]
+        return numbers
 
-    def _is_superseded(self, number: int) -> bool:
-        intents = self._intents.get(number, ())
-        return bool(intents) and all(
-            (time := self._repeated.get(_subject(intent))) is not None and intent.time <= time for intent in intents
-        )
+    def _is_repeated(self, intent: Intent) -> bool:
+        repeated = self._repeated.get(_subject(intent))
+        return repeated is not None and intent.new.row_time <= repeated[0] and intent.time <= repeated[1]
 
     def _add(self, number: int, intents: Sequence[Intent]) -> None:
         self._intents[number] = intents
@@ -229,6 +237,7 @@ class PendingIntents:
                 self._people.setdefault(person, {}).setdefault(number, []).append(intent)
 
     def _remove(self, number: int) -> None:
+        self._inherited.pop(number, None)
         for intent in self._intents.pop(number):
             person, subject = _subject(intent)
             if intent.time == NO_TIME:
@@ -239,9 +248,12 @@ class PendingIntents:
 
 
 def _subject(intent: Intent) -> tuple[bytes, bytes]:
-    """Give the person, and the property's key or the alias's other person."""
+    """Give the person and the property's key, or the two people of an alias in order."""
     new = intent.new
-    return new.person, new.key + new.value if intent.time == NO_TIME else new.key
+    if intent.time != NO_TIME:
+        return new.person, new.key
+    one, other = sorted((new.person, new.key + new.value))
+    return one, other
 
 
 def _drop(index: dict[bytes, Any], person: bytes, number: int) -> None:

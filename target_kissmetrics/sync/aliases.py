@@ -21,7 +21,7 @@ def plan_alias(
     one, other = view.digests.person(call.person), view.digests.person(call.other)
     partners, pending = view.partners, view.pending
     if other in partners[one]:
-        pending.repeated_alias(one, other)
+        pending.repeated(alias_intent(one, other))
         counts.unchanged += 1
         return None
     # An alias that a killed run or another process is about to send adds no partner.
@@ -34,7 +34,7 @@ def plan_alias(
                     "identity would merge all its people permanently"
                 )
                 raise RowRejected("alias-limit", problem)
-    pending.repeated_alias(one, other)
+    pending.repeated(alias_intent(one, other))
     view.intents.append(alias_intent(one, other))
     partners[one].add(other)
     partners[other].add(one)

@@ -205,15 +205,15 @@ def _plan_set(step: MergedSet, view: StoreView, noted: set[tuple[bytes, bytes]],
             step.counts.unchanged += 1
         else:
             by_time.setdefault(sent.time, {})[name] = text
-            # The value before a change is an intent too, once per plan, for rows that are read again after a kill.
-            if last is not None and last.value != digests.FORGOTTEN and (person, key) not in noted:
-                noted.add((person, key))
-                view.intents.append(Intent(new._replace(value=last.value, row_time=last.row_time), last.time))
-            view.intents.append(Intent(new, sent.time))
             if sent.is_last:
+                # The value before is an intent too, once per plan: for rows that are read again after a kill.
+                if last is not None and last.value != digests.FORGOTTEN and (person, key) not in noted:
+                    noted.add((person, key))
+                    view.intents.append(Intent(new._replace(value=last.value, row_time=last.row_time), last.time))
                 values[key] = LastSent(new.value, sent.time, new.row_time)
                 batch.update.add(person, key, values[key])
-        view.pending.repeated(person, key, values[key].time)
+            view.intents.append(Intent(new, sent.time))
+        view.pending.repeated(Intent(new, values[key].time))
     # Of merged calls, none sets everything that this one sets: the store would recognize none of them.
     if by_time and not is_merged:
         batch.update.last_calls[person] = LastCall(digests.whole(step.call.properties), pairs)

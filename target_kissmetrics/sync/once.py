@@ -17,13 +17,13 @@ def plan_once(call: Record, counts: StreamCounts, view: StoreView, update: Store
     new = NewValue(view.digests.person(call.person), digests.once_key(call.event), digests.NO_VALUE, call.time)
     values = view.values(new.person)
     if new.key in values:
-        view.pending.repeated(new.person, new.key, values[new.key].time)
+        view.pending.repeated(Intent(new, values[new.key].time))
         counts.unchanged += 1
         return None
     intended = view.pending.of(new.person, new.key).once_time
     time = call.time if intended is None else intended
     values[new.key] = LastSent(new.value, time, call.time)
     update.add(new.person, new.key, values[new.key])
-    view.pending.repeated(new.person, new.key, time)
+    view.pending.repeated(Intent(new, time))
     view.intents.append(Intent(new, time))
     return call if time == call.time else replace(call, time=time)

@@ -210,10 +210,7 @@ class Pipeline:
             self.fail(error)
 
     def _clear_intents(self) -> None:
-        """Clear the intents of committed batches, once the last STATE is emitted; at the end of a complete run, also
-        those of killed runs that it repeated."""
-        if self._complete and self._failure is None:
-            self._intents_to_clear += self._planner.superseded_intents()
+        """Clear the intents of committed batches, once the last STATE is emitted."""
         if self._intents_to_clear and not self._states and not self._is_committing:
             self._store.commit(StoreUpdate(), self._intents_to_clear)
             self._intents_to_clear = []
@@ -324,7 +321,7 @@ class Pipeline:
         if update or cleared:
             self._store.commit(update, cleared)
         kept = self._intents_to_clear if self._states else []
-        self._intents_to_clear = [*kept, *(batch.intents for batch in batches if batch.intents is not None)]
+        self._intents_to_clear = [*kept, *(number for batch in batches for number in batch.intents)]
         for batch in batches:
             self._planner.committed(batch)
             if batch.state is not None:

@@ -58,7 +58,7 @@ class Planner:
         self._view = StoreView(store, digests)
 
     def plan(self, batches: Sequence[Batch]) -> None:
-        """Give each batch its calls and its update, and the last batch the number of the intents of all."""
+        """Give each batch its calls and its update, and the last batch the intents to clear after all of them."""
         others = [(batch, row) for batch in batches for row in batch.rows if not _is_change_tracked(row.mapped.calls)]
         rows = [row for _, row in others]
         spread_duplicates(rows, self._digests, self._store)
@@ -84,10 +84,6 @@ class Planner:
     def committed(self, batch: Batch) -> None:
         """Drop what was kept of a batch, now that the store has it."""
         self._view.committed(batch.update)
-
-    def superseded_intents(self) -> list[int]:
-        """Give the numbers of killed runs' intents that a complete run has repeated, to clear after its last STATE."""
-        return self._view.pending.superseded()
 
     def _plan_all(self, steps: Sequence[Step], others: _Others) -> None:
         plan_changes(steps, self._view, include_all=self._include_all)

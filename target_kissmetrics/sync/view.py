@@ -60,12 +60,14 @@ class StoreView:
             values = self.people[person] = dict(values)
         return values
 
-    def add_intents(self) -> int | None:
-        """Add the plan's intents to the store; give their number."""
+    def add_intents(self) -> list[int]:
+        """Add the plan's intents to the store; give their number, and the numbers of those that they supersede."""
         number = self._store.add_intents(self.intents) if self.intents else None
-        if number is not None:
-            self.pending.add_own(number)
-        return number
+        superseded = self.pending.superseded()
+        if number is None:
+            return superseded
+        self.pending.add_own(number)
+        return [*superseded, number]
 
     def keep(self, update: StoreUpdate) -> None:
         """Keep what a batch changes until it is committed: the store does not say it yet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -173,8 +174,9 @@ def test_a_store_that_cannot_remember_ends_the_run_without_the_state(
     monkeypatch.setattr(bench.store, "add_intents", broken)
     monkeypatch.setattr(bench.store, "commit", broken)
     bench.pipeline.add(BatchRow(bench.counts, Mapped(calls=[Record("a", "E", 1_700_000_000, once=True)]), {}))
-    with pytest.raises(StoreError):
+    with contextlib.suppress(StoreError):  # which may have come already
         bench.pipeline.state(1)
+    with pytest.raises(StoreError):
         bench.pipeline.finish(complete=True)
     assert bench.states.out == []
 
