@@ -179,7 +179,7 @@ class Format:
         ended = time.process_time()
         gc.enable()
         # Answered, so that no turn has more to read than the one before; nothing is learned, so that all is new again.
-        self._store.remember(StoreUpdate(), [] if batch.intents is None else [batch.intents])
+        self._store.commit(StoreUpdate(), batch.intents)
         self.costs.append(((between - begun) / calls * 1e6, (ended - begun) / calls * 1e6))
 
 
