@@ -88,7 +88,7 @@ def _run(options: argparse.Namespace) -> int:
     settings = read_settings(config)
     given = tuple(config.get("streams") or ())
     max_aliases, now = settings.max_aliases_per_identity, int(time.time())
-    preview = Preview(Plan(settings.mapping, settings.streams, given, max_aliases, options.rows, now))
+    preview = Preview(Plan(settings, settings.streams, given, max_aliases, options.rows, now))
     problem = _read(options.input, preview, config)
     preview.finish()
     if options.html is not None:

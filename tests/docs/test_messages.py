@@ -34,30 +34,33 @@ GIVEN_BY = {"batch_files.py: _why"}
 """Functions that give the whole of a message."""
 
 NEXT_STEP = re.compile(
-    r"\b(must (be|start|hold|not)|mend|name (it|one|another|the|a)|make (it|room)|take (it|one)|copy|check|"
+    r"\b(must (be|start|hold|not)|fix|mend|name (it|one|another|the|a)|make (it|room)|take (it|one)|copy|check|"
     r"give (it|the)|install|needs: pip|write (it|another|the)|upgrade|grant|enable|raise max|set |"
     r"say what|let |pipe a tap|try\b|run (again|this)|pip install|save it|change the kind|is the file of)",
     re.IGNORECASE,
 )
 
 LOOKED_AT = {
-    "settings.py: _without_key(...)": "the same text again, without the key",
     "deliveries.py: {}": "cannot_write says it",
     "target.py: {} {}": "probe says it",
     "sandbox/imports.py: not a JSON object": "calls_of_file adds it",
     "sandbox/imports.py: not a JSON object: {}": "calls_of_file adds it",
     "sandbox/imports.py: not a JSON object: nested too deeply": "calls_of_file adds it",
     "sandbox/imports.py: {} is an object or a list; a value is a text or a number": "calls_of_file adds it",
-    "settings.py: {}; index and count belong together": "its example is an instruction",
-    "settings.py: {}, not {}": "likewise",
     "batch_files.py: {}": "the SDK says what a path may be",
     "batch_files.py: {} {}": "the same text, with the file that it is about",
     "target.py: {}{}: {}": "advice says it",
-    "settings.py: no such setting{}": "_NO_SUCH, or the likely one",
-    "stream_entries.py: no such key{}": "likewise",
-    "settings.py: no such key{}; {}": "its example is an instruction",
-    "settings.py: _REQUIRED": "tests/test_settings.py reads it",
-    "sdk_settings.py: _told(...)": "tests/test_sdk_settings.py reads all of them",
+    "config/definitions.py: _unknown(...)": "tests/config/test_settings.py reads it",
+    "config/definitions.py: is required; {}": "the setting's definition says what to do",
+    "config/definitions.py: not_a_choice(...)": "tests/config/test_settings.py reads it",
+    "config/definitions.py: problem": "tests/config/test_settings.py reads it",
+    "config/sdk_settings.py: not_a_choice(...)": "tests/config/test_sdk_settings.py reads it",
+    "config/sdk_settings.py: wrong_type(...)": "tests/config/test_sdk_settings.py reads it",
+    "config/settings.py: example": "it says what a URL must be",
+    "config/settings.py: redact_key(...)": "the same text again, without the key",
+    "config/settings.py: {}, without the path of a call": "its example says what a URL must be",
+    "config/settings.py: {}, without user, query or fragment": "likewise",
+    "config/settings.py: {}: https:// or http://, and a host": "likewise",
     "memory/sql_store.py: text": "tests/memory/test_sql_store.py reads it",
     "mapping/detection.py: _undecided(...)": "tests/mapping/test_detection.py reads it",
 }

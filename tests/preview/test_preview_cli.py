@@ -112,8 +112,8 @@ def test_settings_come_from_files_and_the_environment(tmp_path: Path) -> None:
     [
         ('{"use_custmer_id": true}', "use_custmer_id: no such setting; did you mean 'use_customer_id'"),
         ('{"streams": [{"stream": "x", "kind": "evnt"}]}', "streams[0].kind: must be one of"),
-        ("{", "is no JSON at line 1"),
-        ("[]", "must hold an object of settings"),
+        ("{", "is not JSON at line 1"),
+        ("[]", "must be an object of settings"),
     ],
 )
 def test_a_mistake_in_the_config_is_one_line(tmp_path: Path, config: str, told: str) -> None:
