@@ -122,6 +122,6 @@ def test_with_spread_duplicates_every_purchase_and_every_cent_is_kept_and_a_repl
 def test_without_it_the_collisions_are_counted_and_told(tmp_path: Path, sandbox: RunningSandbox) -> None:
     log = _run(tmp_path, sandbox.url, PURCHASES, spread=False)
     assert sandbox.summary()["events"] == DISTINCT
-    assert f"{ROWS - DISTINCT} events that Kissmetrics takes for another row's" in log
+    assert f"{ROWS - DISTINCT:,} events lost as duplicates" in log
     warnings = [line for line in log.splitlines() if "spread_duplicates" in line]
     assert len(warnings) == 1

@@ -196,6 +196,15 @@ def test_the_check_of_meltano_sends_and_stores_nothing(target: Runner, sandbox: 
     assert not [line for line in log.splitlines() if "error" in line.lower() or "exception" in line.lower()]
 
 
+def test_a_dry_run_logs_its_rejects_and_says_that_calls_were_logged(target: Runner, sandbox: RunningSandbox) -> None:
+    nobody = event(2, user_id=None, device_id=None)
+    _, _, log = target.run(at(sandbox.url, dry_run=True), EVENTS, event(1), nobody)
+    assert list(target.folder.glob("*rejects*")) == []
+    assert "stream 'events': row rejected (no-identity)" in log
+    assert "calls logged (dry run): 1 record" in log
+    assert "calls sent" not in log
+
+
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [

@@ -7,7 +7,7 @@ does not check formats: neither changes what Kissmetrics is sent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import fastjsonschema
@@ -17,6 +17,24 @@ from singer_sdk.sinks.core import BaseJSONSchemaValidator
 _NOT_CHECKED = frozenset({"$schema", "$id", "id", "multipleOf", "format", "default"})
 _BOUNDS = {"exclusiveMaximum": "maximum", "exclusiveMinimum": "minimum"}
 _MAPS_OF_SCHEMAS = frozenset({"properties", "patternProperties", "definitions", "$defs"})
+
+
+def validation(schema: dict[str, Any], stream: str) -> Callable[[Mapping[str, Any]], str | None]:  # noqa: ARG001
+    """Give a function that says what is wrong with a row by its stream's schema, if anything.
+
+    Raises:
+        InvalidJSONSchema: The schema cannot be used.
+    """
+    validator = CompiledValidator(schema)
+
+    def problem(row: Mapping[str, Any]) -> str | None:
+        try:
+            validator.validate(dict(row))
+        except InvalidRecord as invalid:
+            return invalid.error_message
+        return None
+
+    return problem
 
 
 class CompiledValidator(BaseJSONSchemaValidator):

@@ -134,13 +134,13 @@ class Pipeline:
         """
         state = State(value, on_probation)
         with self._changed:
+            self._raise_failure()
             last = self._open[-1] if self._open else None
-            if last is not None and last.state is not None and last.state.on_probation == on_probation:
-                self._raise_failure()
-                last.state = state  # no row between the two
-                return
-            self._wait_for_room()
-            self._last_open().state = state
+            if last is None or (last.state is not None and last.state.on_probation != on_probation):
+                self._wait_for_room()
+                self._last_open().state = state
+            else:
+                last.state = state  # it covers every row that the one before covers
 
     def finish(self, *, complete: bool) -> None:
         """Deliver every row, emit the last STATE that was earned, and end.

@@ -117,7 +117,7 @@ def folder(tmp_path: Path) -> Path:
 def test_what_is_in_order_passes(folder: Path, url: str) -> None:
     code, log = check(folder, tracking_url=url)
     assert code == 0
-    assert "are in order; no call was sent, nothing was stored" in log
+    assert "are fine; no call was sent, nothing was stored" in log
 
 
 # The file of rejects
@@ -127,7 +127,7 @@ def test_rejects_in_a_folder_that_is_not_there(folder: Path, url: str) -> None:
     told = problem(folder, tracking_url=url, rejects_path="nowhere/rejects.jsonl")
     where = Path("nowhere/rejects.jsonl")
     assert told == (
-        f"rejects_path: {where} cannot be made, there is no folder nowhere; name a file in a folder that can be written"
+        f"rejects_path: cannot create {where}: there is no folder nowhere; name a file in a writable folder"
     )
 
 
@@ -142,7 +142,9 @@ def test_rejects_in_the_place_of_a_folder(folder: Path, url: str) -> None:
 @posix
 def test_rejects_in_the_place_of_a_file_of_another_kind(folder: Path, url: str) -> None:
     os.mkfifo(folder / "pipe")
-    assert problem(folder, tracking_url=url, rejects_path="pipe").startswith("rejects_path: pipe is no file; name")
+    assert problem(folder, tracking_url=url, rejects_path="pipe").startswith(
+        "rejects_path: pipe is not a regular file; name"
+    )
     (folder / "link").symlink_to("elsewhere")
     assert "link is a symbolic link; name the file itself" in problem(folder, tracking_url=url, rejects_path="link")
     assert check(folder, tracking_url=url, rejects_path="/dev/null")[0] == 0

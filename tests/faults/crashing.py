@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 _PIPELINE = "target_kissmetrics.sync.pipeline:Pipeline"
-_TARGET = "target_kissmetrics.target:TargetKissmetrics"
+_RUNTIME = "target_kissmetrics.runtime:Runtime"
 _SQL_STORE = "target_kissmetrics.store.sql:SqlStore"
 _WAITING_STORE = "target_kissmetrics.store.waiting:WaitingStore"
 _FILES = "target_kissmetrics.kissmetrics.import_files"
@@ -24,10 +24,10 @@ ANYWHERE = {
     "before a chunk is planned": (f"{_PIPELINE}._send", "before"),
     "after intents were noted, before anything is sent": ("target_kissmetrics.sync.planner:Planner.plan", "after"),
     "after a chunk was handed to the delivery": (f"{_PIPELINE}._send", "after"),
-    "after an answer, before it is remembered": (f"{_PIPELINE}._remember", "before"),
-    "after the memory's commit, before STATE": (f"{_PIPELINE}._remember", "after"),
-    "right before a STATE comes out": (f"{_TARGET}._pass_on", "before"),
-    "right after a STATE came out": (f"{_TARGET}._pass_on", "after"),
+    "after an answer, before it is remembered": (f"{_PIPELINE}._commit", "before"),
+    "after the memory's commit, before STATE": (f"{_PIPELINE}._commit", "after"),
+    "right before a STATE comes out": (f"{_RUNTIME}._write_state", "before"),
+    "right after a STATE came out": (f"{_RUNTIME}._write_state", "after"),
 }
 IN_FILES = {
     "after lines were written": (f"{_FILES}:ImportFiles._append", "after"),

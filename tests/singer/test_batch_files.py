@@ -35,6 +35,11 @@ def written(folder: Path, data: bytes, name: str = "a.jsonl") -> str:
     return path.as_uri()
 
 
+def packed(data: bytes) -> bytes:
+    """Compress without the current time, so that every pytest-xdist worker collects the same test IDs."""
+    return gzip.compress(data, mtime=0)
+
+
 GZIP = {"format": "jsonl", "compression": "gzip"}
 
 
@@ -46,10 +51,10 @@ GZIP = {"format": "jsonl", "compression": "gzip"}
         (LINES.rstrip(), {"format": "jsonl", "compression": "none"}),
         (LINES.replace(b"\n", b"\r\n\r\n"), {"format": "jsonl"}),
         (b"\xef\xbb\xbf" + LINES, {"format": "jsonl"}),
-        (gzip.compress(LINES), GZIP),
-        (gzip.compress(LINES[:15]) + gzip.compress(LINES[15:]), GZIP),
+        (packed(LINES), GZIP),
+        (packed(LINES[:15]) + packed(LINES[15:]), GZIP),
         # As the SDK's taps write it, whatever they say of it.
-        (gzip.compress(LINES), {"format": "jsonl", "compression": "none"}),
+        (packed(LINES), {"format": "jsonl", "compression": "none"}),
     ],
 )
 def test_json_lines_are_read(tmp_path: Path, data: bytes, encoding: dict[str, Any]) -> None:
@@ -93,11 +98,11 @@ def test_no_files_and_empty_files_have_no_rows(tmp_path: Path) -> None:
         (LINES + b"\x01" * 9, None, "has no JSON that can be read in line 3; it ends in the middle of it"),
         (json.dumps(ROWS[0], indent=1).encode(), None, "has no JSON that can be read in line 1"),
         (LINES + b"[" * 100_000 + b"\n", None, "has no JSON that can be read in line 3"),
-        (gzip.compress(LINES)[:-9], GZIP, "ends in the middle of its gzip: it was not written whole"),
-        (gzip.compress(LINES)[:-9], None, "ends in the middle of its gzip: it was not written whole"),
-        (gzip.compress(LINES)[:-8] + b"12345678", GZIP, "is damaged: its gzip cannot be unpacked"),
-        (gzip.compress(LINES)[:10] + b"\xff" * 30, GZIP, "is damaged: its gzip cannot be unpacked"),
-        (gzip.compress(LINES) + b"rest", GZIP, "is damaged: its gzip cannot be unpacked"),
+        (packed(LINES)[:-9], GZIP, "ends in the middle of its gzip: it was not written whole"),
+        (packed(LINES)[:-9], None, "ends in the middle of its gzip: it was not written whole"),
+        (packed(LINES)[:-8] + b"12345678", GZIP, "is damaged: its gzip cannot be unpacked"),
+        (packed(LINES)[:10] + b"\xff" * 30, GZIP, "is damaged: its gzip cannot be unpacked"),
+        (packed(LINES) + b"rest", GZIP, "is damaged: its gzip cannot be unpacked"),
         (LINES, GZIP, "is not in gzip, as its message says; was it written whole?"),
         (b"", GZIP, "is not in gzip, as its message says; was it written whole?"),
         (zlib.compress(LINES), GZIP, "is not in gzip, as its message says; was it written whole?"),

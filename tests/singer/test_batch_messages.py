@@ -166,7 +166,7 @@ def test_a_row_without_its_key_ends_the_run(tmp_path: Path, way: str) -> None:
     row = {"user_id": "ada", "event": "Bought", "timestamp": "2024-01-31"}
     schema = {**EVENTS}
     ended = feed(tmp_path, lines(schema, batch(tmp_path, way, schema, [row]), STATE))
-    assert ended.error == "a row of stream 'events' is without its key property 'id': mend the tap"
+    assert ended.error == "stream 'events': RECORD without the key property 'id'; fix the tap"
     assert ended.states == []
 
 
@@ -197,18 +197,16 @@ def test_a_file_that_breaks_off_lets_what_came_before_arrive_and_no_state_behind
 def test_a_signal_in_the_middle_of_a_file_ends_it_between_two_rows(tmp_path: Path) -> None:
     rows = [{"id": n, "user_id": f"u{n}", "event": "E", "timestamp": f"2024-01-31T08:00:{n:02d}Z"} for n in range(50)]
 
+    states: list[Any] = []
+
     class Stopped(TargetKissmetrics):
         taken = 0
-        states: list[Any] = []  # noqa: RUF012 - one target
 
         def _process_record_message(self, message_dict: dict[str, Any]) -> None:
             super()._process_record_message(message_dict)
             self.taken += 1
             if self.taken == 20:
                 os.kill(os.getpid(), signal.SIGTERM)
-
-        def _pass_on(self, state: Any) -> None:
-            self.states.append(state)
 
     with running() as sandbox:
         config = {"api_key": "k", "attribute_store_url": "sqlite://", "tracking_url": sandbox.url}
@@ -218,12 +216,13 @@ def test_a_signal_in_the_middle_of_a_file_ends_it_between_two_rows(tmp_path: Pat
         handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             target = Stopped(config=config)
+            target.runtime._emit = states.append
             with given.open("rb") as source, pytest.raises(SystemExit) as ended:
                 target.listen(source)  # type: ignore[arg-type]
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-        assert (ended.value.code, target.taken, target.states) == (143, 20, [0])
+        assert (ended.value.code, target.taken, states) == (143, 20, [0])
         assert sandbox.summary()["events"] == 20
 
 

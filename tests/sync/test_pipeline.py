@@ -309,3 +309,35 @@ def test_what_was_noted_stays_until_its_state_is_out_and_is_struck_out_at_the_en
     assert len(bench.store.unanswered()) == 1
     bench.pipeline.finish(complete=True)
     assert bench.store.unanswered() == []
+
+
+def test_consecutive_states_are_one_and_states_wait_for_room_behind_a_stalled_host(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("target_kissmetrics.sync.pipeline.MAX_BATCHES_IN_FLIGHT", 3)
+    taken = 0
+
+    def read() -> None:
+        nonlocal taken
+        for number in range(50):
+            bench.row(f"p{number}")
+            for again in range(100):
+                bench.pipeline.state((number, again))
+            taken = number + 1
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    pipeline = bench.pipeline
+    with pipeline._changed:
+        assert pipeline._changed.wait_for(lambda: len(pipeline._in_flight) > 3 and pipeline._open_rows, PATIENCE)
+        assert len(pipeline._in_flight) + len(pipeline._open) <= 6
+        assert taken <= 6
+    while reader.is_alive():
+        for person in [person for people, _ in list(bench.delivery.waiting) for person in people]:
+            bench.delivery.take(person)
+        reader.join(0.01)
+    for number in range(50):
+        bench.delivery.take(f"p{number}")
+    bench.pipeline.finish(complete=True)
+    assert bench.states.out[-1] == (49, 99)
+    assert all(again == 99 for _, again in bench.states.out)

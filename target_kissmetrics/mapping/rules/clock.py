@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from target_kissmetrics.kissmetrics.limits import EARLIEST_TIME, LATEST_TIME
 from target_kissmetrics.mapping.reject_codes import RowRejected, advice
@@ -14,6 +14,10 @@ from target_kissmetrics.mapping.rules.fields import FirstOf, Row
 EVENT_TIME_CANDIDATES = ("timestamp", "event_timestamp", "event_time", "occurred_at", "time", "created_at")
 ATTRIBUTE_TIME_CANDIDATES = ("updated_at", "modified_at", "last_modified", "timestamp")
 """Never `created_at`: an attribute was not set when its row was made."""
+
+
+NO_GUESS: Final = object()
+"""Given in the place of a message's `time_extracted`: reject a row that holds no time, do not guess one."""
 
 
 class RowClock:
@@ -67,6 +71,8 @@ class RowClock:
         return seconds, field
 
     def _guess(self, extracted: object) -> int:
+        if extracted is NO_GUESS:
+            raise RowRejected("no-timestamp", "the row was sent before with a guessed time, and holds no time itself")
         if self._required:
             field = self._fields.paths[0]
             raise RowRejected("no-timestamp", f"{field!r} holds no time, and the stream's entry names it", field)

@@ -1,4 +1,4 @@
-"""The README, and the reference of the documentation, say what the code does."""
+"""The reference of the documentation matches the code."""
 
 from __future__ import annotations
 
@@ -15,20 +15,15 @@ from types import ModuleType
 from typing import get_args
 
 import pytest
-import yaml
-from fakes import FakeClock
 from singer_sdk import metrics
 
-from target_kissmetrics.config.settings import read_settings
 from target_kissmetrics.mapping.reject_codes import REASONS
 from target_kissmetrics.mapping.settings import KINDS
 from target_kissmetrics.reporting.counts import StreamCounts
-from target_kissmetrics.reporting.meanings import FIGURES, RUN_FIGURES
-from target_kissmetrics.reporting.metrics import MetricPoints, RunMetric, tell_totals
+from target_kissmetrics.reporting.progress import Progress, log_progress, log_totals
 from target_kissmetrics.sandbox.model import Reason
 
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def _tables() -> ModuleType:
@@ -40,7 +35,7 @@ def _tables() -> ModuleType:
     return module
 
 
-def test_the_tables_of_the_readme_and_of_the_reference_are_those_of_the_code() -> None:
+def test_the_generated_tables_are_up_to_date() -> None:
     tables = _tables()
     for page in tables.PAGES:
         text = page.read_text(encoding="utf-8")
@@ -53,14 +48,6 @@ def test_every_table_stands_on_a_page() -> None:
     assert [name for name in tables.TABLES if f"<!-- end of {name} -->" not in texts] == []
 
 
-def test_every_figure_of_a_stream_has_a_meaning() -> None:
-    assert set(FIGURES) == set(StreamCounts("a").figures())
-
-
-def test_every_figure_of_a_run_has_a_meaning() -> None:
-    assert set(RUN_FIGURES) == {metric.value for metric in RunMetric}
-
-
 def _metrics(lines: Iterable[str]) -> set[str]:
     return {json.loads(line.partition("METRIC: ")[2])["metric"] for line in lines if "METRIC: " in line}
 
@@ -68,14 +55,11 @@ def _metrics(lines: Iterable[str]) -> set[str]:
 def test_every_metric_that_is_emitted_is_in_the_reference_and_no_other(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A short run has none of the gauges: they come every ten seconds, here by another clock."""
+    """A short run has no gauges: they come every ten seconds."""
     counts = StreamCounts("events", rows=1)
-    clock = FakeClock()
-    points = MetricPoints(lambda: [counts], clock)
-    clock.advance(10)
     with caplog.at_level(logging.INFO, metrics.METRICS_LOGGER_NAME):
-        points.tick(answered=1, under_way=1, retries=1)
-        tell_totals(counts)
+        log_progress(Progress(10, {"events": counts.figures()}), Progress())
+        log_totals(counts)
     emitted = _metrics(record.getMessage() for record in caplog.records)
 
     schema = {"type": "SCHEMA", "stream": "events", "key_properties": [], "schema": {"properties": {"event": {}}}}
@@ -124,23 +108,19 @@ def test_every_reason_of_the_sandbox_is_in_the_reference() -> None:
     assert re.findall(r"^\| `([\w-]+)` \|", section, flags=re.MULTILINE) == list(get_args(Reason))
 
 
-def test_the_table_of_settings_names_what_about_names() -> None:
+def test_the_page_of_settings_has_every_setting_of_about() -> None:
     command = [sys.executable, "-m", "target_kissmetrics", "--about", "--format=json"]
     about = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
-    documented = set(re.findall(r"^\| `(\w+)` \|", _tables().settings_table(), flags=re.MULTILINE))
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^### `(\w+)`$", page, flags=re.MULTILINE))
     builtin = {name for name in about["settings"]["properties"] if name not in documented}
     assert documented <= set(about["settings"]["properties"])
     assert builtin >= {"stream_maps", "flattening_enabled", "batch_size_rows", "validate_records"}
 
 
-@pytest.mark.parametrize("block", re.findall(r"```yaml\n(.*?)```", README, flags=re.DOTALL))
-def test_a_config_in_the_readme_is_read(block: str) -> None:
-    settings = read_settings({"api_key": "k", **yaml.safe_load(block)}, ["stream_maps", "batch_config"])
-    assert settings.api_key == "k"
-
-
-def test_the_table_of_rejects_names_every_code_and_what_to_do() -> None:
-    section = README.partition("## What is rejected")[2].partition("\n## ")[0]
+def test_the_table_of_rejects_has_every_code_and_remedy() -> None:
+    page = (ROOT / "docs" / "reference" / "rejects.md").read_text(encoding="utf-8")
+    section = page.partition("| code |")[2].partition("\n## ")[0]
     codes = re.findall(r"^\| `([a-z-]+)` \|", section, flags=re.MULTILINE)
     assert codes == list(REASONS)
     assert all(reason.to_do in section.replace("`", "") for reason in REASONS.values())
