@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import command as command_of
 from singer_sdk.mapper import PluginMapper
 
 from target_kissmetrics.errors import ConfigError
@@ -90,7 +90,7 @@ def test_each_command_ends_in_one_line(tmp_path: Path, module: str) -> None:
     (tmp_path / "r.jsonl").write_text(json.dumps({**reject, "record": ROW}) + "\n", encoding="utf-8")
     file = ["r.jsonl"] if module == "target_kissmetrics.commands.replay" else []
     done = subprocess.run(
-        [sys.executable, "-m", module, *file, "--config", "config.json"],
+        [*command_of(module), *file, "--config", "config.json"],
         input=f"{json.dumps(head)}\n{json.dumps(line)}\n".encode(),
         capture_output=True,
         check=False,
