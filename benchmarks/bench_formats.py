@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from target_kissmetrics.config.settings import BLOCKED_IDENTITIES
-from target_kissmetrics.mapping.registry import understand
+from target_kissmetrics.mapping.detection import resolve
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.reporting.counts import StreamCounts
@@ -147,10 +147,10 @@ class Format:
             name=name,
             schema={"properties": {field: {} for field in self._rows[0]}},
             key_properties=(),
-            entry=StreamSettings(stream=name, kind=kind),  # type: ignore[arg-type]
+            entry=StreamSettings(stream=name, kind=kind),
             settings=MappingSettings(use_customer_id=True, blocked_identities=frozenset(BLOCKED_IDENTITIES)),
         )
-        mapping = understand(stream).mapping
+        mapping = resolve(stream).mapping
         assert mapping is not None, kind  # noqa: S101 - none of them is to be ignored
         self._map = mapping.map
         self._store = store

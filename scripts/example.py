@@ -33,9 +33,10 @@ from typing import Any, NamedTuple
 import psycopg
 import yaml
 
-from target_kissmetrics.preview.collecting import Plan, Preview
 from target_kissmetrics.preview.configuration import read_settings
 from target_kissmetrics.preview.messages import read
+from target_kissmetrics.preview.preview import Preview
+from target_kissmetrics.preview.stream import Plan
 from target_kissmetrics.sandbox.running import running
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -212,7 +213,7 @@ class Example:
         for stream in preview.streams.values():
             if stream.problem is not None:
                 raise FailedError(f"target-kissmetrics-preview: {stream.problem}")
-        told = [*preview.skipped, *preview.warnings, *(w for one in preview.streams.values() for w in one.warnings)]
+        told = [*preview.warnings, *(w for one in preview.streams.values() for w in one.warnings)]
         self._warnings += [line for line in told if line not in self._warnings]
 
     def _ask(self, path: str) -> Any:

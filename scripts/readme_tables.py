@@ -22,12 +22,10 @@ import click
 from target_kissmetrics.commands import check, replay
 from target_kissmetrics.config.about import shown_default, shown_type
 from target_kissmetrics.config.settings import SCHEMA
-from target_kissmetrics.mapping import detection
-from target_kissmetrics.mapping.kinds import event
+from target_kissmetrics.mapping.kinds import alias, event, experiment
+from target_kissmetrics.mapping.registry import kinds_of
 from target_kissmetrics.mapping.reject_codes import REASONS, Reason
-from target_kissmetrics.mapping.rules import clock
-from target_kissmetrics.mapping.rules import identity as people
-from target_kissmetrics.mapping.settings import kinds_of
+from target_kissmetrics.mapping.rules import clock, identity
 from target_kissmetrics.preview import cli as preview_cli
 from target_kissmetrics.reporting.counts import FIGURES
 from target_kissmetrics.reporting.progress import RUN_FIGURES
@@ -43,16 +41,16 @@ _NAME = re.compile(r"\b(?:__[a-z]+__|[a-z]+(?:_[a-z]+)+)\b")
 """What a reader types, in a text for people."""
 
 FOUND: Mapping[str, tuple[str, ...]] = {
-    "customer_id": people.CUSTOMER_ID_CANDIDATES,
-    "device_id": people.DEVICE_ID_CANDIDATES,
+    "customer_id": identity.CUSTOMER_ID_CANDIDATES,
+    "device_id": identity.DEVICE_ID_CANDIDATES,
     "timestamp (events, aliases)": clock.EVENT_TIME_CANDIDATES,
     "timestamp (user attributes, experiments)": clock.ATTRIBUTE_TIME_CANDIDATES,
-    "event_name": detection.EVENT_NAME_CANDIDATES,
+    "event_name": event.EVENT_NAME_CANDIDATES,
     "line_items": event.LINE_ITEM_CANDIDATES,
     "user_attributes": event.USER_ATTRIBUTE_CANDIDATES,
-    "previous_id": detection.PREVIOUS_ID_CANDIDATES,
-    "experiment": detection.EXPERIMENT_CANDIDATES,
-    "variant": detection.VARIANT_CANDIDATES,
+    "previous_id": alias.PREVIOUS_ID_CANDIDATES,
+    "experiment": experiment.EXPERIMENT_CANDIDATES,
+    "variant": experiment.VARIANT_CANDIDATES,
 }
 """Fields that are tried where an entry names none."""
 

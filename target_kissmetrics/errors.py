@@ -10,7 +10,7 @@
         |-- Unreachable        run again later: nothing was lost, its STATE was not emitted
         `-- Refused            fix `tracking_url`, the proxy or the key; a retry ends the same
 
-`mapping.reject_codes.RowRejected` rejects one row; the run goes on.
+`mapping.reject_codes.Rejected` rejects one row; the run goes on.
 """
 
 from __future__ import annotations

@@ -5,19 +5,19 @@ What takes its time to load (HTTP libraries, SQLAlchemy) is imported when a part
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from target_kissmetrics.config.settings import Settings
 from target_kissmetrics.config.stream_entries import entry_for
 from target_kissmetrics.config.stream_names import NameWatch, of_entries
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.mapping.reject_codes import Code, RowRejected
+from target_kissmetrics.kissmetrics.http.client import Client
+from target_kissmetrics.mapping.reject_codes import Code, Rejected
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.reporting.counts import StreamCounts, by_code
 from target_kissmetrics.reporting.dry_run import DryRunDelivery
@@ -33,158 +33,11 @@ from target_kissmetrics.sync.intake import StreamContext
 
 if TYPE_CHECKING:
     from target_kissmetrics.kissmetrics.delivery import Delivery
-    from target_kissmetrics.kissmetrics.http.curl_transport import CurlTransport
-    from target_kissmetrics.kissmetrics.http.delivery import ApiDelivery
-    from target_kissmetrics.kissmetrics.http.loop_delivery import LoopDelivery
-    from target_kissmetrics.kissmetrics.http.observer import Observer
-    from target_kissmetrics.kissmetrics.http.requests_transport import RequestsTransport
-    from target_kissmetrics.kissmetrics.import_files import Folder
+    from target_kissmetrics.kissmetrics.http.dispatcher import Dispatcher
     from target_kissmetrics.reporting.report_writer import ReportWriter
     from target_kissmetrics.store.protocol import Store
-    from target_kissmetrics.store.waiting import WaitingStore
     from target_kissmetrics.sync.import_run import FilesRun
     from target_kissmetrics.sync.pipeline import Pipeline
-
-SWITCH_SECONDS = 0.001
-"""How long a thread that computes keeps libcurl's loop waiting whenever that has an answer in hand; Python's own 0.005
-would nearly double a round trip of 50 ms while rows are read."""
-
-Told = Callable[[str], None]
-Failed = Callable[[BaseException], None]
-
-
-def api_delivery(
-    settings: Settings, version: str, failed: Failed, told: Told, observer: Observer | None = None
-) -> ApiDelivery | LoopDelivery:
-    """Make the delivery through the tracking API.
-
-    Args:
-        settings: Of the run.
-        version: This target's, for the `User-Agent` header.
-        failed: Called with why the delivery stopped.
-        told: Takes a line for a person.
-        observer: Told of each call that was taken.
-    """
-    from target_kissmetrics.kissmetrics.http.delivery import ApiDelivery  # noqa: PLC0415
-    from target_kissmetrics.kissmetrics.http.loop_delivery import LoopDelivery  # noqa: PLC0415
-    from target_kissmetrics.kissmetrics.http.pacing import Pacing  # noqa: PLC0415
-    from target_kissmetrics.kissmetrics.http.retry import RetryPolicy  # noqa: PLC0415
-    from target_kissmetrics.kissmetrics.wire import Encoder  # noqa: PLC0415
-
-    encoder = Encoder(settings.api_key, settings.http_method, urlsplit(settings.tracking_url).path)
-    policy = RetryPolicy(settings.retry_timeout_seconds)
-    pacing = Pacing(settings.max_requests_per_second)
-    if takes_curl(settings):
-        return LoopDelivery(
-            encoder=encoder,
-            transport=lambda: curl_transport(settings, version),
-            policy=policy,
-            pacing=pacing,
-            connections=settings.max_connections,
-            host=settings.tracking_url,
-            failed=failed,
-            told=told,
-            observer=observer,
-        )
-    return ApiDelivery(
-        encoder=encoder,
-        transport=lambda: requests_transport(settings, version),
-        policy=policy,
-        pacing=pacing,
-        connections=settings.max_connections,
-        host=settings.tracking_url,
-        failed=failed,
-        told=told,
-        observer=observer,
-    )
-
-
-def files_run(settings: Settings, store: WaitingStore, pass_on: Callable[[Any], None]) -> FilesRun:
-    """Make the delivery into import files.
-
-    Raises:
-        ConfigError: Files cannot be written where `files_url` says.
-    """
-    from target_kissmetrics.sync.import_run import FilesRun  # noqa: PLC0415
-
-    return FilesRun(
-        store=store,
-        folder=_folder(settings),
-        url=settings.files_url,
-        base=settings.files_base_name,
-        max_rows=settings.files_max_rows,
-        pass_on=pass_on,
-    )
-
-
-def check_folder(settings: Settings) -> None:
-    """Make sure that import files can be written.
-
-    Raises:
-        ConfigError: They cannot.
-    """
-    from target_kissmetrics.kissmetrics.import_files import cannot_write  # noqa: PLC0415
-
-    folder = _folder(settings)
-    try:
-        folder.check()
-    except Exception as error:  # noqa: BLE001 - whatever the library behind an fsspec URL raises
-        raise ConfigError(
-            "files_url", str(cannot_write(settings.files_url, error)).removeprefix("files_url: ")
-        ) from None
-
-
-def _folder(settings: Settings) -> Folder:
-    from target_kissmetrics.kissmetrics.import_files import folder_of  # noqa: PLC0415
-
-    try:
-        return folder_of(settings.files_url)
-    except (ImportError, ValueError) as error:
-        raise ConfigError(
-            "files_url", f"{settings.files_url} cannot be used: {error}; install what it needs, or name another"
-        ) from None
-
-
-def takes_curl(settings: Settings) -> bool:
-    """Tell whether libcurl sends the requests: as asked for, or because it is there."""
-    if settings.http_client == "auto":
-        return importlib.util.find_spec("pycurl") is not None
-    return settings.http_client == "curl"
-
-
-def requests_transport(settings: Settings, version: str) -> RequestsTransport:
-    """Make what sends one request at a time."""
-    from target_kissmetrics.kissmetrics.http.requests_transport import RequestsTransport  # noqa: PLC0415
-
-    return RequestsTransport(
-        _base_url(settings),
-        settings.request_timeout_seconds,
-        _user_agent(version),
-        connect_timeout=settings.connect_timeout_seconds,
-    )
-
-
-def curl_transport(settings: Settings, version: str) -> CurlTransport:
-    """Make what sends many requests at once, in the thread that uses it."""
-    sys.setswitchinterval(SWITCH_SECONDS)
-    from target_kissmetrics.kissmetrics.http.curl_transport import CurlTransport  # noqa: PLC0415 - an extra
-
-    return CurlTransport(
-        _base_url(settings),
-        settings.request_timeout_seconds,
-        _user_agent(version),
-        settings.max_connections,
-        connect_timeout=settings.connect_timeout_seconds,
-    )
-
-
-def _base_url(settings: Settings) -> str:
-    parts = urlsplit(settings.tracking_url)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _user_agent(version: str) -> str:
-    return f"target-kissmetrics/{version}"
 
 
 class Runtime:
@@ -421,15 +274,49 @@ class Runtime:
             batch_rows=self._batch_rows or BATCH_ROWS,
         )
 
-    def _make_delivery(self, store: Store, monitor: Monitor, failed: Failed) -> Delivery:
-        from target_kissmetrics.store.waiting import WaitingStore  # noqa: PLC0415
-
+    def _make_delivery(self, store: Store, monitor: Monitor, failed: Callable[[BaseException], None]) -> Delivery:
         if self.settings.dry_run:
             return DryRunDelivery(self._logger.info)
-        if isinstance(store, WaitingStore):
-            self._import_run = files_run(self.settings, store, self._write_state)
+        if self.settings.delivery == "files":
+            self._import_run = self._build_import_run(store)
             return self._import_run
-        return api_delivery(self.settings, self._version, failed, self._logger.warning, monitor)
+        return self._build_dispatcher(monitor, failed)
+
+    def _build_dispatcher(self, monitor: Monitor, failed: Callable[[BaseException], None]) -> Dispatcher:
+        from target_kissmetrics.kissmetrics.http.dispatcher import Dispatcher  # noqa: PLC0415
+        from target_kissmetrics.kissmetrics.http.pacing import Pacing  # noqa: PLC0415
+        from target_kissmetrics.kissmetrics.http.retry import RetryPolicy  # noqa: PLC0415
+        from target_kissmetrics.kissmetrics.wire import Encoder  # noqa: PLC0415
+
+        settings, client = self.settings, client_of(self.settings, self._version)
+        return Dispatcher(
+            encoder=Encoder(settings.api_key, settings.http_method, client.path),
+            transport=client.transport,
+            policy=RetryPolicy(settings.retry_timeout_seconds),
+            pacing=Pacing(settings.max_requests_per_second),
+            connections=settings.max_connections,
+            host=settings.tracking_url,
+            failed=failed,
+            warn=self._logger.warning,
+            monitor=monitor,
+        )
+
+    def _build_import_run(self, store: Store) -> FilesRun:
+        from target_kissmetrics.store.waiting import WaitingStore  # noqa: PLC0415
+        from target_kissmetrics.sync.import_run import FilesRun  # noqa: PLC0415
+
+        assert isinstance(store, WaitingStore)  # noqa: S101 - `open_store` opened it
+        settings = self.settings
+        try:
+            return FilesRun(
+                store=store,
+                url=settings.files_url,
+                base=settings.files_base_name,
+                max_rows=settings.files_max_rows,
+                pass_on=self._write_state,
+            )
+        except (ImportError, ValueError) as error:
+            raise _unusable_folder(settings, error) from None
 
     def _streams(self) -> list[StreamCounts]:
         return list(self._counts.values())
@@ -439,7 +326,7 @@ class Runtime:
 
     def _reject_alias(self, row: BatchRow, code: Code, problem: str) -> None:
         is_row = len(row.mapped.calls) == 1
-        rejected = RowRejected(code, problem, None if is_row else row.mapped.alias_field)
+        rejected = Rejected(code, problem, None if is_row else row.mapped.alias_field)
         self.rejects.alias(row.counts, rejected, row.record, is_row=is_row)
 
     def _emit_earned(self, value: Any) -> None:
@@ -472,6 +359,18 @@ def open_store(settings: Settings) -> Store:
     return WaitingStore(store, key) if settings.delivery == "files" else store
 
 
+def client_of(settings: Settings, version: str) -> Client:
+    """Give the HTTP client that the settings ask for; `version` is this target's."""
+    return Client(
+        url=settings.tracking_url,
+        library=settings.http_client,
+        timeout=settings.request_timeout_seconds,
+        connect_timeout=settings.connect_timeout_seconds,
+        user_agent=f"target-kissmetrics/{version}",
+        connections=settings.max_connections,
+    )
+
+
 def check(settings: Settings, version: str) -> str:
     """Check the store, and the tracking host or the folder of import files. No call is sent, nothing is stored.
 
@@ -486,11 +385,27 @@ def check(settings: Settings, version: str) -> str:
 
     check_store(settings.attribute_store_url, product(settings.api_key))
     if settings.delivery == "files":
-        check_folder(settings)
+        _check_import_folder(settings)
         return f"settings, store and {settings.files_url} are fine; nothing was written"
-    transport = requests_transport(settings, version)
-    problem = probe(transport, settings.tracking_url)
-    transport.close()
+    with closing(client_of(settings, version).requests_transport()) as transport:
+        problem = probe(transport, settings.tracking_url)
     if problem:
         raise ConfigError("tracking_url", f"{settings.tracking_url} {problem}")
     return f"settings, store and {settings.tracking_url} are fine; no call was sent, nothing was stored"
+
+
+def _check_import_folder(settings: Settings) -> None:
+    from target_kissmetrics.kissmetrics.import_files import check_writable, describe_write_error  # noqa: PLC0415
+
+    try:
+        check_writable(settings.files_url)
+    except (ImportError, ValueError) as error:
+        raise _unusable_folder(settings, error) from None
+    except Exception as error:  # noqa: BLE001 - whatever the library behind an fsspec URL raises
+        raise ConfigError("files_url", describe_write_error(settings.files_url, error)) from None
+
+
+def _unusable_folder(settings: Settings, error: Exception) -> ConfigError:
+    return ConfigError(
+        "files_url", f"{settings.files_url} cannot be used: {error}; install what it needs, or name another"
+    )

@@ -29,17 +29,16 @@ from target_kissmetrics.reporting.rejects import check_rejects_path
 from target_kissmetrics.reporting.report import About
 from target_kissmetrics.reporting.report_writer import ReportWriter, check_report_path
 from target_kissmetrics.reporting.told_settings import told_settings
-from target_kissmetrics.runtime import Runtime, check, takes_curl
-from target_kissmetrics.singer.batch_files import BatchFiles, Storage, read_storage
+from target_kissmetrics.runtime import Runtime, check, client_of
+from target_kissmetrics.singer.batch_files import Storage, batch_rows, read_storage
 from target_kissmetrics.singer.reader import MessageReader
 from target_kissmetrics.singer.state import write_state
-from target_kissmetrics.singer.stream_maps import reading_stream_maps, transformed
+from target_kissmetrics.singer.stream_maps import reading_schema, transformed
 from target_kissmetrics.singer.termination import Termination
 from target_kissmetrics.sinks import CheckSink, KissmetricsSink
 
 if TYPE_CHECKING:
     from singer_sdk.sinks import Sink
-
 
 CHECK_STREAM = "meltano_test_stream"
 """What `meltano config test` sends."""
@@ -100,7 +99,7 @@ class TargetKissmetrics(Target):
             version=self.get_plugin_version(),
             sdk=self.get_sdk_version(),
             delivery="dry run" if settings.dry_run else settings.delivery,
-            client=("curl" if takes_curl(settings) else "requests") if sends else None,
+            client=("curl" if client_of(settings, "").uses_curl else "requests") if sends else None,
             settings=told_settings(self.config, own_settings.SCHEMA["properties"]),
         )
         return ReportWriter(
@@ -163,7 +162,7 @@ class TargetKissmetrics(Target):
         for warning in self._map_names.saw(stream):
             self.logger.warning(warning)
         before = self._sinks_of(stream)
-        with reading_stream_maps(stream):
+        with reading_schema(stream):
             super()._process_schema_message(message_dict)
         message = {name: message_dict.get(name) for name in ("type", "stream", "schema", "key_properties")}
         after = self._sinks_of(stream)
@@ -189,7 +188,7 @@ class TargetKissmetrics(Target):
         stream = message_dict["stream"]
         if stream not in self.mapper.stream_maps:
             raise RecordsWithoutSchemaException(f"stream '{stream}': BATCH before SCHEMA; this is a bug in the tap")
-        with closing(BatchFiles(message_dict, self.batch_storage).rows()) as rows:
+        with closing(batch_rows(message_dict, self.batch_storage)) as rows:
             for row in rows:
                 if self.message_reader.stop_requested:
                     return

@@ -17,7 +17,7 @@ from forked import command as command_of
 
 from target_kissmetrics.errors import Refused
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Outgoing, Record, Set
-from target_kissmetrics.kissmetrics.import_files import KISSMETRICS_USER, ImportFiles, LocalFolder
+from target_kissmetrics.kissmetrics.import_files import KISSMETRICS_USER, ImportFiles, file_opener
 from target_kissmetrics.sandbox.running import running
 from target_kissmetrics.store import digests
 from target_kissmetrics.store.changes import Intent, Known, Said
@@ -130,7 +130,6 @@ def test_what_was_noted_is_struck_out_only_once_the_state_behind_it_is_out(tmp_p
     noted_at_state: list[int] = []
     files = FilesRun(
         store=waiting,
-        folder=LocalFolder(str(tmp_path)),
         url=str(tmp_path),
         base="k",
         max_rows=10,
@@ -234,9 +233,7 @@ CALLS: list[Call] = [
 
 def test_a_file_under_way_does_not_match_what_kissmetrics_looks_for(tmp_path: Path) -> None:
     done: list[int] = []
-    files = ImportFiles(
-        folder=LocalFolder(str(tmp_path)), url="u", base="km", max_rows=9, completed=lambda: done.append(1)
-    )
+    files = ImportFiles(url=str(tmp_path), base="km", max_rows=9, completed=lambda: done.append(1))
     files.write(CALLS)
     assert not list(tmp_path.glob("km*.json"))
     assert files.is_open
@@ -253,7 +250,7 @@ def test_a_file_under_way_does_not_match_what_kissmetrics_looks_for(tmp_path: Pa
 def test_names_stay_in_order_though_a_clock_is_set_back(tmp_path: Path) -> None:
     moments = iter([2000.0, 2000.0, 1000.0, 1000.0, 1000.0, 1000.0])
     files = ImportFiles(
-        folder=LocalFolder(str(tmp_path)), url="u", base="km", max_rows=1, completed=lambda: None,
+        url=str(tmp_path), base="km", max_rows=1, completed=lambda: None,
         clock=lambda: next(moments),
     )  # fmt: skip
     files.write(CALLS)
@@ -262,21 +259,12 @@ def test_names_stay_in_order_though_a_clock_is_set_back(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
-    folder = LocalFolder(str(tmp_path))
-    mine = folder.open("km-1.json")
+    mine = file_opener(str(tmp_path))("km-1.json")
     mine.write(b"mine\n")
     (tmp_path / "km-1.json").write_text("theirs\n")
     with pytest.raises(FileExistsError):
         mine.complete()
     assert (tmp_path / "km-1.json").read_text() == "theirs\n"
-
-
-class Breaking:
-    def open(self, name: str) -> Any:  # noqa: ARG002
-        raise PermissionError(13, "Permission denied")
-
-    def check(self) -> None:
-        """Say nothing."""
 
 
 def test_nothing_is_remembered_nor_passed_on_before_the_file_is_whole_nor_after_one_that_broke(tmp_path: Path) -> None:
@@ -286,11 +274,12 @@ def test_nothing_is_remembered_nor_passed_on_before_the_file_is_whole_nor_after_
     learned = StoreUpdate()
     learned.add(b"x" * 16, b"k" * 8, Known(b"v" * 8, 1, 1))
     out: list[Any] = []
-    for folder in (LocalFolder(str(tmp_path / "out")), Breaking()):
+    (tmp_path / "file").write_text("no folder")
+    for folder in (tmp_path / "out", tmp_path / "file"):
         store = WaitingStore(opened(), b"p" * 16)
-        files = FilesRun(store=store, folder=folder, url="u", base="km", max_rows=9, pass_on=out.append)
-        if isinstance(folder, Breaking):
-            with pytest.raises(Refused, match="Permission denied"):
+        files = FilesRun(store=store, url=str(folder), base="km", max_rows=9, pass_on=out.append)
+        if folder.name == "file":
+            with pytest.raises(Refused, match="cannot write to .*: File exists"):
                 files.send([Outgoing(None, call) for call in CALLS], lambda: None)
             files.pass_on("never")
             files.close(0)

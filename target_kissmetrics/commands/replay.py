@@ -35,7 +35,7 @@ from target_kissmetrics.mapping.rules.clock import NO_GUESS
 from target_kissmetrics.reporting.logs import ending_in_one_line
 from target_kissmetrics.reporting.rejects import SCHEMAS_SUFFIX
 from target_kissmetrics.runtime import Runtime
-from target_kissmetrics.singer.stream_maps import reading_stream_maps, transformed
+from target_kissmetrics.singer.stream_maps import reading_schema, transformed
 from target_kissmetrics.singer.validation import validation
 from target_kissmetrics.sync.intake import StreamIntake
 from target_kissmetrics.target import TargetKissmetrics
@@ -90,7 +90,7 @@ class Replay:
         stream, mapper = message["stream"], self._target.mapper
         if stream in mapper.stream_maps:
             return
-        with reading_stream_maps(stream):
+        with reading_schema(stream):
             mapper.register_raw_stream_schema(stream, message["schema"], message["key_properties"])
         for stream_map in mapper.stream_maps[stream]:
             alias, schema = stream_map.stream_alias, stream_map.transformed_schema

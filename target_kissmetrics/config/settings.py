@@ -18,9 +18,10 @@ from singer_sdk import typing as th
 
 from target_kissmetrics.config.stream_entries import read_entry
 from target_kissmetrics.errors import ConfigError, did_you_mean
+from target_kissmetrics.mapping.registry import KINDS
+from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.rules import names
-from target_kissmetrics.mapping.rules.names import NameProblem
-from target_kissmetrics.mapping.settings import KINDS, MappingSettings, StreamSettings
+from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 from target_kissmetrics.mapping.shard import Shard
 
 BLOCKED_IDENTITIES = (
@@ -528,7 +529,7 @@ def _api_key(value: str) -> str:
 def _property_name(setting: str, value: str) -> str:
     try:
         return names.property_name(value)
-    except NameProblem:
+    except Rejected:
         raise ConfigError(
             setting, f"must be a property's name: 1 to 255 characters, no '_' in front, not {value[:60]!r}"
         ) from None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from typing import Any, cast
+from typing import Any
 
 from target_kissmetrics.errors import ConfigError, did_you_mean
+from target_kissmetrics.mapping.registry import KINDS, check_keys
+from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.fields import Template, glob_pattern
-from target_kissmetrics.mapping.rules.names import NameProblem
-from target_kissmetrics.mapping.settings import KINDS, Kind, StreamSettings, check_keys
+from target_kissmetrics.mapping.settings import StreamSettings
 
 _TEXTS = (
     "customer_id",
@@ -62,14 +63,14 @@ def read_entry(entry: object, index: int) -> StreamSettings:
     return settings
 
 
-def _kind(given: Mapping[str, Any], place: str) -> Kind | None:
+def _kind(given: Mapping[str, Any], place: str) -> str | None:
     kind = given.get("kind")
     if kind is None:
         return None
     if kind not in KINDS:
         likely = did_you_mean(str(kind), KINDS)
         raise ConfigError(f"{place}.kind", f"must be one of {', '.join(KINDS)}, not {kind!r}{likely}")
-    return cast("Kind", kind)
+    return str(kind)
 
 
 def _text(given: Mapping[str, Any], key: str, place: str, *, required: bool = False) -> str | None:
@@ -102,7 +103,7 @@ def _event_name(given: Mapping[str, Any], place: str) -> str | None:
     if text is not None and not Template(text).fields:
         try:
             names.event_name(text)
-        except NameProblem as problem:
+        except Rejected as problem:
             raise ConfigError(f"{place}.event_name", f"{text[:60]!r}: {problem.problem}; write another one") from None
     return text
 
@@ -127,7 +128,7 @@ def _rename_pair(item: object, where: str) -> tuple[str, str]:
     field, wanted = str(_text(item, "field", where, required=True)), str(_text(item, "property", where, required=True))
     try:
         return field, names.property_name(wanted)
-    except NameProblem as problem:
+    except Rejected as problem:
         raise ConfigError(f"{where}.property", f"{wanted[:60]!r}: {problem.problem}; write another one") from None
 
 

@@ -1,47 +1,59 @@
-"""The way into the mapping: a stream -> how it is understood."""
+"""The kinds of streams. Each kind is declared in its own module; a new message format is one more line here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Collection
+from dataclasses import fields
 
-from target_kissmetrics.mapping.detection import Detected, detect
-from target_kissmetrics.mapping.formats.kissmetrics_export import ExportMapping
-from target_kissmetrics.mapping.formats.mparticle.mapping import MParticleMapping
-from target_kissmetrics.mapping.formats.segment.mapping import SegmentMapping
-from target_kissmetrics.mapping.kinds.alias import AliasMapping
-from target_kissmetrics.mapping.kinds.event import EventMapping
-from target_kissmetrics.mapping.kinds.experiment import ExperimentMapping
-from target_kissmetrics.mapping.kinds.user_attributes import UserAttributesMapping
-from target_kissmetrics.mapping.settings import FLAT_KINDS, PROPERTY_KEYS, Kind, check_keys
-from target_kissmetrics.mapping.stream import Stream, StreamMapping, Understood
+from target_kissmetrics.errors import ConfigError
+from target_kissmetrics.mapping.formats import kissmetrics_export
+from target_kissmetrics.mapping.formats.mparticle import mapping as mparticle
+from target_kissmetrics.mapping.formats.segment import mapping as segment
+from target_kissmetrics.mapping.kinds import alias, event, experiment, user_attributes
+from target_kissmetrics.mapping.settings import StreamSettings
+from target_kissmetrics.mapping.stream import Kind
 
-MAPPINGS: dict[Kind, Callable[[Stream], StreamMapping]] = {
-    "event": EventMapping,
-    "user_attributes": UserAttributesMapping,
-    "alias": AliasMapping,
-    "experiment": ExperimentMapping,
-    "segment": SegmentMapping,
-    "mparticle": MParticleMapping,
-    "kissmetrics": ExportMapping,
-}
+ALL_KEYS = frozenset(key.name for key in fields(StreamSettings)) - {"place", "stream", "kind"}
+"""Keys of an entry that have a meaning for some kinds only."""
+
+_FLAT = (event.KIND, user_attributes.KIND, alias.KIND, experiment.KIND)
+_MESSAGE_FORMATS = (
+    segment.KIND,
+    mparticle.KIND,
+    kissmetrics_export.KIND,
+)
+_IGNORE = Kind("ignore", keys=ALL_KEYS, detect=lambda _: None, mapping=None)
+
+BY_NAME = {kind.name: kind for kind in (*_FLAT, *_MESSAGE_FORMATS, _IGNORE)}
+KINDS = tuple(BY_NAME)
+"""The names of all kinds, as in `kind` of an entry of `streams`."""
+
+FLAT_KINDS = tuple(kind.name for kind in _FLAT)
+"""Kinds whose rows are flat: one event, one person's attributes, one alias or one assignment a row. Their entries name
+fields; those of message formats do not."""
+
+DETECTION_ORDER = (*_MESSAGE_FORMATS, alias.KIND, experiment.KIND, event.KIND, user_attributes.KIND)
+"""The first kind that recognizes a stream's schema wins."""
 
 
-def understand(stream: Stream) -> Understood:
-    """Decide a stream's kind and make its mapping.
+def kinds_of(key: str) -> tuple[str, ...]:
+    """Return the kinds for which a key of an entry has a meaning, except `ignore`."""
+    return tuple(kind.name for kind in (*_FLAT, *_MESSAGE_FORMATS) if key in kind.keys)
+
+
+def check_keys(entry: StreamSettings, kind: str, keys: Collection[str] = ALL_KEYS) -> None:
+    """Check that every key of an entry has a meaning for the stream's kind.
+
+    Args:
+        entry: The entry.
+        kind: Name of the stream's kind.
+        keys: The keys to check.
 
     Raises:
-        ConfigError: The kind is not plain, or the entry names what the stream does not have.
+        ConfigError: A key would have no effect.
     """
-    entry = stream.entry
-    if entry.kind is not None:
-        kind = Detected(entry.kind, f"{entry.place} says so")
-    else:
-        kind = detect(stream.name, stream.fields, stream.key_properties, entry)
-        if not entry.is_glob:
-            check_keys(entry, kind.kind)
-        elif kind.kind not in FLAT_KINDS:
-            # What is excluded must stay at home, and message formats exclude nothing.
-            check_keys(entry, kind.kind, PROPERTY_KEYS)
-    if kind.kind == "ignore":
-        return Understood(kind, None)
-    return Understood(kind, MAPPINGS[kind.kind](stream))
+    for key in fields(StreamSettings):
+        given = key.name in keys and getattr(entry, key.name) != key.default
+        if given and key.name not in BY_NAME[kind].keys:
+            to_do = "give such streams an entry of their own, before it" if entry.is_glob else "change the kind"
+            raise ConfigError(f"{entry.place}.{key.name}", f"has no meaning for kind {kind}; remove it, or {to_do}")

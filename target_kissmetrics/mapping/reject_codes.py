@@ -1,8 +1,7 @@
-"""Why something is not sent: every code there is, what it means, and what to do about it.
+"""Reject codes: what each one means and what to do about it.
 
-The one place for all of them: the rejects file, the log, the preview and the documentation take their words from here.
-A code is part of the public interface and never changes its meaning. What is told of one row is `sentence`: what is
-wrong with this very row, then what to do, in one line.
+The rejects file, the log, the preview and the documentation take their words from `REASONS`. Codes are part of the
+public interface: a code never changes its meaning.
 """
 
 from __future__ import annotations
@@ -36,7 +35,6 @@ Code = Literal[
     "bad-amount",
     "too-deep",
 ]
-"""Short and steady, for counting. A type, so that no other can be written."""
 
 Lost = Literal["row", "property", "alias", "amount", "row or property"]
 
@@ -45,11 +43,10 @@ class Reason(NamedTuple):
     """What a code stands for.
 
     Attributes:
-        lost: What is not sent. Of a batch, or a list in a message, one event or item is lost where others lose a row.
-        meaning: What is wrong, for a person.
-        to_do: What to do next, for a person: follows `meaning` in a sentence, and begins with a verb.
-        in_messages: The same for the kinds `segment`, `mparticle` and `kissmetrics`, whose entries of `streams` name no
-            fields; None: the same words.
+        lost: What is not sent. In a batch, or a list in a message, `row` is one event or item.
+        meaning: What is wrong.
+        to_do: What to do next. It follows `meaning` in a sentence and begins with a verb.
+        in_messages: The same for message formats, whose entries of `streams` name no fields; None: the same words.
     """
 
     lost: Lost
@@ -58,214 +55,183 @@ class Reason(NamedTuple):
     in_messages: str | None = None
 
 
-_LEAVE_OUT = "leave the field out: exclude in the stream's entry (kinds event, user_attributes), or a stream map"
-_RENAME = "rename it (rename in the stream's entry, kinds event and user_attributes; or a stream map)"
-_MEND = "mend it at the source, or put it right with a stream map"
-_FILTER = "filter such rows out with a stream map (__filter__)"
+_FIX = "fix it at the source or with a stream map"
+_FILTER = "filter out such rows with a stream map (__filter__)"
+_RENAME = "rename it (rename in the stream's entry for kinds event and user_attributes, or a stream map) or drop it"
+_EXCLUDE = "drop the field (exclude in the stream's entry for kinds event and user_attributes, or a stream map)"
 
 REASONS: Mapping[Code, Reason] = {
     "no-identity": Reason(
         "row",
-        "no field that holds an ID has one, so nobody is named",
-        "name customer_id or device_id in the stream's entry, the field that holds one, or fill it in at the source",
+        "no identity: every field that can hold an ID is empty",
+        "set customer_id or device_id in the stream's entry to the field that holds the ID, or fill it in at the source",
         f"fill one in at the source, or {_FILTER}",
     ),
     "blocked-identity": Reason(
         "row",
-        "the ID is one that many share (blocked_identities): all of them would become one person, for ever",
-        "name another field as customer_id or device_id in the stream's entry, or mend it at the source; if it is "
-        "one person's own ID after all, take it out of blocked_identities",
-        f"mend it at the source, or {_FILTER}; if it is one person's own ID after all, take it out of "
-        "blocked_identities",
+        "many people share this ID (blocked_identities), and it would merge them into one person permanently",
+        "set customer_id or device_id in the stream's entry to another field, or fix it at the source; if the ID "
+        "belongs to one person, remove it from blocked_identities",
+        f"fix it at the source, or {_FILTER}; if the ID belongs to one person, remove it from blocked_identities",
     ),
     "identity-too-long": Reason(
         "row",
-        "the ID has more than 255 characters, which Kissmetrics does not take",
-        "name the field of a shorter ID as customer_id or device_id in the stream's entry, or make a digest of it with "
-        "a stream map (md5)",
-        "use a shorter ID at the source, or make a digest of it with a stream map (md5)",
+        "the ID is longer than 255 characters, the limit of Kissmetrics",
+        "set customer_id or device_id in the stream's entry to the field of a shorter ID, or hash it with a stream map "
+        "(md5)",
+        "use a shorter ID at the source, or hash it with a stream map (md5)",
     ),
     "alias-limit": Reason(
         "alias",
-        "an alias would give one identity more partners than max_aliases_per_identity",
-        "look whether it is one person's own ID: add one that many share to blocked_identities, and raise "
+        "the alias would give one identity more partners than max_aliases_per_identity",
+        "check whether the ID belongs to one person: add a shared one to blocked_identities, and raise "
         "max_aliases_per_identity only for a person who really has so many",
     ),
     "no-event-name": Reason(
         "row",
-        "the event has no name: a field that it is made of is absent, null, empty or no text",
-        "name event_name in the stream's entry (a field in braces, or a constant), or fill the field in at the source",
-        _MEND,
+        "no event name: a field of the name is absent, null, empty or not a scalar",
+        "set event_name in the stream's entry (a field in braces, or a constant), or fill in the field at the source",
+        _FIX,
     ),
     "event-name-too-long": Reason(
         "row",
-        "the event's name has more than 255 characters, which Kissmetrics does not take",
-        "name the event by something shorter: event_name in the stream's entry, or a stream map",
+        "the event name is longer than 255 characters, the limit of Kissmetrics",
+        "use a shorter name: event_name in the stream's entry, or a stream map",
         "use a shorter name at the source, or cut it with a stream map",
     ),
     "no-timestamp": Reason(
         "row",
-        "the field that holds the time is null or empty, and any other time would make a new event in each run",
-        "fill it in at the source, or name another field as timestamp in the stream's entry",
-        _MEND,
+        "the time is null or empty, and a guessed time would create a new event in each run",
+        "fill it in at the source, or set timestamp in the stream's entry to another field",
+        _FIX,
     ),
     "bad-timestamp": Reason(
         "row",
-        "the time cannot be read, or lies after the year 2100",
-        "mend it at the source or with a stream map, or name another field as timestamp in the stream's entry",
-        _MEND,
+        "the time cannot be read, or is after the year 2100",
+        f"{_FIX}, or set timestamp in the stream's entry to another field",
+        _FIX,
     ),
     "too-old": Reason(
         "row",
-        "the time lies before 2009-01-01, and Kissmetrics keeps nothing from before",
-        f"{_FILTER}; if the year is wrong, mend it at the source, or name another field as timestamp in the stream's "
-        "entry",
-        f"{_FILTER}; if the year is wrong, mend it at the source",
+        "the time is before 2009-01-01, and Kissmetrics keeps no older data",
+        f"{_FILTER}; if the year is wrong, fix it at the source, or set timestamp in the stream's entry to another field",
+        f"{_FILTER}; if the year is wrong, fix it at the source",
     ),
     "schema": Reason(
         "row",
-        "the row does not fit the schema that the tap gave for its stream",
-        "mend the tap or its catalog, or set validate_records to false to send such rows all the same",
+        "the row does not match the schema that the tap sent for its stream",
+        "fix the tap or its catalog, or set validate_records to false to send such rows anyway",
     ),
     "no-type": Reason(
         "row",
-        "the message, or the event of a batch, does not say what it is",
-        "fill in its type at the source; a stream that is no stream of messages needs another kind in its entry",
+        "the message, or the event of a batch, has no type",
+        "fill in its type at the source; if the stream holds no messages, set another kind in its entry",
     ),
     "unknown-type": Reason(
         "row",
-        "the message has a type that is none of Segment's",
-        f"mend the type at the source, or {_FILTER}",
+        "the type of the message is not one of Segment's",
+        f"fix the type at the source, or {_FILTER}",
     ),
     "bad-message": Reason(
         "row or property",
-        "a part of the message is of another shape than its format says",
-        _MEND,
+        "a part of the message does not have the shape that its format requires",
+        _FIX,
     ),
     "no-experiment": Reason(
         "row",
-        "the assignment names no experiment",
-        "name the field that does as experiment in the stream's entry, or fill it in at the source",
+        "the row names no experiment",
+        "set experiment in the stream's entry to the field that does, or fill it in at the source",
     ),
     "no-variant": Reason(
         "row",
-        "the assignment names no variant",
-        "name the field that does as variant in the stream's entry, or fill it in at the source",
+        "the row names no variant",
+        "set variant in the stream's entry to the field that does, or fill it in at the source",
     ),
     "no-property-name": Reason(
         "property",
-        "nothing is left of the property's name once space, commas and colons around it are cut",
-        f"{_RENAME}, or leave it out",
+        "the property name is empty once surrounding spaces, commas and colons are removed",
+        _RENAME,
     ),
     "name-too-long": Reason(
         "property",
-        "the property's name has more than 255 characters, which Kissmetrics does not take",
-        f"{_RENAME}, or leave it out",
+        "the property name is longer than 255 characters, the limit of Kissmetrics",
+        _RENAME,
     ),
     "reserved-name": Reason(
         "property",
-        "the property's name would start with '_', and Kissmetrics keeps such names for itself",
-        f"{_RENAME}, or leave it out",
+        "the property name starts with '_', which Kissmetrics reserves",
+        _RENAME,
     ),
     "value-too-long": Reason(
         "property",
-        "the value has more than 8,192 bytes, which Kissmetrics does not take",
-        f"cut it with a stream map, or {_LEAVE_OUT}",
+        "the value is longer than 8,192 bytes, the limit of Kissmetrics",
+        f"cut it with a stream map, or {_EXCLUDE}",
     ),
     "bad-number": Reason(
         "property",
-        "the number is none that Kissmetrics could take: not finite, or of hundreds of digits",
-        f"mend it at the source, or {_LEAVE_OUT}",
+        "the number is not finite, or has hundreds of digits",
+        f"fix it at the source, or {_EXCLUDE}",
     ),
     "bad-text": Reason(
         "row or property",
-        "the text holds half of a character (a lone surrogate), which cannot be sent",
-        "mend it where the text was cut, at the source or in the tap",
+        "the text has an unpaired UTF-16 surrogate, which cannot be sent",
+        "fix it where the text was cut, at the source or in the tap",
     ),
     "bad-datetime": Reason(
         "property",
-        "the schema says date or date-time, and the value is none",
-        f"mend it at the source, correct the schema in the tap's catalog, or {_LEAVE_OUT}",
+        "the value is not a date or date-time, as the schema says it is",
+        f"fix it at the source, correct the schema in the tap's catalog, or {_EXCLUDE}",
     ),
     "bad-amount": Reason(
         "amount",
-        "the field that should hold the revenue holds no amount",
-        "mend it at the source, or name another field as revenue in the stream's entry",
+        "the revenue field holds no amount",
+        "fix it at the source, or set revenue in the stream's entry to another field",
+        _FIX,
     ),
     "too-deep": Reason(
         "row or property",
-        "objects or lists are nested deeper than anybody looks",
-        f"flatten them at the source or with a stream map, or {_LEAVE_OUT}",
+        "objects or lists are nested too deeply",
+        f"flatten them at the source or with a stream map, or {_EXCLUDE}",
     ),
 }
-"""Every code. Where a mapping knows better than `to_do`, it says so itself."""
+"""Every code."""
 
 
 def advice(code: Code, *, in_messages: bool) -> str:
-    """Say what to do of a row."""
+    """Return what to do about a code, for a stream whose entry can name fields, or for a message format."""
     reason = REASONS[code]
-    return reason.in_messages or reason.to_do if in_messages else reason.to_do
+    return (in_messages and reason.in_messages) or reason.to_do
 
 
-def sentence(code: Code, problem: str, to_do: str | None = None) -> str:
-    """Give the line for a person: what is wrong, and what to do.
-
-    Args:
-        code: Why.
-        problem: What is wrong with this very row or part.
-        to_do: What to do about it, when it is not what helps against most of the code's kind.
-    """
-    return f"{problem}; {to_do or REASONS[code].to_do}"
-
-
-class Problem(ValueError):  # noqa: N818 - a reason, not an error
-    """A part of a row that cannot be what it should be.
+class Rejected(Exception):  # noqa: N818 - it reads as what happened
+    """A row, or a part of it, cannot be sent.
 
     Args:
-        code: As in the rejects file.
-        problem: What is wrong, for a person.
-        to_do: What to do about it, when it is not what the code's reason says.
+        code: The reject code.
+        problem: What is wrong with this row or part.
+        field: The field at fault, as a path.
+        to_do: What to do about it, where the code's own advice does not fit.
+        in_messages: The row is of a message format, so that the advice must name no key of its entry.
     """
 
-    def __init__(self, code: Code, problem: str, to_do: str | None = None) -> None:
-        self.code: Code = code
-        self.problem = problem
-        self.to_do = to_do
-        super().__init__(problem)
-
-    @property
-    def reason(self) -> str:
-        """What is wrong and what to do, in one line."""
-        return sentence(self.code, self.problem, self.to_do)
-
-
-class RowRejected(Exception):  # noqa: N818 - it reads as what happened
-    """This row cannot become calls.
-
-    Args:
-        code: Short and steady, for counting: `no-identity`.
-        problem: What is wrong with this row, for a person.
-        field: The field at fault, if it is one.
-        to_do: What to do about it, when it is not what `REASONS` says of the code.
-    """
-
-    def __init__(self, code: Code, problem: str, field: str | None = None, *, to_do: str | None = None) -> None:
+    def __init__(
+        self, code: Code, problem: str, field: str | None = None, *, to_do: str | None = None, in_messages: bool = False
+    ) -> None:
         super().__init__(problem)
         self.code: Code = code
         self.problem = problem
         self.field = field
-        self.to_do = to_do
-
-    @classmethod
-    def of(cls, problem: Problem, field: str | None) -> RowRejected:
-        """Reject a row for what is wrong with one of its fields."""
-        return cls(problem.code, problem.problem, field, to_do=problem.to_do)
+        self.to_do = to_do or advice(code, in_messages=in_messages)
 
     @property
     def reason(self) -> str:
-        """What is wrong and what to do, in one line. It may show what the row holds: no log has it."""
-        return sentence(self.code, self.problem, self.to_do)
+        """What is wrong and what to do, in one line. It may hold data of the row, so it must not be logged."""
+        return f"{self.problem}; {self.to_do}"
+
+    def at(self, field: str | None) -> Rejected:
+        """Return the same rejection for a field."""
+        return Rejected(self.code, self.problem, field, to_do=self.to_do)
 
     def __str__(self) -> str:
-        """Give the reason."""
+        """Return the reason."""
         return self.reason

@@ -1,4 +1,4 @@
-"""What a row became."""
+"""What a row becomes: calls, and what of it is rejected, deleted or skipped."""
 
 from __future__ import annotations
 
@@ -6,46 +6,36 @@ from typing import NamedTuple
 
 import msgspec
 
-from target_kissmetrics.kissmetrics.calls import Call
-from target_kissmetrics.mapping.reject_codes import Code, Problem, RowRejected, sentence
+from target_kissmetrics.kissmetrics.calls import Alias, Call, Properties, Record, Set
+from target_kissmetrics.mapping.reject_codes import Code, Rejected
+from target_kissmetrics.mapping.rules.identity import Person
 
 
-class Aside(NamedTuple):
-    """A part of a row that is not sent, while the rest is.
+class Rejection(NamedTuple):
+    """A part of a row that is not sent, while the rest is: a dropped property, or an event of a batch.
 
     Attributes:
-        code: Short and steady, for counting: `value-too-long`.
-        reason: For a person: what is wrong, and what to do.
-        field: The field it was, as a path: `events[3].data`.
-        rejected: It is what a row is in other formats, an event of a batch say, and counts as one that was rejected.
+        code: The reject code.
+        reason: What is wrong and what to do, in one line.
+        field: The field at fault, as a path: `events[3].data`.
+        counts_as_row: The part is what a row is in other formats, such as an event of a batch.
     """
 
     code: Code
     reason: str
     field: str | None
-    rejected: bool = False
+    counts_as_row: bool = False
 
     @classmethod
-    def of(cls, problem: Problem | RowRejected, field: str | None) -> Aside:
-        """Set a part aside for what is wrong with it."""
-        return cls(problem.code, problem.reason, field)
-
-    @classmethod
-    def because(cls, code: Code, problem: str, field: str | None, *, to_do: str | None = None) -> Aside:
-        """Set a part aside.
-
-        Args:
-            code: Why.
-            problem: What is wrong with this very part.
-            field: The field it was.
-            to_do: What to do about it, when it is not what `REASONS` says of the code.
-        """
-        return cls(code, sentence(code, problem, to_do), field)
+    def of(cls, problem: Rejected, field: str | None = None, *, counts_as_row: bool = False) -> Rejection:
+        """Return what is reported of a problem; `field` is for one that names no field of its own."""
+        return cls(problem.code, problem.reason, problem.field or field, counts_as_row)
 
 
 class Deletion(NamedTuple):
-    """A user attribute that was deleted at its source. Kissmetrics keeps it, so it is forgotten here: when it comes
-    back, it is sent again, whatever its value.
+    """A user attribute that was deleted at its source.
+
+    Kissmetrics cannot delete it. Its last sent value is forgotten, so that it is sent again if it comes back.
 
     Attributes:
         person: One identity of the person.
@@ -59,16 +49,16 @@ class Deletion(NamedTuple):
 
 
 class EventSlot(msgspec.Struct, gc=False):
-    """What tells a row's event from other events of the same person, name and second.
+    """What distinguishes an event from others of the same person, name and second.
 
     Attributes:
-        row: The same for the same row, in any run when `spread`; else in this process only.
-        record: Which of the row's calls is the event.
+        row: Identifies the row; stable between runs if `spread`, else within this process.
+        record: Index of the event among the row's calls.
         seconds: How many consecutive seconds the event and its line items take.
-        spread: Move the event where another row holds its second.
+        spread: Move the event to a free second if another row has its second.
         may_spread: The stream's entry may ask for that.
-        revenue_property: The property that holds its amount, when it has one: two amounts of one person in one
-            second are one to Kissmetrics, whatever their events are called.
+        revenue_property: The property that holds its amount, if any. Kissmetrics counts two amounts of one person in
+            one second as one, even if the events have different names.
     """
 
     row: bytes
@@ -80,20 +70,44 @@ class EventSlot(msgspec.Struct, gc=False):
 
 
 class Mapped(msgspec.Struct):
-    """Calls of one row.
+    """What one row becomes.
 
     Attributes:
-        calls: In no order that counts.
-        asides: Parts that are not sent, each with its reason.
+        calls: The calls, in any order.
+        rejections: Parts that are not sent.
         slots: One for each event among the calls.
-        alias_field: The field that held the other identity, when the calls alias one.
-        deletions: Attributes that were deleted at their source, before the calls' own are set.
-        left_out: Types of the parts that have no meaning for Kissmetrics, one for each part.
+        alias_field: The field that held the other identity, if the calls alias one.
+        deletions: Attributes that were deleted at their source, before those of the calls are set.
+        skipped_types: Types of the parts that have no meaning for Kissmetrics, one for each part.
     """
 
     calls: list[Call] = []
-    asides: list[Aside] = []
+    rejections: list[Rejection] = []
     slots: list[EventSlot] = []
     alias_field: str | None = None
     deletions: list[Deletion] = []
-    left_out: list[str] = []
+    skipped_types: list[str] = []
+
+    def add_event(self, record: Record, slot: EventSlot) -> None:
+        """Add an event."""
+        slot.record = len(self.calls)
+        self.calls.append(record)
+        self.slots.append(slot)
+
+    def add_attributes(
+        self, person: str, time: int, properties: Properties, address: str | None = None, user_agent: str | None = None
+    ) -> None:
+        """Add attributes of a person, to be sent only if they changed; none if there are no properties."""
+        if properties:
+            self.calls.append(Set(person, time, properties, address, user_agent, distinct=True))
+
+    def add_alias(self, person: Person, time: int) -> None:
+        """Add the alias of a person's two identities; none if there is one identity."""
+        if person.other is not None:
+            self.calls.append(Alias(person.identity, person.other, time))
+            self.alias_field = person.other_field
+
+
+def row_token(content: object) -> bytes:
+    """Return what distinguishes rows within this process. It is not stable between processes."""
+    return hash(content).to_bytes(8, "big", signed=True)

@@ -1,4 +1,4 @@
-"""A stream's mapping, decided once when its SCHEMA arrives: the kind, the fields, the names."""
+"""A stream as its SCHEMA message describes it, and what every kind of stream provides."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from target_kissmetrics.errors import ConfigError, did_you_mean
-from target_kissmetrics.mapping.detection import Detected
 from target_kissmetrics.mapping.result import Mapped
-from target_kissmetrics.mapping.rules.clock import ATTRIBUTE_TIME_CANDIDATES, EVENT_TIME_CANDIDATES, RowClock, present
+from target_kissmetrics.mapping.rules.clock import RowClock
 from target_kissmetrics.mapping.rules.fields import Row
-from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES, DEVICE_ID_CANDIDATES, People
+from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES, DEVICE_ID_CANDIDATES, IdentityRule
 from target_kissmetrics.mapping.rules.properties import PropertyMaker
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 
-MAX_SHOWN = 40
-"""Fields that an error shows."""
+MAX_LISTED_FIELDS = 40
+"""Fields that an error lists."""
 
 
-def _silent(_: str) -> None:
-    """Warn nobody."""
+def _ignore(_: str) -> None:
+    """Drop a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +31,10 @@ class Stream:
         name: As the tap, or a stream map, calls it.
         schema: Its JSON Schema, with `properties`.
         key_properties: Its key.
-        entry: Its entry of `streams`; an empty one when none matches.
+        entry: Its entry of `streams`; an empty one if none matches.
         settings: What all streams share.
-        warn: Takes lines for a person.
-        now: Seconds since the Unix epoch.
+        warn: Called with each warning, one line.
+        now: Returns seconds since the Unix epoch.
     """
 
     name: str
@@ -43,7 +42,7 @@ class Stream:
     key_properties: Sequence[str]
     entry: StreamSettings
     settings: MappingSettings
-    warn: Callable[[str], None] = field(default=_silent)
+    warn: Callable[[str], None] = field(default=_ignore)
     now: Callable[[], float] = field(default=time.time)
 
     @property
@@ -52,149 +51,162 @@ class Stream:
         properties = self.schema.get("properties")
         return properties if isinstance(properties, Mapping) else {}
 
-    def may_have(self, path: str) -> bool:
-        """Tell whether the schema has a field, or the object that a path begins with, or names no field at all."""
-        return not self.fields or path in self.fields or path.partition(".")[0] in self.fields
+    @property
+    def only_key(self) -> str | None:
+        """The field that is the stream's whole key, if there is one."""
+        return self.key_properties[0] if len(self.key_properties) == 1 else None
 
-    def _surely_lacks(self, path: str) -> bool:
-        """Tell whether an entry written for this very stream names a field that none of its rows has."""
-        return not self.entry.is_glob and not self.schema.get("additionalProperties") and not self.may_have(path)
+    # Detection
 
-    def named(self, key: str, path: str) -> str:
-        """Give a field that the entry names, after a look whether the stream has it.
+    def first_of(self, candidates: Sequence[str]) -> str | None:
+        """Return the first candidate that the schema has."""
+        return next((name for name in candidates if name in self.fields), None)
 
-        Raises:
-            ConfigError: The stream has no such field: a slip of the pen that would reject, or misread, every row.
-        """
-        if not self._surely_lacks(path):
-            return path
-        likely = did_you_mean(path, self.fields)
-        raise ConfigError(
-            f"{self.entry.place}.{key}",
-            f"stream {self.name!r} has no field {path!r}{likely} ({self.shown_fields()}); name one of them",
+    def named(self, key: str) -> str | None:
+        """Return the field that the entry names; a glob entry may name one that this stream does not have."""
+        path: str | None = getattr(self.entry, key)
+        return None if path and self.entry.is_glob and not self._has(path) else path
+
+    @property
+    def identity_field(self) -> str | None:
+        """The field that most likely identifies a person."""
+        return (
+            self.named("customer_id")
+            or self.named("device_id")
+            or self.first_of(CUSTOMER_ID_CANDIDATES + DEVICE_ID_CANDIDATES)
         )
 
-    def shown_fields(self) -> str:
-        """Name the stream's fields, the first of them, for a person to choose from."""
-        more = f" and {len(self.fields) - MAX_SHOWN} more" if len(self.fields) > MAX_SHOWN else ""
-        return f"its fields: {', '.join(list(self.fields)[:MAX_SHOWN]) or 'none'}{more}"
+    # Fields by role
 
-    def lacks(self, key: str, role: str) -> ConfigError:
-        """Give the error of a stream without a field that no row of it can do without."""
+    def _has(self, path: str) -> bool:
+        return path in self.fields or path.partition(".")[0] in self.fields
+
+    def may_have(self, path: str) -> bool:
+        """Return whether rows may have a field: the schema has it, or its parent object, or lists no fields at all."""
+        return not self.fields or self._has(path)
+
+    def _lacks(self, path: str) -> bool:
+        return not self.entry.is_glob and not self.schema.get("additionalProperties") and not self.may_have(path)
+
+    def checked(self, key: str, path: str) -> str:
+        """Return a field that the entry names.
+
+        Raises:
+            ConfigError: The stream has no such field, so every row would be rejected or misread.
+        """
+        if self._lacks(path):
+            likely = did_you_mean(path, self.fields)
+            raise ConfigError(
+                f"{self.entry.place}.{key}",
+                f"stream {self.name!r} has no field {path!r}{likely} ({self.list_fields()}); name one of them",
+            )
+        return path
+
+    def list_fields(self) -> str:
+        """Return the names of the first fields, for an error."""
+        more = f" and {len(self.fields) - MAX_LISTED_FIELDS} more" if len(self.fields) > MAX_LISTED_FIELDS else ""
+        return f"its fields: {', '.join(list(self.fields)[:MAX_LISTED_FIELDS]) or 'none'}{more}"
+
+    def missing(self, key: str, role: str) -> ConfigError:
+        """Return the error of a stream without a field that every row needs."""
         return ConfigError(
             f"{self.entry.place}.{key}",
-            f"stream {self.name!r} has no field that is known to hold {role}; name one ({self.shown_fields()})",
+            f"stream {self.name!r} has no known field for {role}; name one ({self.list_fields()})",
         )
 
     def choose(self, key: str, candidates: Sequence[str]) -> tuple[str, ...]:
-        """Give the fields for a role: the one the entry names, else those candidates that the schema has.
+        """Return the fields for a role: the one that the entry names, else the candidates that the schema has.
 
         Raises:
             ConfigError: The entry names a field that the stream does not have.
         """
         path = getattr(self.entry, key)
         if path:
-            return (self.named(key, path),)
-        # A schema that names no field at all leaves it to the rows.
-        return present(candidates, self.fields) if self.fields else tuple(candidates)
+            return (self.checked(key, path),)
+        # A schema without fields says nothing: try every candidate in each row.
+        return tuple(name for name in candidates if name in self.fields) if self.fields else tuple(candidates)
 
-    def people(self, *, key_is_person: bool = False) -> People:
-        """Tell who rows are about.
+    def id_fields(self, *, key_is_person: bool = False) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the fields of the customer ID and those of the device ID, in the order they are tried.
 
         Args:
-            key_is_person: The stream's only key stands in for a customer ID when no other field does.
+            key_is_person: The stream's only key is the customer ID where no other field is.
+        """
+        customer = self.choose("customer_id", CUSTOMER_ID_CANDIDATES)
+        device = self.choose("device_id", DEVICE_ID_CANDIDATES)
+        key = self.only_key
+        if key_is_person and key is not None and not self.entry.customer_id and key not in (*customer, *device):
+            customer = (*customer, key)
+        return customer, device
+
+    # Rules for rows
+
+    def identity_rule(self, *, key_is_person: bool = False) -> IdentityRule:
+        """Return the rule for who a row is about.
+
+        Args:
+            key_is_person: As for `id_fields`.
 
         Raises:
             ConfigError: No field of the stream can hold an ID.
         """
         customer, device = self.id_fields(key_is_person=key_is_person)
         if not customer and not device:
-            raise self.lacks("customer_id", "an ID")
-        return People(self.settings, customer, device)
+            raise self.missing("customer_id", "an ID")
+        return IdentityRule(self.settings, customer, device)
 
-    def id_fields(self, *, key_is_person: bool = False) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Give the fields of the customer ID and those of the device ID, in the order they are tried.
-
-        Args:
-            key_is_person: The stream's only key stands in for a customer ID when no other field does.
-        """
-        customer = self.choose("customer_id", CUSTOMER_ID_CANDIDATES)
-        device = self.choose("device_id", DEVICE_ID_CANDIDATES)
-        if key_is_person and not self.entry.customer_id and len(self.key_properties) == 1:
-            key = self.key_properties[0]
-            if key not in customer and key not in device:
-                customer = (*customer, key)
-        return customer, device
+    def clock(self, candidates: Sequence[str], *, required: bool = False) -> RowClock:
+        """Return the rule for when a row happened: `timestamp` of the entry, else the candidates."""
+        return RowClock(self.choose("timestamp", candidates), required=required, now=self.now)
 
     def property_maker(self, reserved: Collection[str] = ()) -> PropertyMaker:
-        """Give what makes the properties of this stream's rows, after a look at the fields that the entry chooses.
+        """Return what makes the properties of rows. Warns of chosen fields that the stream does not have.
 
-        A name among `include`, `exclude` or `rename` may be there for a field that comes and goes, so that one the
-        stream does not have is no error; but a slip of the pen in `exclude` sends what was to stay at home.
+        They are no error, since a field may come and go. But a typo in `exclude` sends what must not be sent.
 
         Args:
-            reserved: Properties that the mapping sets itself, folded.
+            reserved: Names of properties that the mapping sets itself, folded.
         """
         entry = self.entry
-        chosen = {
-            "include": entry.include or (),
-            "exclude": entry.exclude,
-            "rename": [field for field, _ in entry.rename],
-        }
-        for key, paths in chosen.items():
+        renamed = [path for path, _ in entry.rename]
+        for key, paths in (("include", entry.include or ()), ("exclude", entry.exclude), ("rename", renamed)):
             for path in paths:
-                if "*" not in path and "?" not in path and self._surely_lacks(path):
+                if "*" not in path and "?" not in path and self._lacks(path):
                     likely = did_you_mean(path, self.fields)
                     self.warn(f"{key} names the field {path!r}, which the stream does not have{likely}")
         return PropertyMaker(entry, self.settings, self.schema, self.warn, reserved)
 
-    def event_clock(self) -> RowClock:
-        """Tell when events happened."""
-        clock = RowClock(
-            self.choose("timestamp", EVENT_TIME_CANDIDATES), required=bool(self.entry.timestamp), now=self.now
-        )
-        if clock.guesses:
-            self.warn(
-                "no field holds the events' time, so the time of extraction, or now, stands in: a later run that reads "
-                "the same rows again makes new events of them; name timestamp in the stream's entry"
-            )
-        return clock
-
-    def alias_clock(self) -> RowClock:
-        """Tell when identities were aliased. Import files alone carry it, so a time that is missing does no harm."""
-        return RowClock(self.choose("timestamp", EVENT_TIME_CANDIDATES), required=False, now=self.now)
-
-    def attribute_clock(self) -> RowClock:
-        """Tell when attributes were set."""
-        return RowClock(self.choose("timestamp", ATTRIBUTE_TIME_CANDIDATES), required=False, now=self.now)
-
 
 class StreamMapping(Protocol):
-    """Turns one stream's rows into calls."""
+    """Maps one stream's rows to calls. It is pure: no I/O, and the row is not changed."""
 
     def describe(self) -> str:
-        """Say which fields were understood as what, in one line."""
+        """Return which fields have which role, in one line."""
 
     def map(self, row: Row, extracted: object = None) -> Mapped:
-        """Give a row's calls. The row is not changed.
+        """Return what a row becomes.
 
         Args:
-            row: The row, after the SDK's stream maps.
+            row: The row, after stream maps.
             extracted: The message's `time_extracted`, or None.
 
         Raises:
-            RowRejected: The row cannot become calls; the text says why and what to do.
+            Rejected: The row cannot become calls.
         """
 
 
 @dataclass(frozen=True, slots=True)
-class Understood:
-    """A stream, understood.
+class Kind:
+    """What a stream's rows are. Each kind is declared in the module that maps it, and listed in `registry`.
 
     Attributes:
-        kind: What its rows are, and why.
-        mapping: What turns them into calls; None for `kind: ignore`.
+        name: As in `kind` of an entry of `streams`.
+        keys: The keys of an entry that have a meaning for it; message formats have none.
+        detect: Returns why a stream is of this kind, as a clause for the log; None if it is not.
+        mapping: Creates the mapping of a stream, or raises ConfigError; None: its rows are ignored.
     """
 
-    kind: Detected
-    mapping: StreamMapping | None
+    name: str
+    keys: frozenset[str]
+    detect: Callable[[Stream], str | None]
+    mapping: Callable[[Stream], StreamMapping] | None

@@ -1,6 +1,6 @@
 """What a person sees of a run.
 
-counts, rejects         each stream's counts, the file of rejected rows; reject_limits: when too many are rejected
+counts                  the counts of each stream
 monitor                 the one observer of a run; it feeds progress (the log, metrics), live (a terminal), recorder
 report, recorder        the report's fields, and what records them; report_page, plot: the report as a page
 report_writer           writes the report; told_settings: the settings as it shows them

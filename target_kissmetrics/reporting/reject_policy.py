@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
 from target_kissmetrics.errors import InputError, TooManyRejects
-from target_kissmetrics.mapping.reject_codes import REASONS, Code, RowRejected, advice
-from target_kissmetrics.mapping.result import Aside
+from target_kissmetrics.mapping.reject_codes import REASONS, Code, Rejected, advice
+from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.reporting.counts import StreamCounts, by_code
 
 JUDGED_ROWS = 1000
@@ -93,7 +93,7 @@ class RejectPolicy:
         self._rejected = 0
         self._lock = threading.Lock()
 
-    def row(self, counts: StreamCounts, rejected: RowRejected, record: Mapping[str, Any]) -> None:
+    def row(self, counts: StreamCounts, rejected: Rejected, record: Mapping[str, Any]) -> None:
         """Reject a row.
 
         Raises:
@@ -112,23 +112,23 @@ class RejectPolicy:
                 f"{advice(code, in_messages=counts.in_messages)}, and run again",
             )
 
-    def part(self, counts: StreamCounts, part: Aside, record: Mapping[str, Any]) -> None:
+    def part(self, counts: StreamCounts, part: Rejection, record: Mapping[str, Any]) -> None:
         """Reject a part of a row: a property, or in formats that batch events, one of them.
 
         Raises:
             InputError: The part is what a row is in other formats, and `on_invalid_record` is `fail`.
             TooManyRejects: Likewise, and the run or the stream has too many of them.
         """
-        if part.rejected:
+        if part.counts_as_row:
             self._check_fail(counts, part.field, part.code)
-        counted = counts.rejected if part.rejected else counts.dropped
+        counted = counts.rejected if part.counts_as_row else counts.dropped
         counted[part.code] += 1
         self._write(counts.stream, part.code, part.reason, part.field, record)
-        if part.rejected:
+        if part.counts_as_row:
             counts.parts += 1
             self._count(counts)
 
-    def alias(self, counts: StreamCounts, rejected: RowRejected, record: Mapping[str, Any], *, is_row: bool) -> None:
+    def alias(self, counts: StreamCounts, rejected: Rejected, record: Mapping[str, Any], *, is_row: bool) -> None:
         """Reject an alias, when its row was accepted already.
 
         Args:
@@ -158,7 +158,7 @@ class RejectPolicy:
         if counts.rows == JUDGED_ROWS:
             self._judge(counts)
 
-    def _write_row(self, counts: StreamCounts, rejected: RowRejected, record: Mapping[str, Any]) -> None:
+    def _write_row(self, counts: StreamCounts, rejected: Rejected, record: Mapping[str, Any]) -> None:
         reason = f"{rejected.field}: {rejected.reason}" if rejected.field else rejected.reason
         # No single field: the whole row is rejected, whichever field was at fault.
         self._write(counts.stream, rejected.code, reason, None, record)

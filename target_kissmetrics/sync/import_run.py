@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from target_kissmetrics.kissmetrics.calls import Outgoing
-from target_kissmetrics.kissmetrics.import_files import Folder, ImportFiles
+from target_kissmetrics.kissmetrics.import_files import ImportFiles
 from target_kissmetrics.store.waiting import WaitingStore
 
 LONGEST_OPEN_SECONDS = 3600.0
@@ -24,18 +24,16 @@ class FilesRun:
 
     Args:
         store: Where what was learned waits for its file.
-        folder: Where files go.
-        url: The same, as error texts name it.
+        url: The folder of the files.
         base: Names of files start with it.
         max_rows: Lines of a file.
         pass_on: Takes a STATE that was earned.
     """
 
-    def __init__(  # noqa: PLR0913 - all by name
+    def __init__(
         self,
         *,
         store: WaitingStore,
-        folder: Folder,
         url: str,
         base: str,
         max_rows: int,
@@ -44,7 +42,7 @@ class FilesRun:
         self._store = store
         self._pass_on = pass_on
         self._states: list[Any] = []
-        self._files = ImportFiles(folder=folder, url=url, base=base, max_rows=max_rows, completed=self._completed)
+        self._files = ImportFiles(url=url, base=base, max_rows=max_rows, completed=self._completed)
 
     def send(self, calls: Sequence[Outgoing], acknowledged: Callable[[], None]) -> None:
         """Write calls as lines. `acknowledged` says that they were written; memory and STATE wait for the whole file."""

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from target_kissmetrics.mapping.registry import understand
-from target_kissmetrics.mapping.reject_codes import RowRejected
+from target_kissmetrics.mapping.detection import resolve
+from target_kissmetrics.mapping.registry import FLAT_KINDS
+from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
-from target_kissmetrics.mapping.settings import FLAT_KINDS, MappingSettings, StreamSettings
+from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 from target_kissmetrics.mapping.shard import Shard
 from target_kissmetrics.mapping.stream import Stream, StreamMapping
 from target_kissmetrics.reporting.counts import StreamCounts
@@ -76,7 +77,7 @@ class StreamIntake:
         self._counts = context.counts
         self._validate = validate
         self._shard = context.shard
-        understood = understand(
+        resolved = resolve(
             Stream(
                 name=context.name,
                 schema=schema,
@@ -86,15 +87,15 @@ class StreamIntake:
                 warn=lambda text: context.logger.warning("stream '%s': %s", context.name, text),
             )
         )
-        self.kind = understood.kind.kind
-        self._mapping = understood.mapping
+        self.kind = resolved.kind
+        self._mapping = resolved.mapping
         self._counts.in_messages = self.kind not in FLAT_KINDS
         context.logger.info(
             "stream '%s' is read as %s, because %s%s",
             context.name,
             self.kind,
-            understood.kind.why,
-            f". {understood.mapping.describe()}" if understood.mapping else "",
+            resolved.why,
+            f". {resolved.mapping.describe()}" if resolved.mapping else "",
         )
 
     def take(self, row: dict[str, Any], extracted: object, record: Mapping[str, Any]) -> None:
@@ -118,7 +119,7 @@ class StreamIntake:
             return
         try:
             mapped = self._map(self._mapping, row, extracted)
-        except RowRejected as rejected:
+        except Rejected as rejected:
             if self._shard is None or self._shard.takes_nobody:
                 self._context.rejects.row(counts, rejected, record)
             return
@@ -132,13 +133,13 @@ class StreamIntake:
         if self._validate is not None:
             problem = self._validate(row)
             if problem is not None:
-                raise RowRejected("schema", f"it does not fit the tap's schema: {problem}")
+                raise Rejected("schema", f"it does not fit the tap's schema: {problem}")
         return mapping.map(row, extracted)
 
     def _add(self, mapped: Mapped, record: Mapping[str, Any]) -> None:
-        if mapped.left_out or mapped.deletions:
-            self._counts.mapped(mapped.left_out, len(mapped.deletions))
-        for number, part in enumerate(mapped.asides):
+        if mapped.skipped_types or mapped.deletions:
+            self._counts.mapped(mapped.skipped_types, len(mapped.deletions))
+        for number, part in enumerate(mapped.rejections):
             self._context.rejects.part(self._counts, part, record if number < MAX_COPIES else _NO_COPY)
         if mapped.calls or mapped.deletions:
             self._context.add(BatchRow(self._counts, mapped, record))

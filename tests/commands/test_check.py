@@ -256,7 +256,7 @@ def test_https_where_http_is_spoken(folder: Path, url: str) -> None:
     [
         (200, {"Content-Type": "text/html"}, b"<html>Log in", "answers 200 with an HTML page, so it is a web site"),
         (302, {"Location": "https://login.example.com/"}, b"", "answers 302, a redirect, which is not followed; check"),
-        (503, {"Content-Type": "text/plain"}, b"none", "answers 503: nothing stands behind it now; check"),
+        (503, {"Content-Type": "text/plain"}, b"none", "answers 503: its backend does not answer; check"),
         (407, {}, b"", "answers 407: it, or a proxy in between, wants a login; log in there"),
         (400, {"Content-Type": "text/html"}, b"<html>", "write its address with https:// if it wants TLS"),
     ],

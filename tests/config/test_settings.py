@@ -3,7 +3,7 @@ from __future__ import annotations
 import traceback
 from dataclasses import fields
 from decimal import Decimal
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from target_kissmetrics.config.settings import SCHEMA, read_settings
 from target_kissmetrics.errors import ConfigError, did_you_mean
-from target_kissmetrics.mapping.settings import Kind, StreamSettings
+from target_kissmetrics.mapping.registry import KINDS
+from target_kissmetrics.mapping.settings import StreamSettings
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 
@@ -111,7 +112,7 @@ def test_a_setting_with_choices_takes_no_others(name: str, choices: list[str]) -
 def test_an_entrys_keys_and_kinds_are_those_of_the_code() -> None:
     schema = SCHEMA["properties"]["streams"]["items"]
     assert set(schema["properties"]) == {key.name for key in fields(StreamSettings)} - {"place"}
-    assert schema["properties"]["kind"]["enum"] == list(get_args(Kind))
+    assert schema["properties"]["kind"]["enum"] == list(KINDS)
     assert schema["required"] == ["stream"]
 
 

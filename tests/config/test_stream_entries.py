@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from target_kissmetrics.config.stream_entries import read_entry
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.mapping.settings import KINDS, StreamSettings, check_keys
+from target_kissmetrics.mapping.registry import KINDS, check_keys
+from target_kissmetrics.mapping.settings import StreamSettings
 
 FIELD_KEYS = (
     "customer_id", "device_id", "timestamp", "event_name", "line_items", "user_attributes", "previous_id", "experiment",

@@ -97,7 +97,7 @@ class Reader:
 
     def __init__(self, page: Path, open_shell: Callable[[str], Shell]) -> None:
         self._page = page
-        self._text = page.read_text(encoding="utf-8")
+        self._page_text = page.read_text(encoding="utf-8")
         self._left = blocks_of(page)
         self._open_shell = open_shell
         self._shell: Shell | None = None
@@ -116,8 +116,8 @@ class Reader:
     def shell(self) -> Shell:
         """The page's shell."""
         if self._shell is None:
-            self._shell = self._open_shell(self._text)
-            if SANDBOX_URL in self._text and "$ kissmetrics-sandbox" not in self._text:
+            self._shell = self._open_shell(self._page_text)
+            if SANDBOX_URL in self._page_text and "$ kissmetrics-sandbox" not in self._page_text:
                 self._shell.needs_sandbox()
         return self._shell
 
@@ -135,7 +135,7 @@ class Reader:
                 self.shell.run(command, int(code[1]) if code else 0)
             else:
                 for words in command.stages:
-                    check_command(words, self._text)
+                    check_command(words, self._page_text)
 
     @staticmethod
     def _yaml(block: Block) -> None:

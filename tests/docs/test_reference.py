@@ -17,8 +17,8 @@ import pytest
 from forked import command as command_of
 from singer_sdk import metrics
 
+from target_kissmetrics.mapping.registry import KINDS
 from target_kissmetrics.mapping.reject_codes import REASONS
-from target_kissmetrics.mapping.settings import KINDS
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.progress import Progress, log_progress, log_totals
 from target_kissmetrics.sandbox.model import Reason

@@ -27,7 +27,7 @@ WARNED_OF: dict[str, list[str]] = {
     "crm-contacts": [
         ALIASES_ARE_FOR_EVER,
         # The second run is of one tap alone.
-        r"streams\[1\] is for 'merges', and no stream of the input has that name",
+        r"streams\[1\]: 'merges' matches no stream of the input",
     ],
     "events-table": [ALIASES_ARE_FOR_EVER],
     "kissmetrics-export": [ALIASES_ARE_FOR_EVER],

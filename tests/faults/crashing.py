@@ -30,8 +30,8 @@ ANYWHERE = {
     "right after a STATE came out": (f"{_RUNTIME}._write_state", "after"),
 }
 IN_FILES = {
-    "after lines were written": (f"{_FILES}:ImportFiles._write", "after"),
-    "before a file gets its name": (f"{_FILES}:_appear", "before"),
+    "after lines were written": (f"{_FILES}:ImportFiles._append", "after"),
+    "before a file gets its name": (f"{_FILES}:publish", "before"),
     "between a file's name and the end of its old one": (f"{_FILES}:os.link", "after"),
     "after a file's rename, before the memory": (f"{_WAITING_STORE}.remember_all", "before"),
     "in the middle of the memory": (f"{_SQL_STORE}.remember", "after"),

@@ -7,15 +7,15 @@ import pytest
 from mapping_streams import stream_of
 
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.mapping.detection import Detected, detect, named_for_people
+from target_kissmetrics.mapping.detection import Detected, detect
+from target_kissmetrics.mapping.kinds.user_attributes import named_for_people
 from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES, DEVICE_ID_CANDIDATES
 
 
 def decided(
     *fields: str, name: str = "things", key: Sequence[str] = (), entry: dict[str, Any] | None = None
 ) -> Detected:
-    stream = stream_of(fields, entry, name=name, key=key)
-    return detect(name, stream.fields, key, stream.entry)
+    return detect(stream_of(fields, entry, name=name, key=key))
 
 
 def undecided(*fields: str, **about: Any) -> str:

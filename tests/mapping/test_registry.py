@@ -11,25 +11,25 @@ from mapping_streams import stream_of
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.calls import Alias, Record
 from target_kissmetrics.kissmetrics.limits import EARLIEST_TIME, LATEST_TIME
-from target_kissmetrics.mapping.registry import understand
-from target_kissmetrics.mapping.reject_codes import RowRejected
+from target_kissmetrics.mapping.detection import resolve
+from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
 
 
 def test_the_entrys_kind_counts_for_more_than_the_fields() -> None:
-    understood = understand(stream_of(("customer_id", "event", "updated_at"), {"kind": "user_attributes"}))
-    assert understood.kind == ("user_attributes", "streams[0] says so")
+    understood = resolve(stream_of(("customer_id", "event", "updated_at"), {"kind": "user_attributes"}))
+    assert (understood.kind, understood.why) == ("user_attributes", "streams[0] says so")
     assert understood.mapping is not None
     assert "person" in understood.mapping.describe()
 
 
 def test_a_stream_to_ignore_has_no_mapping_whatever_its_fields() -> None:
-    assert understand(stream_of(("anything",), {"kind": "ignore", "customer_id": "missing"})).mapping is None
+    assert resolve(stream_of(("anything",), {"kind": "ignore", "customer_id": "missing"})).mapping is None
 
 
 def test_a_stream_that_could_be_anything_stops_the_run() -> None:
     with pytest.raises(ConfigError, match="could be anything"):
-        understand(stream_of(("id", "total"), name="orders", key=("id",)))
+        resolve(stream_of(("id", "total"), name="orders", key=("id",)))
 
 
 @pytest.mark.parametrize(
@@ -48,12 +48,12 @@ def test_a_stream_that_could_be_anything_stops_the_run() -> None:
 def test_a_field_named_in_the_entry_that_the_stream_does_not_have_stops_the_run(key: str, kind: str) -> None:
     fields = ("customer_id", "event", "previous_id", "experiment", "variant", "somewhere")
     with pytest.raises(ConfigError, match=rf"streams\[0\].{key}: .*no field 'somwhere'; did you mean 'somewhere'\?"):
-        understand(stream_of(fields, {"kind": kind, key: "somwhere"}))
+        resolve(stream_of(fields, {"kind": kind, key: "somwhere"}))
 
 
 def test_the_error_of_a_field_without_a_near_miss_lists_the_fields() -> None:
     with pytest.raises(ConfigError, match=r"has no field 'zzz' \(its fields: customer_id, event\)"):
-        understand(stream_of(("customer_id", "event"), {"kind": "event", "timestamp": "zzz"}))
+        resolve(stream_of(("customer_id", "event"), {"kind": "event", "timestamp": "zzz"}))
 
 
 @pytest.mark.parametrize(
@@ -65,25 +65,25 @@ def test_the_error_of_a_field_without_a_near_miss_lists_the_fields() -> None:
     ],
 )
 def test_a_field_that_may_still_come_does_not_stop_the_run(entry: dict[str, Any], schema: dict[str, Any]) -> None:
-    assert understand(stream_of(("customer_id", "event", "context"), entry, schema=schema)).mapping is not None
+    assert resolve(stream_of(("customer_id", "event", "context"), entry, schema=schema)).mapping is not None
 
 
 def test_a_key_without_meaning_for_the_kind_that_was_decided_stops_the_run() -> None:
     with pytest.raises(ConfigError, match=r"streams\[0\].revenue: has no meaning for kind user_attributes"):
-        understand(stream_of(("id", "total"), {"revenue": "total"}, name="users", key=("id",)))
+        resolve(stream_of(("id", "total"), {"revenue": "total"}, name="users", key=("id",)))
     with pytest.raises(ConfigError, match=r"streams\[0\].customer_id: has no meaning for kind segment"):
-        understand(stream_of(("type", "userId"), {"customer_id": "userId"}))
+        resolve(stream_of(("type", "userId"), {"customer_id": "userId"}))
 
 
 def test_an_entry_for_many_streams_may_hold_keys_for_other_kinds() -> None:
     entry = {"stream": "*", "revenue": "total"}
-    assert understand(stream_of(("id", "total"), entry, name="users", key=("id",))).kind.kind == "user_attributes"
+    assert resolve(stream_of(("id", "total"), entry, name="users", key=("id",))).kind == "user_attributes"
 
 
 @pytest.mark.parametrize("given", [{"exclude": ["email"]}, {"include": ["title"]}])
 def test_but_none_that_chooses_fields_of_a_message_format_which_sends_them_all(given: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"no meaning for kind segment; .* an entry of their own, before it"):
-        understand(stream_of(("type", "userId"), {"stream": "*", **given}))
+        resolve(stream_of(("type", "userId"), {"stream": "*", **given}))
 
 
 FIELD_NAMES = st.sampled_from(
@@ -168,20 +168,20 @@ def test_any_message_is_rejected_or_becomes_calls_that_kissmetrics_keeps(
 ) -> None:
     row = data.draw(MESSAGE_ROWS[kind])
     stream = stream_of((), {"kind": kind}, prefix_properties=flag, alias_identities=flag, use_customer_id=not flag)
-    mapping = understand(stream).mapping
+    mapping = resolve(stream).mapping
     assert mapping is not None
     before = repr(copy.deepcopy(row))
     rejection = ("x", "x")
     mapped = Mapped()
     try:
         mapped = mapping.map(row, extracted)
-    except RowRejected as problem:
+    except Rejected as problem:
         rejection = (problem.code, problem.reason)
     assert repr(row) == before
     assert all(rejection)
     for call in mapped.calls:
         _check_call(call, stream.settings.blocked_identities)
-    assert all(aside.code and aside.reason and aside.field for aside in mapped.asides)
+    assert all(rejection.code and rejection.reason and rejection.field for rejection in mapped.rejections)
     assert all(isinstance(mapped.calls[slot.record], Record) for slot in mapped.slots)
     assert all(1 <= len(deletion.name) <= 255 for deletion in mapped.deletions)
 
@@ -205,7 +205,7 @@ def test_any_row_is_rejected_or_becomes_calls_that_kissmetrics_keeps(
         use_customer_id=not flag,
         datetime_format="unix" if flag else "iso8601",
     )
-    mapping = understand(stream).mapping
+    mapping = resolve(stream).mapping
     assert mapping is not None
     for row, with_person in rows:
         whole = {**row, **PEOPLE, "event": "x", "experiment": "y", "variant": "z"} if with_person else row
@@ -214,7 +214,7 @@ def test_any_row_is_rejected_or_becomes_calls_that_kissmetrics_keeps(
         mapped: Mapped | None
         try:
             mapped = mapping.map(whole, extracted)
-        except RowRejected as problem:
+        except Rejected as problem:
             rejection, mapped = (problem.code, problem.reason), None
         assert repr(whole) == repr(before)
         if mapped is None:
@@ -222,7 +222,7 @@ def test_any_row_is_rejected_or_becomes_calls_that_kissmetrics_keeps(
             continue
         for call in mapped.calls:
             _check_call(call, stream.settings.blocked_identities)
-        assert all(aside.code and aside.reason for aside in mapped.asides)
+        assert all(rejection.code and rejection.reason for rejection in mapped.rejections)
         if with_person and kind != "alias":
             assert {call.person for call in mapped.calls} <= {"d1" if flag else "ann"}
 
@@ -257,7 +257,7 @@ def _check_call(call: Any, blocked: frozenset[str]) -> None:
 def test_any_schema_is_understood_or_stops_the_run_in_one_line(fields: list[str], key: list[str], name: str) -> None:
     told = ""
     try:
-        told = understand(stream_of(fields, name=name, key=key)).kind.why
+        told = resolve(stream_of(fields, name=name, key=key)).why
     except ConfigError as problem:
         told = problem.setting
     assert told

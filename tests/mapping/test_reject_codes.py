@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,15 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mapping_streams import ISO, any_type, mapping_of, stream_of
 
-from target_kissmetrics.mapping.reject_codes import REASONS, Code, Problem, RowRejected, advice, sentence
+from target_kissmetrics.mapping.reject_codes import REASONS, Code, Rejected, advice
+from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.values import plain_number
 
 PACKAGE = Path(__file__).parent.parent.parent / "target_kissmetrics"
-ELSEWHERE = {"schema": "sink.py", "alias-limit": "planner.py"}
+ELSEWHERE = {"schema": "sinks.py", "alias-limit": "sync/planner.py"}
 """Codes of what is no mapping's business."""
 
-VERBS = {"cut", "fill", "filter", "flatten", "if", "leave", "look", "mend", "name", "rename", "use"}
+VERBS = {"check", "cut", "fill", "filter", "fix", "flatten", "if", "rename", "set", "use"}
 """What advice begins with."""
 
 LONG = "x" * 256
@@ -112,8 +112,8 @@ def told(entry: Mapping[str, Any], row: Mapping[str, Any]) -> list[tuple[str, st
     fields = {**any_type(row), **DATED}
     mapping = mapping_of(stream_of(fields, entry))
     try:
-        return [(aside.code, aside.reason) for aside in mapping.map(row).asides]
-    except RowRejected as problem:
+        return [(rejection.code, rejection.reason) for rejection in mapping.map(row).rejections]
+    except Rejected as problem:
         return [(problem.code, str(problem))]
 
 
@@ -138,7 +138,7 @@ def test_each_code_says_in_one_line_what_it_means_and_what_to_do(code: Code) -> 
 def test_advice_for_messages_names_no_key_that_their_entries_do_not_have(code: Code) -> None:
     text = advice(code, in_messages=True)
     fields = {"customer_id", "device_id", "timestamp", "event_name"}
-    assert not [field for field in fields if f"as {field}" in text or f"name {field}" in text]
+    assert not [field for field in fields if re.search(rf"\b(as|name|set) {field}\b", text)]
 
 
 def test_every_code_is_given_by_some_row() -> None:
@@ -160,40 +160,34 @@ def test_what_is_told_of_a_row_says_what_is_wrong_and_what_to_do(
     assert one[1].isprintable()
     if entry["kind"] in {"segment", "mparticle", "kissmetrics"}:
         # Their entries name no fields: such advice would be refused as a mistake in the config.
-        assert not re.search(r"\b(as|name) (customer_id|device_id|timestamp|event_name)\b", one[1])
+        assert not re.search(r"\b(as|name|set) (customer_id|device_id|timestamp|event_name)\b", one[1])
 
 
-def test_no_loss_is_told_without_the_words_of_its_code() -> None:
-    """Whoever makes a reason by hand could leave the advice out."""
-    assert list(_made_by_hand()) == []
+def test_a_rejection_names_its_field_and_may_have_its_own_advice() -> None:
+    problem = Rejected("bad-text", "unpaired surrogate", to_do="write it whole")
+    assert (problem.code, problem.field, str(problem)) == ("bad-text", None, "unpaired surrogate; write it whole")
+    placed = problem.at("note")
+    assert (placed.code, placed.field, placed.reason) == ("bad-text", "note", problem.reason)
+    assert Rejected("too-old", "old").reason == f"old; {REASONS['too-old'].to_do}"
+    assert Rejected("too-old", "old", in_messages=True).reason == f"old; {REASONS['too-old'].in_messages}"
 
 
-def _made_by_hand() -> Iterator[str]:
-    for path in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Aside":
-                yield f"{path.relative_to(PACKAGE)}:{node.lineno}: Aside.because, or Aside.of, gives it its advice"
-
-
-def test_a_problem_is_its_reason_and_keeps_its_own_advice() -> None:
-    problem = Problem("bad-text", "half of a character", "write it whole")
-    assert (str(problem), problem.reason) == ("half of a character", "half of a character; write it whole")
-    rejected = RowRejected.of(problem, "note")
-    assert (rejected.code, rejected.field, rejected.reason) == ("bad-text", "note", problem.reason)
-    assert RowRejected("too-old", "too old").reason == sentence("too-old", "too old")
+def test_a_rejected_part_takes_the_problem_s_field_before_the_one_of_its_place() -> None:
+    assert Rejection.of(Rejected("bad-text", "x", "a"), "b")[2:] == ("a", False)
+    assert Rejection.of(Rejected("bad-text", "x"), "b", counts_as_row=True)[2:] == ("b", True)
 
 
 @given(st.text(st.characters(categories=None), max_size=300))
 def test_a_name_that_cannot_be_is_told_with_its_advice(text: str) -> None:
-    problems: list[Problem] = []
+    problems: list[Rejected] = []
     try:
         names.property_name(text)
-    except Problem as problem:
+    except Rejected as problem:
         problems.append(problem)
     assert all(problem.reason.endswith(f"; {REASONS[problem.code].to_do}") for problem in problems)
 
 
 def test_a_number_that_cannot_be_is_told_without_its_digits() -> None:
-    with pytest.raises(Problem) as problem:
+    with pytest.raises(Rejected) as problem:
         plain_number(10**500)
     assert len(problem.value.reason) < 300

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from target_kissmetrics.errors import InputError, TooManyRejects
-from target_kissmetrics.mapping.reject_codes import RowRejected
-from target_kissmetrics.mapping.result import Aside
+from target_kissmetrics.mapping.reject_codes import Rejected
+from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.reject_policy import JUDGED_ROWS, PROBATION_ROWS, LoggedRejects, RejectPolicy
 
-REJECTED = RowRejected("no-identity", "no identity", "user_id")
+REJECTED = Rejected("no-identity", "no identity", "user_id")
 SCHEMAS = {"a": {"type": "SCHEMA", "stream": "a"}}
 
 
@@ -66,7 +66,7 @@ def test_a_rejected_row_is_counted_and_written_whole_beside_its_schema() -> None
 
 def test_a_dropped_property_is_written_with_its_field_and_is_no_rejected_row() -> None:
     sink, counts = Written(), StreamCounts("b")
-    policy(sink, max_rejects=0).part(counts, Aside("bad-number", "not finite", "size"), {"id": 1})
+    policy(sink, max_rejects=0).part(counts, Rejection("bad-number", "not finite", "size"), {"id": 1})
     assert (sink.lines, sink.schemas) == ([("b", "bad-number", "size")], [])
     assert not counts.rejected
 
@@ -74,10 +74,10 @@ def test_a_dropped_property_is_written_with_its_field_and_is_no_rejected_row() -
 def test_an_alias_that_is_all_of_its_row_is_a_rejected_row() -> None:
     sink, counts = Written(), StreamCounts("b")
     rejects = policy(sink, max_rejects=0)
-    rejects.alias(counts, RowRejected("alias-limit", "10 aliases", "old"), {"id": 1}, is_row=False)
+    rejects.alias(counts, Rejected("alias-limit", "10 aliases", "old"), {"id": 1}, is_row=False)
     assert not counts.all_rejected
     with pytest.raises(TooManyRejects):
-        rejects.alias(counts, RowRejected("alias-limit", "10 aliases"), {"id": 1}, is_row=True)
+        rejects.alias(counts, Rejected("alias-limit", "10 aliases"), {"id": 1}, is_row=True)
     assert sink.lines == [("b", "alias-limit", "old"), ("b", "alias-limit", None)]
 
 

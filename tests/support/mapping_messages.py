@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from mapping_streams import ISO, mapping_of, stream_of
 
-from target_kissmetrics.mapping.reject_codes import RowRejected
+from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
 
 MESSAGE_FIELDS = ("type", "userId", "anonymousId", "messageId", "timestamp", "properties", "traits", "context")
@@ -38,6 +38,6 @@ def event(kind: str, ms: int = MS, **data: Any) -> dict[str, Any]:
 
 def rejected(mapped: Any, *arguments: Any, **about: Any) -> tuple[str, str | None, str]:
     """Give why a row is rejected: code, field, reason."""
-    with pytest.raises(RowRejected) as problem:
+    with pytest.raises(Rejected) as problem:
         mapped(*arguments, **about)
     return problem.value.code, problem.value.field, problem.value.reason

@@ -8,8 +8,8 @@ from typing import Any
 from target_kissmetrics.config.settings import BLOCKED_IDENTITIES
 from target_kissmetrics.config.stream_entries import read_entry
 from target_kissmetrics.kissmetrics.calls import Alias, Record, Set
-from target_kissmetrics.mapping.registry import understand
-from target_kissmetrics.mapping.result import Aside, EventSlot, Mapped
+from target_kissmetrics.mapping.detection import resolve
+from target_kissmetrics.mapping.result import EventSlot, Mapped, Rejection
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream, StreamMapping
 
@@ -54,7 +54,7 @@ def stream_of(
 
 def mapping_of(stream: Stream) -> StreamMapping:
     """Understand a stream that is not to be ignored."""
-    mapping = understand(stream).mapping
+    mapping = resolve(stream).mapping
     assert mapping is not None
     return mapping
 
@@ -96,15 +96,15 @@ def aliases_of(mapped: Mapped) -> list[tuple[str, str]]:
 
 
 def codes(mapped: Mapped) -> list[tuple[str, str | None]]:
-    """Give what was set aside: code and field."""
-    return [(aside.code, aside.field) for aside in mapped.asides]
+    """Give what was set rejection: code and field."""
+    return [(rejection.code, rejection.field) for rejection in mapped.rejections]
 
 
 def reason(mapped: Mapped) -> str:
-    """Give the reason of the one thing that was set aside."""
-    (aside,) = mapped.asides
-    assert isinstance(aside, Aside)
-    return aside.reason
+    """Give the reason of the one thing that was set rejection."""
+    (rejection,) = mapped.rejections
+    assert isinstance(rejection, Rejection)
+    return rejection.reason
 
 
 def slot_of(mapped: Mapped) -> EventSlot:

@@ -1,1 +1,1 @@
-"""Rows that are messages of other tools."""
+"""Message formats: a row is a message, a batch of messages, or a line of a file."""

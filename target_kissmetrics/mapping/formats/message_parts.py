@@ -1,103 +1,163 @@
-"""Parts of messages: what is expected where, and how what is not so is told."""
+"""Parts of messages: what shape each must have, and who and when its calls are about."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
+from target_kissmetrics.kissmetrics.calls import Properties, Record
 from target_kissmetrics.kissmetrics.limits import MAX_VALUE_BYTES
-from target_kissmetrics.mapping.reject_codes import Code, RowRejected, advice
-from target_kissmetrics.mapping.result import Aside
+from target_kissmetrics.mapping.reject_codes import Rejected
+from target_kissmetrics.mapping.result import EventSlot, Mapped, Rejection, row_token
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.fields import Row, is_empty
-from target_kissmetrics.mapping.rules.names import NameProblem
-
-BAD_MESSAGE: Code = "bad-message"
-
-MEND = "mend it at the source, or put it right with a stream map"
-"""What to do of a message's field: no entry of `streams` can name another one in its place."""
+from target_kissmetrics.mapping.rules.properties import PropertyMaker
+from target_kissmetrics.mapping.settings import StreamSettings
+from target_kissmetrics.mapping.stream import Stream
 
 _NOTHING: Row = {}
 
 
+class Sender(NamedTuple):
+    """Who did something, and when: the same in each call of a message.
+
+    Attributes:
+        person: Identity.
+        time: Seconds since the Unix epoch.
+        address: The person's IP address, if it may be passed on.
+        user_agent: The person's user agent, likewise.
+    """
+
+    person: str
+    time: int
+    address: str | None = None
+    user_agent: str | None = None
+
+    def add_event(  # noqa: PLR0913 - what an event is
+        self,
+        mapped: Mapped,
+        event: str,
+        properties: Properties,
+        *,
+        event_id: object = None,
+        seconds: int = 1,
+        revenue_property: str | None = None,
+    ) -> None:
+        """Add an event.
+
+        Args:
+            mapped: Gets the event.
+            event: Its name.
+            properties: Its properties.
+            event_id: Distinguishes it from others of its name and second; None: its properties do.
+            seconds: How many consecutive seconds the event and its items take.
+            revenue_property: The property that holds its amount, if any.
+        """
+        row = row_token(tuple(properties.items()) if event_id is None else str(event_id))
+        slot = EventSlot(row, seconds=seconds, may_spread=False, revenue_property=revenue_property)
+        mapped.add_event(Record(self.person, event, self.time, properties, self.address, self.user_agent), slot)
+
+    def add_attributes(self, mapped: Mapped, properties: Properties) -> None:
+        """Add attributes of the person, to be sent only if they changed."""
+        mapped.add_attributes(self.person, self.time, properties, self.address, self.user_agent)
+
+
+def message_maker(  # noqa: PLR0913 - how a format names its properties
+    stream: Stream,
+    *,
+    exclude: tuple[str, ...] = (),
+    rename: Mapping[str, str] | None = None,
+    reserved: tuple[str, ...] = (),
+    iso_texts: bool = False,
+    prefix: str = "",
+) -> PropertyMaker:
+    """Return what makes properties of a message's parts. Campaign fields keep their names, as in the format's own
+    Kissmetrics integration. For the arguments see `PropertyMaker` and `StreamSettings`.
+    """
+    return PropertyMaker(
+        StreamSettings(exclude=exclude, rename=tuple((rename or {}).items())),
+        replace(stream.settings, campaign_properties=False),
+        stream.schema,
+        stream.warn,
+        reserved,
+        iso_texts=iso_texts,
+        prefix=prefix,
+    )
+
+
 def object_at(value: object, path: str) -> Row:
-    """Give an object that may be absent.
+    """Return an object that may be absent.
 
     Raises:
-        RowRejected: There is something else.
+        Rejected: The value is not an object.
     """
     if isinstance(value, Mapping):
         return value
     if is_empty(value):
         return _NOTHING
-    raise RowRejected(BAD_MESSAGE, f"{_shape(value)} stands where an object belongs", path, to_do=_advice(value))
+    raise _not("an object", value, path)
 
 
-def list_at(value: object, path: str) -> list[Any]:
-    """Give a list that may be absent.
+def object_or_nothing(value: object, path: str, rejections: list[Rejection], *, counts_as_row: bool = False) -> Row:
+    """Return an object that may be absent; `rejections` gets any other value."""
+    try:
+        return object_at(value, path)
+    except Rejected as problem:
+        rejections.append(Rejection.of(problem, counts_as_row=counts_as_row))
+        return _NOTHING
 
-    Raises:
-        RowRejected: There is something else.
-    """
+
+def list_or_nothing(value: object, path: str, rejections: list[Rejection], *, counts_as_row: bool = True) -> list[Any]:
+    """Return a list that may be absent; `rejections` gets any other value."""
     if isinstance(value, list):
         return value
-    if value is None:
-        return []
-    raise RowRejected(BAD_MESSAGE, f"{_shape(value)} stands where a list belongs", path, to_do=_advice(value))
+    if value is not None:
+        rejections.append(Rejection.of(_not("a list", value, path), counts_as_row=counts_as_row))
+    return []
 
 
-def objects_in(items: list[Any], path: str, asides: list[Aside]) -> list[Row]:
-    """Give the objects of a list; nulls are passed over, what else is in it is set aside."""
-    found: list[Row] = []
+def objects_in(items: list[Any], path: str, rejections: list[Rejection]) -> list[Row]:
+    """Return the objects of a list; nulls are skipped, and `rejections` gets all other items."""
     for index, item in enumerate(items):
-        if isinstance(item, Mapping):
-            found.append(item)
-        elif item is not None:
-            problem = f"{_shape(item)} stands where an object belongs"
-            aside = Aside.because(BAD_MESSAGE, problem, f"{path}[{index}]", to_do=_advice(item))
-            asides.append(aside._replace(rejected=True))
-    return found
-
-
-def as_aside(problem: RowRejected, path: str | None = None) -> Aside:
-    """Reject a part of a row, where all of it would be rejected if it stood alone."""
-    return Aside.of(problem, problem.field or path)._replace(rejected=True)
+        if item is not None and not isinstance(item, Mapping):
+            rejections.append(Rejection.of(_not("an object", item, f"{path}[{index}]"), counts_as_row=True))
+    return [item for item in items if isinstance(item, Mapping)]
 
 
 def event_name(value: object, path: str) -> str:
-    """Make an event's name of a field.
+    """Return the name of an event.
 
     Raises:
-        RowRejected: It holds none.
+        Rejected: The value is not a name that Kissmetrics accepts.
     """
     if not isinstance(value, str):
-        raise RowRejected("no-event-name", f"{_shape(value)} stands where the event's name belongs", path, to_do=MEND)
+        problem = f"the event name must be a string, not {_shape(value)}"
+        raise Rejected("no-event-name", problem, path, in_messages=True)
     try:
         return names.event_name(value)
-    except NameProblem as problem:
-        raise RowRejected(problem.code, problem.problem, path, to_do=advice(problem.code, in_messages=True)) from None
+    except Rejected as problem:
+        raise Rejected(problem.code, problem.problem, path, in_messages=True) from None
 
 
 def passable(value: object) -> str | None:
-    """Give an address or a user agent as it may be passed on beside a call; None when it is none."""
+    """Return an IP address or a user agent as it can be passed on with a call; None if it cannot."""
     if not isinstance(value, str):
         return None
     text = value.strip()
-    fits = 0 < len(text) * 4 <= MAX_VALUE_BYTES and (text.isascii() or names.is_utf8(text))
-    return text if fits else None
+    return text if 0 < len(text) * 4 <= MAX_VALUE_BYTES and names.is_utf8(text) else None
+
+
+def _not(expected: str, value: object, path: str) -> Rejected:
+    is_text = isinstance(value, str)
+    to_do = (
+        "if it is JSON, parse it in the tap or with a stream map; otherwise fix it at the source" if is_text else None
+    )
+    return Rejected("bad-message", f"must be {expected}, not {_shape(value)}", path, to_do=to_do)
 
 
 def _shape(value: object) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, str):
-        return "a text"
-    if isinstance(value, (list, tuple)):
-        return "a list"
-    if isinstance(value, Mapping):
-        return "an object"
-    return "true or false" if isinstance(value, bool) else "a number or a date"
-
-
-def _advice(value: object) -> str | None:
-    return "if it is JSON, let the tap, or a stream map, parse it, else mend it" if isinstance(value, str) else None
+    if isinstance(value, bool):
+        return "a boolean"
+    shapes = {type(None): "null", str: "a string", list: "a list", tuple: "a list", dict: "an object"}
+    return shapes.get(type(value), "a number or a date")

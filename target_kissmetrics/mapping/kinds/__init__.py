@@ -1,1 +1,1 @@
-"""Flat rows: one event, one person's attributes, one alias or one assignment a row."""
+"""Flat kinds: a row is one event, one person's attributes, one alias or one assignment."""

@@ -1,9 +1,9 @@
-"""Kind `event`: a row is something that somebody did.
+"""Kind `event`: a row is something that a person did.
 
-The row becomes a *record* call with the row's fields as properties. An amount goes to the revenue property as well
-(net, negative for a refund). Objects in a list of line items become *set* calls of their own, 0, 1, 2, ... seconds
-after the event, since Kissmetrics keeps one value of a property for each second: its e-commerce guide does the same. An
-object of user attributes becomes a *set* call that is change-tracked.
+The row becomes a *record* call with the row's fields as properties, and its amount in the revenue property (net, negative
+for a refund). Each object in a list of line items becomes a *set* call, 0, 1, 2, ... seconds after the event, since
+Kissmetrics keeps one value of a property a second; its e-commerce guide does the same. An object of user attributes
+becomes a *set* call that is change-tracked.
 """
 
 from __future__ import annotations
@@ -15,75 +15,62 @@ from typing import Any
 
 import msgspec
 
-from target_kissmetrics.kissmetrics.calls import Alias, Properties, Record, Set
-from target_kissmetrics.mapping.detection import EVENT_NAME_CANDIDATES
-from target_kissmetrics.mapping.reject_codes import RowRejected
-from target_kissmetrics.mapping.result import EventSlot, Mapped
+from target_kissmetrics.kissmetrics.calls import Properties, Record
+from target_kissmetrics.mapping.reject_codes import Rejected
+from target_kissmetrics.mapping.result import EventSlot, Mapped, row_token
 from target_kissmetrics.mapping.rules import names
-from target_kissmetrics.mapping.rules.call_parts import SetsASecondApart, prefixed, row_token
+from target_kissmetrics.mapping.rules.clock import EVENT_TIME_CANDIDATES
+from target_kissmetrics.mapping.rules.event_parts import EventParts
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row, Template, getter
-from target_kissmetrics.mapping.rules.names import NameProblem
 from target_kissmetrics.mapping.rules.properties import CAMPAIGN_PROPERTIES, is_metadata
 from target_kissmetrics.mapping.rules.revenue import Revenue
-from target_kissmetrics.mapping.stream import Stream
+from target_kissmetrics.mapping.settings import PERSON_KEYS, PROPERTY_KEYS
+from target_kissmetrics.mapping.stream import Kind, Stream
 
+EVENT_NAME_CANDIDATES = ("event_name", "event", "eventName", "screen_name")
 LINE_ITEM_CANDIDATES = ("products", "line_items", "items")
 USER_ATTRIBUTE_CANDIDATES = ("user_attributes", "user_properties", "traits")
 
+_KEYS = frozenset({"event_name", "revenue", "refund", "line_items", "user_attributes", "once", "spread_duplicates"})
 _SORTED_JSON = msgspec.json.Encoder(order="sorted")
+
+
+def detect(stream: Stream) -> str | None:
+    """Recognize a stream with an identity and an event name."""
+    identity = stream.identity_field
+    name = stream.entry.event_name or stream.first_of(EVENT_NAME_CANDIDATES)
+    return f"it has {identity!r} and {name!r}" if identity and name else None
 
 
 class EventMapping:
     """Maps the rows of one stream of events."""
 
     def __init__(self, stream: Stream) -> None:
-        settings = stream.settings
-        self._stream = stream
-        self._people = stream.people()
-        self._clock = stream.event_clock()
-        self._names = self._templates(stream)
-        self._revenue = Revenue(
-            settings.revenue_key,
-            self._amount_fields(stream),
-            advice="mend it, or name revenue in the stream's entry",
-        )
-        self._prefix = settings.prefix_properties
-        self._unprefixed = {settings.revenue_key}
-        if settings.campaign_properties:
-            self._unprefixed.update(CAMPAIGN_PROPERTIES.values())
-        self._maker = stream.property_maker(reserved=self._revenue.taken)
-        self._line_items = FirstOf(self._nested("line_items", LINE_ITEM_CANDIDATES))
-        self._user_attributes = FirstOf(self._nested("user_attributes", USER_ATTRIBUTE_CANDIDATES))
+        settings, entry = stream.settings, stream.entry
+        self._entry = entry
+        self._identity = stream.identity_rule()
+        self._clock = stream.clock(EVENT_TIME_CANDIDATES, required=bool(entry.timestamp))
+        if not self._clock.paths:
+            stream.warn(
+                "no field holds the events' time, so time_extracted or now is used, and a later run that reads the same "
+                "rows again creates new events; set timestamp in the stream's entry"
+            )
+        self._names = _name_templates(stream)
+        self._revenue = Revenue(settings.revenue_key, _amount_fields(stream))
+        self._parts = EventParts(settings, CAMPAIGN_PROPERTIES.values() if settings.campaign_properties else ())
+        self._maker = stream.property_maker(reserved=self._revenue.reserved)
+        self._line_items = self._unless_excluded(stream.choose("line_items", LINE_ITEM_CANDIDATES))
+        self._user_attributes = self._unless_excluded(stream.choose("user_attributes", USER_ATTRIBUTE_CANDIDATES))
         self._key = tuple(getter(key) for key in stream.key_properties)
-        self._stream_salt = stream.name.encode("utf-8", "surrogatepass")
+        self._salt = stream.name.encode("utf-8", "surrogatepass")
 
-    @staticmethod
-    def _templates(stream: Stream) -> tuple[Template, ...]:
-        if stream.entry.event_name is None:
-            texts = [f"{{{name}}}" for name in stream.choose("event_name", EVENT_NAME_CANDIDATES)]
-            if not texts:
-                raise stream.lacks("event_name", "the event's name")
-        else:
-            texts = [stream.entry.event_name]
-        templates = tuple(Template(text) for text in texts)
-        for template in templates:
-            for path in template.fields:
-                stream.named("event_name", path)
-        return templates
-
-    @staticmethod
-    def _amount_fields(stream: Stream) -> Sequence[str]:
-        if stream.entry.revenue is None:
-            return tuple(path for path in stream.settings.revenue_fields if stream.may_have(path))
-        return tuple(stream.named("revenue", path) for path in stream.entry.revenue)
-
-    def _nested(self, key: str, candidates: Sequence[str]) -> tuple[str, ...]:
-        return tuple(path for path in self._stream.choose(key, candidates) if not self._maker.excluded_by_name(path))
+    def _unless_excluded(self, paths: Sequence[str]) -> FirstOf:
+        return FirstOf(path for path in paths if not self._maker.excludes(path))
 
     def describe(self) -> str:
-        """Say which fields were understood as what, in one line."""
+        """Return which fields have which role, in one line."""
         parts = [
-            f"person: {self._people.describe()}",
+            f"person: {self._identity.describe()}",
             f"event: {', else '.join(template.text for template in self._names) or 'no name field'}",
             f"time: {self._clock.describe()}",
             f"revenue: {', else '.join(self._revenue.paths) or 'none'}",
@@ -95,48 +82,48 @@ class EventMapping:
         return "; ".join(parts)
 
     def map(self, row: Row, extracted: object = None) -> Mapped:
-        """Give a row's calls.
+        """Return a row's event, with its line items and user attributes.
 
         Raises:
-            RowRejected: No identity, no time or no name that Kissmetrics would keep.
+            Rejected: The identity, the time or the name is missing or invalid.
         """
         mapped = Mapped()
-        entry = self._stream.entry
-        person = self._people.identify(row)
+        entry, rejections = self._entry, mapped.rejections
+        person = self._identity.identify(row)
         time, time_field = self._clock.read(row, extracted)
         event, name_fields = self._event_name(row)
-        items_field, items = self._line_items_of(row)
-        attributes_field, attributes = self._user_attributes_of(row)
+        items_field, items = self._items_in(row)
+        attributes_field, attributes = self._attributes_in(row)
         used = (*person.used, *name_fields, time_field, items_field, attributes_field)
 
-        amount = self._revenue.find(row, mapped.asides, refund=entry.refund)
-        # Kissmetrics keeps one value of a property for each second, so no other part of the row may be the amount's.
-        taken = self._revenue.taken if amount is not None else ()
-        properties = self._maker.make(row, mapped.asides, used=used, taken=taken)
-        if self._prefix:
-            properties = prefixed(event, properties, mapped.asides, keep=self._unprefixed)
+        amount = self._revenue.find(row, rejections, refund=entry.refund)
+        taken = self._revenue.reserved if amount is not None else ()
+        properties = self._maker.make(row, rejections, used=used, taken=taken)
+        properties = self._parts.named(event, properties, rejections)
         if amount is not None:
             properties[self._revenue.key] = amount
-        mapped.calls.append(Record(person.identity, event, time, properties, once=entry.once))
-        if items_field is not None:
-            prefix = event if self._prefix else None
-            group = SetsASecondApart(self._maker, mapped.asides, prefix, keep=self._unprefixed, taken=taken)
-            mapped.calls.extend(group.sets(items, items_field, person.identity, time))
-        if attributes_field is not None:
-            set_properties = self._maker.make(attributes, mapped.asides, taken=taken, under=attributes_field)
-            if set_properties:
-                mapped.calls.append(Set(person.identity, time, set_properties, distinct=True))
-        if person.other is not None:
-            mapped.calls.append(Alias(person.identity, person.other, time))
-            mapped.alias_field = person.other_field
-        mapped.slots.append(
-            EventSlot(
-                row=self._row_identity(row, properties),
-                seconds=max(1, len(items)),
-                spread=entry.spread_duplicates and not entry.once,
-                revenue_property=self._revenue.key if amount is not None else None,
-            )
+        slot = EventSlot(
+            self._row_identity(row, properties),
+            seconds=max(1, len(items)),
+            spread=entry.spread_duplicates and not entry.once,
+            revenue_property=self._revenue.key if amount is not None else None,
         )
+        mapped.add_event(Record(person.identity, event, time, properties, once=entry.once), slot)
+        if items_field is not None:
+            mapped.calls += self._parts.item_sets(
+                items,
+                self._maker,
+                rejections,
+                event=event,
+                under=items_field,
+                person=person.identity,
+                time=time,
+                taken=taken,
+            )
+        if attributes_field is not None:
+            set_properties = self._maker.make(attributes, rejections, taken=taken, under=attributes_field)
+            mapped.add_attributes(person.identity, time, set_properties)
+        mapped.add_alias(person, time)
         return mapped
 
     def _event_name(self, row: Row) -> tuple[str, tuple[str, ...]]:
@@ -146,52 +133,62 @@ class EventMapping:
                 continue
             try:
                 return names.event_name(text), template.fields
-            except NameProblem as problem:
-                field = template.fields[0] if template.fields else None
-                raise RowRejected.of(problem, field) from None
+            except Rejected as problem:
+                raise problem.at(template.fields[0] if template.fields else None) from None
         tried = ", ".join(template.text for template in self._names) or "none"
-        raise RowRejected(
-            "no-event-name",
-            f"no event name: a field it is made of is absent, null or no text (tried: {tried})",
-        )
+        raise Rejected("no-event-name", f"no event name: a field of it is absent, null or no scalar (tried: {tried})")
 
-    def _line_items_of(self, row: Row) -> tuple[str | None, Sequence[Mapping[str, Any]]]:
-        if not self._line_items.paths:
-            return None, ()
-        for path, value in self._line_items.all(row):
+    def _items_in(self, row: Row) -> tuple[str | None, Sequence[Mapping[str, Any]]]:
+        for path, value in self._line_items.all(row) if self._line_items.paths else ():
             if isinstance(value, (list, tuple)):
                 items = [item for item in value if item is not None]
                 if items and all(isinstance(item, Mapping) for item in items):
                     return path, items
         return None, ()
 
-    def _user_attributes_of(self, row: Row) -> tuple[str | None, Row]:
-        if not self._user_attributes.paths:
-            return None, {}
-        for path, value in self._user_attributes.all(row):
+    def _attributes_in(self, row: Row) -> tuple[str | None, Row]:
+        for path, value in self._user_attributes.all(row) if self._user_attributes.paths else ():
             if isinstance(value, Mapping):
                 return path, value
         return None, {}
 
     def _row_identity(self, row: Row, properties: Properties) -> bytes:
-        """Tell this row from others: by its key, or by all it holds."""
-        if not self._stream.entry.spread_duplicates:
-            # Good for this process: enough to see that two rows differ, and a tenth of the price.
-            told = tuple([str(get(row)) for get in self._key]) if self._key else tuple(properties.items())
-            return row_token((self._stream_salt, told))
-        content: Any = (
-            [get(row) for get in self._key]
-            if self._key
-            else {key: value for key, value in row.items() if not is_metadata(key)}
-        )
-        return hashlib.blake2b(self._stream_salt + b"\0" + _as_bytes(content), digest_size=8).digest()
+        """Return what identifies the row: its key, or its whole content."""
+        if not self._entry.spread_duplicates:
+            # This process only has to see that two rows differ, which costs a tenth of a stable digest.
+            content: Any = tuple([str(get(row)) for get in self._key]) if self._key else tuple(properties.items())
+            return row_token((self._salt, content))
+        content = [get(row) for get in self._key] or {k: v for k, v in row.items() if not is_metadata(k)}
+        return hashlib.blake2b(self._salt + b"\0" + _as_bytes(content), digest_size=8).digest()
+
+
+def _name_templates(stream: Stream) -> tuple[Template, ...]:
+    text = stream.entry.event_name
+    if text is not None:
+        template = Template(text)
+        for path in template.fields:
+            stream.checked("event_name", path)
+        return (template,)
+    fields = stream.choose("event_name", EVENT_NAME_CANDIDATES)
+    if not fields:
+        raise stream.missing("event_name", "the event name")
+    return tuple(Template(f"{{{field}}}") for field in fields)
+
+
+def _amount_fields(stream: Stream) -> Sequence[str]:
+    if stream.entry.revenue is None:
+        return [path for path in stream.settings.revenue_fields if stream.may_have(path)]
+    return [stream.checked("revenue", path) for path in stream.entry.revenue]
 
 
 def _as_bytes(content: Any) -> bytes:
-    """Write a row's content the same way each time."""
+    """Serialize a row's content, the same way each time."""
     try:
         return _SORTED_JSON.encode(content)
     except (UnicodeEncodeError, TypeError, ValueError):
         return json.dumps(content, sort_keys=True, default=str).encode()
     except RecursionError:
-        raise RowRejected("too-deep", "objects or lists are nested too deep to tell the row from others") from None
+        raise Rejected("too-deep", "objects or lists are nested too deeply to identify the row") from None
+
+
+KIND = Kind("event", keys=PERSON_KEYS | PROPERTY_KEYS | _KEYS, detect=detect, mapping=EventMapping)

@@ -1,42 +1,64 @@
-"""Kind `user_attributes`: a row is a person as they are now.
+"""Kind `user_attributes`: a row is a person's current attributes.
 
-The row becomes one *set* call, change-tracked: what is equal to what was last sent for that person falls away later, in
-the memory.
+The row becomes one *set* call. Change tracking later drops the properties that equal the last sent value.
 """
 
 from __future__ import annotations
 
-from target_kissmetrics.kissmetrics.calls import Alias, Set
 from target_kissmetrics.mapping.result import Mapped
+from target_kissmetrics.mapping.rules.clock import ATTRIBUTE_TIME_CANDIDATES
 from target_kissmetrics.mapping.rules.fields import Row
-from target_kissmetrics.mapping.stream import Stream
+from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES, DEVICE_ID_CANDIDATES
+from target_kissmetrics.mapping.settings import PERSON_KEYS, PROPERTY_KEYS
+from target_kissmetrics.mapping.stream import Kind, Stream
+
+_PEOPLE = frozenset({"user", "customer", "contact", "person", "profile", "member", "visitor", "lead"})
+_PEOPLE_PLURAL = frozenset({f"{name}s" for name in _PEOPLE} - {"persons"} | {"people", "persons"})
+
+
+def detect(stream: Stream) -> str | None:
+    """Recognize a stream whose only key is an identity, or whose name is one for people."""
+    key, identity = stream.only_key, stream.identity_field
+    entry = stream.entry
+    identities = {entry.customer_id, entry.device_id, *CUSTOMER_ID_CANDIDATES, *DEVICE_ID_CANDIDATES}
+    if key is not None and key in identities:
+        return f"{key!r}, an identity, is its only key"
+    if named_for_people(stream.name) and (identity or key):
+        return f"its name is one for people, and it has {identity or key!r}"
+    return None
+
+
+def named_for_people(stream: str) -> bool:
+    """Return whether a stream's name is one for people: `users`, `Customer`, `public-users`, `crm.contacts`."""
+    last = stream.lower().replace(".", "-").replace("/", "-").rpartition("-")[2].strip()
+    return last in _PEOPLE or last in _PEOPLE_PLURAL
 
 
 class UserAttributesMapping:
     """Maps the rows of one stream of people."""
 
     def __init__(self, stream: Stream) -> None:
-        self._people = stream.people(key_is_person=True)
-        self._clock = stream.attribute_clock()
+        self._identity = stream.identity_rule(key_is_person=True)
+        self._clock = stream.clock(ATTRIBUTE_TIME_CANDIDATES)
         self._maker = stream.property_maker()
 
     def describe(self) -> str:
-        """Say which fields were understood as what, in one line."""
-        return f"person: {self._people.describe()}; time: {self._clock.describe()}"
+        """Return which fields have which role, in one line."""
+        return f"person: {self._identity.describe()}; time: {self._clock.describe()}"
 
     def map(self, row: Row, extracted: object = None) -> Mapped:
-        """Give a row's calls.
+        """Return a row's attributes.
 
         Raises:
-            RowRejected: No identity, or a time that Kissmetrics would not keep.
+            Rejected: The identity or the time is missing or invalid.
         """
         mapped = Mapped()
-        person = self._people.identify(row)
+        person = self._identity.identify(row)
         time, time_field = self._clock.read(row, extracted)
-        properties = self._maker.make(row, mapped.asides, used=(*person.used, time_field))
-        if properties:
-            mapped.calls.append(Set(person.identity, time, properties, distinct=True))
-        if person.other is not None:
-            mapped.calls.append(Alias(person.identity, person.other, time))
-            mapped.alias_field = person.other_field
+        properties = self._maker.make(row, mapped.rejections, used=(*person.used, time_field))
+        mapped.add_attributes(person.identity, time, properties)
+        mapped.add_alias(person, time)
         return mapped
+
+
+KIND = Kind("user_attributes", keys=PERSON_KEYS | PROPERTY_KEYS, detect=detect, mapping=UserAttributesMapping)

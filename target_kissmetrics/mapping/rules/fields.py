@@ -8,7 +8,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from target_kissmetrics.mapping.rules.values import ValueProblem, plain_number
+from target_kissmetrics.mapping.reject_codes import Rejected
+from target_kissmetrics.mapping.rules.values import plain_number
 
 Row = Mapping[str, Any]
 Getter = Callable[[Row], Any]
@@ -17,7 +18,7 @@ _TEMPLATE_FIELD = re.compile(r"\{([^{}]+)\}")
 
 
 def getter(path: str) -> Getter:
-    """Give what reads a field: by its name, else by its dotted path through nested objects. None when absent."""
+    """Return what reads a field: by its name, else by its dotted path through nested objects. None when absent."""
     if "." not in path:
         return lambda row: row.get(path)
     parts = path.split(".")
@@ -37,16 +38,16 @@ def getter(path: str) -> Getter:
 
 
 def is_empty(value: object) -> bool:
-    """Tell null and blank text."""
+    """Return whether a value is null or blank text."""
     return value is None or (isinstance(value, str) and (not value or value.isspace()))
 
 
 class FirstOf:
-    """The first of some fields that holds something.
+    """The first of some fields that is not empty.
 
     Attributes:
         paths: The fields, in the order they are tried.
-        getters: The same, each with what reads it.
+        getters: Each field with what reads it.
     """
 
     __slots__ = ("getters", "paths")
@@ -56,7 +57,7 @@ class FirstOf:
         self.getters = tuple((path, getter(path)) for path in self.paths)
 
     def find(self, row: Row) -> tuple[str, Any] | None:
-        """Give the field and its value, or None when all are absent, null or blank."""
+        """Return the field and its value, or None if all are absent, null or blank."""
         for path, get in self.getters:
             value = get(row)
             if value is not None and (not isinstance(value, str) or (value and not value.isspace())):
@@ -64,7 +65,7 @@ class FirstOf:
         return None
 
     def all(self, row: Row) -> Iterator[tuple[str, Any]]:
-        """Give each field that holds something, with its value."""
+        """Yield each field that is not empty, with its value."""
         for path, get in self.getters:
             value = get(row)
             if not is_empty(value):
@@ -75,32 +76,23 @@ class Template:
     """A constant, or a text with `{field}` in it.
 
     Attributes:
-        text: As it was written.
+        text: As written in the config.
         fields: The fields it names, as paths.
     """
 
-    __slots__ = ("_alone", "_parts", "fields", "text")
+    __slots__ = ("_parts", "fields", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         pieces = _TEMPLATE_FIELD.split(text)
         self.fields = tuple(pieces[1::2])
-        self._parts: list[str | Getter] = [
-            getter(piece) if index % 2 else piece for index, piece in enumerate(pieces) if piece
-        ]
-        alone = self._parts[0] if len(self._parts) == 1 else None
-        self._alone = None if isinstance(alone, str) else alone
+        self._parts = [getter(piece) if index % 2 else piece for index, piece in enumerate(pieces) if piece]
 
     def fill(self, row: Row) -> str | None:
-        """Give the text for a row; None when a field it names is absent, empty or no scalar."""
-        if self._alone is not None:
-            return _scalar_text(self._alone(row))
+        """Return the text for a row; None if a field it names is absent, empty or not a scalar."""
         texts = []
         for part in self._parts:
-            if isinstance(part, str):
-                texts.append(part)
-                continue
-            text = _scalar_text(part(row))
+            text = part if isinstance(part, str) else _scalar_text(part(row))
             if text is None:
                 return None
             texts.append(text)
@@ -108,7 +100,6 @@ class Template:
 
 
 def _scalar_text(value: object) -> str | None:
-    """Write a field's value into a name, as it would be written as a property; None when there is none to write."""
     if isinstance(value, str):
         return value if value and not value.isspace() else None
     if isinstance(value, bool):
@@ -116,13 +107,13 @@ def _scalar_text(value: object) -> str | None:
     if isinstance(value, (int, float, Decimal)):
         try:
             return plain_number(value)
-        except ValueProblem:
+        except Rejected:
             return None
     return None
 
 
 class Globs:
-    """Names and globs (`*`, `?`) that choose fields. A chosen object brings what it holds."""
+    """Names and globs (`*`, `?`) that choose fields. A chosen object includes its fields."""
 
     __slots__ = ("_names", "_patterns")
 
@@ -132,11 +123,11 @@ class Globs:
         self._patterns = [glob_pattern(glob) for glob in globs if "*" in glob or "?" in glob]
 
     def names(self, path: str) -> bool:
-        """Tell whether the field is chosen by its very name, not by a glob."""
+        """Return whether the field is chosen by its exact name, not by a glob."""
         return path in self._names
 
     def match(self, path: str) -> bool:
-        """Tell whether the field, or an object that it lies in, is chosen."""
+        """Return whether the field, or an object that contains it, is chosen."""
         while True:
             if path in self._names or any(pattern.fullmatch(path) for pattern in self._patterns):
                 return True
@@ -147,5 +138,5 @@ class Globs:
 
 @lru_cache(maxsize=1024)
 def glob_pattern(glob: str) -> re.Pattern[str]:
-    """Compile a glob: `*` any text, `?` any character, the rest as it stands. With case."""
+    """Compile a glob: `*` is any text, `?` any character. It is case-sensitive."""
     return re.compile("".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in glob), re.DOTALL)

@@ -1,8 +1,8 @@
 """Who a row is about.
 
-An identity has at most 255 characters; `,` and `:` become spaces in it, as Kissmetrics and its clients make them. Some
-texts are no identity at all (`anonymous`, `null`, ...): everybody who shares one would become one person for ever.
-Source: support.kissmetrics.io, "Identities and aliases".
+An identity has at most 255 characters; `,` and `:` become spaces in it, as in Kissmetrics and its clients. Blocked
+identities (`anonymous`, `null`, ...) are rejected: everybody who shares one would become one person permanently. Source:
+support.kissmetrics.io, "Identities and aliases".
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from target_kissmetrics.kissmetrics.limits import MAX_IDENTITY_CHARACTERS
-from target_kissmetrics.mapping.reject_codes import Code, RowRejected, advice
+from target_kissmetrics.mapping.reject_codes import Code, Rejected
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row
 from target_kissmetrics.mapping.settings import MappingSettings
@@ -35,8 +35,8 @@ class Person(msgspec.Struct, frozen=True, gc=False):
     """Who a row is about.
 
     Attributes:
-        identity: What calls name the person by.
-        other: The row's other ID, when both are to be aliased.
+        identity: The identity in the row's calls.
+        other: The row's other ID, if both are to be aliased.
         other_field: The field that holds it.
         used: The fields that held IDs.
     """
@@ -54,14 +54,14 @@ class Id(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
-class People:
-    """Tells who a row is about.
+class IdentityRule:
+    """Decides who a row is about.
 
     Args:
-        settings: Which ID is preferred, whether the other may stand in, what is blocked.
+        settings: Which ID is preferred, whether the other may stand in, which identities are blocked.
         customer_id: Fields of the customer ID, in the order they are tried.
         device_id: Fields of the device ID, likewise.
-        in_messages: They are a message format's own, and no entry of `streams` can name others.
+        in_messages: The fields are those of a message format, which no entry of `streams` can change.
     """
 
     def __init__(
@@ -72,89 +72,96 @@ class People:
         *,
         in_messages: bool = False,
     ) -> None:
-        self._in_messages = in_messages
         self._settings = settings
-        customer, device = FirstOf(customer_id), FirstOf(device_id)
-        first = ("customer ID", customer), ("device ID", device)
-        (self._preferred_name, self._preferred), (self._other_name, self._other) = (
-            first if settings.use_customer_id else first[::-1]
-        )
+        self._in_messages = in_messages
+        ids = [FirstOf(customer_id), FirstOf(device_id)]
+        self._preferred, self._other = ids if settings.use_customer_id else ids[::-1]
 
     def describe(self) -> str:
-        """Say which fields hold the identity, for the line a stream starts with."""
-        preferred = "/".join(self._preferred.paths)
-        other = "/".join(self._other.paths)
+        """Return which fields hold the identity, in the order they are tried."""
+        preferred, other = "/".join(self._preferred.paths), "/".join(self._other.paths)
         if not self._settings.identity_fallback:
-            return preferred or f"no {self._preferred_name} field"
+            return preferred or f"no {'customer' if self._settings.use_customer_id else 'device'} ID field"
         return ", else ".join(fields for fields in (preferred, other) if fields) or "no ID field"
 
     def identify(self, row: Row) -> Person:
-        """Give the person.
+        """Return the person.
 
         Raises:
-            RowRejected: The row names nobody, or a blocked or over-long identity.
+            Rejected: The row has no identity, or a blocked or too long one.
         """
         preferred, other = find_id(self._preferred, row), find_id(self._other, row)
         chosen = preferred or (other if self._settings.identity_fallback else None)
         if chosen is None:
-            raise self._rejected("no-identity", self._nobody(), None)
-        self.check(chosen.text, chosen.field)
+            raise self._no_identity()
+        self._check(chosen)
         if preferred is None or other is None:
             return Person(chosen.text, None, None, (chosen.field,))
         used = (preferred.field, other.field)
-        partner = self._partner(chosen, preferred, other)
-        if partner is None:
-            return Person(chosen.text, None, None, used)
-        return Person(chosen.text, partner.text, partner.field, used)
+        if self._settings.alias_identities and self._may_be_partner(other, of=chosen):
+            return Person(chosen.text, other.text, other.field, used)
+        return Person(chosen.text, None, None, used)
 
-    def check(self, identity: str, field: str) -> None:
-        """Make sure that Kissmetrics may know somebody by this identity.
+    def require(self, row: Row, *alternatives: FirstOf, needed_for: str = "", to_do: str | None = None) -> str:
+        """Return the first identity that some fields hold.
+
+        Args:
+            row: The row.
+            alternatives: The fields, in the order they are tried.
+            needed_for: Why there must be one, as a clause.
+            to_do: What to do if there is none, instead of the usual advice.
 
         Raises:
-            RowRejected: Blocked, over-long, or not text that UTF-8 can hold.
+            Rejected: There is none, or it is blocked or too long.
         """
-        if len(identity) > MAX_IDENTITY_CHARACTERS:
-            raise self._rejected(
-                "identity-too-long",
-                f"the identity has {len(identity)} characters, Kissmetrics takes {MAX_IDENTITY_CHARACTERS}",
-                field,
-            )
-        if identity.lower() in self._settings.blocked_identities:
-            raise self._rejected(
-                "blocked-identity",
-                f"{identity!r} is nobody's own identity (blocked_identities): all who share it would become one person",
-                field,
-            )
-        if not identity.isascii() and not names.is_utf8(identity):
-            raise RowRejected("bad-text", "the identity holds half of a character (a lone surrogate)", field)
+        for fields in alternatives:
+            found = find_id(fields, row)
+            if found is not None:
+                self._check(found)
+                return found.text
+        paths = alternatives[0].paths
+        raise self._rejected("no-identity", f"no identity: {_empty(paths)}{needed_for}", paths[0], to_do)
 
-    def _partner(self, chosen: Id, preferred: Id, other: Id) -> Id | None:
-        """Give the other ID when it is to be aliased and may be."""
-        if not self._settings.alias_identities:
-            return None
-        partner = other if chosen is preferred else preferred
-        if partner.text == chosen.text:
-            return None
+    def _may_be_partner(self, other: Id, *, of: Id) -> bool:
+        if other.text == of.text:
+            return False
         try:
-            self.check(partner.text, partner.field)
-        except RowRejected:
-            return None
-        return partner
+            self._check(other)
+        except Rejected:
+            return False
+        return True
 
-    def _rejected(self, code: Code, problem: str, field: str | None) -> RowRejected:
-        return RowRejected(code, problem, field, to_do=advice(code, in_messages=self._in_messages))
+    def _check(self, found: Id) -> None:
+        identity = found.text
+        if len(identity) > MAX_IDENTITY_CHARACTERS:
+            problem = f"the identity has {len(identity)} characters, over the limit of {MAX_IDENTITY_CHARACTERS}"
+            raise self._rejected("identity-too-long", problem, found.field)
+        if identity.lower() in self._settings.blocked_identities:
+            problem = f"{identity!r} is shared by many people (blocked_identities) and would merge them permanently"
+            raise self._rejected("blocked-identity", problem, found.field)
+        if not names.is_utf8(identity):
+            raise self._rejected("bad-text", "the identity has an unpaired UTF-16 surrogate", found.field)
 
-    def _nobody(self) -> str:
-        tried = self._preferred.paths + (self._other.paths if self._settings.identity_fallback else ())
-        fields = ", ".join(tried) or "none"
+    def _no_identity(self) -> Rejected:
+        paths = self._preferred.paths + (self._other.paths if self._settings.identity_fallback else ())
         hint = "" if self._settings.identity_fallback else ", and identity_fallback is off"
-        return f"no identity: no field with an ID holds one (tried: {fields}){hint}"
+        return self._rejected("no-identity", f"no identity: {_empty(paths)}{hint}")
+
+    def _rejected(self, code: Code, problem: str, field: str | None = None, to_do: str | None = None) -> Rejected:
+        return Rejected(code, problem, field, to_do=to_do, in_messages=self._in_messages)
+
+
+def _empty(paths: Sequence[str]) -> str:
+    """Return a clause for fields that are all empty: `customer_id and device_id are both empty`."""
+    if len(paths) < 2:
+        return f"{paths[0]} is empty" if paths else "no field can hold one"
+    return f"{', '.join(paths[:-1])} and {paths[-1]} are {'both' if len(paths) == 2 else 'all'} empty"
 
 
 def to_identity(value: object) -> str:
-    """Write an identity as Kissmetrics would make it; empty when the value is none.
+    """Return an identity as Kissmetrics stores it; empty if the value cannot be one.
 
-    Whole numbers lose their fraction (`5.0` is `5`); an object, a list or a boolean is no identity.
+    Whole numbers lose their fraction (`5.0` is `5`); objects, lists and booleans are no identities.
     """
     if isinstance(value, str):
         return names.clean(value)
@@ -173,9 +180,7 @@ def to_identity(value: object) -> str:
 
 
 def find_id(fields: FirstOf, row: Row) -> Id | None:
-    """Give the first ID that some fields hold; what is no identity (an object, `true`) is passed over like a null."""
-    if not fields.paths:
-        return None
+    """Return the first ID that some fields hold; a value that cannot be an identity counts as empty."""
     for field, get in fields.getters:
         value = get(row)
         text = to_identity(value) if value is not None else ""

@@ -1,13 +1,12 @@
 """Which fields of a row become properties, under which names, and with which values.
 
-Nested objects are flattened with `.`; lists of scalars are joined; lists that hold objects or lists are left out. Null
-and empty values are not sent. What the schema and the settings say of a field is worked out when the field is first
-seen, not again for each row.
+Nested objects are flattened with `.`; lists of scalars are joined; lists that hold objects or lists are dropped. Null and
+empty values are not sent. What the schema and the settings say of a field is worked out once, not for each row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -15,11 +14,11 @@ from typing import Any
 
 from target_kissmetrics.kissmetrics.calls import Properties
 from target_kissmetrics.kissmetrics.names import folded
-from target_kissmetrics.mapping.result import Aside
+from target_kissmetrics.mapping.reject_codes import Rejected
+from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.fields import Globs, Row
-from target_kissmetrics.mapping.rules.names import NameProblem
-from target_kissmetrics.mapping.rules.values import ValueProblem, Values, is_scalar
+from target_kissmetrics.mapping.rules.values import Values, is_scalar
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 
 CAMPAIGN_PROPERTIES: dict[str, str] = {
@@ -31,27 +30,28 @@ CAMPAIGN_PROPERTIES: dict[str, str] = {
     "referrer": "Referrer",
     "referer": "Referrer",
 }
-"""As Kissmetrics' reports know them: support.kissmetrics.io, "Campaign properties"."""
+"""Names in Kissmetrics' reports. Source: support.kissmetrics.io, "Campaign properties"."""
 
 MAX_DEPTH = 50
-"""Of nested objects. What lies deeper is no data that anybody looks at in a report."""
+"""Of nested objects."""
 
-MAX_REMEMBERED_FIELDS = 20_000
-"""Fields whose rules are kept; rows keyed by data would otherwise grow this without end."""
+MAX_CACHED_FIELDS = 20_000
+"""Fields whose rules are cached; without a limit, rows keyed by data would grow the cache forever."""
 
 MAX_LAYOUTS = 100
-"""Sets of fields that a stream's rows come with, whose ways to properties are kept; most streams have one."""
+"""Sets of fields whose layouts are cached. Most streams have one; a row with yet another set is flattened."""
 
 MAX_LAYOUT_FIELDS = 300
-"""Of rows whose layouts are kept."""
+"""Of rows whose layouts are cached."""
+
+METADATA_PREFIX = "_sdc_"
+"""Of fields that Singer taps and targets add."""
 
 _SCALARS = frozenset({type(None), str, int, float, bool, Decimal, datetime, date})
 
+_LayoutKey = tuple[str, tuple[str, ...], tuple[str | None, ...], tuple[str, ...]]
 _Layout = tuple[tuple[str, str, Callable[[Any], str]], ...]
 """Field, its property's name, and what writes its values."""
-
-METADATA_PREFIX = "_sdc_"
-"""Fields that Singer taps and targets add for themselves."""
 
 
 @dataclass(slots=True)
@@ -61,34 +61,32 @@ class _FieldRule:
     Attributes:
         name: The property's name.
         folded: The same, as Kissmetrics compares it.
-        left_out: It is no property, by the settings.
+        excluded: The field is no property, by the settings.
         write: Writes its values.
-        problem: Why it cannot be a property.
-        told: A person was told that another field has its name.
+        rejection: Why it cannot be a property.
     """
 
     name: str = ""
     folded: str = ""
-    left_out: bool = False
+    excluded: bool = False
     write: Callable[[Any], str] = str
-    problem: NameProblem | None = None
-    told: bool = False
+    rejection: Rejection | None = None
 
 
 class PropertyMaker:
-    """Makes the properties of one stream's rows.
+    """Turns the rows of one stream, or objects in them, into properties.
 
     Args:
         entry: The stream's entry: `include`, `exclude`, `rename`.
         settings: What all streams share.
         schema: The stream's JSON Schema.
-        warn: Takes a line for a person; each thing is told once.
-        reserved: Properties that the mapping sets itself, folded.
-        iso_texts: Texts that are full ISO 8601 are moments, also where the schema does not say so.
-        prefix: Put in front of each name that comes from the fields: `Page - `.
+        warn: Called with each warning, once.
+        reserved: Names of properties that the mapping sets itself, folded.
+        iso_texts: Full ISO 8601 texts are times, even if the schema does not say so.
+        prefix: Put before each name that comes from a field: `Page - `.
 
     Raises:
-        NameProblem: `rename` asks for a name that cannot be. Where a config is read, none such gets through.
+        Rejected: `rename` has an invalid name. A config with one is not read.
     """
 
     def __init__(  # noqa: PLR0913 - what a stream is, and two things that its kind knows
@@ -112,199 +110,172 @@ class PropertyMaker:
         self._prefix = prefix
         self._warn = warn
         self._warned: set[str] = set()
-        self._lists_left_out: set[str] = set()
-        # The same path is one field when it is the row's own, and another in an object that becomes a call.
-        self._rules: dict[str, dict[str, _FieldRule]] = {}
-        self._rules_made = 0
-        self._layouts: dict[tuple[tuple[str, ...], tuple[str | None, ...], tuple[str, ...]], _Layout | None] = {}
         self._reserved = frozenset(reserved)
+        # By the object's path and the field's: `a.b` of the row is not `b` of its object `a` that becomes a call.
+        self._rules: dict[str, dict[str, _FieldRule]] = {}
+        self._cached_rules = 0
+        self._layouts: dict[_LayoutKey, _Layout | None] = {}
 
     def make(
         self,
         row: Row,
-        asides: list[Aside],
+        rejections: list[Rejection],
         *,
         used: tuple[str | None, ...] = (),
         taken: Collection[str] = (),
         under: str = "",
     ) -> Properties:
-        """Make a row's properties.
+        """Return a row's properties.
 
         Args:
             row: A row, or an object in it. It is not changed.
-            asides: Takes what is set aside.
+            rejections: Gets the dropped properties.
             used: Paths that served as ID, time or name: no properties, unless `include` names them.
-            taken: Properties that the call has already, folded.
-            under: The path of the object that `row` is; its own name does not become part of the properties' names.
+            taken: Names of properties that the call already has, folded.
+            under: The path of the object `row`; it does not become part of the properties' names.
         """
-        if not under and self._include is None and len(row) <= MAX_LAYOUT_FIELDS:
-            layout = self._layout((tuple(row), used, tuple(taken)))
-            properties = _by_layout(layout, row) if layout is not None else None
+        if self._include is None and len(row) <= MAX_LAYOUT_FIELDS:
+            layout = self._layout((under, tuple(row), used, tuple(taken)))
+            properties = _apply(layout, row) if layout is not None else None
             if properties is not None:
                 return properties
-        return self._make_any(row, asides, used, taken, under)
+        return self._flatten(row, rejections, used, taken, under)
 
-    def _layout(self, key: tuple[tuple[str, ...], tuple[str | None, ...], tuple[str, ...]]) -> _Layout | None:
-        """Give what rows with these fields become; None where that is not plain before their values are looked at."""
-        if key in self._layouts:
-            return self._layouts[key]
-        if len(self._layouts) >= MAX_LAYOUTS:
-            self._layouts.clear()
-        fields, used, taken = key
-        layout = self._layouts[key] = self._lay_out([field for field in fields if field not in used], taken)
-        return layout
+    def excludes(self, path: str) -> bool:
+        """Return whether `exclude` has a field. `include` does not matter for an object that becomes its own calls."""
+        return self._exclude.match(path)
 
-    def _lay_out(self, fields: Collection[str], taken: Collection[str]) -> _Layout | None:
-        rules = self._rules.setdefault("", {})
-        chosen = [(field, rules.get(field) or self._rule(rules, field, "")) for field in fields]
-        chosen = [(field, rule) for field, rule in chosen if not rule.left_out]
-        names_taken = [*taken, *(rule.folded for _, rule in chosen)]
-        if any(rule.problem is not None for _, rule in chosen) or len(set(names_taken)) < len(names_taken):
-            return None
-        return tuple((field, rule.name, rule.write) for field, rule in chosen)
+    def _layout(self, key: _LayoutKey) -> _Layout | None:
+        """Return how rows with these fields are written; None if that depends on their values, or is not cached."""
+        if key not in self._layouts and len(self._layouts) < MAX_LAYOUTS:
+            under, fields, used, taken = key
+            rules = self._rules.setdefault(under, {})
+            prefix = f"{under}." if under else ""
+            paths = [(field, f"{prefix}{field}") for field in fields if f"{prefix}{field}" not in used]
+            chosen = [(field, rules.get(path) or self._add_rule(rules, path, under)) for field, path in paths]
+            chosen = [(field, rule) for field, rule in chosen if not rule.excluded]
+            all_names = [*taken, *(rule.folded for _, rule in chosen)]
+            is_plain = len(set(all_names)) == len(all_names) and not any(rule.rejection for _, rule in chosen)
+            layout = tuple((field, rule.name, rule.write) for field, rule in chosen)
+            self._layouts[key] = layout if is_plain else None
+        return self._layouts.get(key)
 
-    def _make_any(
-        self, row: Row, asides: list[Aside], used: Collection[str | None], taken: Collection[str], under: str
+    def _flatten(
+        self, row: Row, rejections: list[Rejection], used: Collection[str | None], taken: Collection[str], under: str
     ) -> Properties:
-        """Make the properties of any row, nested ones and those with something to be set aside among them."""
         properties: Properties = {}
-        seen: set[str] = set(taken)
+        seen = set(taken)
         rules = self._rules.setdefault(under, {})
-        for path, value in self._fields(row, f"{under}." if under else "", used, asides):
-            rule = rules.get(path) or self._rule(rules, path, under)
-            if rule.left_out:
+        for path, value in self._fields(row, f"{under}." if under else "", used, rejections):
+            rule = rules.get(path) or self._add_rule(rules, path, under)
+            if rule.excluded:
                 continue
             try:
                 text = rule.write(value)
-            except ValueProblem as problem:
-                asides.append(Aside.of(problem, path))
+            except Rejected as problem:
+                rejections.append(Rejection.of(problem, path))
                 continue
             if not text:
                 continue
-            if rule.problem is not None or rule.folded in seen:
-                self._leave_out(rule, path, asides)
-                continue
-            seen.add(rule.folded)
-            properties[rule.name] = text
+            if rule.rejection is not None:
+                rejections.append(rule.rejection)
+                self._warn_once(f"field {path[:80]!r} is dropped: {rule.rejection.reason}")
+            elif rule.folded in seen:
+                other = "the amount" if rule.folded in self._reserved else "another field of the row"
+                self._warn_once(f"field {path!r} is dropped: {other} is already property {rule.name!r}")
+            else:
+                seen.add(rule.folded)
+                properties[rule.name] = text
         return properties
 
-    def _leave_out(self, rule: _FieldRule, path: str, asides: list[Aside]) -> None:
-        if rule.problem is not None:
-            asides.append(Aside.of(rule.problem, path))
-            self._warn_once(f"field {path[:80]!r} is set aside: {rule.problem.reason}")
-        else:
-            self._tell_shared(rule, path)
-
     def _fields(
-        self, row: Row, prefix: str, used: Collection[str | None], asides: list[Aside]
-    ) -> Iterable[tuple[str, Any]]:
-        """Give a row's fields, flattened. Most rows hold nothing but scalars, and need no flattening."""
-        if prefix or self._include is not None or not _SCALARS.issuperset(map(type, row.values())):
-            return self._flat(row, prefix, used, asides, 0)
-        return [item for item in row.items() if item[1] is not None and item[0] not in used]
-
-    def _flat(
-        self, row: Row, prefix: str, used: Collection[str | None], asides: list[Aside], depth: int
+        self, row: Row, prefix: str, used: Collection[str | None], rejections: list[Rejection], depth: int = 0
     ) -> Iterator[tuple[str, Any]]:
         for key, value in row.items():
             if value is None:
                 continue
-            path = f"{prefix}{key}" if prefix else key
+            path = f"{prefix}{key}"
             if path in used and not (self._include is not None and self._include.names(path)):
                 continue
             if isinstance(value, Mapping):
                 if depth >= MAX_DEPTH:
-                    asides.append(Aside.because("too-deep", f"objects are nested more than {MAX_DEPTH} deep", path))
-                    continue
-                yield from self._flat(value, f"{path}.", used, asides, depth + 1)
+                    problem = Rejected("too-deep", f"objects are nested more than {MAX_DEPTH} deep", path)
+                    rejections.append(Rejection.of(problem))
+                else:
+                    yield from self._fields(value, f"{path}.", used, rejections, depth + 1)
             elif isinstance(value, (list, tuple)) and not all(map(is_scalar, value)):
-                self._tell_list(path)
+                text = f"field {path!r} is dropped: a list of objects cannot be a property"
+                if text not in self._warned and not self._is_excluded(path):
+                    self._warn_once(text)
             else:
                 yield path, value
 
-    def excluded(self, path: str) -> bool:
-        """Tell whether the stream's entry leaves the field out."""
+    def _is_excluded(self, path: str) -> bool:
         return self._exclude.match(path) or (self._include is not None and not self._include.match(path))
 
-    def excluded_by_name(self, path: str) -> bool:
-        """Tell whether the stream's entry leaves a field out, be it for `include` or not: an object that becomes calls
-        of its own need not be among the properties."""
-        return self._exclude.match(path)
-
-    def _rule(self, rules: dict[str, _FieldRule], path: str, under: str) -> _FieldRule:
-        if self._rules_made >= MAX_REMEMBERED_FIELDS:
+    def _add_rule(self, rules: dict[str, _FieldRule], path: str, under: str) -> _FieldRule:
+        if self._cached_rules >= MAX_CACHED_FIELDS:
             self._rules = {}
-            self._rules_made = 0
-        self._rules_made += 1
-        rule = rules[path] = self._make_rule(path, under)
+            self._cached_rules = 0
+        self._cached_rules += 1
+        rule = rules[path] = self._rule(path, under)
         return rule
 
-    def _make_rule(self, path: str, under: str) -> _FieldRule:
-        # `include` chooses among the row's own fields; an object that becomes a call of its own was chosen as a whole.
+    def _rule(self, path: str, under: str) -> _FieldRule:
         name = path[len(under) + 1 :] if under else path
-        if is_metadata(name) or (self.excluded_by_name(path) if under else self.excluded(path)):
-            return _FieldRule(left_out=True)
+        # `include` chooses among the row's own fields; an object that becomes its own call is chosen as a whole.
+        if is_metadata(name) or (self._exclude.match(path) if under else self._is_excluded(path)):
+            return _FieldRule(excluded=True)
         strict = self._moments.get(path)
         moment = self._iso_texts or strict is not None
         rule = _FieldRule(write=self._values.writer(moment=moment, strict=bool(strict)))
         try:
-            rule.name = self._rename.get(path) or self._campaign.get(name) or self._named(name)
-        except NameProblem as problem:
-            rule.problem = problem
-            return rule
-        rule.folded = folded(rule.name)
+            rule.name = self._rename.get(path) or self._campaign.get(name) or self._property_name(name)
+        except Rejected as problem:
+            rule.rejection = Rejection.of(problem, path)
+        else:
+            rule.folded = folded(rule.name)
         return rule
 
-    def _named(self, field: str) -> str:
-        # The name alone is looked at first: a prefix must not make a property of what Kissmetrics keeps for itself.
+    def _property_name(self, field: str) -> str:
+        # The field is checked alone first: a prefix must not make a property of a reserved name.
         name = names.property_name(field)
         return names.property_name(f"{self._prefix}{name}") if self._prefix else name
 
-    def _tell_shared(self, rule: _FieldRule, path: str) -> None:
-        if not rule.told:
-            rule.told = True
-            what = "the amount" if rule.folded in self._reserved else "another field of the row"
-            self._warn_once(f"field {path!r}: {what} is property {rule.name!r} already; left out")
-
-    def _tell_list(self, path: str) -> None:
-        if path not in self._lists_left_out and len(self._lists_left_out) < MAX_REMEMBERED_FIELDS:
-            self._lists_left_out.add(path)
-            if not self.excluded(path):
-                self._warn_once(f"field {path!r}: a list of objects is no property; left out")
-
     def _warn_once(self, text: str) -> None:
-        if text not in self._warned and len(self._warned) < MAX_REMEMBERED_FIELDS:
+        if text not in self._warned and len(self._warned) < MAX_CACHED_FIELDS:
             self._warned.add(text)
             self._warn(text)
 
 
-def _by_layout(layout: _Layout, row: Row) -> Properties | None:
-    """Make the properties of a row of scalars, every one of which can be sent; None: it is another row."""
+def _apply(layout: _Layout, row: Row) -> Properties | None:
+    """Return the properties of a flat row, all of whose values can be sent; None for any other row."""
     properties: Properties = {}
     try:
         for field, name, write in layout:
             value = row[field]
             if value is None:
                 continue
-            if type(value) not in _SCALARS:
+            kind = type(value)
+            if kind not in _SCALARS and (kind is not list or not _SCALARS.issuperset(map(type, value))):
                 return None
             text = write(value)
             if text:
                 properties[name] = text
-    except ValueProblem:
+    except Rejected:
         return None
     return properties
 
 
 def is_metadata(field: str) -> bool:
-    """Tell fields that Singer taps and targets add; a warehouse may give them back in capitals."""
+    """Return whether Singer taps or targets added a field; a warehouse may return its name in capitals."""
     return field[:5].lower() == METADATA_PREFIX
 
 
 def moments(schema: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, bool]]:
-    """Give the paths of fields whose texts a JSON Schema calls dates or date-times, and whether it knows no others.
+    """Yield the paths of fields that a JSON Schema calls dates or date-times, and whether all their texts are.
 
-    Some taps write `anyOf` a date-time and any text, since what they read may hold what is no date.
+    Some taps write `anyOf` a date-time and any text, since their source may hold other texts, too.
     """
     properties = schema.get("properties")
     if not isinstance(properties, Mapping) or depth > MAX_DEPTH:
@@ -320,7 +291,7 @@ def moments(schema: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iter
 
 
 def _shapes(field: object, depth: int) -> Iterator[Mapping[str, Any]]:
-    """Give a field's schema and those it is put together from: alternatives, and the items of a list."""
+    """Yield a field's schema and those it is composed of: alternatives, and the items of a list."""
     if not isinstance(field, Mapping) or depth > MAX_DEPTH:
         return
     yield field

@@ -1,22 +1,16 @@
-"""Moments: from what taps write to seconds since the Unix epoch.
+"""Times, from what taps write to seconds since the Unix epoch.
 
-Read: ISO 8601 text, dates, epoch seconds, milliseconds, microseconds or nanoseconds, as number or as text, `datetime`
-and `date` objects. Without a zone they are UTC. Given: whole seconds, fractions cut off.
+Accepted: ISO 8601 text, dates, epoch seconds, milliseconds, microseconds or nanoseconds as number or text, `datetime`
+and `date` objects. Without a zone they are UTC. The result is in whole seconds; fractions are cut off.
 """
 
 from __future__ import annotations
 
 import re
-import sys
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-if sys.version_info < (3, 11):  # pragma: no cover - the standard library's reader took only its own writing until 3.11
-    from backports.datetime_fromisoformat import MonkeyPatch
-
-    MonkeyPatch.patch_fromisoformat()
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 
 _NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{1,12})?", re.ASCII)
@@ -30,37 +24,37 @@ _SPACE_BEFORE_ZONE = re.compile(r"(?<=\d)\s+(?=[+-]\d{2}:?(?:\d{2})?$|Z$)", re.I
 _AFTER_DATE = ("T", " ", "")
 
 _SCALES = ((10**11, 1), (10**14, 10**3), (10**17, 10**6), (10**20, 10**9))
-"""An epoch number below the first is in units of the second, per second: 1e11 seconds lie in the year 5138, 1e11
+"""(limit, units per second): an epoch number below the limit is in these units. 1e11 seconds are in the year 5138, 1e11
 milliseconds in 1973."""
 
 
 def to_seconds(value: object) -> int:
-    """Read a moment as whole seconds since the Unix epoch.
+    """Return a time as whole seconds since the Unix epoch.
 
     Raises:
-        ValueError: It is none. The text says what would be.
+        ValueError: It is not a time. The text says what is expected.
     """
     if isinstance(value, str):
         return _text_to_seconds(value)
     if isinstance(value, datetime):
         return _datetime_to_seconds(value)
     if isinstance(value, date):
-        return _datetime_to_seconds(datetime(value.year, value.month, value.day, tzinfo=timezone.utc))
+        return _datetime_to_seconds(datetime(value.year, value.month, value.day, tzinfo=UTC))
     if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
         return _number_to_seconds(Decimal(value))
-    raise _no_time(value)
+    raise _not_a_time(value)
 
 
 def is_full_iso(text: str) -> bool:
-    """Tell whether a text looks like nothing but an ISO 8601 date or date-time, written with its hyphens."""
+    """Return whether a text looks like an ISO 8601 date or date-time, written with hyphens, and nothing else."""
     return _FULL_ISO.fullmatch(text.strip()) is not None
 
 
 def to_iso(value: object) -> str:
-    """Write a moment as ISO 8601 in UTC: `2024-01-31T08:00:00Z`; a plain date stays one.
+    """Return a time as ISO 8601 in UTC: `2024-01-31T08:00:00Z`; a plain date stays one.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not a time.
     """
     if isinstance(value, date) and not isinstance(value, datetime):
         return value.isoformat()
@@ -69,14 +63,14 @@ def to_iso(value: object) -> str:
     if isinstance(value, str) and _ISO.fullmatch(value.strip()):
         value = _parse_iso(value.strip())
     moment = value if isinstance(value, datetime) else _EPOCH + to_seconds(value) * _SECOND
-    moment = moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return moment.isoformat().replace("+00:00", "Z")
 
 
 def _text_to_seconds(value: str) -> int:
     text = value.strip()
     if text[4:5] == "-" == text[7:8] and text[10:11] in _AFTER_DATE and text.isascii():
-        # What nearly every tap writes; anything odd about it is looked at below.
+        # Nearly every tap writes this; what fails here is parsed below.
         try:
             return _datetime_to_seconds(datetime.fromisoformat(text))
         except (ValueError, OverflowError):
@@ -84,41 +78,40 @@ def _text_to_seconds(value: str) -> int:
     if _NUMBER.fullmatch(text) and not _BASIC_DATE.fullmatch(text):
         return _number_to_seconds(Decimal(text))
     if not _ISO.fullmatch(text):
-        raise _no_time(value)
+        raise _not_a_time(value)
     try:
         return _datetime_to_seconds(_parse_iso(text))
     except (ValueError, OverflowError):
-        raise _no_time(value) from None
+        raise _not_a_time(value) from None
 
 
 def _parse_iso(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        # What databases and people write beside the standard: a zone's name, a space in front of the zone, more than
-        # six digits of a second.
+        # Databases and people also write a zone's name, a space before the zone, or more than six fractional digits.
         zoned = _SPACE_BEFORE_ZONE.sub("", _ZONE_NAME.sub("Z", text))
         return datetime.fromisoformat(_FRACTION.sub(r"\1", zoned.upper()))
 
 
 def _datetime_to_seconds(moment: datetime) -> int:
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
+        moment = moment.replace(tzinfo=UTC)
     return (moment - _EPOCH) // _SECOND
 
 
 def _number_to_seconds(number: Decimal) -> int:
     if not number.is_finite():
-        raise _no_time(number)
+        raise _not_a_time(number)
     for limit, per_second in _SCALES:
-        # Not abs(): a number beyond the context's limits would raise there.
+        # Not abs(): it raises for a number beyond the context's limits.
         if number.copy_abs() < limit:
             return int(number.to_integral_value(rounding="ROUND_FLOOR")) // per_second
-    raise _no_time(number)
+    raise _not_a_time(number)
 
 
-def _no_time(value: object) -> ValueError:
+def _not_a_time(value: object) -> ValueError:
     return ValueError(
-        f"{str(value)[:60]!r} is no time; taken are ISO 8601 (2024-01-31T08:00:00Z), dates (2024-01-31) and epoch "
+        f"must be a time, not {str(value)[:60]!r}: ISO 8601 (2024-01-31T08:00:00Z), a date (2024-01-31), or epoch "
         "seconds, milliseconds or microseconds"
     )

@@ -64,9 +64,9 @@ def test_a_whole_batch() -> None:
         Record("c1", "Cart", SECONDS + 2, {}, address),
         Set("c1", SECONDS + 9, attributes, address, distinct=True),
     ]
-    assert mapped.left_out == ["session_start", "session_end"]
+    assert mapped.skipped_types == ["session_start", "session_end"]
     assert mapped.deletions == [Deletion("c1", "Old Plan", SECONDS + 9)]
-    assert mapped.asides == []
+    assert mapped.rejections == []
 
 
 # Identity
@@ -200,8 +200,8 @@ def test_the_ltv_attribute_names_are_mapped_to_the_revenue_key() -> None:
 def test_every_other_type_is_left_out_and_counted(kind: str) -> None:
     mapped = map_batch({"events": [event(kind), event("screen_view", screen_name="S"), event(kind)]})
     assert record_of(mapped).event == "S"
-    assert mapped.left_out == [kind, kind]
-    assert mapped.asides == []
+    assert mapped.skipped_types == [kind, kind]
+    assert mapped.rejections == []
 
 
 def test_times_are_the_events_own_then_the_batchs_then_that_of_extraction() -> None:
@@ -440,22 +440,24 @@ def test_a_malformed_event_is_rejected_alone_with_its_place(part: Any, code: str
     mapped = map_batch({"timestamp_unixtime_ms": MS, "events": [GOOD, part, GOOD], "user_attributes": {"a": 1}})
     assert [call.event for call in mapped.calls if isinstance(call, Record)] == ["Good", "Good"]
     assert set_of(mapped).properties == {"a": "1"}
-    (aside,) = mapped.asides
-    assert (aside.code, aside.field, aside.rejected) == (code, field, True)
-    assert aside.reason
+    (rejection,) = mapped.rejections
+    assert (rejection.code, rejection.field, rejection.counts_as_row) == (code, field, True)
+    assert rejection.reason
 
 
 @pytest.mark.parametrize("events", ["[]", "x", {"a": 1}, 7])
 def test_events_that_are_no_list_do_not_cost_the_attributes(events: Any) -> None:
     mapped = map_batch({"events": events, "user_attributes": {"a": 1}})
     assert set_of(mapped).properties == {"a": "1"}
-    assert [(aside.code, aside.field, aside.rejected) for aside in mapped.asides] == [("bad-message", "events", True)]
+    assert [(rejection.code, rejection.field, rejection.counts_as_row) for rejection in mapped.rejections] == [
+        ("bad-message", "events", True)
+    ]
 
 
 @pytest.mark.parametrize("events", [None, []])
 def test_a_batch_without_events_is_no_mistake(events: Any) -> None:
     mapped = map_batch({"events": events})
-    assert (mapped.calls, mapped.asides) == ([], [])
+    assert (mapped.calls, mapped.rejections) == ([], [])
 
 
 def test_attributes_that_are_none_do_not_cost_the_events() -> None:
@@ -472,7 +474,7 @@ def test_a_batchs_own_time_that_is_none_costs_only_what_needs_it() -> None:
     mapped = map_batch(row)
     assert record_of(mapped).event == "Good"
     assert codes(mapped) == [("bad-timestamp", "events[1]")]
-    assert mapped.asides[0].reason.startswith("timestamp_unixtime_ms: 'soon' is no time")
+    assert mapped.rejections[0].reason.startswith("timestamp_unixtime_ms: must be a time, not 'soon'")
     assert codes(map_batch({"timestamp_unixtime_ms": "soon", "user_attributes": {"a": 1}})) == [
         ("bad-timestamp", "timestamp_unixtime_ms")
     ]
@@ -517,4 +519,6 @@ def test_10_000_events_in_one_batch_each_alone() -> None:
     ]
     mapped = map_batch({"events": events})
     assert len(mapped.calls) == 9990
-    assert [aside.field for aside in mapped.asides] == [f"events[{number}]" for number in range(7, 10_000, 1000)]
+    assert [rejection.field for rejection in mapped.rejections] == [
+        f"events[{number}]" for number in range(7, 10_000, 1000)
+    ]

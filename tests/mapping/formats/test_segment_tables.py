@@ -9,7 +9,7 @@ from mapping_streams import ISO, SECONDS, mapping_of, stream_of
 
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.calls import Alias, Record, Set
-from target_kissmetrics.mapping.registry import understand
+from target_kissmetrics.mapping.detection import resolve
 from target_kissmetrics.mapping.result import Mapped
 
 COMMON: dict[str, Any] = {
@@ -36,8 +36,8 @@ SENDER = ("203.0.113.7", "Mozilla/5.0")
 def table(name: str, columns: dict[str, Any], entry: dict[str, Any] | None = None, **about: Any) -> Mapped:
     row = {**COMMON, **columns}
     stream = stream_of(row, entry, name=name, use_customer_id=True, **about)
-    understood = understand(stream)
-    assert understood.kind.kind == "segment"
+    understood = resolve(stream)
+    assert understood.kind == "segment"
     assert understood.mapping is not None
     return understood.mapping.map(row)
 
@@ -64,8 +64,8 @@ def test_identifies() -> None:
 
 def test_users_has_a_row_for_each_person() -> None:
     row = {"id": "u1", "received_at": ISO, "uuid_ts": ISO, "email": "a@b.c", "context_ip": "203.0.113.7"}
-    understood = understand(stream_of(row, name="analytics-users", key=("id",)))
-    assert understood.kind.kind == "segment"
+    understood = resolve(stream_of(row, name="analytics-users", key=("id",)))
+    assert understood.kind == "segment"
     assert understood.mapping is not None
     assert understood.mapping.map(row).calls == [Set("u1", SECONDS, {"email": "a@b.c"}, "203.0.113.7", distinct=True)]
 
@@ -73,7 +73,7 @@ def test_users_has_a_row_for_each_person() -> None:
 def test_accounts_which_looks_the_same_has_no_people() -> None:
     row = {"id": "g1", "received_at": ISO, "uuid_ts": ISO, "name": "Initech"}
     with pytest.raises(ConfigError, match="could be anything"):
-        understand(stream_of(row, name="accounts", key=("id",)))
+        resolve(stream_of(row, name="accounts", key=("id",)))
 
 
 @pytest.mark.parametrize(("name", "what"), [("pages", "Page"), ("screens", "Screen"), ("_pages", "Page")])
@@ -143,19 +143,19 @@ def test_the_two_ids_of_a_table_are_aliased_with_alias_identities() -> None:
 
 def test_a_table_that_may_be_any_stops_the_run_also_where_the_kind_is_named() -> None:
     with pytest.raises(ConfigError, match="could be anything"):
-        understand(stream_of({**COMMON, "plan": "x"}, name="stuff"))
+        resolve(stream_of({**COMMON, "plan": "x"}, name="stuff"))
     with pytest.raises(ConfigError, match="__alias__"):
-        understand(stream_of({**COMMON, "plan": "x"}, {"kind": "segment"}, name="stuff"))
+        resolve(stream_of({**COMMON, "plan": "x"}, {"kind": "segment"}, name="stuff"))
 
 
 def test_an_events_table_of_ones_own_is_none_of_segments() -> None:
-    assert understand(stream_of(("user_id", "event", "received_at", "timestamp"))).kind.kind == "event"
+    assert resolve(stream_of(("user_id", "event", "received_at", "timestamp"))).kind == "event"
 
 
 def test_the_line_a_stream_starts_with_names_the_table() -> None:
     row = {**COMMON, "event_text": "E"}
     stream = stream_of(row, name="tracks")
-    assert understand(stream).kind.why.startswith("it has 'user_id', 'received_at' and 'original_timestamp'")
+    assert resolve(stream).why.startswith("it has 'user_id', 'received_at' and 'original_timestamp'")
     assert mapping_of(stream).describe() == (
         "a warehouse table of track; person: anonymous_id, else user_id; "
         "time: timestamp, else original_timestamp, else received_at, else sent_at, else time_extracted, else now"

@@ -7,7 +7,7 @@ from mapping_streams import ISO, NOW, SECONDS, aliases_of, mapping_of, stream_of
 
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.calls import Alias
-from target_kissmetrics.mapping.reject_codes import RowRejected
+from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
 
 FIELDS = ("customer_id", "device_id", "previous_id", "timestamp")
@@ -71,7 +71,7 @@ def test_an_identity_is_not_aliased_with_itself(previous: str) -> None:
     ],
 )
 def test_an_alias_that_must_not_be_is_rejected(row: dict[str, Any], code: str, field: str) -> None:
-    with pytest.raises(RowRejected) as problem:
+    with pytest.raises(Rejected) as problem:
         map_alias(row)
     assert (problem.value.code, problem.value.field) == (code, field)
 

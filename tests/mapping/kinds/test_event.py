@@ -26,13 +26,13 @@ from mapping_streams import (
 
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.calls import Alias, Record, Set
-from target_kissmetrics.mapping.reject_codes import RowRejected
+from target_kissmetrics.mapping.reject_codes import Rejected
 
 BILLING = "Billing Amount"
 
 
-def rejected(row: dict[str, Any], entry: dict[str, Any] | None = None, **about: Any) -> RowRejected:
-    with pytest.raises(RowRejected) as problem:
+def rejected(row: dict[str, Any], entry: dict[str, Any] | None = None, **about: Any) -> Rejected:
+    with pytest.raises(Rejected) as problem:
         map_event(row, entry, **about)
     return problem.value
 
@@ -44,7 +44,7 @@ def revenue(row: dict[str, Any], entry: dict[str, Any] | None = None, **about: A
 def test_a_row_becomes_an_event_with_its_fields_as_properties() -> None:
     mapped = map_event({"plan": "free", "size": {"x": 1}})
     assert mapped.calls == [Record("ann", "Purchased", SECONDS, {"plan": "free", "size.x": "1"})]
-    assert mapped.asides == []
+    assert mapped.rejections == []
 
 
 def test_an_event_may_have_no_properties() -> None:
@@ -169,7 +169,7 @@ def test_the_first_of_revenue_fields_that_holds_an_amount_wins() -> None:
     assert revenue(row, revenue_fields=fields) == "7.50"
     assert revenue({**row, "total": 0}, revenue_fields=fields) == "0"
     assert revenue({**row, "sub": {}, "total": None}, revenue_fields=fields) == "9"
-    assert map_event(row, revenue_fields=fields).asides == []
+    assert map_event(row, revenue_fields=fields).rejections == []
 
 
 def test_the_entrys_revenue_takes_the_place_of_the_settings() -> None:
@@ -202,7 +202,7 @@ def test_what_is_no_amount_is_set_aside_and_the_event_sent_without(value: Any) -
 def test_an_event_without_an_amount_is_nothing_to_tell_of(value: Any) -> None:
     mapped = map_event({"revenue": value})
     assert mapped.calls == [Record("ann", "Purchased", SECONDS, {})]
-    assert mapped.asides == []
+    assert mapped.rejections == []
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_no_field_takes_the_place_of_the_amount(field: str) -> None:
     mapped = map_event({field: "999", "revenue": 5}, warnings=warnings)
     assert record_of(mapped).properties == {"revenue": "5", BILLING: "5"}
     assert len(warnings) == 1
-    assert "the amount is property" in warnings[0]
+    assert "the amount is already property" in warnings[0]
 
 
 def test_no_line_item_or_user_attribute_takes_the_place_of_the_amount() -> None:
@@ -461,8 +461,23 @@ def test_what_a_row_says_cannot_change_another_part_of_the_call(person: str, eve
     row = {"customer_id": person, "event": event, "_k": value, "_p": value, "_n": value, "_t": 1, "_d": 0, "x": value}
     try:
         record = record_of(map_event(row, prefix_properties=True))
-    except RowRejected:
+    except Rejected:
         return
     assert record.time == SECONDS
     assert all(name.endswith(" - x") and not name.startswith("_") for name in record.properties)
     assert set(record.properties.values()) <= {value}
+
+
+def test_a_stream_of_events_without_a_time_is_warned_of() -> None:
+    warnings: list[str] = []
+    mapping = mapping_of(stream_of(("customer_id", "event"), {"kind": "event"}, warnings=warnings))
+    assert record_of(mapping.map({"customer_id": "ann", "event": "Bought"})).time == NOW
+    (warning,) = warnings
+    assert "set timestamp in the stream's entry" in warning
+
+
+@pytest.mark.parametrize("entry", [{}, {"timestamp": "time"}])
+def test_a_stream_of_events_with_a_time_is_not_warned_of(entry: dict[str, Any]) -> None:
+    warnings: list[str] = []
+    mapping_of(stream_of(("customer_id", "event", "time"), {"kind": "event", **entry}, warnings=warnings))
+    assert warnings == []

@@ -8,7 +8,7 @@ from mapping_streams import ISO, NOW, SECONDS, mapping_of, set_of, stream_of
 
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.calls import Alias, Set
-from target_kissmetrics.mapping.reject_codes import RowRejected
+from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
 
 ROW = {"customer_id": "ann", "experiment": "Button: Color", "variant": "green", "updated_at": ISO}
@@ -19,8 +19,8 @@ def map_experiment(row: dict[str, Any], entry: dict[str, Any] | None = None, **a
     return mapping_of(stream_of(row, {"kind": "experiment", **(entry or {})}, **about)).map(row)
 
 
-def rejected(row: dict[str, Any]) -> RowRejected:
-    with pytest.raises(RowRejected) as problem:
+def rejected(row: dict[str, Any]) -> Rejected:
+    with pytest.raises(Rejected) as problem:
         map_experiment(row)
     return problem.value
 

@@ -7,7 +7,7 @@ from mapping_streams import ISO, NOW, SECONDS, aliases_of, map_person, mapping_o
 
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.calls import Alias, Set
-from target_kissmetrics.mapping.reject_codes import RowRejected
+from target_kissmetrics.mapping.reject_codes import Rejected
 
 USERS = {"kind": "user_attributes"}
 
@@ -17,7 +17,7 @@ def test_a_row_becomes_one_change_tracked_set() -> None:
     assert mapped.calls == [
         Set("ann", SECONDS, {"plan": "free", "address.city": "Ulm", "Campaign Source": "x"}, distinct=True)
     ]
-    assert mapped.asides == []
+    assert mapped.rejections == []
     assert mapped.alias_field is None
 
 
@@ -55,7 +55,7 @@ def test_one_of_several_key_properties_does_not_identify() -> None:
 def test_the_key_property_does_not_identify_where_the_entry_names_an_id() -> None:
     mapping = mapping_of(stream_of(("id", "email"), {**USERS, "customer_id": "email"}, key=("id",)))
     assert set_of(mapping.map({"id": 7, "email": "a@b.c"})).person == "a@b.c"
-    with pytest.raises(RowRejected):
+    with pytest.raises(Rejected):
         mapping.map({"id": 7, "email": None})
 
 
@@ -88,7 +88,7 @@ def test_attributes_were_set_when_their_row_was_updated_never_when_it_was_made()
     ],
 )
 def test_a_row_that_kissmetrics_would_not_keep_is_rejected(row: dict[str, Any], code: str) -> None:
-    with pytest.raises(RowRejected) as problem:
+    with pytest.raises(Rejected) as problem:
         map_person({"plan": "free", **row})
     assert problem.value.code == code
 

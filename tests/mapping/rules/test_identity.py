@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from mapping_streams import stream_of
 
 from target_kissmetrics.config.settings import BLOCKED_IDENTITIES
-from target_kissmetrics.mapping.reject_codes import RowRejected
+from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.rules.identity import (
     CUSTOMER_ID_CANDIDATES,
     DEVICE_ID_CANDIDATES,
-    People,
+    IdentityRule,
     Person,
     to_identity,
 )
@@ -22,11 +22,11 @@ FIELDS = ("customer_id", "device_id")
 
 
 def identify(row: dict[str, Any], fields: tuple[str, ...] = FIELDS, **settings: Any) -> Person:
-    return stream_of(fields, **settings).people().identify(row)
+    return stream_of(fields, **settings).identity_rule().identify(row)
 
 
-def rejected(row: dict[str, Any], **settings: Any) -> RowRejected:
-    with pytest.raises(RowRejected) as problem:
+def rejected(row: dict[str, Any], **settings: Any) -> Rejected:
+    with pytest.raises(Rejected) as problem:
         identify(row, **settings)
     return problem.value
 
@@ -73,7 +73,7 @@ def test_without_fallback_the_preferred_id_still_identifies() -> None:
 def test_a_row_about_nobody_is_rejected_and_told_where_an_id_was_looked_for(row: dict[str, Any]) -> None:
     problem = rejected(row)
     assert problem.code == "no-identity"
-    assert "device_id, customer_id" in problem.reason
+    assert "device_id and customer_id are both empty" in problem.reason
     assert "identity_fallback" not in problem.reason
 
 
@@ -107,14 +107,14 @@ def test_candidates_that_are_not_in_the_schema_are_not_looked_at() -> None:
 
 
 def test_a_field_that_the_entry_names_is_the_only_one_tried() -> None:
-    people = stream_of(("email", "customer_id"), {"customer_id": "email"}).people()
+    people = stream_of(("email", "customer_id"), {"customer_id": "email"}).identity_rule()
     assert people.identify({"email": "a@b.c", "customer_id": "ann"}).identity == "a@b.c"
-    with pytest.raises(RowRejected):
+    with pytest.raises(Rejected):
         people.identify({"email": None, "customer_id": "ann"})
 
 
 def test_an_id_may_lie_in_an_object() -> None:
-    people = stream_of(("user",), {"customer_id": "user.id"}).people()
+    people = stream_of(("user",), {"customer_id": "user.id"}).identity_rule()
     person = people.identify({"user": {"id": 7}})
     assert person.identity == "7"
     assert person.used == ("user.id",)
@@ -182,7 +182,7 @@ def test_255_characters_are_an_identity_and_256_are_not() -> None:
     assert identify({"customer_id": f" {'x' * 255} "}).identity == "x" * 255
     problem = rejected({"customer_id": "x" * 256})
     assert (problem.code, problem.field) == ("identity-too-long", "customer_id")
-    assert "256 characters, Kissmetrics takes 255" in problem.reason
+    assert "256 characters, over the limit of 255" in problem.reason
 
 
 def test_half_a_character_is_no_identity() -> None:
@@ -230,14 +230,14 @@ def test_an_other_id_that_is_none_or_the_same_or_nobodys_own_is_not_aliased(othe
 
 def test_a_person_is_described_by_the_fields_in_the_order_they_are_tried() -> None:
     fields = ("customer_id", "user_id", "device_id")
-    assert stream_of(fields).people().describe() == "device_id, else customer_id/user_id"
-    assert stream_of(fields, use_customer_id=True).people().describe() == "customer_id/user_id, else device_id"
-    assert stream_of(fields, identity_fallback=False).people().describe() == "device_id"
-    assert stream_of(("user_id",), identity_fallback=False).people().describe() == "no device ID field"
+    assert stream_of(fields).identity_rule().describe() == "device_id, else customer_id/user_id"
+    assert stream_of(fields, use_customer_id=True).identity_rule().describe() == "customer_id/user_id, else device_id"
+    assert stream_of(fields, identity_fallback=False).identity_rule().describe() == "device_id"
+    assert stream_of(("user_id",), identity_fallback=False).identity_rule().describe() == "no device ID field"
 
 
 def test_people_of_no_fields_say_so() -> None:
-    people = People(stream_of().settings, (), ())
+    people = IdentityRule(stream_of().settings, (), ())
     assert people.describe() == "no ID field"
-    with pytest.raises(RowRejected, match="tried: none"):
+    with pytest.raises(Rejected, match="no field can hold one"):
         people.identify({"a": 1})

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from mapping_streams import codes, map_event, map_person, mapping_of, reason, record_of, set_of, stream_of
 
 from target_kissmetrics.kissmetrics.calls import Properties
-from target_kissmetrics.mapping.result import Aside
+from target_kissmetrics.mapping.reject_codes import Rejected
+from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules import properties as properties_module
-from target_kissmetrics.mapping.rules.names import NameProblem
 from target_kissmetrics.mapping.rules.properties import PropertyMaker, moments
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 
@@ -45,8 +45,8 @@ def test_lists_of_objects_are_left_out_and_warned_of_once(value: list[Any]) -> N
     for _ in range(3):
         mapped = mapping.map({"customer_id": "ann", "x": value, "plan": "free"})
         assert set_of(mapped).properties == {"plan": "free"}
-        assert mapped.asides == []
-    assert warnings == ["field 'x': a list of objects is no property; left out"]
+        assert mapped.rejections == []
+    assert warnings == ["field 'x' is dropped: a list of objects cannot be a property"]
 
 
 def test_a_list_of_objects_that_is_excluded_is_not_warned_of() -> None:
@@ -59,7 +59,7 @@ def test_a_list_of_objects_that_is_excluded_is_not_warned_of() -> None:
 def test_null_and_empty_values_are_not_sent(value: Any) -> None:
     mapped = map_person({"x": value})
     assert mapped.calls == []
-    assert mapped.asides == []
+    assert mapped.rejections == []
 
 
 def test_nought_and_false_are_sent() -> None:
@@ -70,13 +70,13 @@ def test_nought_and_false_are_sent() -> None:
 def test_fields_that_taps_add_are_no_properties_and_nothing_to_tell_of(field: str) -> None:
     mapped = map_person({field: "2024-01-01", "plan": "free"})
     assert set_of(mapped).properties == {"plan": "free"}
-    assert mapped.asides == []
+    assert mapped.rejections == []
 
 
 def test_fields_that_taps_add_to_line_items_are_no_properties_either() -> None:
     mapped = map_event({"items": [{"sku": "a", "_sdc_level_0_id": 0}]})
     assert set_of(mapped).properties == {"sku": "a"}
-    assert mapped.asides == []
+    assert mapped.rejections == []
 
 
 # Names
@@ -119,7 +119,7 @@ def test_a_field_without_a_name_is_set_aside(name: str) -> None:
 
 
 def test_a_reserved_name_with_an_empty_value_is_nothing_to_tell_of() -> None:
-    assert map_person({"_k": None, "_p": "", "_t": []}).asides == []
+    assert map_person({"_k": None, "_p": "", "_t": []}).rejections == []
 
 
 def test_a_name_past_255_characters_loses_the_property_and_not_the_row() -> None:
@@ -158,9 +158,9 @@ def test_of_two_fields_that_become_one_name_the_first_wins_and_is_warned_of_once
     for _ in range(3):
         mapped = mapping.map({"customer_id": "ann", "Plan Type": "a", "plan type": "b", "plan:type": "c", "x": 1})
         assert set_of(mapped).properties == {"Plan Type": "a", "x": "1"}
-        assert mapped.asides == []
+        assert mapped.rejections == []
     assert len(warnings) == 2
-    assert "'plan type': another field of the row is property 'plan type' already" in warnings[0]
+    assert "'plan type' is dropped: another field of the row is already property 'plan type'" in warnings[0]
 
 
 def test_where_the_first_of_two_holds_nothing_the_second_is_sent() -> None:
@@ -216,7 +216,7 @@ def test_exclude_counts_for_more_than_include() -> None:
 
 
 def test_what_is_excluded_is_not_set_aside() -> None:
-    assert map_person({"_k": 1, "long": "x" * 9000, "a": 1}, {"exclude": ["_k", "long"]}).asides == []
+    assert map_person({"_k": 1, "long": "x" * 9000, "a": 1}, {"exclude": ["_k", "long"]}).rejections == []
 
 
 @pytest.mark.parametrize("field", ["customer_id", "timestamp", "event", "device_id"])
@@ -250,7 +250,7 @@ def test_rename_gives_a_field_its_propertys_name() -> None:
 def test_a_reserved_field_can_be_renamed() -> None:
     mapped = map_person({"_k": 1}, {"rename": [{"field": "_k", "property": "K"}]})
     assert set_of(mapped).properties == {"K": "1"}
-    assert mapped.asides == []
+    assert mapped.rejections == []
 
 
 def test_rename_reaches_into_line_items_and_user_attributes() -> None:
@@ -271,7 +271,7 @@ def test_a_renamed_field_that_meets_another_is_treated_like_any_two_fields() -> 
 
 
 def test_a_maker_takes_no_rename_to_a_reserved_name() -> None:
-    with pytest.raises(NameProblem):
+    with pytest.raises(Rejected):
         PropertyMaker(StreamSettings(rename=(("a", " _k"),)), MappingSettings(), {}, print)
 
 
@@ -406,10 +406,10 @@ def test_dates_of_line_items_are_moments() -> None:
 
 def test_texts_that_are_full_iso_8601_are_moments_where_the_format_has_no_schema_for_them() -> None:
     maker = PropertyMaker(StreamSettings(), MappingSettings(), {}, print, iso_texts=True)
-    asides: list[Aside] = []
+    rejections: list[Rejection] = []
     row = {"at": "2024-01-31T08:00:00Z", "text": "2024-13-99", "number": "20240131"}
-    assert maker.make(row, asides) == {"at": "1706688000", "text": "2024-13-99", "number": "20240131"}
-    assert asides == []
+    assert maker.make(row, rejections) == {"at": "1706688000", "text": "2024-13-99", "number": "20240131"}
+    assert rejections == []
 
 
 # Many rows, many columns
@@ -421,7 +421,7 @@ def test_ten_thousand_columns_are_ten_thousand_properties() -> None:
 
 
 def test_more_fields_than_are_remembered_are_still_right(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(properties_module, "MAX_REMEMBERED_FIELDS", 3)
+    monkeypatch.setattr(properties_module, "MAX_CACHED_FIELDS", 3)
     row = {"A": 1, **{f"c{number}": number for number in range(10)}, "a": 2, "_k": 3}
     mapping = mapping_of(stream_of(("customer_id",), {"kind": "user_attributes"}))
     for _ in range(3):
@@ -461,8 +461,8 @@ def test_properties_of_any_rows_are_what_kissmetrics_keeps(rows: list[dict[str, 
     maker = PropertyMaker(StreamSettings(), MappingSettings(), {}, lambda _: None)
     for row in rows:
         before = copy.deepcopy(row)
-        asides: list[Aside] = []
-        made = maker.make(row, asides)
+        rejections: list[Rejection] = []
+        made = maker.make(row, rejections)
         assert repr(row) == repr(before)
         assert len({name.lower() for name in made}) == len(made)
         for name, text in made.items():
@@ -470,6 +470,6 @@ def test_properties_of_any_rows_are_what_kissmetrics_keeps(rows: list[dict[str, 
             assert not name.startswith("_")
             assert not {",", ":"} & set(name)
             assert text.strip()
-        assert all(aside.code and aside.reason for aside in asides)
+        assert all(rejection.code and rejection.reason for rejection in rejections)
         # A maker that has seen other rows makes the same of this one as a new one.
         assert made == PropertyMaker(StreamSettings(), MappingSettings(), {}, lambda _: None).make(row, [])

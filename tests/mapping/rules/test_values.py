@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_kissmetrics.mapping.rules.values import MAX_NUMBER_DIGITS, ValueProblem, Values, is_scalar, plain_number
+from target_kissmetrics.mapping.reject_codes import Rejected
+from target_kissmetrics.mapping.rules.values import MAX_NUMBER_DIGITS, Values, is_scalar, plain_number
 
 UNIX = Values("unix")
 ISO8601 = Values("iso8601")
@@ -76,7 +77,7 @@ def test_values_are_written_plainly(value: Any, text: str) -> None:
     ],
 )
 def test_what_is_no_number_that_can_be_written_out_is_a_problem(value: Any) -> None:
-    with pytest.raises(ValueProblem) as problem:
+    with pytest.raises(Rejected) as problem:
         UNIX.write(value)
     assert problem.value.code == "bad-number"
     assert len(problem.value.reason) < 200
@@ -117,19 +118,19 @@ def test_8192_bytes_of_utf_8_are_a_value_and_one_more_is_not() -> None:
     assert UNIX.write("x" * 8192) == "x" * 8192
     assert UNIX.write("\u00e4" * 4096) == "\u00e4" * 4096
     for too_long in ("x" * 8193, "\u00e4" * 4097, "\U0001f600" * 2049, ["x" * 5000, "y" * 5000]):
-        with pytest.raises(ValueProblem, match="Kissmetrics takes 8192") as problem:
+        with pytest.raises(Rejected, match="over the limit of 8192") as problem:
             UNIX.write(too_long)
         assert problem.value.code == "value-too-long"
 
 
 def test_a_too_long_value_is_not_shown_in_the_reason() -> None:
-    with pytest.raises(ValueProblem) as problem:
+    with pytest.raises(Rejected) as problem:
         UNIX.write("secret " * 2000)
     assert "secret" not in problem.value.reason
 
 
 def test_half_a_character_is_a_problem() -> None:
-    with pytest.raises(ValueProblem) as problem:
+    with pytest.raises(Rejected) as problem:
         UNIX.write("a\udfffb")
     assert problem.value.code == "bad-text"
 
@@ -173,13 +174,13 @@ def test_moments_that_come_as_objects_are_written_as_the_setting_says(value: Any
 @pytest.mark.parametrize("text", ["soon", "0000-00-00", "2024-02-30", "31.01.2024", "9999-12-31T23:59:59-23:59x"])
 def test_a_date_time_field_that_holds_none_is_a_problem(text: str) -> None:
     for values in (UNIX, ISO8601):
-        with pytest.raises(ValueProblem, match="date-time") as problem:
+        with pytest.raises(Rejected, match="date-time") as problem:
             values.write(text, moment=True)
         assert problem.value.code == "bad-datetime"
 
 
 def test_a_moment_that_no_calendar_holds_is_a_problem() -> None:
-    with pytest.raises(ValueProblem) as problem:
+    with pytest.raises(Rejected) as problem:
         ISO8601.write("0001-01-01T00:00:00+23:59", moment=True)
     assert problem.value.code == "bad-datetime"
 
@@ -208,7 +209,7 @@ def test_scalars_are_told_from_lists_and_objects() -> None:
 def _outcome(write: Callable[[], str]) -> str:
     try:
         return f"written {write()}"
-    except ValueProblem as problem:
+    except Rejected as problem:
         return problem.code
 
 

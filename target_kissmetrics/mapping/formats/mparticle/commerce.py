@@ -1,187 +1,173 @@
 """mParticle's `commerce_event`: products, promotions, impressions.
 
-    product_action       record "Product {Action}" with the order's properties; a set for each product; `purchase` has
-                         `total_amount` as its revenue, `refund` the same, negative
+    product_action       record "Product {Action}" with the order's properties; a set for each product; `total_amount` of a
+                         `purchase` is its revenue, of a `refund` its negative revenue
     promotion_action     record "Promotion {Action}"; a set for each promotion
     product_impressions  record "Product Impression"; a set for each product, with its impression's name
 
-Sets are a second apart, over the whole event: Kissmetrics keeps one value of a property for each second. Source:
-mParticle's "HTTP Events API", commerce events, and its Kissmetrics event integration.
+The sets of one event are a second apart, since Kissmetrics keeps one value of a property a second. Source: mParticle's
+"HTTP Events API", commerce events, and its Kissmetrics event integration.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
-from target_kissmetrics.kissmetrics.calls import Properties, Record
+from target_kissmetrics.kissmetrics.calls import Properties
 from target_kissmetrics.kissmetrics.names import folded
-from target_kissmetrics.mapping.formats.message_parts import MEND, as_aside, event_name, list_at, object_at, objects_in
-from target_kissmetrics.mapping.formats.mparticle.events import DATA, EventParts, Moment
-from target_kissmetrics.mapping.reject_codes import RowRejected
-from target_kissmetrics.mapping.result import Aside, Mapped
+from target_kissmetrics.mapping.formats.message_parts import (
+    Sender,
+    event_name,
+    list_or_nothing,
+    message_maker,
+    object_at,
+    objects_in,
+)
+from target_kissmetrics.mapping.formats.mparticle.events import DATA, MParticleEvents, attributes_of
+from target_kissmetrics.mapping.reject_codes import Rejected
+from target_kissmetrics.mapping.result import Mapped, Rejection
 from target_kissmetrics.mapping.rules.fields import Row
 from target_kissmetrics.mapping.rules.revenue import Revenue
-from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.stream import Stream
 
-_ORDER = {
-    "transaction_id": "Order ID",
-    "total_amount": "Order Total",
-    "tax_amount": "Order Tax",
-    "shipping_amount": "Order Shipping",
-    "checkout_step": "Checkout Step",
-    "checkout_options": "Checkout Options",
-    "coupon_code": "Promo Code",
-}
-_PRODUCT = {
+_ACTION = f"{DATA}.product_action"
+_PRODUCTS = f"{_ACTION}.products"
+_PROMOTION = f"{DATA}.promotion_action"
+_PROMOTIONS = f"{_PROMOTION}.promotions"
+_IMPRESSIONS = f"{DATA}.product_impressions"
+
+_PRODUCT_NAMES = {
     "id": "Product SKU",
     "name": "Product Name",
     "category": "Category",
     "quantity": "Quantity",
     "price": "Price",
 }
-_PROMOTION = {
-    "id": "Promotion Id",
-    "name": "Promotion Name",
-    "creative": "Promotion Creative",
-    "position": "Promotion Position",
+_NAMES: Mapping[str, Mapping[str, str]] = {
+    _ACTION: {
+        "transaction_id": "Order ID",
+        "total_amount": "Order Total",
+        "tax_amount": "Order Tax",
+        "shipping_amount": "Order Shipping",
+        "checkout_step": "Checkout Step",
+        "checkout_options": "Checkout Options",
+        "coupon_code": "Promo Code",
+    },
+    _PRODUCTS: _PRODUCT_NAMES,
+    _PROMOTIONS: {
+        "id": "Promotion Id",
+        "name": "Promotion Name",
+        "creative": "Promotion Creative",
+        "position": "Promotion Position",
+    },
+    _IMPRESSIONS: {"product_impression_list": "Impression Name", **_PRODUCT_NAMES},
 }
-_IMPRESSION = {"product_impression_list": "Impression Name", **_PRODUCT}
-
-_ACTION = f"{DATA}.product_action"
-_PROMOTIONS = f"{DATA}.promotion_action"
-_IMPRESSIONS = f"{DATA}.product_impressions"
-
-_WITH_REVENUE = frozenset({"purchase", "refund"})
+"""Path of an object -> its fields that are sent, and the names of their properties."""
 
 
 class Commerce:
-    """Maps the commerce events of one stream."""
+    """Adds the commerce events of one stream."""
 
-    def __init__(self, stream: Stream, parts: EventParts) -> None:
-        self._parts = parts
-        self._total = Revenue(
-            stream.settings.revenue_key, ("total_amount",), advice="mend it at the source", under=_ACTION
-        )
-        renames = {
-            **{f"{_ACTION}.{field}": name for field, name in _ORDER.items()},
-            **{f"{_ACTION}.products.{field}": name for field, name in _PRODUCT.items()},
-            **{f"{_PROMOTIONS}.promotions.{field}": name for field, name in _PROMOTION.items()},
-            **{f"{_IMPRESSIONS}.{field}": name for field, name in _IMPRESSION.items()},
-        }
-        entry = StreamSettings(stream=stream.name, rename=tuple(renames.items()))
-        self._maker = parts.maker_of(replace(stream, entry=entry))
+    def __init__(self, stream: Stream, events: MParticleEvents) -> None:
+        self._events = events
+        self._total = Revenue(stream.settings.revenue_key, ("total_amount",), under=_ACTION, in_messages=True)
+        renames = {f"{path}.{field}": name for path, names in _NAMES.items() for field, name in names.items()}
+        self._maker = message_maker(stream, rename=renames, reserved=events.reserved)
 
-    def add(self, data: Row, moment: Moment, mapped: Mapped) -> None:
+    def add(self, data: Row, sender: Sender, mapped: Mapped) -> None:
         """Add what a commerce event holds.
 
         Raises:
-            RowRejected: It holds nothing that is known, or a part of it is not what it should be.
+            Rejected: It holds nothing known, or a part of it does not have the shape that the format requires.
         """
         action = object_at(data.get("product_action"), _ACTION)
-        promotion = object_at(data.get("promotion_action"), _PROMOTIONS)
+        promotion = object_at(data.get("promotion_action"), _PROMOTION)
         impressions = data.get("product_impressions")
         if not action and not promotion and not impressions:
-            raise RowRejected(
-                "no-event-name",
-                "it holds no product_action, promotion_action or product_impressions",
-                DATA,
-                to_do=MEND,
-            )
-        custom = self._parts.attributes_of(data)
-        taken = 0
+            problem = "the event has no product_action, promotion_action or product_impressions"
+            raise Rejected("no-event-name", problem, DATA, in_messages=True)
+        attributes_of(data)
+        after = 0
         if action:
-            taken += self._add_action(action, custom, moment, mapped)
+            after += self._add_action(action, data, sender, mapped)
         if promotion:
-            taken += self._add_promotion(promotion, custom, moment, mapped, taken)
+            event = _event_of("Promotion", promotion.get("action"), _PROMOTION)
+            items = _objects(promotion.get("promotions"), _PROMOTIONS, mapped.rejections)
+            after += self._add(event, items, _PROMOTIONS, data, sender, mapped, after=after)
         if impressions:
-            self._add_impressions(impressions, custom, moment, mapped, taken)
+            shown = _objects(impressions, _IMPRESSIONS, mapped.rejections)
+            items = [item for impression in shown for item in _products_of(impression, mapped.rejections)]
+            self._add("Product Impression", items, _IMPRESSIONS, data, sender, mapped, after=after)
 
-    def _add_action(self, action: Row, custom: Row, moment: Moment, mapped: Mapped) -> int:
-        kind, event = _named("Product", action.get("action"), _ACTION)
+    def _add_action(self, action: Row, data: Row, sender: Sender, mapped: Mapped) -> int:
+        rejections = mapped.rejections
+        event = _event_of("Product", action.get("action"), _ACTION)
         amount = None
-        if kind in _WITH_REVENUE:
-            amount = self._total.find(action, mapped.asides, refund=kind == "refund")
-            amount = amount or self._parts.amount_of(custom, mapped.asides, refund=kind == "refund")
-        order = self._make(action, _ORDER, mapped.asides, _ACTION, self._total.taken if amount is not None else ())
-        products = self._objects(action.get("products"), f"{_ACTION}.products", mapped.asides)
-        self._record(event, order, custom, moment, mapped, amount=amount, seconds=len(products))
-        return self._sets(event, products, _PRODUCT, f"{_ACTION}.products", moment, mapped, 0)
+        if event in {"Product Purchase", "Product Refund"}:
+            refund = event == "Product Refund"
+            amount = self._total.find(action, rejections, refund=refund)
+            amount = amount or self._events.amount_of(attributes_of(data), rejections, refund=refund)
+        taken = self._total.reserved if amount is not None else ()
+        order = self._maker.make(_chosen(action, _ACTION), rejections, taken=taken, under=_ACTION)
+        products = _objects(action.get("products"), _PRODUCTS, rejections)
+        return self._add(event, products, _PRODUCTS, data, sender, mapped, order=order, amount=amount)
 
-    def _add_promotion(self, promotion: Row, custom: Row, moment: Moment, mapped: Mapped, after: int) -> int:
-        _, event = _named("Promotion", promotion.get("action"), _PROMOTIONS)
-        promotions = self._objects(promotion.get("promotions"), f"{_PROMOTIONS}.promotions", mapped.asides)
-        self._record(event, {}, custom, moment, mapped, seconds=len(promotions))
-        return self._sets(event, promotions, _PROMOTION, f"{_PROMOTIONS}.promotions", moment, mapped, after)
-
-    def _add_impressions(self, value: object, custom: Row, moment: Moment, mapped: Mapped, after: int) -> None:
-        impressions = self._objects(value, _IMPRESSIONS, mapped.asides)
-        items = [item for impression in impressions for item in self._seen(impression, mapped.asides)]
-        self._record("Product Impression", {}, custom, moment, mapped, seconds=len(items))
-        self._sets("Product Impression", items, _IMPRESSION, _IMPRESSIONS, moment, mapped, after)
-
-    def _seen(self, impression: Row, asides: list[Aside]) -> Iterator[Row]:
-        """Give each product of an impression with the impression's name."""
-        name = {"product_impression_list": impression.get("product_impression_list")}
-        products = self._objects(impression.get("products"), f"{_IMPRESSIONS}.products", asides)
-        yield from ({**product, **name} for product in products) if products else (name,)
-
-    def _record(  # noqa: PLR0913 - what an event is
-        self,
-        event: str,
-        properties: Properties,
-        custom: Row,
-        moment: Moment,
-        mapped: Mapped,
-        *,
-        amount: str | None = None,
-        seconds: int = 1,
-    ) -> None:
-        taken = {folded(name) for name in properties}
-        properties |= self._parts.properties_of(custom, mapped.asides, taken, amount)
-        record = Record(moment.person, event, moment.time, properties, moment.address)
-        self._parts.add_record(mapped, record, moment, amount=amount, seconds=max(1, seconds))
-
-    def _sets(  # noqa: PLR0913, PLR0917 - what a set is
+    def _add(  # noqa: PLR0913 - what an event with items is
         self,
         event: str,
         items: list[Row],
-        names: Mapping[str, str],
         path: str,
-        moment: Moment,
+        data: Row,
+        sender: Sender,
         mapped: Mapped,
-        after: int,
+        *,
+        order: Properties | None = None,
+        amount: str | None = None,
+        after: int = 0,
     ) -> int:
-        chosen = [_chosen(item, names) for item in items]
-        apart = self._parts.sets_apart(self._maker, event, mapped.asides)
-        mapped.calls.extend(apart.sets(chosen, path, moment.person, moment.time + after))
-        return len(chosen)
+        """Add an event, and a set for each of its items; return how many there are."""
+        self._events.add(
+            event,
+            data,
+            attributes_of(data),
+            sender,
+            mapped,
+            amount=amount,
+            properties=order,
+            taken=tuple(folded(name) for name in order or ()),
+            seconds=len(items),
+        )
+        mapped.calls += self._events.parts.item_sets(
+            [_chosen(item, path) for item in items],
+            self._maker,
+            mapped.rejections,
+            event=event,
+            under=path,
+            person=sender.person,
+            time=sender.time + after,
+            taken=self._events.reserved,
+        )
+        return len(items)
 
-    def _make(
-        self, item: Row, names: Mapping[str, str], asides: list[Aside], path: str, taken: tuple[str, ...]
-    ) -> Properties:
-        return self._maker.make(_chosen(item, names), asides, taken=taken, under=path)
 
-    @staticmethod
-    def _objects(value: object, path: str, asides: list[Aside]) -> list[Row]:
-        """Give a list's objects; a list that is none is set aside, the event goes on without."""
-        try:
-            items = list_at(value, path)
-        except RowRejected as problem:
-            asides.append(as_aside(problem))
-            return []
-        return objects_in(items, path, asides)
+def _objects(value: object, path: str, rejections: list[Rejection]) -> list[Row]:
+    return objects_in(list_or_nothing(value, path, rejections), path, rejections)
 
 
-def _named(what: str, action: object, path: str) -> tuple[str, str]:
-    """Give an action, and its event's name: `add_to_cart` -> "Product Add To Cart"."""
+def _products_of(impression: Row, rejections: list[Rejection]) -> Iterator[Row]:
+    """Yield each product of an impression with the impression's name."""
+    name = {"product_impression_list": impression.get("product_impression_list")}
+    products = _objects(impression.get("products"), f"{_IMPRESSIONS}.products", rejections)
+    yield from ({**product, **name} for product in products) if products else (name,)
+
+
+def _event_of(what: str, action: object, path: str) -> str:
+    """Return the name of an action's event: `add_to_cart` -> "Product Add To Cart"."""
     if not isinstance(action, str) or not action.strip():
-        raise RowRejected("no-event-name", "there is no action in it", f"{path}.action", to_do=MEND)
-    plain = " ".join(action.replace("_", " ").split()).lower()
-    return plain, event_name(f"{what} {plain.title()}", f"{path}.action")
+        raise Rejected("no-event-name", "no event name: action is empty", f"{path}.action", in_messages=True)
+    return event_name(f"{what} {' '.join(action.replace('_', ' ').split()).title()}", f"{path}.action")
 
 
-def _chosen(item: Row, names: Mapping[str, str]) -> dict[str, Any]:
-    return {field: item[field] for field in names if item.get(field) is not None}
+def _chosen(item: Row, path: str) -> dict[str, Any]:
+    return {field: item[field] for field in _NAMES[path] if item.get(field) is not None}

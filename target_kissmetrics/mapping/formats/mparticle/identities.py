@@ -1,4 +1,4 @@
-"""Who an mParticle batch is about, and the identities that name nobody at Kissmetrics: an e-mail address, and so on.
+"""Who an mParticle batch is about, and the identities that Kissmetrics does not know, such as an e-mail address.
 
 Sources: mParticle's "HTTP Events API" (`user_identities` as an object), its outbound feeds (a list of `{identity_type,
 identity}`), and "IDSync: supported identities" for the names.
@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from target_kissmetrics.mapping.formats.message_parts import list_at, object_at, objects_in
-from target_kissmetrics.mapping.reject_codes import RowRejected
-from target_kissmetrics.mapping.result import Aside
+from target_kissmetrics.mapping.formats.message_parts import object_or_nothing, objects_in
+from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.mapping.rules.fields import Row, getter, is_empty
-from target_kissmetrics.mapping.rules.identity import People, Person
+from target_kissmetrics.mapping.rules.identity import IdentityRule, Person
 from target_kissmetrics.mapping.settings import MappingSettings
 
 IDENTITIES = "user_identities"
@@ -44,66 +43,48 @@ _NAMES = {
     **{f"other{number}": f"Other {number}" for number in range(2, 11)},
     **{f"otherid{number}": f"Other {number}" for number in range(2, 11)},
 }
-_CUSTOMER = frozenset({"customerid", "customer"})
-_WITHOUT = str.maketrans("", "", "_- ")
+_WITHOUT_SEPARATORS = str.maketrans("", "", "_- ")
 
 
-class MParticlePeople:
-    """Tells who the batches of one stream are about.
-
-    Args:
-        settings: Which ID is preferred, and so on.
-    """
+class MParticleIdentities:
+    """Decides who the batches of one stream are about."""
 
     def __init__(self, settings: MappingSettings) -> None:
-        self._people = People(settings, (CUSTOMER_ID,), DEVICE_IDS, in_messages=True)
+        self._rule = IdentityRule(settings, (CUSTOMER_ID,), DEVICE_IDS, in_messages=True)
         self._devices = [(path, getter(path)) for path in DEVICE_IDS]
 
     def describe(self) -> str:
-        """Say which fields hold the identity, for the line a stream starts with."""
-        return self._people.describe()
+        """Return which fields hold the identity, in the order they are tried."""
+        return self._rule.describe()
 
-    def identify(self, batch: Row, asides: list[Aside]) -> tuple[Person, dict[str, Any]]:
-        """Give the person, and the other identities as attributes: property name -> value.
+    def identify(self, batch: Row, rejections: list[Rejection]) -> tuple[Person, dict[str, Any]]:
+        """Return the person, and the other identities as attributes: property name -> value.
 
         Raises:
-            RowRejected: The batch names nobody, or a blocked or over-long identity.
+            Rejected: The batch has no identity, or a blocked or too long one.
         """
         ids: dict[str, Any] = {}
         others: dict[str, Any] = {}
-        for kind, value in _identities(batch.get(IDENTITIES), asides):
-            plain = kind.translate(_WITHOUT).lower()
-            if plain in _CUSTOMER:
+        for kind, value in _identities(batch.get(IDENTITIES), rejections):
+            plain = kind.translate(_WITHOUT_SEPARATORS).lower()
+            if plain in {"customerid", "customer"}:
                 ids.setdefault(CUSTOMER_ID, value)
             elif plain:
-                others.setdefault(_NAMES.get(plain) or _title(kind), value)
+                others.setdefault(_NAMES.get(plain) or " ".join(kind.replace("_", " ").split()).title(), value)
         for path, get in self._devices:
             value = get(batch)
-            if value is not None and not _is_zeros(value):
+            # A device whose owner limits tracking has an advertising ID of zeros.
+            if value is not None and str(value).strip("0-"):
                 ids[path] = value
-        return self._people.identify(ids), others
+        return self._rule.identify(ids), others
 
 
-def _identities(value: object, asides: list[Aside]) -> Iterator[tuple[str, Any]]:
-    """Give the identities that hold something, in both shapes."""
-    try:
-        if not isinstance(value, list):
-            found = object_at(value, IDENTITIES)
-            yield from ((str(kind), identity) for kind, identity in found.items() if not is_empty(identity))
-            return
-        items = objects_in(list_at(value, IDENTITIES), IDENTITIES, asides)
-    except RowRejected as problem:
-        asides.append(Aside.of(problem, problem.field))
+def _identities(value: object, rejections: list[Rejection]) -> Iterator[tuple[str, Any]]:
+    """Yield the identities that are not empty, from an object or a list."""
+    if not isinstance(value, list):
+        found = object_or_nothing(value, IDENTITIES, rejections)
+        yield from ((str(kind), identity) for kind, identity in found.items() if not is_empty(identity))
         return
-    for item in items:
+    for item in objects_in(value, IDENTITIES, rejections):
         if isinstance(item.get("identity_type"), str) and not is_empty(item.get("identity")):
             yield item["identity_type"], item["identity"]
-
-
-def _is_zeros(value: object) -> bool:
-    """Tell an advertising ID of nothing but zeros: what every device gives whose owner limits tracking."""
-    return not str(value).strip("0-")
-
-
-def _title(kind: str) -> str:
-    return " ".join(kind.replace("_", " ").split()).title()

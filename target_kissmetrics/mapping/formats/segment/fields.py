@@ -8,27 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+from target_kissmetrics.mapping.rules.properties import CAMPAIGN_PROPERTIES
 
 MessageType = Literal["identify", "track", "page", "screen", "group", "alias"]
+TYPES: tuple[MessageType, ...] = get_args(MessageType)
 
-CAMPAIGN = {
+_CAMPAIGN = {
     "source": "Campaign Source",
     "medium": "Campaign Medium",
     "name": "Campaign Name",
     "term": "Campaign Terms",
     "content": "Campaign Content",
 }
-"""Segment's names of `context.campaign` -> the properties that Kissmetrics' reports know."""
+"""Segment's names in `context.campaign`, and the properties that Kissmetrics' reports know."""
 
-_UTM = {
-    "utm_source": "Campaign Source",
-    "utm_medium": "Campaign Medium",
-    "utm_campaign": "Campaign Name",
-    "utm_term": "Campaign Terms",
-    "utm_content": "Campaign Content",
-}
-_REFERRER = {"referrer": "Referrer", "referer": "Referrer"}
+_UTM = {field: name for field, name in CAMPAIGN_PROPERTIES.items() if field.startswith("utm_")}
+_REFERRER = {field: name for field, name in CAMPAIGN_PROPERTIES.items() if field not in _UTM}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +33,23 @@ class Places:
     """Fields, as paths, each in the order they are tried.
 
     Attributes:
-        customer_id: The customer ID; `users` have it as their key.
+        customer_id: The customer ID; the table `users` has it as its key.
         device_id: The device ID.
-        timestamp: When it happened.
-        message_id: What tells the message from others.
+        timestamp: The time.
+        message_id: What distinguishes the message from others.
         event: The name of a track.
         name: The name of a page or screen.
-        category: Its category, which stands in.
+        category: Its category, used where it has no name.
         group_id: The group.
         previous_id: The other identity of an alias.
         aliased_id: The first one.
         properties: The object of properties; empty: the row itself.
-        traits: The objects of traits, the first that holds any counts; empty: the row itself.
+        traits: The objects of traits, of which the first with content counts; empty: the row itself.
         own: Names and globs of the row's fields that are neither property nor trait.
         context: The object of the context; empty: the row itself.
         address: Within the context.
         user_agent: Within the context.
-        campaign: Objects within the context (empty: itself), and which property a field in them is.
+        campaign: Objects within the context (empty: itself), and the property that each of their fields becomes.
     """
 
     customer_id: tuple[str, ...]
@@ -71,20 +68,14 @@ class Places:
     context: str
     address: tuple[str, ...]
     user_agent: tuple[str, ...]
-    campaign: tuple[tuple[str, Mapping[str, str]], ...]
+    campaign: Mapping[str, Mapping[str, str]]
 
 
 MESSAGE = Places(
     customer_id=("userId", "user_id"),
     device_id=("anonymousId", "anonymous_id", "sessionId"),
     timestamp=(
-        "timestamp",
-        "originalTimestamp",
-        "original_timestamp",
-        "receivedAt",
-        "received_at",
-        "sentAt",
-        "sent_at",
+        "timestamp", "originalTimestamp", "original_timestamp", "receivedAt", "received_at", "sentAt", "sent_at",
     ),
     message_id=("messageId", "message_id"),
     event=("event",),
@@ -99,7 +90,7 @@ MESSAGE = Places(
     context="context",
     address=("ip",),
     user_agent=("userAgent", "user_agent"),
-    campaign=(("campaign", {**CAMPAIGN, **_UTM}), ("page", {**_REFERRER, **_UTM})),
+    campaign={"campaign": {**_CAMPAIGN, **_UTM}, "page": {**_REFERRER, **_UTM}},
 )  # fmt: skip
 
 TABLE = Places(
@@ -122,14 +113,11 @@ TABLE = Places(
     context="",
     address=("context_ip",),
     user_agent=("context_user_agent",),
-    campaign=(
-        (
-            "",
-            {
-                **{f"context_campaign_{field}": name for field, name in CAMPAIGN.items()},
-                **{f"context_page_{field}": name for field, name in _REFERRER.items()},
-            },
-        ),
-    ),
+    campaign={
+        "": {
+            **{f"context_campaign_{field}": name for field, name in _CAMPAIGN.items()},
+            **{f"context_page_{field}": name for field, name in _REFERRER.items()},
+        },
+    },
 )  # fmt: skip
-"""`id` is the message's; `event` is the name as the table's, `event_text` as it was written."""
+"""`id` is the message's; `event` is the name of the event's table, `event_text` the name as it was sent."""

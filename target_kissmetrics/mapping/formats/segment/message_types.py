@@ -1,93 +1,58 @@
 """The types of Segment's and RudderStack's messages, and what each becomes.
 
-    track      record, with the first of `revenue_fields` as the revenue property as well; an order that was completed
-               and names no `revenue` counts with its `total`, as in Segment's facade; each of its `products` is a set
-               of its own, a second apart
+    track      record; the first of `revenue_fields` is its revenue. A completed order without `revenue` counts with its
+               `total`, as in Segment's facade; each of its `products` is a set of its own, a second apart
     page       record "Viewed {name or category} Page", "Loaded a Page" without either; properties "Page - {property}"
     screen     likewise
     identify   set, change-tracked
     group      set "Group - {trait}" and "Group - id", change-tracked
-    alias      alias of the previous ID and the user's (see `segment_alias`)
+    alias      alias of the previous ID and the user's, in `mapping`
 
-Nested objects are flattened with ".", lists joined with ",", texts that are full ISO 8601 are moments. Source:
-Segment's server-side Kissmetrics integration and its tests; RudderStack's transformer for `products` of any event.
+Nested objects are flattened with ".", lists joined with ",", full ISO 8601 texts are times. Source: Segment's
+server-side Kissmetrics integration and its tests; RudderStack's transformer for `products` of any event.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Protocol
 
-from target_kissmetrics.kissmetrics.calls import Record, Set
 from target_kissmetrics.kissmetrics.names import folded
-from target_kissmetrics.mapping.formats.message_parts import event_name, object_at, objects_in
+from target_kissmetrics.mapping.formats.message_parts import Sender, event_name, message_maker, object_at, objects_in
 from target_kissmetrics.mapping.formats.segment.context import SegmentContext
 from target_kissmetrics.mapping.formats.segment.fields import Places
-from target_kissmetrics.mapping.result import Aside, EventSlot, Mapped
-from target_kissmetrics.mapping.rules.call_parts import SetsASecondApart, prefixed, row_token
+from target_kissmetrics.mapping.reject_codes import Rejected
+from target_kissmetrics.mapping.result import Mapped, Rejection
+from target_kissmetrics.mapping.rules.event_parts import EventParts
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row, Template, getter
-from target_kissmetrics.mapping.rules.properties import PropertyMaker
 from target_kissmetrics.mapping.rules.revenue import Revenue
-from target_kissmetrics.mapping.rules.values import ValueProblem, Values
+from target_kissmetrics.mapping.rules.values import Values
 from target_kissmetrics.mapping.stream import Stream
 
 _ORDER_COMPLETED = re.compile(r"[ _]?(completed[ _]?order|order[ _]?completed)[ _]?", re.IGNORECASE)
-"""`Order Completed`, and what it was called before: `Completed Order`, `orderCompleted`."""
+"""`Order Completed`, and its former names `Completed Order` and `orderCompleted`."""
 
-PRODUCTS = "products"
-
-
-class Message(NamedTuple):
-    """A message whose person and time are known.
-
-    Attributes:
-        row: As it came.
-        context: Its context.
-        person: Identity.
-        time: Seconds since the Unix epoch.
-        address: The person's, if it may be passed on.
-        user_agent: Likewise.
-    """
-
-    row: Row
-    context: Row
-    person: str
-    time: int
-    address: str | None
-    user_agent: str | None
+_GROUP_ID = "Group - id"
 
 
-def content_maker(stream: Stream, places: Places, prefix: str = "", revenue: Revenue | None = None) -> PropertyMaker:
-    """Make the properties of what is in a message: without its own fields, and named as they are."""
-    return PropertyMaker(
-        replace(stream.entry, exclude=places.own),
-        replace(stream.settings, campaign_properties=False),
-        stream.schema,
-        stream.warn,
-        revenue.taken if revenue else (),
-        iso_texts=True,
-        prefix=prefix,
-    )
+class MessageHandler(Protocol):
+    """Adds what messages of one type become."""
 
+    def add(self, row: Row, context: Row, sender: Sender, mapped: Mapped) -> None:
+        """Add a message's calls.
 
-class _Slots:
-    """Tells the events of one stream from each other: by their message's ID, else by what they hold."""
+        Args:
+            row: The message.
+            context: Its context.
+            sender: Who it is about, and when.
+            mapped: Gets the calls.
 
-    def __init__(self, places: Places) -> None:
-        self._id = FirstOf(places.message_id)
-
-    def add(
-        self, mapped: Mapped, message: Message, record: Record, *, seconds: int = 1, amount: str | None = None
-    ) -> None:
-        found = self._id.find(message.row)
-        told = str(found[1]) if found else tuple(record.properties.items())
-        slot = EventSlot(row_token(told), len(mapped.calls), seconds, may_spread=False, revenue_property=amount)
-        mapped.calls.append(record)
-        mapped.slots.append(slot)
+        Raises:
+            Rejected: The name is missing or invalid, or the properties or traits are no object.
+        """
 
 
 class Track:
@@ -96,51 +61,56 @@ class Track:
     def __init__(self, stream: Stream, places: Places, context: SegmentContext) -> None:
         settings = stream.settings
         self._under = places.properties
+        self._products = f"{self._under}.products".lstrip(".")
         self._names = FirstOf(places.event)
-        advice = "mend it at the source"
-        self._revenue = Revenue(settings.revenue_key, settings.revenue_fields, advice=advice, under=self._under)
-        total = ("total",) if "revenue" in settings.revenue_fields else ()
-        self._total = Revenue(settings.revenue_key, total, advice=advice, under=self._under)
-        self._prefix = settings.prefix_properties
-        self._keep = (settings.revenue_key,)
-        self._maker = content_maker(stream, places, revenue=self._revenue)
-        self._products = f"{self._under}.{PRODUCTS}".lstrip(".")
+        self._id = FirstOf(places.message_id)
         self._context = context
-        self._slots = _Slots(places)
+        self._revenue = Revenue(settings.revenue_key, settings.revenue_fields, under=self._under, in_messages=True)
+        total = ("total",) if "revenue" in settings.revenue_fields else ()
+        self._total = Revenue(settings.revenue_key, total, under=self._under, in_messages=True)
+        self._parts = EventParts(settings)
+        self._maker = message_maker(stream, exclude=places.own, reserved=self._revenue.reserved, iso_texts=True)
 
-    def add(self, message: Message, mapped: Mapped) -> None:
-        """Add the event and its products.
-
-        Raises:
-            RowRejected: No name that Kissmetrics would keep, or properties that are no object.
-        """
-        row, asides = message.row, mapped.asides
+    def add(self, row: Row, context: Row, sender: Sender, mapped: Mapped) -> None:
+        """Add the event and its products."""
+        rejections = mapped.rejections
         content = object_at(row.get(self._under), self._under) if self._under else row
-        found = self._names.find(row)
-        event = event_name(found[1] if found else None, found[0] if found else self._names.paths[0])
-        products = _products(content.get(PRODUCTS), self._products, asides)
-        amount = self._revenue.find(content, asides)
+        path, value = self._names.find(row) or (self._names.paths[0], None)
+        event = event_name(value, path)
+        products = _products(content.get("products"), self._products, rejections)
+        amount = self._revenue.find(content, rejections)
         if amount is None and _ORDER_COMPLETED.fullmatch(event):
-            amount = self._total.find(content, asides)
-        taken = self._revenue.taken if amount is not None else ()
+            amount = self._total.find(content, rejections)
+        taken = self._revenue.reserved if amount is not None else ()
         used = (self._products,) if products is not None else ()
-        properties = self._maker.make(content, asides, used=used, taken=taken, under=self._under)
-        if self._prefix:
-            properties = prefixed(event, properties, asides, keep=self._keep)
+        properties = self._maker.make(content, rejections, used=used, taken=taken, under=self._under)
+        properties = self._parts.named(event, properties, rejections)
         if amount is not None:
             properties[self._revenue.key] = amount
-        self._context.add_campaign(message.context, properties, asides)
-        record = Record(message.person, event, message.time, properties, message.address, message.user_agent)
-        amount_key = self._revenue.key if amount is not None else None
-        self._slots.add(mapped, message, record, seconds=max(1, len(products or ())), amount=amount_key)
+        self._context.add_campaign(context, properties, rejections)
+        sender.add_event(
+            mapped,
+            event,
+            properties,
+            event_id=_value(self._id, row),
+            seconds=max(1, len(products or ())),
+            revenue_property=self._revenue.key if amount is not None else None,
+        )
         if products:
-            prefix = event if self._prefix else None
-            apart = SetsASecondApart(self._maker, asides, prefix, keep=self._keep, taken=taken)
-            mapped.calls.extend(apart.sets(products, self._products, message.person, message.time))
+            mapped.calls += self._parts.item_sets(
+                products,
+                self._maker,
+                rejections,
+                event=event,
+                under=self._products,
+                person=sender.person,
+                time=sender.time,
+                taken=taken,
+            )
 
 
 class View:
-    """A page or a screen that was seen.
+    """A viewed page or screen.
 
     Args:
         what: `Page` or `Screen`.
@@ -149,29 +119,24 @@ class View:
     def __init__(self, stream: Stream, places: Places, context: SegmentContext, what: str) -> None:
         self._what = what
         self._under = places.properties
-        self._names = [(path, getter(path), Template(f"{{{path}}}")) for path in (*places.name, *places.category)]
-        self._maker = content_maker(stream, places, prefix=f"{what} - ")
+        self._names = [(path, Template(f"{{{path}}}")) for path in (*places.name, *places.category)]
+        self._id = FirstOf(places.message_id)
         self._context = context
-        self._slots = _Slots(places)
+        self._maker = message_maker(stream, exclude=places.own, iso_texts=True, prefix=f"{what} - ")
 
-    def add(self, message: Message, mapped: Mapped) -> None:
-        """Add the event.
-
-        Raises:
-            RowRejected: A name that Kissmetrics would not keep, or properties that are no object.
-        """
-        content = object_at(message.row.get(self._under), self._under) if self._under else message.row
-        event, used = self._event(message.row)
-        properties = self._maker.make(content, mapped.asides, used=used, under=self._under)
-        self._context.add_campaign(message.context, properties, mapped.asides)
-        record = Record(message.person, event, message.time, properties, message.address, message.user_agent)
-        self._slots.add(mapped, message, record)
+    def add(self, row: Row, context: Row, sender: Sender, mapped: Mapped) -> None:
+        """Add the event."""
+        content = object_at(row.get(self._under), self._under) if self._under else row
+        event, used = self._event(row)
+        properties = self._maker.make(content, mapped.rejections, used=used, under=self._under)
+        self._context.add_campaign(context, properties, mapped.rejections)
+        sender.add_event(mapped, event, properties, event_id=_value(self._id, row))
 
     def _event(self, row: Row) -> tuple[str, tuple[str, ...]]:
-        for path, _, template in self._names:
+        for path, template in self._names:
             text = template.fill(row)
             if text:
-                # A column that names the event is no property of it; within a message's properties it is one, too.
+                # A column with the event's name is not a property of it; a field of a message's properties is.
                 return event_name(f"Viewed {text.strip()} {self._what}", path), () if self._under else (path,)
         return f"Loaded a {self._what}", ()
 
@@ -180,70 +145,67 @@ class Identify:
     """Traits of a person."""
 
     def __init__(self, stream: Stream, places: Places) -> None:
-        self._traits = [(path, getter(path)) for path in places.traits if path]
-        self._maker = content_maker(stream, places)
+        self._traits = _Traits(path for path in places.traits if path)
+        self._maker = message_maker(stream, exclude=places.own, iso_texts=True)
 
-    def add(self, message: Message, mapped: Mapped) -> None:
-        """Add the traits, change-tracked.
-
-        Raises:
-            RowRejected: Traits that are no object.
-        """
-        traits, under = _traits(self._traits, message.row)
-        properties = self._maker.make(traits, mapped.asides, under=under)
-        if properties:
-            mapped.calls.append(
-                Set(message.person, message.time, properties, message.address, message.user_agent, distinct=True)
-            )
+    def add(self, row: Row, context: Row, sender: Sender, mapped: Mapped) -> None:  # noqa: ARG002 - no campaign
+        """Add the traits."""
+        path, traits = self._traits.find(row)
+        sender.add_attributes(mapped, self._maker.make(traits, mapped.rejections, under=path))
 
 
 class Group:
     """A person's group, and its traits."""
 
     def __init__(self, stream: Stream, places: Places) -> None:
-        self._traits = [(path, getter(path)) for path in places.traits if path == "traits"]
+        self._traits = _Traits(path for path in places.traits if path == "traits")
         self._id = FirstOf(places.group_id)
         self._values = Values(stream.settings.datetime_format)
-        self._maker = content_maker(stream, places, prefix="Group - ")
+        self._maker = message_maker(stream, exclude=places.own, iso_texts=True, prefix="Group - ")
 
-    def add(self, message: Message, mapped: Mapped) -> None:
-        """Add the group's ID and traits, change-tracked.
-
-        Raises:
-            RowRejected: Traits that are no object.
-        """
-        traits, under = _traits(self._traits, message.row)
-        group = self._id.find(message.row)
-        used = (group[0],) if group else ()
-        taken = (folded("Group - id"),) if group else ()
-        properties = self._maker.make(traits, mapped.asides, used=used, taken=taken, under=under)
+    def add(self, row: Row, context: Row, sender: Sender, mapped: Mapped) -> None:  # noqa: ARG002 - no campaign
+        """Add the group's ID and traits."""
+        path, traits = self._traits.find(row)
+        group = self._id.find(row)
+        used, taken = ((group[0],), (folded(_GROUP_ID),)) if group else ((), ())
+        properties = self._maker.make(traits, mapped.rejections, used=used, taken=taken, under=path)
         if group:
             try:
                 text = self._values.write(group[1])
-            except ValueProblem as problem:
-                mapped.asides.append(Aside.of(problem, group[0]))
+            except Rejected as problem:
+                mapped.rejections.append(Rejection.of(problem, group[0]))
             else:
                 if text:
-                    properties["Group - id"] = text
-        if properties:
-            mapped.calls.append(
-                Set(message.person, message.time, properties, message.address, message.user_agent, distinct=True)
-            )
+                    properties[_GROUP_ID] = text
+        sender.add_attributes(mapped, properties)
 
 
-def _traits(places: list[tuple[str, Any]], row: Row) -> tuple[Row, str]:
-    """Give a message's traits and their path: the first object that holds any; a table's row has them itself."""
-    if not places:
-        return row, ""
-    for path, get in places:
-        traits = object_at(get(row), path)
-        if traits:
-            return traits, path
-    return {}, places[0][0]
+class _Traits:
+    """Finds a message's traits: the first object that holds any; those of a table are the row itself."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._places = [(path, getter(path)) for path in paths]
+
+    def find(self, row: Row) -> tuple[str, Row]:
+        """Return the traits with their path.
+
+        Raises:
+            Rejected: They are no object.
+        """
+        for path, get in self._places:
+            traits = object_at(get(row), path)
+            if traits:
+                return path, traits
+        return (self._places[0][0], {}) if self._places else ("", row)
 
 
-def _products(value: object, path: str, asides: list[Aside]) -> list[Row] | None:
-    """Give the objects in a list of products; None when it is no list that holds any.
+def _value(fields: FirstOf, row: Row) -> object:
+    found = fields.find(row)
+    return found[1] if found else None
+
+
+def _products(value: object, path: str, rejections: list[Rejection]) -> list[Row] | None:
+    """Return the objects in a list of products; None if it is not a list that holds any.
 
     Warehouse tables hold lists as JSON texts (Segment's "Warehouse schemas").
     """
@@ -254,4 +216,4 @@ def _products(value: object, path: str, asides: list[Aside]) -> list[Row] | None
             return None
     if not isinstance(value, list) or not any(isinstance(item, Mapping) for item in value):
         return None
-    return objects_in(value, path, asides)
+    return objects_in(value, path, rejections)

@@ -1,4 +1,4 @@
-"""The tables that Segment's and RudderStack's warehouse destinations write, told by their columns.
+"""The tables that Segment's and RudderStack's warehouse destinations write, recognized by their columns.
 
     tracks and one table an event    event, event_text; the event's own table has a column for each property
     identifies                       a column for each trait
@@ -7,21 +7,19 @@
     groups                           group_id, and a column for each trait
     aliases                          previous_id
 
-All but `users` have `anonymous_id`, `user_id`, `received_at`, `sent_at`, `original_timestamp`, `timestamp` and the
+All but `users` have `anonymous_id`, `user_id`, `received_at`, `sent_at`, `original_timestamp`, `timestamp`, and the
 context flattened to `context_...`. Sources: Segment's "Warehouse schemas", RudderStack's "Warehouse schema".
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Literal
 
 from target_kissmetrics.mapping.formats.segment.fields import MessageType
+from target_kissmetrics.mapping.stream import Stream
 
 Table = MessageType | Literal["users"]
 
-_IDS = ("user_id", "anonymous_id")
-_LOADED = ("original_timestamp", "sent_at", "uuid_ts")
 _PAGE = ("path", "url", "title", "referrer", "search")
 _NAMED: dict[str, Table] = {
     "tracks": "track",
@@ -37,63 +35,56 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "group": ("group_id",),
     "alias": ("previous_id",),
 }
-"""Columns without which a table's rows cannot be what its name says: one of them has to be there."""
+"""Columns of which a table needs one to be what its name says."""
 
 
-def has_marks(stream: str, fields: Collection[str]) -> str | None:
-    """Give the columns by which a table is surely one of these, for a person; None when it may be any table."""
-    loaded = next((name for name in _LOADED if name in fields), None)
-    if "received_at" not in fields:
-        return None
-    identity = has_identity(fields)
-    if identity and loaded:
+def marks_of(stream: Stream) -> str | None:
+    """Return the columns that prove a table to be one of these, as a clause; None if it may be any table."""
+    identity, loaded = identity_of(stream), stream.first_of(("original_timestamp", "sent_at", "uuid_ts"))
+    if identity and loaded and "received_at" in stream.fields:
         return f"{identity!r}, 'received_at' and {loaded!r}"
-    if is_users(stream, fields):
-        return "the name of its table of users, and 'received_at'"
-    return None
+    return "the name of its table of users, and 'received_at'" if is_users(stream) else None
 
 
-def has_identity(fields: Collection[str]) -> str | None:
-    """Give the column that holds an identity, of a table that is not the one of users."""
-    return next((name for name in _IDS if name in fields), None)
+def identity_of(stream: Stream) -> str | None:
+    """Return the column that holds an identity, of a table other than `users`."""
+    return stream.first_of(("user_id", "anonymous_id"))
 
 
-def is_users(stream: str, fields: Collection[str]) -> bool:
-    """Tell the table of users, which has a row for each person, from the one of accounts, which looks the same."""
+def is_users(stream: Stream) -> bool:
+    """Return whether it is the table `users`, with a row for each person. The one of accounts has the same columns."""
+    fields = stream.fields
     loaded = "uuid_ts" in fields or any(name.startswith("context_") for name in fields)
-    return (
-        _table_name(stream) == "users" and {"id", "received_at"} <= set(fields) and loaded and not has_identity(fields)
-    )
+    is_named = _table_name(stream) == "users"
+    return is_named and loaded and {"id", "received_at"} <= set(fields) and not identity_of(stream)
 
 
-def table_of(stream: str, fields: Collection[str]) -> Table | None:
-    """Tell which table it is; None when neither its name nor its columns do."""
+def table_of(stream: Stream) -> Table | None:
+    """Return which table it is; None if neither its name nor its columns say so."""
     name = _table_name(stream)
     for candidate in (name, name.rpartition("_")[2]):
         table = _NAMED.get(candidate)
         if table == "users":
-            if is_users(stream, fields):
+            if is_users(stream):
                 return table
-        elif table and any(column in fields for column in _NEEDS.get(table, fields)):
+        elif table and (table not in _NEEDS or stream.first_of(_NEEDS[table])):
             return table
-        by_columns = _by_columns(fields)
+        by_columns = _by_columns(stream)
         if by_columns:
             return by_columns
     return None
 
 
-def _by_columns(fields: Collection[str]) -> MessageType | None:
-    if "previous_id" in fields:
+def _by_columns(stream: Stream) -> MessageType | None:
+    if "previous_id" in stream.fields:
         return "alias"
-    if "event_text" in fields or "event" in fields:
+    if stream.first_of(("event_text", "event")):
         return "track"
-    if "group_id" in fields:
+    if "group_id" in stream.fields:
         return "group"
-    if sum(column in fields for column in _PAGE) >= 2:
-        return "page"
-    return None
+    return "page" if sum(column in stream.fields for column in _PAGE) >= 2 else None
 
 
-def _table_name(stream: str) -> str:
-    """Give `pages` of `analytics-pages`, `prod.pages`, `_pages`."""
-    return stream.lower().replace(".", "-").replace("/", "-").rpartition("-")[2].strip().lstrip("_")
+def _table_name(stream: Stream) -> str:
+    """Return `pages` for `analytics-pages`, `prod.pages`, `_pages`."""
+    return stream.name.lower().replace(".", "-").replace("/", "-").rpartition("-")[2].strip().lstrip("_")

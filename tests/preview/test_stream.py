@@ -6,12 +6,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from preview_streams import NOW, plan, previewed
+from preview_streams import NOW, plan, previewed, schema_of
 
 from target_kissmetrics.kissmetrics.calls import Alias, Record, Set
-from target_kissmetrics.preview.collecting import HELD_ROWS, Preview
-from target_kissmetrics.preview.explaining import RowShown
-from target_kissmetrics.preview.totals import Partners, Totals
+from target_kissmetrics.mapping.reject_codes import Rejected
+from target_kissmetrics.mapping.rules.identity import Person
+from target_kissmetrics.preview.explaining import MappedRow
+from target_kissmetrics.preview.preview import Preview
+from target_kissmetrics.preview.risks import Risks
+from target_kissmetrics.preview.stream import SAMPLED_ROWS, accept_any
+from target_kissmetrics.preview.totals import Totals
 from target_kissmetrics.reporting import display as shown
 
 EVENTS = {"stream": "e", "kind": "event", "customer_id": "user_id", "timestamp": "time", "event_name": "{event}"}
@@ -21,7 +25,7 @@ def event(number: int = 0, **more: Any) -> dict[str, Any]:
     return {"id": number, "user_id": f"u{number}", "event": "Paid", "time": 1_700_000_000 + number, **more}
 
 
-def becomes(row: RowShown) -> dict[str, tuple[str, str]]:
+def becomes(row: MappedRow) -> dict[str, tuple[str, str]]:
     return {field.name: (field.role, field.text) for field in row.fields}
 
 
@@ -33,19 +37,19 @@ def test_each_field_is_told_what_became_of_it() -> None:
     made = previewed("e", [row], {**EVENTS, "exclude": ["secret"]}, use_customer_id=True)
     told = becomes(made.streams["e"].first[0])
     assert told["user_id"] == ("identity", "identity")
-    assert told["event"] == ("event", "event's name")
+    assert told["event"] == ("event", "event name")
     assert told["time"] == ("time", "time")
     assert told["revenue"] == ("revenue", "revenue = $5; Billing Amount = 5")
     assert told["plan"] == ("property", "plan = Gold")
-    assert told["empty"][1].startswith("left out: null and empty")
-    assert "the tap added it" in told["_sdc_batched_at"][1]
-    assert told["secret"][1] == "left out: streams[0].exclude has it"
+    assert told["empty"][1] == "not sent: null or empty"
+    assert "metadata of the tap" in told["_sdc_batched_at"][1]
+    assert told["secret"][1] == "not sent: in streams[0].exclude"
     assert "list of objects" in told["tags"][1]
-    assert "is this property already" in told["Plan"][1]
+    assert "another field of the row" in told["Plan"][1]
     assert told["context"] == ("property", "context.a = 1; context.b.c = 2")
     assert told["utm_source"] == ("property", "Campaign Source = mail")
     assert told["products"] == ("calls", "2 set calls: sku = 1; sku = 2")
-    assert told["_bad"][0] == "aside"
+    assert told["_bad"][0] == "dropped"
     assert "reserved-name" in told["_bad"][1]
 
 
@@ -61,20 +65,20 @@ def test_rejected_rows_show_the_field_at_fault_and_what_to_do() -> None:
     stream = made.streams["e"]
     assert {code: loss.count for code, loss in stream.rejected.items()} == {"bad-timestamp": 1, "no-identity": 1}
     assert becomes(stream.first[0])["time"][0] == "rejected"
-    assert stream.first[0].calls == []
+    assert isinstance(stream.first[0].outcome, Rejected)
     assert "name customer_id or device_id" in stream.rejected["no-identity"].reason
 
 
 def test_a_stream_that_would_stop_the_run_goes_on_with_the_suggestion() -> None:
-    rows = [{"id": n, "user_id": f"u{n}", "ordered_on": "2024-01-01", "total": 2} for n in range(HELD_ROWS + 50)]
+    rows = [{"id": n, "user_id": f"u{n}", "ordered_on": "2024-01-01", "total": 2} for n in range(SAMPLED_ROWS + 50)]
     stream = previewed("orders", rows, key=["id"]).streams["orders"]
     assert stream.problem is not None
     assert "could be anything" in stream.problem
     assert stream.suggestion is not None
-    assert stream.suggestion.settles
-    assert (stream.kind, stream.rows, stream.accepted) == ("event", HELD_ROWS + 50, HELD_ROWS + 50)
-    assert stream.totals.calls["record"] == HELD_ROWS + 50
-    assert str(stream.totals.revenue) == str(2 * (HELD_ROWS + 50))
+    assert stream.suggestion.is_needed
+    assert (stream.kind, stream.rows, stream.accepted) == ("event", SAMPLED_ROWS + 50, SAMPLED_ROWS + 50)
+    assert stream.totals.calls["record"] == SAMPLED_ROWS + 50
+    assert str(stream.totals.revenue) == str(2 * (SAMPLED_ROWS + 50))
     assert [row.number for row in stream.first] == [1, 2, 3]
 
 
@@ -96,7 +100,7 @@ def test_new_entries_come_before_globs_which_would_take_their_streams() -> None:
 def test_events_that_kissmetrics_takes_for_one_are_counted() -> None:
     rows = [event(1), event(1, id=2), event(1), event(3)]
     stream = previewed("e", rows, EVENTS, key=["id"]).streams["e"]
-    assert stream.collisions == 1
+    assert stream.risks.collisions == 1
     assert any("1 event would be lost" in text and "spread_duplicates: true" in text for text in stream.warnings)
     spread = previewed("e", rows, {**EVENTS, "spread_duplicates": True}, key=["id"]).streams["e"]
     assert any("moves them" in text for text in spread.warnings)
@@ -106,7 +110,7 @@ def test_amounts_of_which_kissmetrics_keeps_one_are_counted() -> None:
     rows = [event(1, amount=5), event(1, amount=7, event="Renewed"), event(1, event="Viewed"), event(2, amount=5)]
     entry = {**EVENTS, "revenue": "amount"}
     stream = previewed("e", rows, entry).streams["e"]
-    assert (stream.collisions, stream.amount_collisions) == (0, 1)
+    assert (stream.risks.collisions, stream.risks.amount_collisions) == (0, 1)
     assert any("1 amount would be lost" in text and "spread_duplicates: true" in text for text in stream.warnings)
     spread = previewed("e", rows, {**entry, "spread_duplicates": True}).streams["e"]
     assert not any("amount" in text for text in spread.warnings)
@@ -114,17 +118,17 @@ def test_amounts_of_which_kissmetrics_keeps_one_are_counted() -> None:
 
 def test_rows_that_are_just_like_another_one_are_told_of_where_there_is_no_key() -> None:
     rows = [event(1), event(1), event(2), event(1)]
-    (told,) = [text for text in previewed("e", rows, EVENTS).streams["e"].warnings if "just like another" in text]
-    assert told.startswith("2 rows are just like another one")
+    (told,) = [text for text in previewed("e", rows, EVENTS).streams["e"].warnings if "equal to another" in text]
+    assert told.startswith("2 rows equal to another one")
     keyed = previewed("e", [{**row, "id": 1} for row in rows], EVENTS, key=["id"]).streams["e"]
-    assert not any("just like another" in text for text in keyed.warnings)
+    assert not any("equal to another" in text for text in keyed.warnings)
 
 
 def test_names_that_differ_by_case_are_told_over_all_streams() -> None:
     made = Preview(plan(EVENTS, {**EVENTS, "stream": "f"}))
     for name, row in (("e", event(Plan="x")), ("f", event(event="PAID", plan="y"))):
-        made.schema(name, {"properties": {key: {} for key in row}}, [], lambda _: None)
-        made.row(name, row, None)
+        made.stream(name).schema(schema_of([row]), [], accept_any)
+        made.stream(name).row(row, None)
     made.finish()
     assert any("'Paid', 'PAID'" in text for text in made.warnings)
     assert any("'Plan', 'plan'" in text for text in made.warnings)
@@ -152,11 +156,11 @@ def test_a_time_in_the_future_and_nothing_but_rejects_are_told() -> None:
 
 def test_deleted_rows_and_rows_against_their_schema_are_no_calls() -> None:
     made = Preview(plan(EVENTS))
-    made.schema("e", {"properties": {}}, [], lambda row: "id must be a number" if row["id"] == "x" else None)
+    stream = made.stream("e")
+    stream.schema({"properties": {}}, [], lambda row: "id must be a number" if row["id"] == "x" else None)
     for row in (event(_sdc_deleted_at="2024-01-01"), event(id="x"), event()):
-        made.row("e", row, None)
+        stream.row(row, None)
     made.finish()
-    stream = made.streams["e"]
     assert (stream.deleted, stream.accepted, list(stream.rejected)) == (1, 1, ["schema"])
 
 
@@ -184,17 +188,18 @@ def test_totals_are_bounded_and_still_add_up(monkeypatch: pytest.MonkeyPatch) ->
     for n in range(20):
         totals.add([Record(f"p{n}", f"e{n}", 1, {f"x{n}": "1"}), Set(f"p{n}", 1, {"y": "2"}), Alias("a", "b", 1)])
     assert totals.calls == {"record": 20, "set": 20, "alias": 20}
-    assert len(totals.events) + totals.other_events == 20
-    assert sum(one.count for one in totals.properties.values()) + totals.other_properties == 40
+    assert len(totals.events.known) + totals.events.others == 20
+    assert sum(one.count for one in totals.properties.known.values()) + totals.properties.others == 40
     assert len(totals.identities) == 4
     assert totals.more_identities
 
 
-def test_partners_count_different_ones() -> None:
-    partners = Partners(2)
+def test_identities_count_different_partners() -> None:
+    risks = Risks(2)
     for other in "xxxyyz":
-        partners.add("a", other)
-    assert partners.shared() == ["a"]
+        risks.add_person(Person("a", other, None, ()))
+    (warning,) = risks.warnings(Totals("Money", NOW), 6, spreads=False)
+    assert warning.startswith("1 identities come with more than 2 others (a)")
 
 
 @given(st.text())

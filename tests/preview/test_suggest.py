@@ -10,23 +10,23 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from preview_streams import messages, plan, previewed, schema_of, stream_of
+from preview_streams import BLOCKED, messages, plan, previewed, previewed_together, schema_of, suggested
 
 from target_kissmetrics.config.stream_entries import read_entry
-from target_kissmetrics.mapping.detection import Detected
-from target_kissmetrics.mapping.registry import understand
-from target_kissmetrics.mapping.settings import StreamSettings
-from target_kissmetrics.preview.collecting import Preview
-from target_kissmetrics.preview.entries import as_yaml
+from target_kissmetrics.mapping.detection import resolve
+from target_kissmetrics.mapping.result import Mapped
+from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
+from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.preview.messages import read
-from target_kissmetrics.preview.suggesting import Suggestion, confirm, suggest
-from target_kissmetrics.preview.text import used_below
+from target_kissmetrics.preview.preview import Preview
+from target_kissmetrics.preview.suggest.as_yaml import as_yaml
+from target_kissmetrics.preview.suggest.entry import Suggestion
 
 ITEMS = [{"sku": "a", "price": 3}]
 
 
 def entry(name: str, *rows: dict[str, Any], key: tuple[str, ...] = (), **given: Any) -> dict[str, Any]:
-    made = suggest(*stream_of(name, rows, key), given).entry
+    made = suggested(name, rows, given, key).entry
     assert made.pop("stream") == name
     return made
 
@@ -35,14 +35,13 @@ def orders(day: str = "2024-01-01", **more: Any) -> list[dict[str, Any]]:
     return [{"id": n, "user_id": f"u{n}", "ordered_on": day, "total": "19.90 EUR", **more} for n in range(5)]
 
 
-def test_an_orders_table_is_purchases_with_an_amount_line_items_and_days() -> None:
+def test_an_orders_table_is_purchases_with_an_amount_and_days() -> None:
     assert entry("public-orders", *orders(items=ITEMS, tax=3), key=("id",)) == {
         "kind": "event",
         "customer_id": "user_id",
         "event_name": "Purchased",
         "timestamp": "ordered_on",
         "revenue": "total",
-        "line_items": "items",
         "spread_duplicates": True,
         "exclude": ["id"],
     }
@@ -79,9 +78,9 @@ def test_the_amount_is_net_before_gross_and_an_amount(fields: dict[str, Any], ch
 
 
 def test_cents_are_told_of() -> None:
-    made = suggest(*stream_of("orders", [{"user_id": "u", "created_at": 1_700_000_000, "amount_cents": 100}]), {})
+    made = suggested("orders", [{"user_id": "u", "created_at": 1_700_000_000, "amount_cents": 100}])
     assert made.entry["revenue"] == "amount_cents"
-    assert any("hundredfold" in reason for reason in made.why)
+    assert any("100 times too high" in reason for reason in made.why)
 
 
 def test_people_by_their_key_and_without_their_passwords() -> None:
@@ -90,7 +89,7 @@ def test_people_by_their_key_and_without_their_passwords() -> None:
         "kind": "user_attributes",
         "customer_id": "id",
         "timestamp": "updated_at",
-        "exclude": ["password_hash", "email"],
+        "exclude": ["email", "password_hash"],
     }
 
 
@@ -106,25 +105,18 @@ def test_events_with_names_of_their_own() -> None:
     }
 
 
-def test_assignments_are_an_experiment() -> None:
-    row = {"member_id": "m", "experiment_key": "price", "bucket": "b", "assigned_at": "2024-01-01T00:00:01Z"}
-    assert entry("ab_assignments", row) == {
-        "kind": "experiment",
-        "customer_id": "member_id",
-        "experiment": "experiment_key",
-        "variant": "bucket",
-        "timestamp": "assigned_at",
-    }
-
-
-def test_two_identities_are_an_alias() -> None:
-    made = entry("account_merges", {"old_user_id": "a", "user_id": "b", "merged_at": "2024-01-01T00:00:01Z"})
-    assert made == {"kind": "alias", "customer_id": "user_id", "previous_id": "old_user_id"}
-    assert entry("identity_links", {"device_id": "d", "customer_no": "c"}) == {
-        "kind": "alias",
-        "customer_id": "customer_no",
-        "previous_id": "device_id",
-    }
+@pytest.mark.parametrize(
+    ("name", "row", "told"),
+    [
+        ("ab_assignments", {"member_id": "m", "experiment_key": "price", "bucket": "b"}, "kind: experiment"),
+        ("account_merges", {"old_user_id": "a", "user_id": "b", "merged_at": "2024-01-01"}, "kind: alias"),
+        ("identity_links", {"device_id": "d", "customer_no": "c"}, "an alias is permanent"),
+    ],
+)
+def test_an_alias_or_experiment_is_never_guessed(name: str, row: dict[str, Any], told: str) -> None:
+    made = suggested(name, [row])
+    assert made.entry == {"stream": name, "kind": "ignore"}
+    assert told in made.why[-1]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +129,7 @@ def test_two_identities_are_an_alias() -> None:
     ],
 )
 def test_tables_that_tell_nothing_of_people_are_left_out(name: str, row: dict[str, Any]) -> None:
-    made = suggest(*stream_of(name, [row]), {})
+    made = suggested(name, [row])
     assert made.entry == {"stream": name, "kind": "ignore"}
     assert made.why
 
@@ -148,7 +140,7 @@ def test_messages_are_never_guessed_at_from_their_columns() -> None:
 
 
 def test_what_the_entry_says_already_stays_and_its_mistake_goes() -> None:
-    made = suggest(*stream_of("orders", orders()), {"stream": "orders", "event_name": "Bought", "customer_id": "usr"})
+    made = suggested("orders", orders(), {"stream": "orders", "event_name": "Bought", "customer_id": "usr"})
     assert made.entry["event_name"] == "Bought"
     assert made.entry["customer_id"] == "user_id"
     assert any("no field 'usr'; did you mean 'user_id'" in reason for reason in made.why)
@@ -156,10 +148,9 @@ def test_what_the_entry_says_already_stays_and_its_mistake_goes() -> None:
 
 def test_a_decision_is_confirmed_and_days_are_spread() -> None:
     rows = [{"user_id": "u", "event": "Paid", "time": "2024-01-01"}]
-    stream, profile = stream_of("e", rows)
-    made = confirm(stream, profile, Detected("event", "it has both"), {}, collisions=0)
+    (made,) = previewed("e", rows).suggestions()
     assert made.entry == {"stream": "e", "kind": "event", "spread_duplicates": True}
-    assert not made.settles
+    assert not made.is_needed
 
 
 NAMES = st.text(max_size=12) | st.sampled_from(
@@ -188,14 +179,13 @@ STREAMS = st.text(min_size=1, max_size=12).filter(str.strip) | st.sampled_from(
 
 @given(STREAMS, st.lists(st.dictionaries(NAMES, VALUES, max_size=8), max_size=5))
 def test_every_suggestion_is_taken_by_the_target_also_from_its_yaml(name: str, rows: list[dict[str, Any]]) -> None:
-    stream, profile = stream_of(name, rows)
-    made = suggest(stream, profile, {})
+    made = suggested(name, rows)
     (written,) = yaml.safe_load(as_yaml([made]))["streams"]
     assert written == made.entry
     read = read_entry(written, 0)
     assert read.stream == name
-    understood = understand(stream.__class__(name, stream.schema, (), read, stream.settings))
-    assert understood.kind.kind == made.entry["kind"]
+    stream = Stream(name, schema_of(rows), (), read, MappingSettings(blocked_identities=BLOCKED))
+    assert resolve(stream).kind == made.entry["kind"]
 
 
 @given(st.dictionaries(st.text(min_size=1), st.text() | st.lists(st.text())), st.text())
@@ -214,7 +204,7 @@ def test_no_entries_are_an_empty_list() -> None:
 
 
 def why(name: str, *rows: dict[str, Any], key: tuple[str, ...] = ()) -> str:
-    return "\n".join(suggest(*stream_of(name, rows, key), {}).why)
+    return "\n".join(suggested(name, rows, key=key).why)
 
 
 def charges(**more: Any) -> list[dict[str, Any]]:
@@ -236,7 +226,7 @@ def test_a_payment_provider_s_created_is_the_time_and_whole_amounts_may_be_cents
     told = why("charges", *charges())
     assert "if they are cents" in told
     assert (
-        "stream_maps stands beside streams, not in it: stream_maps: {charges: {amount: "
+        'stream_maps: {"charges": {"amount": '
         "\"float(record.get('amount')) / 100 if record.get('amount') else None\"}}"
     ) in told
     assert "cents" not in why("charges", *charges(amount="19.99"))
@@ -244,8 +234,8 @@ def test_a_payment_provider_s_created_is_the_time_and_whole_amounts_may_be_cents
 
 def test_rows_that_nobody_paid_are_told_of() -> None:
     rows = [{**row, "status": ["succeeded", "failed"][n % 2]} for n, row in enumerate(charges())]
-    assert "__filter__: \"record.get('status') not in ['failed']\"}" in why("charges", *rows)
-    assert "__filter__" not in why("charges", *charges(status="succeeded"))
+    assert "some rows with status 'failed' have amount" in why("charges", *rows)
+    assert "no revenue" not in why("charges", *charges(status="succeeded"))
 
 
 def test_tax_and_shipping_beside_a_total_are_told_of() -> None:
@@ -283,9 +273,7 @@ def test_a_crm_s_own_number_names_nobody_where_there_is_an_address() -> None:
 )  # fmt: skip
 def test_personal_data_stays_at_home(name: str) -> None:
     assert entry("app_users", {"id": 7, name: "x"}, key=("id",))["exclude"] == [name]
-    assert f"exclude has personal data that no report needs ({name})" in why(
-        "app_users", {"id": 7, name: "x"}, key=("id",)
-    )
+    assert f"exclude has personal data or secrets ({name})" in why("app_users", {"id": 7, name: "x"}, key=("id",))
 
 
 @pytest.mark.parametrize(
@@ -305,7 +293,8 @@ def test_personal_data_within_objects_stays_at_home() -> None:
     made = confirmed("users", row, key=("id",)).entry
     assert made["exclude"] == ["address.street", "address.geo", "location.lon"]
     (sent,) = previewed("users", [row], {"stream": "users", **made}, key=["id"]).streams["users"].first
-    assert [getattr(call, "properties", None) for call in sent.calls] == [{"address.city": "Oslo"}]
+    assert isinstance(sent.outcome, Mapped)
+    assert [getattr(call, "properties", None) for call in sent.outcome.calls] == [{"address.city": "Oslo"}]
 
 
 def test_what_says_who_and_when_is_not_called_personal() -> None:
@@ -323,16 +312,6 @@ def test_the_number_of_a_row_is_left_out_unless_it_says_who() -> None:
     assert "exclude" not in confirmed("users", {"id": 7, "plan": "x"}, key=("id",)).entry
 
 
-def test_what_items_and_their_order_both_have_gets_names_of_its_own() -> None:
-    items = [{"sku": "a", "total": 3, "id": 9}]
-    made = entry("orders", *orders(items=items))
-    assert made["rename"] == [
-        {"field": "items.total", "property": "Item total"},
-        {"field": "items.id", "property": "Item id"},
-    ]
-    assert "rename" not in entry("orders", *orders(items=ITEMS))
-
-
 def test_ids_that_stand_for_guests_are_told_of() -> None:
     rows = [{"customer_id": n % 2, "ordered_at": f"2024-01-01T01:00:0{n}Z", "total": 3} for n in range(4)]
     assert "customer_id is 0 or -1 in 2 of 4 sampled rows" in why("orders", *rows)
@@ -342,21 +321,15 @@ def test_ids_that_stand_for_guests_are_told_of() -> None:
 def test_which_of_two_ids_is_the_person_is_said() -> None:
     row = {"visitor_id": "v", "user_id": "u", "started_at": "2024-01-01T01:00:00Z", "browser": "Firefox"}
     told = why("web_sessions", row)
-    assert "visitor_id is the person, user_id where it is empty: use_customer_id" in told
-    assert "alias_identities: true makes user_id and visitor_id of one row one person, for ever" in told
+    assert "visitor_id is the person, or user_id where it is empty; set use_customer_id: true" in told
     assert "could be customer_id as well" not in told
 
 
-def test_what_was_done_is_the_event_s_name() -> None:
-    row = {"student_id": "s", "lesson": "L1", "completed_on": "2024-01-01"}
-    assert entry("lesson_completions", row)["event_name"] == "Lesson Completed"
-
-
 def run_with_stream_map(name: str, rows: list[dict[str, Any]], types: dict[str, str]) -> Preview:
-    made = suggest(*stream_of(name, rows), {})
-    advised = re.findall(rf"stream_maps: \{{{name}: (\{{.*\}})\}}", "\n".join(made.why))
+    made = suggested(name, rows)
+    advised = re.findall(r"stream_maps: (\{.*\})", "\n".join(made.why))
     assert len(advised) == 1, "of two maps of one stream the later one is all that YAML keeps"
-    return run_mapped(name, rows, types, yaml.safe_load(advised[0]), made.entry)
+    return run_mapped(name, rows, types, yaml.safe_load(advised[0])[name], made.entry)
 
 
 def run_mapped(
@@ -392,15 +365,14 @@ HAPPENED = ("subscribed", "cancelled", "refunded", "paused")
 
 @pytest.mark.parametrize("field", ["what_happened", "action", "type", "event_type", "what", "operation", "change_kind"])
 def test_a_column_that_says_what_happened_names_the_event(field: str) -> None:
-    made = suggest(*stream_of("subscriptions", changes(*HAPPENED, field=field)), {})
+    made = suggested("subscriptions", changes(*HAPPENED, field=field))
     assert made.entry["event_name"] == f"Subscription {{{field}}}"
-    assert f"{field} says what happened: 'cancelled', 'paused', 'refunded', 'subscribed'" in made.why
+    assert f"{field} names the event: 'subscribed', 'cancelled', 'refunded', 'paused'" in made.why
 
 
-def test_a_type_that_says_nothing_of_what_was_done_is_told_of() -> None:
-    made = suggest(*stream_of("subscriptions", changes("monthly", "yearly", field="type")), {})
+def test_a_type_that_says_nothing_of_what_was_done_names_no_event() -> None:
+    made = suggested("subscriptions", changes("monthly", "yearly", field="type"))
     assert made.entry["event_name"] == "Subscribed"
-    assert any('event_name: "Subscription {type}"' in reason for reason in made.why)
     assert entry("subscriptions", *changes("monthly", field="type"))["event_name"] == "Subscribed"
 
 
@@ -414,7 +386,7 @@ def test_texts_that_are_no_names_name_no_event(told: list[str]) -> None:
 def test_the_amount_of_what_nobody_paid_is_told_of() -> None:
     told = why("subscriptions", *changes(*HAPPENED, amount=9.5))
     assert (
-        "stream_maps: {subscriptions: {amount: \"record.get('amount') if record.get('what_happened') not in "
+        'stream_maps: {"subscriptions": {"amount": "record.get(\'amount\') if record.get(\'what_happened\') not in '
         "['cancelled', 'refunded'] else None\"}}"
     ) in told
     preview = run_with_stream_map("subscriptions", changes(*HAPPENED, amount=9.5), {"amount": "number"})
@@ -433,26 +405,15 @@ def test_cents_and_rows_nobody_paid_are_mended_by_one_expression() -> None:
     told = why("subscriptions", *rows)
     assert told.count("stream_maps: {") == 1
     assert (
-        "gross_cents: \"float(record.get('gross_cents')) / 100 if record.get('gross_cents') and "
+        "\"gross_cents\": \"float(record.get('gross_cents')) / 100 if record.get('gross_cents') and "
         "record.get('what_happened') not in ['cancelled'] else None\""
     ) in told
     stream = run_with_stream_map("subscriptions", rows, {"gross_cents": "integer"}).streams["subscriptions"]
     assert (stream.accepted, stream.rejected) == (12, {})
     # 19.99 of four that subscribed; what was cancelled, and what has no amount, has none.
     assert stream.totals.revenue == Decimal("79.96")
-    assert stream.totals.properties["billing amount"].count == 4
-    assert not any("hundredfold" in text or "no revenue" in text for text in stream.warnings)
-
-
-def test_every_advice_for_a_stream_is_in_one_stream_map() -> None:
-    rows = [
-        {**row, "member_no": row["member_no"] if n % 2 else None, "email": f"{n}@b.c", "state": ["paid", "void"][n % 2]}
-        for n, row in enumerate(in_cents(1999, 500, None))
-    ]
-    assert why("subscriptions", *rows).count("stream_maps: {") == 1
-    types = {"gross_cents": "integer", "member_no": "string", "email": "string"}
-    stream = run_with_stream_map("subscriptions", rows, types).streams["subscriptions"]
-    assert (stream.accepted, stream.totals.revenue) == (6, Decimal("39.98"))
+    assert stream.totals.properties.known["billing amount"].count == 4
+    assert not any("100 times" in text or "no revenue" in text for text in stream.warnings)
 
 
 def test_names_and_values_that_yaml_and_python_quote_are_taken() -> None:
@@ -466,16 +427,16 @@ def test_a_refund_that_is_negative_already_stays_in() -> None:
     rows = in_cents(1999, 500, -1999, told=("subscribed", "cancelled", "refunded"))
     told = why("subscriptions", *rows)
     assert "not in ['cancelled'] else None" in told
-    assert "refund" not in told.split("what_happened says what happened", 1)[1].split("\n", 1)[1]
+    assert "to subtract refunds" not in told
     stream = run_with_stream_map("subscriptions", rows, {"gross_cents": "integer"}).streams["subscriptions"]
     assert stream.totals.revenue == 0
     states = [{**row, "status": ["succeeded", "refunded"][n % 2]} for n, row in enumerate(charges())]
-    assert "__filter__" not in why("charges", *({**row, "amount": -5} for row in states if row["status"] == "refunded"))
+    assert "no revenue" not in why("charges", *({**row, "amount": -5} for row in states if row["status"] == "refunded"))
 
 
 def test_a_refund_that_is_positive_may_be_sent_negative() -> None:
     told = why("subscriptions", *in_cents(1999, 500, 1999, told=("subscribed", "cancelled", "refunded")))
-    assert "where 'refunded' gives back what was counted, send gross_cents negative instead: refund: true" in told
+    assert "to subtract refunds, send gross_cents negative: refund: true" in told
     assert "refund: true" not in why("subscriptions", *in_cents(1999, 500, told=("subscribed", "cancelled")))
 
 
@@ -492,43 +453,26 @@ CONFIGURED = {
 def test_wrong_money_is_warned_of_whoever_wrote_the_entry() -> None:
     rows = [{**row, "currency": ["EUR", "USD"][n % 2]} for n, row in enumerate(in_cents(1999, 500, None))]
     warned = "\n".join(previewed("subscriptions", rows, CONFIGURED).streams["subscriptions"].warnings)
-    assert "gross_cents counts cents by its name, and revenue would be a hundredfold" in warned
-    assert "what_happened is 'cancelled' in some rows, whose gross_cents may be no revenue" in warned
+    assert "gross_cents counts cents by its name, and revenue would be 100 times too high" in warned
+    assert "some rows with what_happened 'cancelled' have gross_cents, which may be no revenue" in warned
     assert "currency has more than one value (EUR, USD)" in warned
-    assert 'stream_maps: {subscriptions: {gross_cents: "float(' in warned
+    assert 'stream_maps: {"subscriptions": {"gross_cents": "float(' in warned
     for other in ({"revenue": False}, {"kind": "ignore"}):
         assert not previewed("subscriptions", rows, {**CONFIGURED, **other}).streams["subscriptions"].warnings
 
 
-@pytest.mark.parametrize("amount", [1999, 2000])
-def test_money_that_a_stream_map_mended_is_not_warned_of(amount: int) -> None:
-    rows = in_cents(amount, 500)
-    types = {"gross_cents": "integer"}
-    divided = {"gross_cents": "float(record['gross_cents'] or 0) / 100"}
-    warned = run_mapped("subscriptions", rows, types, divided, CONFIGURED).streams["subscriptions"].warnings
-    assert not any("hundredfold" in text for text in warned)
-    assert any("'cancelled' in some rows" in text for text in warned)
-    assert not any("float(" in text for text in warned)
-    # A map for unpaid rows alone divides nothing.
-    unpaid = {"gross_cents": "None if record['what_happened'] == 'cancelled' else record['gross_cents']"}
-    warned = run_mapped("subscriptions", rows, types, unpaid, CONFIGURED).streams["subscriptions"].warnings
-    assert any("hundredfold" in text for text in warned)
-    assert not any("'cancelled' in some rows" in text for text in warned)
-
-
-def test_an_expression_that_is_there_is_to_be_mended_and_not_replaced() -> None:
-    rows = in_cents(1999, 500)
-    rules = {"gross_cents": "int(record['gross_cents'])"}
-    warned = run_mapped("subscriptions", rows, {"gross_cents": "integer"}, rules, CONFIGURED).streams["subscriptions"]
-    told = "\n".join(warned.warnings)
-    assert "hundredfold" in told
-    assert "the stream's map has gross_cents already: mend it in that expression" in told
-    assert "stream_maps: {" not in told
-    assert "to be added" not in told
-    other = run_mapped("subscriptions", rows, {}, {"__filter__": "True"}, CONFIGURED).streams["subscriptions"]
-    assert any(text.startswith("to be added to the stream's map: {gross_cents: ") for text in other.warnings)
-    divided = run_mapped("subscriptions", rows, {}, {"gross_cents": "int(record['gross_cents'] / 100)"}, CONFIGURED)
-    assert not any("hundredfold" in text for text in divided.streams["subscriptions"].warnings)
+@pytest.mark.parametrize(
+    "fix",
+    [
+        {"gross_cents": "float(record['gross_cents'] or 0) / 100.5"},
+        {"gross_cents": "float(record['gross_cents']) / 100.5 if record['what_happened'] != 'cancelled' else None"},
+    ],
+)
+def test_money_that_a_stream_map_fixes_is_not_warned_of(fix: dict[str, str]) -> None:
+    rows, types = in_cents(1999, 500), {"gross_cents": "integer"}
+    warned = "\n".join(run_mapped("subscriptions", rows, types, fix, CONFIGURED).streams["subscriptions"].warnings)
+    assert "100 times" not in warned
+    assert ("'cancelled'" in warned) is ("cancelled" not in fix["gross_cents"])
 
 
 def test_rows_of_refunds_that_are_sent_negative_are_not_warned_of() -> None:
@@ -536,7 +480,7 @@ def test_rows_of_refunds_that_are_sent_negative_are_not_warned_of() -> None:
     warned = "\n".join(
         previewed("subscriptions", rows, {**CONFIGURED, "refund": True}).streams["subscriptions"].warnings
     )
-    assert "'cancelled' in some rows" in warned
+    assert "'cancelled'" in warned
     assert "refunded" not in warned
 
 
@@ -544,7 +488,7 @@ def test_equal_rows_without_a_key_are_told_of_in_the_suggestion() -> None:
     row = {"user_id": "u", "ordered_at": "2025-01-01T00:00:01Z", "total": 3.5}
     for key, told in (((), True), (("total",), False)):
         (made,) = previewed("orders", [row, row], key=key).suggestions()
-        assert any("1 row is just like another one, and the stream has no key" in one for one in made.why) is told
+        assert any("1 row equal to another one, and the stream has no key" in one for one in made.why) is told
 
 
 @pytest.mark.parametrize(
@@ -556,19 +500,19 @@ def test_equal_rows_without_a_key_are_told_of_in_the_suggestion() -> None:
     ],
 )
 def test_how_to_send_what_is_left_out_is_said(name: str, row: dict[str, Any]) -> None:
-    assert why(name, row, row).endswith("and take kind: ignore out")
+    assert why(name, row, row).endswith("and remove kind: ignore")
 
 
 def test_amounts_in_several_currencies_are_told_of() -> None:
     rows = [{**row, "currency": ["EUR", "USD"][n % 2]} for n, row in enumerate(orders())]
-    assert "currency has more than one value (EUR, USD): amounts are added up as they are" in why("orders", *rows)
+    assert "currency has more than one value (EUR, USD); amounts are summed and not converted" in why("orders", *rows)
     assert "currency" not in why("orders", *orders(currency="EUR"))
 
 
 def confirmed(name: str, *rows: dict[str, Any], key: tuple[str, ...] = (), **given: Any) -> Suggestion:
     entries = [{"stream": name, **given}] if given else []
     (made,) = previewed(name, rows, *entries, key=key).suggestions()
-    assert not made.settles
+    assert not made.is_needed
     assert made.entry.pop("stream") == name
     return made
 
@@ -608,9 +552,9 @@ def visits() -> list[dict[str, Any]]:
 
 
 def test_a_visitor_stands_in_for_a_member_who_is_not_logged_in() -> None:
-    made = suggest(*stream_of("sessions", visits()), {})
+    made = suggested("sessions", visits())
     assert (made.entry["customer_id"], made.entry["device_id"]) == ("member_no", "visitor")
-    assert any("set use_customer_id: true to take member_no first" in reason for reason in made.why)
+    assert any("set use_customer_id: true to prefer member_no" in reason for reason in made.why)
     assert "would be rejected" not in "\n".join(made.why)
     preview = previewed("sessions", visits(), use_customer_id=True).streams["sessions"]
     assert (preview.accepted, preview.rejected) == (12, {})
@@ -631,112 +575,56 @@ def test_rows_that_name_nobody_are_told_of_with_the_field_that_may() -> None:
         for n in range(4)
     ]
     told = why("orders", *rows)
-    assert "3 of 4 sampled rows have no user_no, and would be rejected; 2 of them have mail" in told
-    named = [{**row, "user_no": row["user_no"] and str(row["user_no"])} for row in rows[1:]]
-    preview = run_with_stream_map("orders", named, {"user_no": "string", "mail": "string"})
-    assert preview.streams["orders"].accepted == 3
-    assert "have no user_no, and would be rejected" in why("orders", *({**row, "mail": None} for row in rows))
+    assert "3 of 4 sampled rows have no user_no and would be rejected; 2 of them have mail" in told
+    assert "have no user_no and would be rejected" in why("orders", *({**row, "mail": None} for row in rows))
     assert "rejected" not in why("orders", *rows[3:])
-
-
-def previewed_together(*entries: dict[str, Any], use_customer_id: bool = False, **streams: Any) -> Preview:
-    preview = Preview(plan(*entries, use_customer_id=use_customer_id))
-    for name, (rows, key) in streams.items():
-        preview.schema(name, schema_of(rows), key, lambda _: None)
-        for row in rows:
-            preview.row(name, row, None)
-    preview.finish()
-    return preview
 
 
 def tickets(**more: Any) -> list[dict[str, Any]]:
     return [{"contact_mail": f"{n}@example.com", "opened_at": f"2025-01-01T00:00:0{n}Z", **more} for n in range(3)]
 
 
-def test_streams_that_name_the_same_people_by_different_ids_are_told_of() -> None:
-    known = customers(plan="Gold")
-    preview = previewed_together(customers=(known, ("uuid",)), tickets=(tickets(), ()))
-    told = (
-        "tickets names people by contact_mail, customers by uuid; customers has the values of contact_mail in "
-        "primary_email. Kissmetrics takes these for different people: name them by the same, such as customer_id: "
-        "primary_email in customers"
+def test_streams_that_name_the_same_people_by_different_ids_are_warned_of() -> None:
+    streams = {"customers": (customers(plan="Gold"), ("uuid",)), "tickets": (tickets(), ())}
+    preview = previewed_together(streams=streams)
+    (warning,) = preview.warnings
+    assert warning.startswith(
+        "tickets has the ID contact_mail, customers has the ID uuid and the values of contact_mail "
     )
-    assert preview.warnings == [told]
+    assert warning.endswith("use one ID for both, such as customer_id: primary_email in customers")
     people, opened = preview.suggestions()
-    assert people.entry["customer_id"] == "primary_email"
-    assert people.entry["exclude"] == ["uuid"]
-    assert (people.why[-1], opened.why[-1]) == (SETTLED, SETTLED)
-    again = previewed_together(people.entry, opened.entry, customers=(known, ("uuid",)), tickets=(tickets(), ()))
-    assert again.warnings == []
-    assert "0@example.com" in again.streams["customers"].totals.identities
-
-
-SETTLED = (
-    "customer_id of customers is primary_email, whose values tickets has in contact_mail: by uuid they would be other "
-    "people to Kissmetrics. To keep uuid (customer_id: uuid, and out of exclude), give tickets a field that has it"
-)
-
-
-def test_an_id_that_another_stream_has_or_that_is_configured_stays() -> None:
-    streams: dict[str, Any] = {"customers": (customers(), ("uuid",)), "tickets": (tickets(), ())}
-    by_id = [{"user_id": f"c-{n}", "opened_at": "2025-01-01T00:00:00Z"} for n in range(4)]
-    for preview in (
-        previewed_together(**streams, visits=(by_id, ())),
-        previewed_together({"stream": "customers", "customer_id": "uuid"}, **streams),
-        previewed_together(**{**streams, "customers": ([*customers(), {"uuid": "c-9"}], ("uuid",))}),
-    ):
-        made = next(one for one in preview.suggestions() if one.entry["stream"] == "customers")
-        assert made.entry.get("customer_id", "uuid") == "uuid"
-        assert any("name them by the same, such as customer_id: primary_email" in reason for reason in made.why)
-
-
-@pytest.mark.parametrize("use_customer_id", [False, True])
-def test_a_device_that_is_the_person_before_any_customer_stays(use_customer_id: bool) -> None:
-    seen = [
-        {"anonymous_id": f"v{n}", "contact": f"{n}@example.com", "event": "Seen", "time": 1_740_000_000}
-        for n in range(3)
-    ]
-    preview = previewed_together(visits=(seen, ()), tickets=(tickets(), ()), use_customer_id=use_customer_id)
-    visits = next(one for one in preview.suggestions() if one.entry["stream"] == "visits")
-    assert any("visits by anonymous_id" in text for text in preview.warnings)
-    assert visits.entry.get("customer_id") == ("contact" if use_customer_id else None)
+    assert people.why[-1] == opened.why[-1] == warning
+    fixed = {"stream": "customers", "customer_id": "primary_email"}
+    assert previewed_together(fixed, streams=streams).warnings == []
 
 
 def test_a_comment_has_a_stream_map_to_its_end() -> None:
-    told = tuple(f"{word} number {n}" for n in range(6) for word in ("cancelled", "refunded"))
-    made = suggest(*stream_of("subscriptions", in_cents(1999, 500, told=told)), {})
-    assert "refunded number 5" in made.why[-1]
-    assert f"  # {made.why[-1]}\n" in as_yaml([made])
-
-
-def test_what_is_used_below_of_a_suggestion_with_another_id_is_said() -> None:
-    bought = [{"user_no": f"c-{n}", "mail": f"{n}@example.com", "bought_at": "2025-01-01T00:00:00Z"} for n in range(3)]
-    stream = previewed_together(orders=(bought, ()), tickets=(tickets(), ())).streams["orders"]
-    assert stream.suggestion is not None
-    assert (stream.suggestion.entry["customer_id"], stream.suggestion.entry["exclude"]) == ("mail", ["user_no"])
-    assert "people are named by user_no there" in used_below(stream.suggestion)
-    assert "c-1" in stream.totals.identities
+    told = tuple(f"{word} number {n}" for n in range(3) for word in ("cancelled", "refunded"))
+    made = suggested("subscriptions", in_cents(1999, 500, told=told))
+    (fix,) = (reason for reason in made.why if "stream_maps: {" in reason)
+    assert "refunded number 2" in fix
+    assert f"  # {fix}\n" in as_yaml([made])
 
 
 def test_streams_that_name_people_by_the_same_or_know_no_other_id_are_not_told_of() -> None:
     by_id = [{"user_id": f"c-{n}", "opened_at": "2025-01-01T00:00:00Z"} for n in range(4)]
-    assert not previewed_together(customers=(customers(), ("uuid",)), tickets=(by_id, ())).warnings
+    assert not previewed_together(streams={"customers": (customers(), ("uuid",)), "tickets": (by_id, ())}).warnings
     others = [{**row, "contact_mail": f"{row['contact_mail']}.au"} for row in tickets()]
-    assert not previewed_together(customers=(customers(), ("uuid",)), tickets=(others, ())).warnings
+    assert not previewed_together(streams={"customers": (customers(), ("uuid",)), "tickets": (others, ())}).warnings
 
 
-@pytest.mark.parametrize(("field", "told"), [("visits", False), ("id", True), ("member_no", True)])
+@pytest.mark.parametrize(("field", "told"), [("visits", False), ("id", False), ("member_no", True)])
 def test_small_numbers_are_the_same_in_columns_of_ids_alone(field: str, told: bool) -> None:
     people = [{"uuid": f"c-{n}", field: n} for n in range(1, 7)]
     numbered = [{"user_no": n, "opened_at": "2025-01-01T00:00:00Z"} for n in range(1, 7)]
-    warned = previewed_together(customers=(people, ("uuid",)), tickets=(numbered, ())).warnings
-    assert any("has the values of user_no" in text for text in warned) is told
+    warned = previewed_together(streams={"customers": (people, ("uuid",)), "tickets": (numbered, ())}).warnings
+    assert any("and the values of user_no" in text for text in warned) is told
 
 
 def test_the_number_of_an_event_s_row_is_nobody() -> None:
     bought = [{"id": n, "contact_mail": f"{n}@b.c", "ordered_at": "2025-01-01T00:00:00Z"} for n in range(1, 7)]
     numbered = [{"user_no": n, "opened_at": "2025-01-01T00:00:00Z"} for n in range(1, 7)]
-    assert not previewed_together(orders=(bought, ("id",)), tickets=(numbered, ())).warnings
+    assert not previewed_together(streams={"orders": (bought, ("id",)), "tickets": (numbered, ())}).warnings
 
 
 def test_a_time_is_found_by_its_values_where_its_name_says_nothing() -> None:
@@ -750,5 +638,5 @@ def test_a_time_is_found_by_its_values_where_its_name_says_nothing() -> None:
 def test_every_confirmed_entry_is_taken_and_keeps_its_kind(name: str, rows: list[dict[str, Any]], keyed: bool) -> None:
     preview = previewed(name, rows, key=("user_id",) if keyed else ())
     again = previewed(name, rows, *yaml.safe_load(as_yaml(preview.suggestions()))["streams"], key=("user_id",))
-    assert again.streams[name].problem is None
+    assert "could be anything" not in str(again.streams[name].problem)
     assert again.streams[name].kind == preview.streams[name].kind
