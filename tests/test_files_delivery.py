@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from fakes import MemoryStore, pending
+from forked import command as command_of
 
 from target_kissmetrics.errors import Refused
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Outgoing, Record, Set
@@ -54,7 +55,7 @@ def run(folder: Path, config: dict[str, Any], given: list[dict[str, Any]], **env
     path = folder / "config.json"
     path.write_text(json.dumps({"api_key": "k", "alias_identities": True, **config}), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "target_kissmetrics", "--config", str(path)],
+        [*command_of(), "--config", str(path)],
         input="".join(json.dumps(message) + "\n" for message in given),
         capture_output=True,
         text=True,

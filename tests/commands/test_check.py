@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import command as command_of
 
 from target_kissmetrics.sandbox.running import running
 from target_kissmetrics.store.sql import SqlStore
@@ -45,7 +46,7 @@ def check(folder: Path, **config: Any) -> tuple[int, str]:
     ends = []
     for module in ("target_kissmetrics.commands.check", "target_kissmetrics"):
         done = subprocess.run(
-            [sys.executable, "-m", module, "--config", str(path)],
+            [*command_of(module), "--config", str(path)],
             input="".join(json.dumps(message) + "\n" for message in MESSAGES),
             capture_output=True,
             text=True,
@@ -163,7 +164,7 @@ def test_a_run_finds_it_too_before_it_reads(folder: Path) -> None:
     path = folder / "config.json"
     path.write_text(json.dumps({"api_key": KEY, "rejects_path": "nowhere/r.jsonl", "dry_run": True}), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "target_kissmetrics", "--config", str(path)],
+        [*command_of(), "--config", str(path)],
         input="what is no message\n",
         capture_output=True,
         text=True,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import command as command_of
 
 from target_kissmetrics.commands.replay import Replay, replay
 from target_kissmetrics.sandbox.running import RunningSandbox, running
@@ -76,7 +77,7 @@ class Bench:
     def _command(self, module: str, given: bytes, settings: dict[str, Any], *arguments: str) -> tuple[int, str]:
         path = self.folder / "config.json"
         path.write_text(json.dumps(self.config(**settings)), encoding="utf-8")
-        command = [sys.executable, "-m", module, *arguments, "--config", str(path)]
+        command = [*command_of(module), *arguments, "--config", str(path)]
         done = subprocess.run(command, input=given, capture_output=True, check=False, timeout=60)
         return done.returncode, done.stderr.decode()
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import command as command_of
 
 from target_kissmetrics.config.environment import unflattened
 from target_kissmetrics.sandbox.running import running
@@ -81,7 +81,7 @@ def command(module: str, folder: Path, *arguments: str, stdin: bytes = b"", **se
     texts = {f"TARGET_KISSMETRICS_{name.upper()}": value for name, value in settings.items()}
     variables = {name: value if isinstance(value, str) else json.dumps(value) for name, value in texts.items()}
     done = subprocess.run(
-        [sys.executable, "-m", module, "--config", "ENV", *arguments],
+        [*command_of(module), "--config", "ENV", *arguments],
         input=stdin,
         capture_output=True,
         check=False,

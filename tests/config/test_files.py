@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from forked import command as command_of
 
 from target_kissmetrics.config.files import read_config_file
 from target_kissmetrics.errors import ConfigError
@@ -98,7 +98,7 @@ def test_a_file_that_is_missing_or_not_utf8_is_named(tmp_path: Path) -> None:
 
 
 def run(module: str, folder: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
-    command = [sys.executable, "-m", module, *arguments]
+    command = [*command_of(module), *arguments]
     env = {**os.environ, **environment}
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, check=False, cwd=folder, env=env, timeout=60

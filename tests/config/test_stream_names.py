@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import command as command_of
 
 from target_kissmetrics.config.stream_entries import read_entry
 from target_kissmetrics.config.stream_names import NameWatch, is_similar, of_entries, of_stream_maps
@@ -111,7 +111,7 @@ def test_names_of_stream_maps_are_those_of_the_tap() -> None:
 def run(folder: Path, *lines: dict[str, Any], **settings: Any) -> tuple[int, list[str]]:
     (folder / "config.json").write_text(json.dumps({"api_key": "k-e-y", **settings}), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "target_kissmetrics", "--config", "config.json"],
+        [*command_of(), "--config", "config.json"],
         input=b"".join(json.dumps(line).encode() + b"\n" for line in lines),
         capture_output=True,
         check=False,

@@ -7,7 +7,6 @@ import json
 import logging
 import re
 import subprocess
-import sys
 from collections.abc import Iterable
 from importlib.metadata import distribution
 from pathlib import Path
@@ -15,6 +14,7 @@ from types import ModuleType
 from typing import get_args
 
 import pytest
+from forked import command as command_of
 from singer_sdk import metrics
 
 from target_kissmetrics.mapping.registry import KINDS
@@ -67,7 +67,7 @@ def test_every_metric_that_is_emitted_is_in_the_reference_and_no_other(
     entry = {"stream": "events", "kind": "event", "customer_id": "event"}
     config = {"api_key": "k", "dry_run": True, "streams": [entry]}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    run = [sys.executable, "-m", "target_kissmetrics", "--config", "config.json"]
+    run = [*command_of(), "--config", "config.json"]
     given = "".join(f"{json.dumps(message)}\n" for message in (schema, row))
     done = subprocess.run(run, cwd=tmp_path, input=given, capture_output=True, check=True, text=True)
     emitted |= _metrics(done.stderr.splitlines())
@@ -109,7 +109,7 @@ def test_every_reason_of_the_sandbox_is_in_the_reference() -> None:
 
 
 def test_the_page_of_settings_has_every_setting_of_about() -> None:
-    command = [sys.executable, "-m", "target_kissmetrics", "--about", "--format=json"]
+    command = [*command_of(), "--about", "--format=json"]
     about = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
     page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^### `(\w+)`$", page, flags=re.MULTILINE))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import command as command_of
 
 from target_kissmetrics.sandbox.running import RunningSandbox, running
 
@@ -68,7 +69,7 @@ def config_in(folder: Path, **settings: Any) -> Path:
 
 
 def run(folder: Path, messages: list[dict[str, Any]], **settings: Any) -> subprocess.CompletedProcess[bytes]:
-    command = [*COMMAND, "--config", str(config_in(folder, **settings))]
+    command = [*command_of(), "--config", str(config_in(folder, **settings))]
     return subprocess.run(command, input=written(messages), capture_output=True, cwd=folder, check=False, timeout=120)
 
 

@@ -8,13 +8,13 @@ import os
 import random
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from forked import command as command_of
 from hostile import Ended, check, feed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -256,7 +256,7 @@ def run(folder: Path, config: dict[str, Any], *messages: dict[str, Any], **envir
     path = folder / "config.json"
     path.write_text(json.dumps({"api_key": "k", **config}), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "target_kissmetrics", "--config", str(path)],
+        [*command_of(), "--config", str(path)],
         input=lines(*messages),
         capture_output=True,
         cwd=folder,

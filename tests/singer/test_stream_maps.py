@@ -7,12 +7,12 @@ import json
 import logging
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import command as command_of
 from hostile import SIGNALS
 from singer_sdk.mapper import PluginMapper
 
@@ -128,7 +128,7 @@ def test_each_command_ends_in_one_line(tmp_path: Path, module: str) -> None:
     (tmp_path / "r.jsonl").write_text(json.dumps({**reject, "record": ROW}) + "\n", encoding="utf-8")
     file = ["r.jsonl"] if module == "target_kissmetrics.commands.replay" else []
     done = subprocess.run(
-        [sys.executable, "-m", module, *file, "--config", "config.json"],
+        [*command_of(module), *file, "--config", "config.json"],
         input=f"{json.dumps(head)}\n{json.dumps(line)}\n".encode(),
         capture_output=True,
         check=False,
