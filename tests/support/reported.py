@@ -67,5 +67,7 @@ class Reported:
         self.clock.advance(seconds)
         self.recorder.tick(self.streams.values())
 
-    def report(self, ending: Ending = COMPLETE, about: About = ABOUT, *, names: bool = False) -> RunReport:
-        return self.recorder.report(list(self.streams.values()), about, ending, names=names, now=NOW)
+    def report(self, ending: Ending | None = None, about: About = ABOUT, *, names: bool = False) -> RunReport:
+        return self.recorder.report(
+            list(self.streams.values()), about, ending or Ending("complete"), names=names, now=NOW
+        )
