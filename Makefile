@@ -1,42 +1,51 @@
-# Every target does its own set-up: git, make and Python 3.10 or newer are all that a machine needs.
+# Every target sets up what it needs. A machine needs git, make and Python 3.11 or newer.
 PYTHON ?= python3
 export PYTHON
-# The target is started by the hundred: what Python has compiled is kept, or each start takes three times as long.
+# Tests start the target hundreds of times; without compiled files each start takes three times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo example example-named test soak lint format bench clean
-
+.PHONY: help
 help:
-	@echo 'make demo    run the main job with Meltano against a local Kissmetrics, and check what it holds afterwards'
+	@echo 'make demo        run Meltano, a tap and this target against a local Kissmetrics, and check the result'
 	@echo 'make example NAME=orders    run one of examples/ the same way'
-	@echo 'make test    run all tests (PYTEST_ADDOPTS="-m not\ e2e" leaves out those with Meltano)'
-	@echo 'make soak    kill the target at random moments, hundreds of times, and check that nothing is lost or repeated'
-	@echo 'make lint    check style and types'
-	@echo 'make format  mend what can be mended of the style'
-	@echo 'make bench   measure this target beside the official client and an SDK target that does nothing'
-	@echo 'make docs    build the documentation into site/, which opens without a server and without a network'
-	@echo 'make docs-serve  show it at http://127.0.0.1:8000, built again with each change'
-	@echo 'make clean   remove what these targets made'
+	@echo 'make test        run all tests'
+	@echo 'make test-fast   run the tests that need no Meltano, browser or database server (one minute)'
+	@echo 'make coverage    measure coverage of mapping, sync, store and kissmetrics; fails below 95 %'
+	@echo 'make wheel-test  build the wheel and run the fast tests against it'
+	@echo 'make soak        kill the target hundreds of times and check that nothing is lost or repeated (ten minutes)'
+	@echo 'make lint        check style and types'
+	@echo 'make format      fix style'
+	@echo 'make bench       compare the speed with the official client and with an SDK target that does nothing'
+	@echo 'make docs        build the documentation into site/'
+	@echo 'make docs-serve  show the documentation at http://127.0.0.1:8000 while you write'
+	@echo 'make clean       remove what these targets made'
 
-demo: .venv/.ready .venv-meltano/.ready
-	@.venv/bin/python scripts/demo.py
+# Tests
 
-example: example-named .venv/.ready .venv-meltano/.ready
-	@.venv/bin/python scripts/example.py '$(NAME)'
+# A file's tests share fixtures, so each worker gets whole groups; the longest groups start first.
+XDIST ?= -n auto --dist loadgroup
+FAST = not e2e and not browser and not postgres and not slow
 
-# First, so that nobody waits for a set-up to learn of it.
-example-named:
-	@test -n '$(NAME)' -a -f 'examples/$(NAME)/meltano.yml' || { \
-	  echo 'say which one, such as: make example NAME=orders'; \
-	  echo "there are: $$(ls examples/*/meltano.yml | cut -d/ -f2 | paste -s -d' ' -)"; exit 2; } >&2
-
+.PHONY: test test-fast coverage wheel-test soak
 test: .venv/.ready .venv-meltano/.ready
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest $(XDIST)
+
+test-fast: .venv/.ready
+	@.venv/bin/python -m pytest $(XDIST) -m '$(FAST)'
+
+coverage: .venv/.ready
+	@.venv/bin/python -m pytest $(XDIST) -m 'not e2e and not browser and not slow' --cov --cov-report=term
+
+wheel-test: .venv/.ready
+	@.venv/bin/python scripts/wheel_test.py -m '$(FAST)' $(XDIST)
 
 soak: .venv/.ready
 	@.venv/bin/python tests/faults/soak.py
 
+# Style
+
+.PHONY: lint format
 lint: .venv/.ready
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
@@ -46,10 +55,24 @@ format: .venv/.ready
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
+# To look at
+
+.PHONY: demo example example-named bench docs docs-serve
+demo: .venv/.ready .venv-meltano/.ready
+	@.venv/bin/python scripts/demo.py
+
+example: example-named .venv/.ready .venv-meltano/.ready
+	@.venv/bin/python scripts/example.py '$(NAME)'
+
+# Checked before the set-up, which takes a while.
+example-named:
+	@test -n '$(NAME)' -a -f 'examples/$(NAME)/meltano.yml' || { \
+	  echo 'name an example, such as: make example NAME=orders'; \
+	  echo "examples: $$(ls examples/*/meltano.yml | cut -d/ -f2 | paste -s -d' ' -)"; exit 2; } >&2
+
 bench: .venv/.ready .venv-benchmarks/.ready
 	@.venv/bin/python benchmarks/bench.py
 
-.PHONY: docs docs-serve
 docs: .venv-docs/.ready
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 	@echo 'open site/index.html'
@@ -57,20 +80,24 @@ docs: .venv-docs/.ready
 docs-serve: .venv-docs/.ready
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs serve --strict
 
+# Environments
+
+.PHONY: clean
 clean:
-	rm -rf site .venv .venv-meltano .venv-benchmarks .venv-docs .demo .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf site dist .venv .venv-meltano .venv-benchmarks .venv-docs .demo .cache
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 .venv/.ready: pyproject.toml scripts/set-up
 	@scripts/set-up .venv --group dev --editable '.[curl,parquet,postgres,s3,sandbox]'
 
-# An environment of its own: the official client wants an older urllib3 than requests does.
+# Separate: the official client needs an older urllib3 than requests does.
 .venv-benchmarks/.ready: Makefile scripts/set-up
 	@scripts/set-up .venv-benchmarks 'py-KISSmetrics==1.1.*'
 
-# An environment of its own: whoever tests or runs the target needs nothing of it.
+# Separate: neither users nor tests need it.
 .venv-docs/.ready: pyproject.toml scripts/set-up
 	@scripts/set-up .venv-docs --group docs
 
-# An environment of its own: Meltano's pins need not agree with the target's.
+# Separate: Meltano's pins may conflict with the target's.
 .venv-meltano/.ready: Makefile scripts/set-up
 	@scripts/set-up .venv-meltano 'meltano==4.4.*'

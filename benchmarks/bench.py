@@ -32,7 +32,7 @@ ROOT = HERE.parent
 BIN = "Scripts" if os.name == "nt" else "bin"
 OFFICIAL = ROOT / ".venv-benchmarks" / BIN / "python"
 DEADLINE_SECONDS = 900
-PICTURE = HERE / "bench.svg"
+PICTURE = ROOT / "docs" / "assets" / "bench.svg"
 
 
 @dataclass
@@ -327,7 +327,7 @@ CASES["batch"] = batch
 
 
 def show(lines: list[Line], rounds: int) -> None:
-    """Draw the table as the picture that the README shows."""
+    """Draw the table as the picture in docs/explanation/speed.md."""
     height = 30 + 22 * len(lines)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="860" height="{height}"',

@@ -85,10 +85,11 @@ def _run(url: str, users: Path) -> int:
     if done.returncode:
         print(done.stdout[-4000:])
         sys.exit("the run failed; its last lines are above")
-    summaries = re.findall(r"stream '\w+': \d+ rows read.*?retries in the run", done.stdout)
+    summaries = re.findall(r"stream '\w+': [\d,]+ rows read.*?retries in the run", done.stdout)
     for summary in summaries:
         print(f"  {summary}")
-    return sum(int(count) for summary in summaries for count in re.findall(r"(\d+) unchanged not sent", summary))
+    unchanged = re.findall(r"([\d,]+) unchanged not sent", " ".join(summaries))
+    return sum(int(count.replace(",", "")) for count in unchanged)
 
 
 def _rows(name: str) -> list[dict[str, Any]]:

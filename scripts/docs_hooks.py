@@ -1,6 +1,6 @@
-"""What `make docs` does beside mkdocs: no page may be built that loads anything from elsewhere.
+"""A hook of `make docs`: the build fails if a page loads anything from another host.
 
-The site is read on machines without a way out, and nobody is to be told who reads it.
+The site must work offline, and must not send anything about its readers.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _IN_STYLE = re.compile(r"(?:url\(\s*['\"]?|@import\s+['\"])((?:https?:)?//[^'\")
 
 
 class _Loaded(HTMLParser):
-    """Collects the addresses that a page loads without being asked to."""
+    """Collects the addresses that a page loads by itself."""
 
     def __init__(self) -> None:
         super().__init__()
         self.addresses: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Look at one element."""
+        """Collect the addresses of one element."""
         values = {name: value or "" for name, value in attrs}
         self.addresses += [values[name] for name in values if name in _LOADS]
         if tag == "link" and _LOADING_LINKS.intersection(values.get("rel", "").lower().split()):
@@ -32,7 +32,7 @@ class _Loaded(HTMLParser):
 
 
 def loaded_from_elsewhere(site: Path) -> Iterator[str]:
-    """Give `page: address` of all that the pages and styles of a built site load from other hosts."""
+    """Yield `page: address` for whatever the pages and styles of a built site load from other hosts."""
     for path in sorted(site.rglob("*")):
         if path.suffix == ".html":
             page = _Loaded()
@@ -47,9 +47,9 @@ def loaded_from_elsewhere(site: Path) -> Iterator[str]:
 
 
 def on_post_build(config: Mapping[str, str], **_: object) -> None:
-    """End the build where the site would load anything from elsewhere."""
-    from mkdocs.exceptions import PluginError  # noqa: PLC0415 - the tests look at a site without mkdocs
+    """Fail the build if the site loads anything from another host."""
+    from mkdocs.exceptions import PluginError  # noqa: PLC0415 - the tests import this module without mkdocs
 
     found = list(loaded_from_elsewhere(Path(config["site_dir"])))
     if found:
-        raise PluginError("the site has to work offline, but loads\n  " + "\n  ".join(found))
+        raise PluginError("the site must work offline, but loads\n  " + "\n  ".join(found))

@@ -26,16 +26,17 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
 import yaml
 
-from target_kissmetrics.preview.collecting import Plan, Preview
 from target_kissmetrics.preview.configuration import read_settings
 from target_kissmetrics.preview.messages import read
+from target_kissmetrics.preview.preview import Preview
+from target_kissmetrics.preview.stream import Plan
 from target_kissmetrics.sandbox.running import running
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -212,7 +213,7 @@ class Example:
         for stream in preview.streams.values():
             if stream.problem is not None:
                 raise FailedError(f"target-kissmetrics-preview: {stream.problem}")
-        told = [*preview.skipped, *preview.warnings, *(w for one in preview.streams.values() for w in one.warnings)]
+        told = [*preview.warnings, *(w for one in preview.streams.values() for w in one.warnings)]
         self._warnings += [line for line in told if line not in self._warnings]
 
     def _ask(self, path: str) -> Any:
@@ -318,7 +319,7 @@ def _show(held: Answer) -> None:
         for name, values in person["properties"].items():
             told += [(value["timestamp"], f"  {name} = {value['value']}") for value in values]
         for second, text in sorted(told, key=lambda line: line[0]):
-            print(f"  {datetime.fromtimestamp(second, timezone.utc):%Y-%m-%d %H:%M:%S}  {text}")
+            print(f"  {datetime.fromtimestamp(second, UTC):%Y-%m-%d %H:%M:%S}  {text}")
     for reject in held["rejects"]:
         print(f"\nset aside: {reject['code']}{' at ' + reject['field'] if reject['field'] else ''}")
 

@@ -1,9 +1,9 @@
-"""Writes the tables of README.md and docs/: settings, keys, reasons, metrics, the report, commands, examples.
+"""Writes the tables of docs/: settings, keys, reject codes, metrics, the report, commands, examples.
 
-python scripts/readme_tables.py          rewrites README.md and the pages
+    python scripts/readme_tables.py          rewrite the pages
 
-A table stands between two comments, `<!-- NAME: ... -->` and `<!-- end of NAME -->`. Pages keep what is generated, so
-that it can be read where the repository is shown, and a change of it in a diff; a test holds them against the code.
+A table stands between two comments, `<!-- NAME: ... -->` and `<!-- end of NAME -->`. The pages keep the tables, so that
+they can be read in the repository and changes show in a diff. A test compares them with the code.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from collections import abc
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import click
 
-from target_kissmetrics.commands.check import CheckTarget
-from target_kissmetrics.commands.replay import ReplayTarget
+from target_kissmetrics.commands import check, replay
 from target_kissmetrics.config.about import shown_default, shown_type
 from target_kissmetrics.config.settings import SCHEMA
 from target_kissmetrics.mapping.kinds import alias, event, experiment
@@ -28,16 +27,15 @@ from target_kissmetrics.mapping.registry import kinds_of
 from target_kissmetrics.mapping.reject_codes import REASONS, Reason
 from target_kissmetrics.mapping.rules import clock, identity
 from target_kissmetrics.preview import cli as preview_cli
-from target_kissmetrics.reporting.meanings import FIGURES, REPORT, RUN_FIGURES
-from target_kissmetrics.reporting.run_recorder import SlowCall
-from target_kissmetrics.reporting.run_report import About, Ending, Latency, Moment, Names, RunReport, StreamReport
+from target_kissmetrics.reporting.counts import FIGURES
+from target_kissmetrics.reporting.progress import RUN_FIGURES
+from target_kissmetrics.reporting.report import Latency, Moment, Names, RunReport, SlowCall, StreamReport
 from target_kissmetrics.sandbox import cli as sandbox_cli
 from target_kissmetrics.target import TargetKissmetrics
 
 ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
 EXAMPLES = ROOT / "examples" / "README.md"
-PAGES = (README, *sorted((ROOT / "docs").rglob("*.md")))
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
 
 _NAME = re.compile(r"\b(?:__[a-z]+__|[a-z]+(?:_[a-z]+)+)\b")
 """What a reader types, in a text for people."""
@@ -56,15 +54,15 @@ FOUND: Mapping[str, tuple[str, ...]] = {
 }
 """Fields that are tried where an entry names none."""
 
-REPORTED: Mapping[str, tuple[type, ...]] = {
-    "run": (About, Ending, RunReport),
-    "stream": (StreamReport,),
-    "names": (Names,),
-    "latency": (Latency,),
-    "moment": (Moment,),
-    "call": (SlowCall,),
+REPORTED: Mapping[str, type] = {
+    "The run": RunReport,
+    "A stream": StreamReport,
+    "Names": Names,
+    "Latency": Latency,
+    "A moment": Moment,
+    "A slow call": SlowCall,
 }
-"""What each kind of object in a report's JSON is made of."""
+"""Each kind of object in a report's JSON."""
 
 
 class Option(NamedTuple):
@@ -81,14 +79,6 @@ def with_tables(text: str) -> str:
         pattern = rf"(<!-- {mark}: [^\n]*-->\n).*?(<!-- end of {mark} -->)"
         text = re.sub(pattern, lambda m, table=table: f"{m[1]}{table()}\n{m[2]}", text, flags=re.DOTALL)
     return text
-
-
-def settings_table() -> str:
-    """Give the table of this target's own settings."""
-    return _table(
-        ("setting", "type", "default", "meaning"),
-        [(f"`{name}`", _type(schema), _default(name, schema), _text(schema)) for name, schema in _own().items()],
-    )
 
 
 def settings_in_full() -> str:
@@ -139,13 +129,8 @@ def found_table() -> str:
     return _table(("key", "fields, in this order"), rows)
 
 
-def reasons_table() -> str:
-    """Give the table of the codes in the file of rejects."""
-    return _reasons(lambda reason: reason.to_do)
-
-
 def reasons_in_full() -> str:
-    """Give the same with what to do about messages and batches, whose entries name no fields."""
+    """Return the table of reject codes, with the remedies for messages and batches, whose entries name no fields."""
     return _reasons(
         lambda reason: (
             reason.to_do
@@ -157,7 +142,7 @@ def reasons_in_full() -> str:
 
 def metrics_table() -> str:
     """Give the table of the figures of a stream."""
-    return _meanings("metric", FIGURES)
+    return _meanings("metric", {name: figure.meaning for name, figure in FIGURES.items()})
 
 
 def run_metrics_table() -> str:
@@ -168,15 +153,16 @@ def run_metrics_table() -> str:
 def report_in_full() -> str:
     """Give a section for each kind of object in the JSON of a run's report."""
     sections = []
-    for kind, meanings in REPORT.items():
-        hints: dict[str, object] = {"format": int, "target": str}
-        for one in REPORTED[kind]:
-            hints.update(get_type_hints(one))
-        rows = [(f"`{name}`", _json_type(hints[name]), _cell(meaning)) for name, meaning in meanings.items()]
-        if kind == "stream":
-            figures = ", ".join(f"`{name}`" for name in FIGURES)
-            rows.insert(1, (figures, "integer", "As [the metrics](metrics.md#of-a-stream) of these names."))
-        sections.append(f"### {_KINDS[kind]}\n\n{_table(('field', 'type', 'meaning'), rows)}\n")
+    for title, kind in REPORTED.items():
+        rows = []
+        for name, hint in get_type_hints(kind, include_extras=True).items():
+            if get_origin(hint) is Annotated:
+                given, meaning = get_args(hint)
+                rows.append((f"`{name}`", _json_type(given), _cell(meaning)))
+            elif kind is StreamReport:
+                figures = ", ".join(f"`{figure}`" for figure in FIGURES)
+                rows.append((figures, "integer", "As [the metrics](metrics.md#of-a-stream) of these names."))
+        sections.append(f"### {title}\n\n{_table(('field', 'type', 'meaning'), rows)}\n")
     return "\n" + "\n".join(sections)
 
 
@@ -191,8 +177,8 @@ def commands_in_full() -> str:
     commands = {
         "target-kissmetrics": list(_of_click(TargetKissmetrics.get_singer_command())),
         "target-kissmetrics-preview": list(_of_argparse(preview_cli.make_parser())),
-        "target-kissmetrics-check": list(_of_click(CheckTarget.get_singer_command())),
-        "target-kissmetrics-replay": list(_of_click(ReplayTarget.get_singer_command())),
+        "target-kissmetrics-check": list(_of_click(check.command(TargetKissmetrics.get_singer_command()))),
+        "target-kissmetrics-replay": list(_of_click(replay.command(TargetKissmetrics.get_singer_command()))),
         "kissmetrics-sandbox": list(_of_argparse(sandbox_cli.make_parser())),
     }
     return "\n" + "\n".join(
@@ -201,13 +187,11 @@ def commands_in_full() -> str:
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
-    "settings": settings_table,
     "settings in full": settings_in_full,
     "sdk settings": sdk_settings_table,
     "stream keys": stream_keys_table,
     "stream kinds": stream_kinds_table,
     "found fields": found_table,
-    "reasons": reasons_table,
     "reasons in full": reasons_in_full,
     "metrics": metrics_table,
     "run metrics": run_metrics_table,
@@ -216,14 +200,6 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "examples": examples_table,
 }
 
-_KINDS = {
-    "run": "The run",
-    "stream": "A stream",
-    "names": "Names",
-    "latency": "Latency",
-    "moment": "A moment",
-    "call": "A slow call",
-}
 _JSON_TYPES: Mapping[object, str] = {
     str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null",
     StreamReport: "[stream](#a-stream)", Names: "[names](#names)", Latency: "[latency](#latency)",

@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable
 
 
@@ -51,7 +52,8 @@ class ConfigError(TargetError):
 
     def __init__(self, setting: str, problem: str) -> None:
         self.setting = _one_line(setting)
-        super().__init__(f"{self.setting}: {_one_line(problem)}")
+        self.problem = _one_line(problem)
+        super().__init__(f"{self.setting}: {self.problem}")
 
 
 class ExpressionError(ConfigError):
@@ -86,3 +88,11 @@ def did_you_mean(typed: str, known: Iterable[str]) -> str:
     """Give `; did you mean 'api_key'?` for a near miss, else an empty text."""
     near = difflib.get_close_matches(typed.lower(), list(known), n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def redact_key(text: str, key: object) -> str:
+    """Replace the API key in a text, where somebody pasted it by mistake."""
+    if isinstance(key, str) and key.strip():
+        for written in {key, key.strip(), json.dumps(key)[1:-1], repr(key)[1:-1]}:
+            text = text.replace(written, "(the API key)")
+    return text

@@ -1,152 +1,410 @@
-"""Which way calls take to Kissmetrics: what the settings ask for, put together."""
+"""A run: its parts are built from the settings here, in one place, and ended here.
+
+What takes its time to load (HTTP libraries, SQLAlchemy) is imported when a part is built: `--version` starts fast.
+"""
 
 from __future__ import annotations
 
-import importlib.util
+import logging
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from target_kissmetrics.config.settings import Settings
+from target_kissmetrics.config.stream_entries import entry_for
+from target_kissmetrics.config.stream_names import NameWatch, of_entries
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.kissmetrics.http.delivery import ApiDelivery
-from target_kissmetrics.kissmetrics.http.loop_delivery import LoopDelivery
-from target_kissmetrics.kissmetrics.http.observer import Observer
-from target_kissmetrics.kissmetrics.http.pacing import Pacing
-from target_kissmetrics.kissmetrics.http.requests_transport import RequestsTransport
-from target_kissmetrics.kissmetrics.http.retry import RetryPolicy
-from target_kissmetrics.kissmetrics.import_files import Folder, cannot_write, folder_of
-from target_kissmetrics.kissmetrics.wire import Encoder
-from target_kissmetrics.store.waiting import WaitingStore
-from target_kissmetrics.sync.import_run import FilesRun
+from target_kissmetrics.kissmetrics.http.client import Client
+from target_kissmetrics.mapping.reject_codes import Code, Rejected
+from target_kissmetrics.mapping.settings import StreamSettings
+from target_kissmetrics.reporting.counts import StreamCounts, by_code
+from target_kissmetrics.reporting.dry_run import DryRunDelivery
+from target_kissmetrics.reporting.monitor import Monitor, make_monitor
+from target_kissmetrics.reporting.progress import log_totals
+from target_kissmetrics.reporting.reject_policy import LoggedRejects, RejectPolicy, RejectSink
+from target_kissmetrics.reporting.rejects import Rejects
+from target_kissmetrics.singer.state import write_state
+from target_kissmetrics.singer.termination import SECOND_SIGNAL_SECONDS, Termination
+from target_kissmetrics.store.digests import Digests, product
+from target_kissmetrics.sync.batch import BatchRow
+from target_kissmetrics.sync.intake import StreamContext
 
 if TYPE_CHECKING:
-    from target_kissmetrics.kissmetrics.http.curl_transport import CurlTransport
-
-SWITCH_SECONDS = 0.001
-"""How long a thread that computes keeps libcurl's loop waiting whenever that has an answer in hand; Python's own 0.005
-would nearly double a round trip of 50 ms while rows are read."""
-
-Told = Callable[[str], None]
-Failed = Callable[[BaseException], None]
+    from target_kissmetrics.kissmetrics.delivery import Delivery
+    from target_kissmetrics.kissmetrics.http.dispatcher import Dispatcher
+    from target_kissmetrics.reporting.report_writer import ReportWriter
+    from target_kissmetrics.store.protocol import Store
+    from target_kissmetrics.sync.import_run import FilesRun
+    from target_kissmetrics.sync.pipeline import Pipeline
 
 
-def api_delivery(
-    settings: Settings, version: str, failed: Failed, told: Told, observer: Observer | None = None
-) -> ApiDelivery | LoopDelivery:
-    """Make the delivery through the tracking API.
+class Runtime:
+    """The parts of a run: they are built here, in one place, and started with the first row or STATE.
 
     Args:
         settings: Of the run.
-        version: This target's, for the `User-Agent` header.
-        failed: Called with why the delivery stopped.
-        told: Takes a line for a person.
-        observer: Told of each call that was taken.
+        logger: The log.
+        version: This target's.
+        emit: Writes a STATE message's value for the tap's next run.
+        interrupt: Called, from any thread, when the run cannot go on: the caller may be waiting for input.
+        batch_rows: Rows that are planned together; None for the default.
+        report: Writes the report of the run; None without one.
+        replay: Takes the rejects of a replay, whose rows are everybody's and may be rejected as often as they like;
+            None for a run.
     """
-    encoder = Encoder(settings.api_key, settings.http_method, urlsplit(settings.tracking_url).path)
-    policy = RetryPolicy(settings.retry_timeout_seconds)
-    pacing = Pacing(settings.max_requests_per_second)
-    if takes_curl(settings):
-        return LoopDelivery(
-            encoder=encoder,
-            transport=lambda: curl_transport(settings, version),
-            policy=policy,
-            pacing=pacing,
+
+    def __init__(  # noqa: PLR0913 - all by name
+        self,
+        settings: Settings,
+        *,
+        logger: logging.Logger,
+        version: str,
+        emit: Callable[[Any], None] = write_state,
+        interrupt: Callable[[], None] = lambda: None,
+        batch_rows: int | None = None,
+        report: ReportWriter | None = None,
+        replay: RejectSink | None = None,
+    ) -> None:
+        self.settings = settings
+        self.report = report
+        self._logger = logger
+        self._version = version
+        self._emit = emit
+        self._interrupt = interrupt
+        self._batch_rows = batch_rows
+        self._is_replay = replay is not None
+        self._counts: dict[str, StreamCounts] = {}
+        self._schemas: dict[str, Mapping[str, Any]] = {}
+        self._on_probation_warned: set[str] = set()
+        self._entry_names = NameWatch(of_entries(settings.streams))
+        self._started = time.monotonic()
+        self._pipeline: Pipeline | None = None
+        self._store: Store | None = None
+        self._monitor: Monitor | None = None
+        self._import_run: FilesRun | None = None
+        self.rejects = RejectPolicy(
+            sink=replay or self._reject_sink(),
+            schemas=self._schemas,
+            fail=settings.on_invalid_record == "fail",
+            max_rejects=None if self._is_replay else settings.max_rejects,
+            max_ratio=None if self._is_replay else settings.max_reject_ratio,
+            probation=not self._is_replay,
+        )
+
+    # Streams and messages
+
+    def stream_context(self, stream: str) -> StreamContext:
+        """Give what the rows of one stream need of the run."""
+        return StreamContext(
+            name=stream,
+            counts=self._counts.setdefault(stream, StreamCounts(stream)),
+            entry=self.entry_of(stream),
+            settings=self.settings,
+            shard=None if self._is_replay else self.settings.shard,
+            rejects=self.rejects,
+            add=self._add,
+            logger=self._logger,
+        )
+
+    def entry_of(self, stream: str) -> StreamSettings:
+        """Give the first entry of `streams` that matches; warn where one was likely meant to."""
+        for warning in self._entry_names.saw(stream):
+            self._logger.warning(warning)
+        return entry_for(self.settings.streams, stream) or StreamSettings(stream=stream)
+
+    @property
+    def unseen_entries(self) -> list[Any]:
+        """Names in `streams` that no stream of the run had."""
+        return list(self._entry_names.unseen)
+
+    def schema(self, stream: str, message: Mapping[str, Any]) -> None:
+        """Keep a stream's SCHEMA message, which is written beside its rejects.
+
+        Args:
+            stream: The stream's name, after stream maps.
+            message: The message, as the tap sent it.
+        """
+        if self._schemas.get(stream) != message:
+            self._schemas[stream] = message
+
+    def state(self, value: Any) -> None:
+        """Take a STATE message's value: it is emitted once every row before it was delivered.
+
+        Raises:
+            Exception: Whatever ended the run meanwhile.
+        """
+        on_probation = tuple(counts for counts in self._counts.values() if counts.on_probation)
+        for counts in on_probation:
+            if counts.stream not in self._on_probation_warned:
+                self._on_probation_warned.add(counts.stream)
+                self._logger.warning(
+                    "stream '%s': every row so far was rejected: %s; STATE waits until one is accepted or the input "
+                    "ends; they are in rejects_path",
+                    counts.stream,
+                    by_code(counts.all_rejected),
+                )
+        self._running().state(value, on_probation)
+
+    def _add(self, row: BatchRow) -> None:
+        self._running().add(row)
+
+    # The end
+
+    def end(self, termination: Termination) -> None:
+        """Deliver every row, emit the last STATE, and log the summary.
+
+        Args:
+            termination: Says whether a signal ended the run before its input did.
+
+        Raises:
+            TargetError: Something could not be delivered or stored.
+            SystemExit: A signal ended the run.
+        """
+        stopped_by = termination.stopped_by
+        try:
+            if self._pipeline is not None:
+                if stopped_by is not None:
+                    self._logger.warning(
+                        "%s: delivering the rows that were read, %d calls are in flight; another signal, %d seconds "
+                        "later, ends the run at once",
+                        termination.signal_name,
+                        self._pipeline.calls_in_flight,
+                        SECOND_SIGNAL_SECONDS,
+                    )
+                self._pipeline.finish(complete=stopped_by is None)
+        finally:
+            self.close(stopped_by)
+        if stopped_by is not None:
+            self._logger.warning(
+                "stopped by %s; pending rows were delivered; the next run resumes here", termination.signal_name
+            )
+            raise SystemExit(128 + stopped_by)
+
+    def abandon(self) -> None:
+        """End after an error while reading: rows before it are delivered, their STATE is emitted. Does not raise."""
+        if self._pipeline is not None:
+            self._pipeline.abandon()
+
+    def close(self, stopped_by: int | None = None) -> None:
+        """Close what is open, log the summary of each stream, write the report. The second time does nothing.
+
+        Args:
+            stopped_by: The signal that ends the run, if one does. An exception that ends it is found by itself.
+
+        Raises:
+            StoreError: The rejects cannot be written.
+        """
+        if self._monitor is not None:
+            self._monitor.close()
+        try:
+            self._pipeline = None
+            if self._store is not None:
+                self._store.close()
+                self._store = None
+            self.rejects.sink.close()
+        finally:
+            self._summarize(stopped_by)
+
+    def _summarize(self, stopped_by: int | None) -> None:
+        streams, self._counts = list(self._counts.values()), {}
+        seconds = max(time.monotonic() - self._started, 0.001)
+        retries = self._monitor.retries if self._monitor is not None else 0
+        for counts in streams:
+            self._logger.info(
+                "stream '%s': %s; %.0f calls a second; %d retries in the run",
+                counts.stream,
+                counts.summary(is_dry_run=self.settings.dry_run),
+                counts.calls / seconds,
+                retries,
+            )
+            for line in counts.what_to_do():
+                self._logger.warning("stream '%s': %s", counts.stream, line)
+            log_totals(counts)
+        has_rejects = any(counts.all_rejected or counts.all_dropped for counts in streams)
+        if has_rejects and not self._is_replay and not self.settings.dry_run:
+            path = self.settings.rejects_path
+            self._logger.info(
+                "rejected rows and dropped properties are in %s, each with its reason; once the mapping is fixed: "
+                "target-kissmetrics-replay %s --config ...",
+                path,
+                path,
+            )
+        if self.report is not None:
+            self.report.write(streams, sys.exc_info()[1], stopped_by)
+            self.report = None
+
+    # Parts
+
+    def _running(self) -> Pipeline:
+        if self._pipeline is None:
+            self._pipeline = self._start()
+        return self._pipeline
+
+    def _start(self) -> Pipeline:
+        from target_kissmetrics.sync.pipeline import BATCH_ROWS, Pipeline  # noqa: PLC0415 - --version starts fast
+        from target_kissmetrics.sync.planner import Planner  # noqa: PLC0415
+
+        settings = self.settings
+        digests = Digests(product(settings.api_key))
+        store = self._store = open_store(settings)
+        monitor = self._monitor = make_monitor(
+            self._streams,
+            self._logger.info,
+            is_dry_run=settings.dry_run,
+            recorder=self.report.recorder if self.report is not None else None,
+        )
+        planner = Planner(
+            store=store,
+            digests=digests,
+            include_all=settings.include_all_user_attributes,
+            max_aliases=settings.max_aliases_per_identity,
+            reject=self._reject_alias,
+            warn=lambda stream, text: self._logger.warning("stream '%s': %s", stream, text),
+        )
+        return Pipeline(
+            planner=planner,
+            store=store,
+            delivery=lambda failed: self._make_delivery(store, monitor, failed),
+            emit=self._emit_earned,
+            rejects=self.rejects.sink,
+            monitor=monitor,
+            failed=self._interrupt,
+            batch_rows=self._batch_rows or BATCH_ROWS,
+        )
+
+    def _make_delivery(self, store: Store, monitor: Monitor, failed: Callable[[BaseException], None]) -> Delivery:
+        if self.settings.dry_run:
+            return DryRunDelivery(self._logger.info)
+        if self.settings.delivery == "files":
+            self._import_run = self._build_import_run(store)
+            return self._import_run
+        return self._build_dispatcher(monitor, failed)
+
+    def _build_dispatcher(self, monitor: Monitor, failed: Callable[[BaseException], None]) -> Dispatcher:
+        from target_kissmetrics.kissmetrics.http.dispatcher import Dispatcher  # noqa: PLC0415
+        from target_kissmetrics.kissmetrics.http.pacing import Pacing  # noqa: PLC0415
+        from target_kissmetrics.kissmetrics.http.retry import RetryPolicy  # noqa: PLC0415
+        from target_kissmetrics.kissmetrics.wire import Encoder  # noqa: PLC0415
+
+        settings, client = self.settings, client_of(self.settings, self._version)
+        return Dispatcher(
+            encoder=Encoder(settings.api_key, settings.http_method, client.path),
+            transport=client.transport,
+            policy=RetryPolicy(settings.retry_timeout_seconds),
+            pacing=Pacing(settings.max_requests_per_second),
             connections=settings.max_connections,
             host=settings.tracking_url,
             failed=failed,
-            told=told,
-            observer=observer,
+            warn=self._logger.warning,
+            monitor=monitor,
         )
-    return ApiDelivery(
-        encoder=encoder,
-        transport=lambda: requests_transport(settings, version),
-        policy=policy,
-        pacing=pacing,
+
+    def _build_import_run(self, store: Store) -> FilesRun:
+        from target_kissmetrics.store.overlay import OverlayStore  # noqa: PLC0415
+        from target_kissmetrics.sync.import_run import FilesRun  # noqa: PLC0415
+
+        assert isinstance(store, OverlayStore)  # noqa: S101 - `open_store` opened it
+        settings = self.settings
+        try:
+            return FilesRun(
+                store=store,
+                url=settings.files_url,
+                base=settings.files_base_name,
+                max_rows=settings.files_max_rows,
+                emit=self._write_state,
+            )
+        except (ImportError, ValueError) as error:
+            raise _unusable_folder(settings, error) from None
+
+    def _streams(self) -> list[StreamCounts]:
+        return list(self._counts.values())
+
+    def _reject_sink(self) -> RejectSink:
+        return LoggedRejects(self._logger) if self.settings.dry_run else Rejects(self.settings.rejects_path)
+
+    def _reject_alias(self, row: BatchRow, code: Code, problem: str) -> None:
+        is_row = len(row.mapped.calls) == 1
+        rejected = Rejected(code, problem, None if is_row else row.mapped.alias_field)
+        self.rejects.alias(row.counts, rejected, row.record, is_row=is_row)
+
+    def _emit_earned(self, value: Any) -> None:
+        """Emit a STATE whose calls were acknowledged; in import files, it waits until they are whole."""
+        if self._import_run is None:
+            self._write_state(value)
+        else:
+            self._import_run.emit(value)
+
+    def _write_state(self, value: Any) -> None:
+        if not self.settings.dry_run:
+            self._emit(value)
+
+
+def open_store(settings: Settings) -> Store:
+    """Open the store that the settings ask for.
+
+    Raises:
+        ConfigError: Its URL cannot be used.
+        StoreError: It cannot be opened.
+    """
+    from target_kissmetrics.store.overlay import OverlayStore  # noqa: PLC0415 - SQLAlchemy takes its time to load
+    from target_kissmetrics.store.sql import SqlStore, open_read_only  # noqa: PLC0415
+
+    url, key = settings.attribute_store_url, product(settings.api_key)
+    if settings.dry_run:
+        return OverlayStore(open_read_only(url, key), key, dry_run=True)
+    store = SqlStore(url, key)
+    return OverlayStore(store, key, dry_run=False) if settings.delivery == "files" else store
+
+
+def client_of(settings: Settings, version: str) -> Client:
+    """Give the HTTP client that the settings ask for; `version` is this target's."""
+    return Client(
+        url=settings.tracking_url,
+        library=settings.http_client,
+        timeout=settings.request_timeout_seconds,
+        connect_timeout=settings.connect_timeout_seconds,
+        user_agent=f"target-kissmetrics/{version}",
         connections=settings.max_connections,
-        host=settings.tracking_url,
-        failed=failed,
-        told=told,
-        observer=observer,
     )
 
 
-def files_run(settings: Settings, store: WaitingStore, pass_on: Callable[[Any], None]) -> FilesRun:
-    """Make the delivery into import files.
+def check(settings: Settings, version: str) -> str:
+    """Check the store, and the tracking host or the folder of import files. No call is sent, nothing is stored.
+
+    Returns:
+        What was checked, in one line.
 
     Raises:
-        ConfigError: Files cannot be written where `files_url` says.
+        TargetError: One of them cannot be used.
     """
-    return FilesRun(
-        store=store,
-        folder=_folder(settings),
-        url=settings.files_url,
-        base=settings.files_base_name,
-        max_rows=settings.files_max_rows,
-        pass_on=pass_on,
-    )
+    from target_kissmetrics.kissmetrics.http.probe import probe  # noqa: PLC0415
+    from target_kissmetrics.store.sql import check_store  # noqa: PLC0415
+
+    check_store(settings.attribute_store_url, product(settings.api_key))
+    if settings.delivery == "files":
+        _check_import_folder(settings)
+        return f"settings, store and {settings.files_url} are fine; nothing was written"
+    with closing(client_of(settings, version).requests_transport()) as transport:
+        problem = probe(transport, settings.tracking_url)
+    if problem:
+        raise ConfigError("tracking_url", f"{settings.tracking_url} {problem}")
+    return f"settings, store and {settings.tracking_url} are fine; no call was sent, nothing was stored"
 
 
-def check_folder(settings: Settings) -> None:
-    """Make sure that import files can be written.
+def _check_import_folder(settings: Settings) -> None:
+    from target_kissmetrics.kissmetrics.import_files import check_writable, describe_write_error  # noqa: PLC0415
 
-    Raises:
-        ConfigError: They cannot.
-    """
-    folder = _folder(settings)
     try:
-        folder.check()
-    except Exception as error:  # noqa: BLE001 - whatever the library behind an fsspec URL raises
-        raise ConfigError(
-            "files_url", str(cannot_write(settings.files_url, error)).removeprefix("files_url: ")
-        ) from None
-
-
-def _folder(settings: Settings) -> Folder:
-    try:
-        return folder_of(settings.files_url)
+        check_writable(settings.files_url)
     except (ImportError, ValueError) as error:
-        raise ConfigError(
-            "files_url", f"{settings.files_url} cannot be used: {error}; install what it needs, or name another"
-        ) from None
+        raise _unusable_folder(settings, error) from None
+    except Exception as error:  # noqa: BLE001 - whatever the library behind an fsspec URL raises
+        raise ConfigError("files_url", describe_write_error(settings.files_url, error)) from None
 
 
-def takes_curl(settings: Settings) -> bool:
-    """Tell whether libcurl sends the requests: as asked for, or because it is there."""
-    if settings.http_client == "auto":
-        return importlib.util.find_spec("pycurl") is not None
-    return settings.http_client == "curl"
-
-
-def requests_transport(settings: Settings, version: str) -> RequestsTransport:
-    """Make what sends one request at a time."""
-    return RequestsTransport(
-        _base_url(settings),
-        settings.request_timeout_seconds,
-        _user_agent(version),
-        connect_timeout=settings.connect_timeout_seconds,
+def _unusable_folder(settings: Settings, error: Exception) -> ConfigError:
+    return ConfigError(
+        "files_url", f"{settings.files_url} cannot be used: {error}; install what it needs, or name another"
     )
-
-
-def curl_transport(settings: Settings, version: str) -> CurlTransport:
-    """Make what sends many requests at once, in the thread that uses it."""
-    sys.setswitchinterval(SWITCH_SECONDS)
-    from target_kissmetrics.kissmetrics.http.curl_transport import CurlTransport  # noqa: PLC0415 - an extra
-
-    return CurlTransport(
-        _base_url(settings),
-        settings.request_timeout_seconds,
-        _user_agent(version),
-        settings.max_connections,
-        connect_timeout=settings.connect_timeout_seconds,
-    )
-
-
-def _base_url(settings: Settings) -> str:
-    parts = urlsplit(settings.tracking_url)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _user_agent(version: str) -> str:
-    return f"target-kissmetrics/{version}"

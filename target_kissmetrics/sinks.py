@@ -1,156 +1,82 @@
-"""A stream's rows on their way into the pipeline: validated, mapped, or set aside. No rule of its own."""
+"""A stream's rows on their way from the SDK into the runtime. No rule of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from singer_sdk.exceptions import InvalidRecord, MissingKeyPropertiesError
+from singer_sdk import Target
+from singer_sdk.exceptions import MissingKeyPropertiesError
 from singer_sdk.sinks import Sink
 
-from target_kissmetrics.errors import TooManyRejects
-from target_kissmetrics.mapping.detection import resolve
-from target_kissmetrics.mapping.registry import FLAT_KINDS
-from target_kissmetrics.mapping.reject_codes import REASONS, Code, Rejected, advice
-from target_kissmetrics.mapping.result import Mapped
-from target_kissmetrics.mapping.stream import Stream, StreamMapping
-from target_kissmetrics.reporting.reject_limits import JUDGED_ROWS
-from target_kissmetrics.singer.validation import CompiledValidator
-from target_kissmetrics.sync.batch import BatchRow
+from target_kissmetrics.singer.validation import validation
+from target_kissmetrics.sync.intake import StreamContext, StreamIntake
 
-if TYPE_CHECKING:
-    from singer_sdk.sinks.core import BaseJSONSchemaValidator
-
-    from target_kissmetrics.target import TargetKissmetrics
-
-ROWS_ON_PROBATION = 100
-"""A stream whose first so many rows were all rejected stops the run."""
-
-WHOLE_ROWS = 20
-"""A row is written whole with each batch of it that is set aside, but no more often than this: a batch of 10,000 events
-that are all set aside would fill a disk with copies of itself."""
-
-_SEE_ABOVE: Mapping[str, Any] = {}
+METRIC_ROWS = 100
+"""The SDK's metric is counted up in steps of so many rows: each step costs as much as mapping a small row."""
 
 
 class KissmetricsSink(Sink):
-    """Takes the rows of one stream.
+    """Takes the rows of one stream under one schema.
 
     Rows go straight on to the pipeline, which has batches of its own: the SDK's are always empty.
 
     Args:
-        target: The target.
+        target: As the SDK passes it on; used by the SDK alone.
         stream_name: The stream's name, after stream maps.
         schema: Its schema.
         key_properties: Its key.
+        context: What the rows need of the run.
 
     Raises:
-        ConfigError: It is not plain what the stream is.
+        ConfigError: The stream's kind is not certain, or its entry of `streams` does not fit it.
     """
 
     current_size = 0
 
     def __init__(
         self,
-        target: TargetKissmetrics,
+        target: Target,
         stream_name: str,
         schema: dict[str, Any],
         key_properties: Sequence[str] | None,
+        *,
+        context: StreamContext,
     ) -> None:
         super().__init__(target, stream_name, schema, key_properties)
-        self._target = target
-        self.counts = target.counts_of(stream_name)
         self._key = tuple(self.key_properties)
-        self._shard = target.settings.shard
-        stream = Stream(
-            name=stream_name,
-            schema=schema,
-            key_properties=self._key,
-            entry=target.entry_of(stream_name),
-            settings=target.settings.mapping,
-            warn=lambda text: self.logger.warning("stream '%s': %s", stream_name, text),
-        )
-        resolved = resolve(stream)
-        self._mapping = resolved.mapping
-        self.kind = resolved.kind
-        self.counts.in_messages = self.kind not in FLAT_KINDS
-        self.logger.info(
-            "stream '%s' is read as %s, because %s%s",
-            stream_name,
-            resolved.kind,
-            resolved.why,
-            f". {resolved.mapping.describe()}" if resolved.mapping else "",
-        )
+        self._uncounted = 0
+        validate = validation(schema, stream_name) if self.validate_schema else None
+        self.intake = StreamIntake(context, schema, self._key, validate)
 
-    def get_validator(self) -> BaseJSONSchemaValidator | None:
-        """Give what validates rows, unless `validate_records` is off."""
-        return CompiledValidator(self.schema) if self.validate_schema else None
+    def get_validator(self) -> None:
+        """Leave validation to the intake."""
 
-    def take(self, row: dict[str, Any], extracted: object, raw: Mapping[str, Any]) -> None:
+    def take(self, row: dict[str, Any], extracted: object, record: Mapping[str, Any]) -> None:
         """Take a row.
 
         Args:
             row: After stream maps.
             extracted: The message's `time_extracted`, or None.
-            raw: As it came.
+            record: As the tap sent it.
 
         Raises:
-            MissingKeyPropertiesError: It lacks a batch of the stream's key, which no tap may leave out.
-            TooManyRejects: So far the stream had nothing but rejects, or more than the settings allow.
-            TargetError: `on_invalid_record` is `fail`, or the pipeline failed.
+            MissingKeyPropertiesError: It lacks a part of the stream's key, which no tap may leave out.
+            TargetError: As `StreamIntake.take`.
         """
-        self._check_key(row)
-        self.counts.rows += 1
-        if self._mapping is None:
-            return
-        if row.get("_sdc_deleted_at") is not None:
-            self.counts.deleted += 1
-            return
-        try:
-            mapped = self._map(self._mapping, row, extracted)
-        except Rejected as problem:
-            if self._shard is None or self._shard.takes_nobody:
-                self._reject(problem, raw)
-            return
-        self.counts.accepted += 1
-        self.counts.parts += max(1, len(mapped.slots))
-        if self.counts.rows == JUDGED_ROWS:
-            self._target.reject_limits.judge(self.counts)
-        if self._shard is None or self._shard.takes_row(mapped):
-            self._pass_on(mapped, raw)
-
-    def _pass_on(self, mapped: Mapped, raw: Mapping[str, Any]) -> None:
-        if mapped.skipped_types or mapped.deletions:
-            self.counts.mapped(mapped.skipped_types, len(mapped.deletions))
-        for number, aside in enumerate(mapped.rejections):
-            self._target.set_aside(self.counts, aside, raw if number < WHOLE_ROWS else _SEE_ABOVE)
-        if mapped.calls or mapped.deletions:
-            self._target.pipeline.add(BatchRow(self.counts, mapped, raw))
-
-    def _check_key(self, row: Mapping[str, Any]) -> None:
         for key in self._key:
             if key not in row:
                 raise MissingKeyPropertiesError(
-                    f"a row of stream '{self.stream_name}' is without its key property '{key}': mend the tap"
+                    f"stream '{self.stream_name}': RECORD without the key property '{key}'; fix the tap"
                 )
+        self._uncounted += 1
+        if self._uncounted == METRIC_ROWS:
+            self._count()
+        self.intake.take(row, extracted, record)
 
-    def _map(self, mapping: StreamMapping, row: dict[str, Any], extracted: object) -> Mapped:
-        if self._validator is not None:
-            try:
-                self._validator.validate(row)
-            except InvalidRecord as problem:
-                raise Rejected("schema", f"it does not fit the tap's schema: {problem.error_message}") from None
-        return mapping.map(row, extracted)
-
-    def _reject(self, problem: Rejected, raw: Mapping[str, Any]) -> None:
-        self._target.reject(self.counts, problem, raw)
-        if not self.counts.left_accepted and sum(self.counts.all_rejected.values()) >= ROWS_ON_PROBATION:
-            code = cast("Code", self.counts.all_rejected.most_common(1)[0][0])
-            raise TooManyRejects(
-                f"stream '{self.stream_name}': the first {ROWS_ON_PROBATION} rows were all rejected, most often as "
-                f"{code} ({REASONS[code].meaning}); they are in rejects_path, their STATE was not passed on: "
-                f"{advice(code, in_messages=self.counts.in_messages)}, and run again",
-            )
+    def _count(self) -> None:
+        self.record_counter_metric.increment(self._uncounted)
+        self._uncounted = 0
 
     # What the SDK calls
 
@@ -159,33 +85,48 @@ class KissmetricsSink(Sink):
         self.take(record, None, record)
 
     def process_batch(self, context: dict[str, Any]) -> None:
-        """Nothing waits in the SDK's batches; the files of BATCH messages are the target's business."""
+        """Do nothing: the SDK's batches are empty, and the target reads the files of BATCH messages."""
 
     def activate_version(self, new_version: int) -> None:  # noqa: ARG002
-        """Tell that older versions of a table stay: Kissmetrics deletes nothing."""
+        """Log that older versions of a table stay: Kissmetrics deletes nothing."""
         self.logger.info("stream '%s': rows of older versions stay, Kissmetrics deletes nothing", self.stream_name)
+
+    def clean_up(self) -> None:
+        """Complete the SDK's metric `record_count`."""
+        self._count()
+        super().clean_up()
 
 
 class CheckSink(Sink):
-    """Takes the stream that `meltano config test` sends: checks, and neither sends nor stores anything."""
+    """Takes the stream that `meltano config test` sends: checks, and neither sends nor stores anything.
+
+    Args:
+        target: As the SDK passes it on.
+        stream_name: The stream's name.
+        schema: Its schema.
+        key_properties: Its key.
+        check: Checks whether a run could begin.
+    """
 
     current_size = 0
 
     def __init__(
         self,
-        target: TargetKissmetrics,
+        target: Target,
         stream_name: str,
         schema: dict[str, Any],
         key_properties: Sequence[str] | None,
+        *,
+        check: Callable[[], None],
     ) -> None:
         super().__init__(target, stream_name, schema, key_properties)
-        target.check()
+        check()
+
+    def take(self, row: dict[str, Any], extracted: object, record: Mapping[str, Any]) -> None:
+        """Ignore the row."""
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
-        """Pass the row over."""
-
-    def take(self, row: dict[str, Any], extracted: object, raw: Mapping[str, Any]) -> None:
-        """Pass the row over."""
+        """Ignore the row."""
 
     def process_batch(self, context: dict[str, Any]) -> None:
-        """Pass the rows over."""
+        """Do nothing."""

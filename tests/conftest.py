@@ -1,4 +1,4 @@
-"""Makes `tests/` a place to import the fakes from, and starts what several folders of tests share."""
+"""Fixtures that several folders share, and the markers that tests get from where they are and what they use."""
 
 from __future__ import annotations
 
@@ -11,17 +11,61 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 
-# How busy a machine is, is no property of this code.
+# Tests share a busy machine: hypothesis must not fail because an example is slow.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+TESTS = Path(__file__).parent
+
+SLOW = (
+    "commands/",
+    "faults/",
+    "preview/test_preview_cli.py",
+    "reporting/test_reported_runs.py",
+    "sandbox/test_sandbox_cli.py",
+    "singer/test_batch_messages.py",
+    "test_files_delivery.py",
+    "test_hostile_input.py",
+    "test_nginx.py",
+    "test_past_one_machine.py",
+    "test_purchase_history.py",
+    "test_steady_state.py",
+)
+"""Folders and files whose tests start a process each (a second of CPU time), or wait for real time-outs."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests, before `-m` selects them and before pytest-xdist groups them."""
+    for item in items:
+        place = item.path.relative_to(TESTS).as_posix()
+        if place.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+        if not isinstance(item, pytest.Function):
+            continue
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        if "postgres" in item.fixturenames or parameters.get("store_url") == "postgresql":
+            item.add_marker(pytest.mark.postgres)
+        if "browser" in item.fixturenames:
+            item.add_marker(pytest.mark.browser)
+        if item.get_closest_marker("e2e") is not None:
+            item.add_marker(pytest.mark.xdist_group("meltano"))
+        # A module's fixture would be made once in each worker.
+        if _shares_a_fixture(item) and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(place))
+
+
+def _shares_a_fixture(item: pytest.Function) -> bool:
+    definitions = item._fixtureinfo.name2fixturedefs
+    return any(definitions[name][-1].scope == "module" for name in item.fixturenames if name in definitions)
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """A PostgreSQL server's URL; skipped where none is installed, but for CI."""
+    """URL of a PostgreSQL server of this pytest-xdist worker's own. Not installed: skipped, but for CI."""
     if os.name == "nt":
-        pytest.skip("the tests start PostgreSQL on Unix alone")
-    from postgres_server import binaries, running_postgres  # noqa: PLC0415 - pwd is not everywhere
+        pytest.skip("the tests start PostgreSQL only on Unix")
+    from postgres_server import binaries, running_postgres  # noqa: PLC0415 - pwd is missing on Windows
 
     if binaries() is None and "CI" not in os.environ:
         pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
@@ -31,7 +75,7 @@ def postgres() -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty store's URL: of a SQLite file, then of a database of its own in PostgreSQL."""
+    """URL of an empty store: a SQLite file, or a database of the test's own in PostgreSQL."""
     if request.param == "sqlite":
         yield f"sqlite:///{(tmp_path / 'store.db').as_posix()}"
         return

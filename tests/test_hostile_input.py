@@ -205,7 +205,7 @@ def test_a_row_before_its_schema_and_a_batch_before_it_name_the_tap(tmp_path: Pa
     for message in (event(), batch):
         ended = feed(tmp_path, lines(message))
         assert ended.error is not None
-        assert "before its SCHEMA message: mend the tap" in ended.error
+        assert "before SCHEMA; this is a bug in the tap" in ended.error
 
 
 def _hostile_processes() -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""README's "Past one machine": slices of one stream, as processes over one PostgreSQL store, and its arithmetic."""
+"""Slices of one stream as processes over one PostgreSQL store, by the command of the documentation; its arithmetic."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ import pytest
 
 from target_kissmetrics.sandbox.running import RunningSandbox, running
 from target_kissmetrics.store import digests, packed
-from target_kissmetrics.store.changes import Known
+from target_kissmetrics.store.intents import LastSent
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-SECTION = README.partition("## Past one machine")[2].partition("\n## ")[0]
+DOCS = Path(__file__).parent.parent / "docs"
 SLICES = 4
 PEOPLE = [f"person {number}" for number in range(60)]
 EVENTS = {
@@ -58,9 +57,14 @@ def held(sandbox: RunningSandbox) -> dict[str, Any]:
     return {"summary": sandbox.summary(), "people": {person: sandbox.person(person) for person in PEOPLE}}
 
 
+def page(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
 def command() -> str:
-    """Give README's command for one slice, with this target in the place of Meltano, the tap and the target."""
-    (block,) = [found for found in re.findall(r"```console\n(.*?)```", SECTION, flags=re.DOTALL) if "SHARD" in found]
+    """Return the documented command for one slice, with this target instead of Meltano, the tap and the target."""
+    blocks = re.findall(r"```console\n(.*?)```", page("how-to/orchestrators.md"), flags=re.DOTALL)
+    (block,) = [found for found in blocks if "JOB_COMPLETION_INDEX" in found]
     given = block.removeprefix("$ ").replace("\\\n", " ")
     assert '--state-id-suffix "slice-$JOB_COMPLETION_INDEX" ' in given
     return re.sub(r"meltano run .*", f"exec '{sys.executable}' -m target_kissmetrics --config ENV", given)
@@ -95,7 +99,7 @@ def run(folder: Path, sandbox: RunningSandbox, store: str) -> None:
         assert (process.returncode, out) == (0, b'{"at":600}\n'), [one.read_text() for one in folder.glob("log-*")]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="README's command is for a shell")
+@pytest.mark.skipif(os.name == "nt", reason="the documented command is for a shell")
 def test_slices_over_one_store_send_what_one_process_would_and_each_call_once(tmp_path: Path, postgres: str) -> None:
     store = postgres.replace("postgresql://", "postgresql+psycopg://")
     with running() as sandbox:
@@ -113,7 +117,7 @@ def test_slices_over_one_store_send_what_one_process_would_and_each_call_once(tm
         rejects = [
             len(path.read_bytes().splitlines()) for path in sorted((tmp_path / "slices").glob("rejects-?.jsonl"))
         ]
-        assert rejects == [12]  # rows that name nobody are set aside by slice 0
+        assert rejects == [12]  # slice 0 rejects the rows without an identity
         # All of them took part of the work.
         logs = [path.read_text() for path in sorted((tmp_path / "slices").glob("log-*"))]
         sent = [int(re.search(r"stream 'events'.* calls sent: (\d+) record", log)[1]) for log in logs]  # type: ignore[index]
@@ -123,19 +127,29 @@ def test_slices_over_one_store_send_what_one_process_would_and_each_call_once(tm
         assert held(sandbox) == expected[1]
 
 
-def test_the_arithmetic_of_the_readme() -> None:
-    lines_a_file = int(re.search(r"([\d,]+) lines a file are", SECTION)[1].replace(",", ""))  # type: ignore[index]
-    a_day = int(re.search(r"are (\d+) million a day", SECTION)[1]) * 10**6  # type: ignore[index]
-    assert lines_a_file * 24 == a_day
-    large, large_a_day = re.search(r"and (\d+) million a file (\d+) million", SECTION).groups()  # type: ignore[union-attr]
-    assert int(large) * 24 == int(large_a_day)
-    person, each = re.search(r"holds (\d+) bytes for a person and (\d+) for each", SECTION).groups()  # type: ignore[union-attr]
-    known = {digests.property_key(name): Known(digests.value("x"), 1_704_067_200, 1_704_067_200) for name in "abc"}
-    stored = packed.pack(known, packed.Glance(digests.whole({"a": "x"}), []))
-    assert len(stored) == int(each) * 3 + int(person) - digests.PERSON_BYTES
-    assert len(packed.pack(known)) == int(each) * 3
-    how_fast = README.partition("## How fast")[2].partition("\n## ")[0]
-    found = re.findall(r"(\d+)\s+connections at 50 ms are ([\d,]+) calls/s|(\d+) are ([\d,]+), as far", how_fast)
+def test_the_arithmetic_of_import_files() -> None:
+    found = re.search(r"one an hour: ([\d,]+) lines a file are\s+(\d+) million", page("how-to/backfill.md"))
+    assert found is not None
+    assert int(found[1].replace(",", "")) * 24 == int(found[2]) * 10**6
+    found = re.search(r"and (\d+) million a file (\d+) million", page("how-to/backfill.md"))
+    assert found is not None
+    assert int(found[1]) * 24 == int(found[2])
+
+
+@pytest.mark.parametrize("name", ["explanation/store.md", "explanation/memory-use.md"])
+def test_the_bytes_of_a_person(name: str) -> None:
+    found = re.search(r"holds (\d+) bytes for a person and (\d+) for each", page(name))
+    assert found is not None
+    person, each = int(found[1]), int(found[2])
+    known = {digests.property_key(name): LastSent(digests.value("x"), 1_704_067_200, 1_704_067_200) for name in "abc"}
+    stored = packed.pack(known, packed.LastCall(digests.whole({"a": "x"}), []))
+    assert len(stored) == each * 3 + person - digests.PERSON_BYTES
+    assert len(packed.pack(known)) == each * 3
+
+
+def test_the_arithmetic_of_connections() -> None:
+    text = page("explanation/speed.md")
+    found = re.findall(r"(\d+)\s+connections at 50 ms are ([\d,]+) calls/s|(\d+) are ([\d,]+), as far", text)
     rates = [(a or c, b or d) for a, b, c, d in found]
     assert len(rates) == 2
     for connections, rate in rates:

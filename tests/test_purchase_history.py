@@ -6,13 +6,13 @@ import datetime as dt
 import json
 import random
 import subprocess
-import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import command as command_of
 
 from target_kissmetrics.sandbox.running import RunningSandbox, running
 
@@ -90,7 +90,7 @@ def _run(folder: Path, url: str, rows: list[dict[str, Any]], *, spread: bool) ->
     }
     path = folder / "config.json"
     path.write_text(json.dumps(config), encoding="utf-8")
-    command = [sys.executable, "-m", "target_kissmetrics", "--config", str(path)]
+    command = [*command_of(), "--config", str(path)]
     done = subprocess.run(command, input=_messages(rows), capture_output=True, check=False, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.splitlines()[-1] == f'{{"rows":{len(rows)}}}'
@@ -122,6 +122,6 @@ def test_with_spread_duplicates_every_purchase_and_every_cent_is_kept_and_a_repl
 def test_without_it_the_collisions_are_counted_and_told(tmp_path: Path, sandbox: RunningSandbox) -> None:
     log = _run(tmp_path, sandbox.url, PURCHASES, spread=False)
     assert sandbox.summary()["events"] == DISTINCT
-    assert f"{ROWS - DISTINCT} events that Kissmetrics takes for another row's" in log
+    assert f"{ROWS - DISTINCT:,} events lost as duplicates" in log
     warnings = [line for line in log.splitlines() if "spread_duplicates" in line]
     assert len(warnings) == 1

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import command as command_of
 
 from target_kissmetrics.sandbox.running import RunningSandbox, running
 
@@ -77,11 +78,13 @@ class Runner:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def start(self, config: dict[str, Any], **environment: str) -> subprocess.Popen[bytes]:
+    def start(
+        self, config: dict[str, Any], command: Sequence[str] = COMMAND, **environment: str
+    ) -> subprocess.Popen[bytes]:
         path = self.folder / "config.json"
         path.write_text(json.dumps({"api_key": KEY, "retry_timeout_seconds": 0, **config}), encoding="utf-8")
         return subprocess.Popen(
-            [*COMMAND, "--config", str(path)],
+            [*command, "--config", str(path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -91,7 +94,7 @@ class Runner:
 
     def run(self, config: dict[str, Any], *messages: Any, raw: bytes = b"", **environment: str) -> tuple[int, str, str]:
         lines = b"".join(json.dumps(message).encode() + b"\n" for message in messages)
-        with self.start(config, **environment) as process:
+        with self.start(config, command_of(), **environment) as process:
             out, err = process.communicate(lines + raw, timeout=60)
         return process.returncode, out.decode(), err.decode()
 
@@ -196,14 +199,23 @@ def test_the_check_of_meltano_sends_and_stores_nothing(target: Runner, sandbox: 
     assert not [line for line in log.splitlines() if "error" in line.lower() or "exception" in line.lower()]
 
 
+def test_a_dry_run_logs_its_rejects_and_says_that_calls_were_logged(target: Runner, sandbox: RunningSandbox) -> None:
+    nobody = event(2, user_id=None, device_id=None)
+    _, _, log = target.run(at(sandbox.url, dry_run=True), EVENTS, event(1), nobody)
+    assert list(target.folder.glob("*rejects*")) == []
+    assert "stream 'events': row rejected (no-identity)" in log
+    assert "calls logged (dry run): 1 record" in log
+    assert "calls sent" not in log
+
+
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("DRY_RUN", "y", "dry_run: must be true or false, and TARGET_KISSMETRICS_DRY_RUN is neither"),
+        ("DRY_RUN", "y", "dry_run: must be true or false, but TARGET_KISSMETRICS_DRY_RUN is neither"),
         ("FLATTENING_ENABLED", "maybe", "flattening_enabled: must be true or false"),
-        ("SHARD", "garbage", "shard: must be a JSON object, and TARGET_KISSMETRICS_SHARD is none"),
-        ("MAX_CONNECTIONS", "many", "max_connections: must be a whole number"),
-        ("STREAM_MAPS", "{bad", "stream_maps: must be a JSON object, and TARGET_KISSMETRICS_STREAM_MAPS is none"),
+        ("SHARD", "garbage", "shard: must be a JSON object, but TARGET_KISSMETRICS_SHARD is not"),
+        ("MAX_CONNECTIONS", "many", "max_connections: must be an integer"),
+        ("STREAM_MAPS", "{bad", "stream_maps: must be a JSON object, but TARGET_KISSMETRICS_STREAM_MAPS is not"),
     ],
 )
 def test_a_slip_in_the_environment_stops_the_run_before_it_reads(
@@ -212,7 +224,7 @@ def test_a_slip_in_the_environment_stops_the_run_before_it_reads(
     ours = {"API_KEY": KEY, "TRACKING_URL": sandbox.url, name: text}
     environment = {**os.environ, **{f"TARGET_KISSMETRICS_{key}": value for key, value in ours.items()}}
     lines = b"".join(json.dumps(message).encode() + b"\n" for message in (EVENTS, event(1), state(1)))
-    command = [*COMMAND, "--config", "ENV"]
+    command = [*command_of(), "--config", "ENV"]
     done = subprocess.run(command, input=lines, capture_output=True, cwd=tmp_path, env=environment, check=False)
     assert (done.returncode, done.stdout) == (1, b"")
     assert told in done.stderr.decode().splitlines()[-1]
@@ -220,7 +232,7 @@ def test_a_slip_in_the_environment_stops_the_run_before_it_reads(
 
 
 def test_a_config_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    command = [*COMMAND, "--config", "nowhere.json"]
+    command = [*command_of(), "--config", "nowhere.json"]
     done = subprocess.run(command, input=b"", capture_output=True, cwd=tmp_path, check=False)
     assert (done.returncode, done.stdout) == (1, b"")
     assert "cannot read nowhere.json: No such file or directory" in done.stderr.decode().splitlines()[-1]

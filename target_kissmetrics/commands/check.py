@@ -6,35 +6,30 @@ test ends in an error of its own after the target's answer (Meltano 4.4: it stop
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from target_kissmetrics.target import TargetKissmetrics, ending_in_one_line
+import click
 
-if TYPE_CHECKING:
-    import click
+from target_kissmetrics.reporting.logs import ending_in_one_line
+from target_kissmetrics.target import TargetKissmetrics
 
 
-class CheckTarget(TargetKissmetrics):
-    """The target, without input."""
+def command(own: click.Command) -> click.Command:
+    """Give the command: the target's own, without its input."""
+    own.name, own.callback = "target-kissmetrics-check", _run
+    own.help = "Checks the settings, the store and the tracking host; sends and stores nothing."
+    own.params = [param for param in own.params if param.name in {"version", "config"}]
+    return own
 
-    @classmethod
-    def get_singer_command(cls) -> click.Command:
-        """Give the command: the target's, without its input."""
-        command = super().get_singer_command()
-        command.help = "Checks the settings, the store and the tracking host; sends and stores nothing."
-        command.params = [param for param in command.params if param.name in {"version", "config"}]
-        return command
 
-    @classmethod
-    def invoke(cls, *, config: Any) -> None:  # type: ignore[override]
-        """Check. What is wrong is one line on standard error, and exit code 1."""
-        with ending_in_one_line(cls.logger):
-            cls(config=config.config, parse_env_config=config.parse_env).check()
+def _run(*, config: Any) -> None:
+    with ending_in_one_line(TargetKissmetrics.logger):
+        TargetKissmetrics(config=config.config, parse_env_config=config.parse_env).check()
 
 
 def main() -> None:
     """Run the command `target-kissmetrics-check`."""
-    CheckTarget.cli()
+    command(TargetKissmetrics.cli)()
 
 
 if __name__ == "__main__":

@@ -1,21 +1,18 @@
-r"""A look at what a run would send, before it sends anything: the command `target-kissmetrics-preview`.
+"""The command `target-kissmetrics-preview`: what a run would send, before it sends anything.
 
-It reads Singer lines and the config as the target does, goes the target's own way from rows to calls, and stops there:
-nothing is sent, nothing is remembered. A stream that would stop the run does not stop the preview: it goes on with the
-entry that is suggested for it. Memory stays bounded, however long the input is.
+It reads Singer messages and the config as the target does and maps rows to calls, but sends and stores nothing. A
+stream that would stop the run does not stop the preview: its rows are mapped with the suggested entry. Memory is
+bounded for inputs of any length.
 
-    config + Singer lines -> configuration, messages -> collecting -> text (a terminal)
-                                                            |     \-> page (HTML)
-                                    explaining, totals, suggesting  \-> entries (YAML)
+    config + Singer messages -> configuration, messages -> stream, preview -> text (a terminal, or HTML)
+                                                               |
+                                                            suggest -> entries of `streams` (YAML)
 
 - `cli`: the command.
 - `configuration`: the config, from files and the environment; no API key is needed.
-- `messages`: Singer messages as rows of streams, after stream maps. Knows the SDK.
-- `collecting`: how each stream was understood, its first rows beside their calls, totals, warnings. Pure.
-- `totals`: bounded counts. Pure.
-- `explaining`: what each field of a row became. Pure.
-- `profile`: what a stream's fields hold. Pure.
-- `words`, `roles`, `advice`, `suggesting`: the likeliest entry of `streams` for a stream. Pure.
-- `entries`: entries written as YAML. Pure.
-- `text`, `page`: a preview for a terminal and as one HTML page.
+- `messages`: reads Singer messages. Knows the SDK.
+- `stream`, `preview`: one stream, and all of them: kinds, first rows beside their calls, counts, warnings.
+- `totals`, `risks`, `explaining`: counts; what Kissmetrics would merge or drop; what each field of a row becomes.
+- `suggest`: the likeliest entry of `streams` for a stream.
+- `text`: what is shown, on a terminal or as an HTML page.
 """

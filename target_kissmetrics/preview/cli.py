@@ -1,7 +1,7 @@
-"""The command `target-kissmetrics-preview`: what a run would send, and why something would not be.
+"""The command `target-kissmetrics-preview`: what a run would send, and why it would not send something.
 
-Standard output has the preview, or with `--suggest` the YAML alone, so that it can go into a file. What cannot be read
-ends the command with one line on standard error and exit code 1, after what was seen until then.
+Standard output has the preview, or with `--suggest` only the YAML, so that it can go into a file. An input that cannot
+be read ends the command with one line on standard error and exit code 1, after what was read until then.
 """
 
 from __future__ import annotations
@@ -11,21 +11,19 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any, cast
 
-from rich.console import Console
-
 from target_kissmetrics.errors import ConfigError, ExpressionError, InputError, TargetError
-from target_kissmetrics.preview.collecting import Plan, Preview
 from target_kissmetrics.preview.configuration import read_config, read_settings
-from target_kissmetrics.preview.entries import as_yaml
-from target_kissmetrics.preview.page import as_page
-from target_kissmetrics.preview.text import print_preview
+from target_kissmetrics.preview.preview import Preview
+from target_kissmetrics.preview.stream import Plan
+from target_kissmetrics.preview.suggest.as_yaml import as_yaml
+from target_kissmetrics.preview.text import as_page, print_preview
+from target_kissmetrics.reporting.report_writer import write_whole
 
 _NAME = "target-kissmetrics-preview"
-_PLAIN_WIDTH = 120
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,37 +36,40 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0, or 1 when something could not be read or written.
     """
     options = make_parser().parse_args(argv)
-    # A name may hold what the terminal's encoding lacks.
+    # A name may have characters that the terminal's encoding lacks.
     cast("Any", sys.stdout).reconfigure(errors="backslashreplace")
     try:
         return _run(options)
-    except (TargetError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            # The reader (a pager) has seen enough; what is left in the buffer must not fail at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
-        told = f"{error.filename}: {error.strerror}; check the path" if isinstance(error, OSError) else str(error)
-        return _fail(told)
+    except BrokenPipeError:
+        # The reader (a pager) has seen enough; what is left in the buffer must not fail at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror}; check the path")
+    except TargetError as error:
+        return _fail(str(error))
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Give the command's parser; the documentation lists what is in it."""
+    """Give the command's parser; the documentation lists its arguments."""
     parser = argparse.ArgumentParser(
         prog=_NAME,
-        description="Show what target-kissmetrics would send for Singer lines. Sends nothing, remembers nothing.",
+        description="Show what target-kissmetrics would send for Singer messages. Sends and stores nothing.",
         epilog=f"Example: tap-postgres --config tap.json | {_NAME} --config target.json --html preview.html",
         allow_abbrev=False,
     )
-    parser.add_argument("input", nargs="?", default="-", help="a file of Singer lines; left out or -: standard input")
+    parser.add_argument(
+        "input", nargs="?", default="-", help="a file of Singer messages; standard input by default, or for -"
+    )
     parser.add_argument(
         "--config",
         action="append",
         default=[],
         metavar="FILE",
-        help="the target's config in JSON or YAML, no api_key needed; ENV takes TARGET_KISSMETRICS_... variables; "
-        "may be repeated",
+        help="the target's config in JSON or YAML, without api_key if you like; ENV reads TARGET_KISSMETRICS_... "
+        "variables; may be repeated",
     )
-    parser.add_argument("--rows", type=_rows, default=3, help="rows of each stream that are shown (%(default)s)")
+    parser.add_argument("--rows", type=_rows, default=3, help="rows of each stream to show (%(default)s)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="also write the preview as one HTML page")
     parser.add_argument(
         "--suggest", action="store_true", help="write the entries of `streams` to use, as YAML, and nothing else"
@@ -78,37 +79,30 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _rows(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 1000):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of rows: one from 0 to 1000 is")
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1000, not {text!r}")
     return int(text)
 
 
 def _run(options: argparse.Namespace) -> int:
     config = read_config(options.config)
     settings = read_settings(config)
-    preview = Preview(
-        Plan(
-            settings.mapping,
-            settings.streams,
-            tuple(config.get("streams") or ()),
-            settings.max_aliases_per_identity,
-            options.rows,
-            int(time.time()),
-        )
-    )
+    given = tuple(config.get("streams") or ())
+    max_aliases, now = settings.max_aliases_per_identity, int(time.time())
+    preview = Preview(Plan(settings, settings.streams, given, max_aliases, options.rows, now))
     problem = _read(options.input, preview, config)
     preview.finish()
     if options.html is not None:
-        _write_privately(options.html, as_page(preview, problem))
+        write_whole(options.html, as_page(preview, problem))
     if options.suggest:
         sys.stdout.write(as_yaml(preview.suggestions()))
     else:
-        print_preview(preview, _console())
+        print_preview(preview, sys.stdout)
     sys.stdout.flush()
     return 0 if problem is None else _fail(problem)
 
 
 def _read(name: str, preview: Preview, config: dict[str, Any]) -> str | None:
-    """Read the input; what ends it early is told after what was seen."""
+    """Read the input; give what ended it early."""
     from target_kissmetrics.preview.messages import read  # noqa: PLC0415 - the SDK takes its time to load
 
     if name == "-" and sys.stdin.isatty():
@@ -128,35 +122,6 @@ def _read(name: str, preview: Preview, config: dict[str, Any]) -> str | None:
                 return f"{type(problem).__name__}: {problem}"
             raise
     return None
-
-
-def _console() -> Console:
-    width = os.environ.get("COLUMNS", "")
-    is_plain = not sys.stdout.isatty()
-    return Console(
-        file=sys.stdout,
-        width=int(width) if width.isdigit() and int(width) > 0 else _PLAIN_WIDTH if is_plain else None,
-        no_color=True if os.environ.get("NO_COLOR") else None,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        safe_box=True,
-        legacy_windows=False,
-    )
-
-
-def _write_privately(path: Path, text: str) -> None:
-    """Write a file that its owner alone may read, whole or not at all: it shows personal data."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-        partial.replace(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            partial.unlink()
-        raise
 
 
 def _fail(text: str) -> int:

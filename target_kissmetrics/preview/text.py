@@ -1,201 +1,196 @@
-"""A preview for a terminal; plain where none is there, NO_COLOR is set, or a file takes it."""
+"""What a preview shows: printed on a terminal, or exported by rich as one HTML page that opens offline."""
 
 from __future__ import annotations
 
+import io
+import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
+from typing import IO
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
-from target_kissmetrics.preview.collecting import Loss, Preview, StreamPreview
-from target_kissmetrics.preview.entries import entry_yaml
-from target_kissmetrics.preview.explaining import FORGOTTEN, RowShown
-from target_kissmetrics.preview.suggesting import Suggestion
-from target_kissmetrics.preview.totals import sender
-from target_kissmetrics.reporting import display as shown
+from target_kissmetrics.mapping.reject_codes import Rejected
+from target_kissmetrics.preview.explaining import DELETED, MappedRow, deleted_names
+from target_kissmetrics.preview.preview import Preview
+from target_kissmetrics.preview.stream import Loss, StreamPreview
+from target_kissmetrics.preview.suggest.as_yaml import as_yaml
+from target_kissmetrics.preview.totals import Names, sender
+from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.counts import by_code
 
-MAX_LISTED = 30
-"""Events, and properties, that are listed for a stream."""
+NOTHING_SENT = "Nothing was sent or stored. A run sends attributes only when they change."
 
-NOTHING_SENT = "Nothing was sent, nothing was remembered. Attributes that do not change are sent once only by a run."
-
-REJECTED = "Rows, and events of batches, that are rejected"
-SET_ASIDE = "Properties set aside"
-LEFT_OUT = "Types left out"
-
+_MESSAGE_CHARACTERS = 2000
+_NAMES_LISTED = 50
+_PLAIN_WIDTH = 120
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Preview: what would be sent to Kissmetrics</title>
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<style>body {{ color: {foreground}; background: {background}; }} pre {{ font: .875rem/1.35 ui-monospace, monospace; }}
+</style></head><body><main><pre><code>{code}</code></pre></main></body></html>
+"""
 _STYLES = {
-    "identity": "bold magenta", "event": "bold cyan", "time": "bold blue", "revenue": "bold green", "property": "",
-    "calls": "green", "aside": "yellow", "left out": "dim", "forgotten": "yellow", "rejected": "bold red",
+    "identity": "bold magenta", "event": "bold cyan", "time": "bold blue", "revenue": "bold green", "calls": "green",
+    "dropped": "yellow", "deleted": "yellow", "unused": "dim", "rejected": "bold red",
 }  # fmt: skip
 
 
-def print_preview(preview: Preview, console: Console) -> None:
-    """Print a preview."""
-    for text in preview.skipped:
-        console.print(Text(f"! {shown.line(text, 400)}", "yellow"))
+def print_preview(preview: Preview, file: IO[str]) -> None:
+    """Print a preview; plain where the file is no terminal, or NO_COLOR is set."""
+    width = os.environ.get("COLUMNS", "")
+    no_color = True if os.environ.get("NO_COLOR") else None
+    is_set = width.isdigit() and int(width) > 0
+    console = _console(file, int(width) if is_set else None if file.isatty() else _PLAIN_WIDTH, no_color=no_color)
+    for block in _blocks(preview):
+        console.print(block)
+
+
+def as_page(preview: Preview, problem: str | None = None) -> str:
+    """Write a preview as an HTML page, with the entries to use at its end.
+
+    Args:
+        preview: It is finished.
+        problem: What ended the input early, if anything did.
+    """
+    console = _console(io.StringIO(), _PLAIN_WIDTH, record=True)
+    if problem is not None:
+        console.print(Text(f"The input ended early: {_message(problem)}", "bold red"))
+    for block in _blocks(preview):
+        console.print(block)
+    console.print(Rule(Text("the entries of streams to use", "bold"), align="left"))
+    # Not wrapped, so that comments can be pasted.
+    console.print(Text(as_yaml(preview.suggestions()), "green"), soft_wrap=True)
+    return console.export_html(code_format=_PAGE, inline_styles=True)
+
+
+def _console(file: IO[str], width: int | None, *, record: bool = False, no_color: bool | None = None) -> Console:
+    # Data is neither markup nor emoji.
+    return Console(
+        file=file, width=width, record=record, no_color=no_color, highlight=False, markup=False, emoji=False,
+        safe_box=True, legacy_windows=False,
+    )  # fmt: skip
+
+
+def _message(text: str) -> str:
+    return display.line(text, _MESSAGE_CHARACTERS)
+
+
+def _blocks(preview: Preview) -> Iterator[RenderableType]:
     for stream in preview.streams.values():
-        console.print(_stream(stream), "")
+        yield from _stream(stream)
+        yield ""
     if not preview.streams:
-        console.print("The input holds no stream.")
-    console.print(*_warnings(preview.warnings), sep="\n", end="\n" if preview.warnings else "")
-    console.print(Text(NOTHING_SENT, "dim"))
+        yield "The input has no stream."
+    yield from _warnings(preview.warnings)
+    yield Text(NOTHING_SENT, "dim")
 
 
-def describe_call(call: Call) -> str:
-    """Write a call in one line, without its properties."""
-    if isinstance(call, Alias):
-        return f"alias  {shown.line(call.person)} = {shown.line(call.other)}, for ever"
-    what = f"record {shown.line(call.event)}" if isinstance(call, Record) else "set   "
-    return f"{what}  person {shown.line(call.person)}  at {shown.moment(call.time)}"
+def _warnings(warnings: Sequence[str]) -> Iterator[RenderableType]:
+    yield from (Text(f"! {_message(warning)}", "yellow") for warning in warnings)
 
 
-def without_call(row: RowShown) -> list[str]:
-    """Write what of a row has no call, in lines."""
-    lines = [f"rejected at {shown.line(path)} ({code}): {shown.line(reason, 400)}" for path, code, reason in row.parts]
-    if row.left_out:
-        lines.append(f"left out, by type: {shown.line(by_code(Counter(row.left_out)), 400)}")
-    return lines + [f"forget {shown.line(name)}, {FORGOTTEN}" for name in row.forgotten]
-
-
-def lefts_out(stream: StreamPreview) -> list[tuple[str, str]]:
-    """Give the types that are left out, the most frequent first, each with its count."""
-    return [(shown.line(kind), shown.count(number)) for kind, number in stream.left_out.most_common()]
-
-
-def call_pairs(call: Call) -> list[tuple[str, str]]:
-    """Give what a call carries: the person's address and user agent, then the properties."""
-    return [] if isinstance(call, Alias) else [*sender(call), *call.properties.items()]
-
-
-def used_below(suggestion: Suggestion) -> str:
-    """Write what of a suggestion the preview goes on with."""
-    if suggestion.used_id:
-        return f"Suggested, and used below, but for the ID: people are named by {shown.line(suggestion.used_id)} there:"
-    return "Suggested, and used below:"
-
-
-def figures(stream: StreamPreview) -> str:
-    """Write a stream's counts in one line."""
-    calls = stream.totals.calls
-    parts = [
-        shown.plural(stream.rows, "row"),
-        f"calls: {calls['record']:,} record, {calls['set']:,} set, {calls['alias']:,} alias",
-        f"identities: {'more than ' if stream.totals.more_identities else ''}{len(stream.totals.identities):,}",
-    ]
-    if stream.totals.senders:
-        beside = ", ".join(f"{name} with {number:,}" for name, number in sorted(stream.totals.senders.items()))
-        parts.append(f"personal data beside calls (send_ip_and_user_agent): {beside}")
-    if stream.totals.revenue:
-        parts.append(f"{stream.totals.revenue_key} {stream.totals.revenue:f}")
-    if stream.deleted:
-        parts.append(f"{stream.deleted:,} deleted at the source, which Kissmetrics cannot do")
-    if stream.deleted_attributes:
-        parts.append(
-            f"{shown.plural(stream.deleted_attributes, 'attribute')} deleted at the source, forgotten by a run"
-        )
-    return "; ".join(parts)
-
-
-def _stream(stream: StreamPreview) -> RenderableType:
-    parts: list[RenderableType] = [Rule(Text(f"stream {shown.line(stream.name)}", "bold"), align="left")]
+def _stream(stream: StreamPreview) -> Iterator[RenderableType]:
+    yield Rule(Text(f"stream {display.line(stream.name)}", "bold"), align="left")
     if stream.problem is not None:
-        parts.append(Text(f"A run would stop here: {shown.line(stream.problem, 2000)}", "bold red"))
-    if stream.suggestion is not None and stream.suggestion.settles:
-        parts += [
-            Text(used_below(stream.suggestion)),
-            Padding(Text(entry_yaml(stream.suggestion), "green"), (0, 0, 0, 2)),
-        ]
+        yield Text(f"A run would stop here: {_message(stream.problem)}", "bold red")
+    if stream.suggestion is not None and stream.suggestion.is_needed:
+        yield "Suggested, and used below:"
+        yield Padding(Text(as_yaml([stream.suggestion]), "green"), (0, 0, 0, 2))
     if stream.kind:
-        parts.append(Text(f"read as {stream.kind}: {shown.line(stream.why, 400)}", "bold"))
+        yield Text(f"read as {stream.kind}: {_message(stream.why)}", "bold")
     if stream.described:
-        parts.append(Text(shown.line(stream.described, 1000)))
-    parts.append(Text(figures(stream)))
-    parts += [_row(row) for row in stream.first]
-    parts += _totals(stream)
-    parts += _losses(REJECTED, stream.rejected) + _losses(SET_ASIDE, stream.asides) + _left_out(stream)
-    parts += _warnings(stream.warnings)
-    return Group(*parts)
+        yield Text(_message(stream.described))
+    yield Text("; ".join(_figures(stream)))
+    for row in stream.first:
+        yield from _row(row)
+    yield from _names("Events", ("event", "count", "first", "last", "revenue"), stream.totals.events)
+    yield from _names("Properties", ("property", "count", "such as"), stream.totals.properties)
+    yield from _losses("Rejected rows, and rejected events of batches", stream.rejected)
+    yield from _losses("Dropped properties", stream.dropped)
+    ignored = [(display.line(kind), display.count(count)) for kind, count in stream.ignored.most_common()]
+    yield from _table("Ignored types", ("type", "count"), ignored)
+    yield from _warnings(stream.warnings)
 
 
-def _row(row: RowShown) -> RenderableType:
-    table = Table("field", "value", "becomes", title=f"row {row.number:,}", title_justify="left", title_style="bold")
-    for field in row.fields:
-        style = _STYLES[field.role]
-        table.add_row(Text(field.name), Text(field.value), Text(field.text, style))
-    parts: list[RenderableType] = ["", table]
+def _figures(stream: StreamPreview) -> Iterator[str]:
+    totals = stream.totals
+    yield display.plural(stream.rows, "row")
+    yield f"calls: {totals.calls['record']:,} record, {totals.calls['set']:,} set, {totals.calls['alias']:,} alias"
+    yield f"identities: {'more than ' if totals.more_identities else ''}{len(totals.identities):,}"
+    if totals.senders:
+        listed = ", ".join(f"{name} with {count:,}" for name, count in sorted(totals.senders.items()))
+        yield f"personal data with calls (send_ip_and_user_agent): {listed}"
+    if totals.revenue:
+        yield f"{totals.revenue_key} {totals.revenue:f}"
+    if stream.deleted:
+        yield f"{stream.deleted:,} deleted at the source, which Kissmetrics keeps"
+    if stream.deleted_attributes:
+        yield f"{display.plural(stream.deleted_attributes, 'attribute')} deleted at the source"
+
+
+def _row(row: MappedRow) -> Iterator[RenderableType]:
+    fields = [(field.name, field.value, Text(field.text, _STYLES.get(field.role, ""))) for field in row.fields]
+    yield from _table(f"row {row.number:,}", ("field", "value", "becomes"), fields)
     if row.more_fields:
-        parts.append(f"and {shown.plural(row.more_fields, 'more field')}")
-    if row.rejected is not None:
-        parts.append(Text(f"-> rejected ({row.rejected[0]}): {shown.line(row.rejected[1], 400)}", "bold red"))
-    elif not row.calls:
-        parts.append(Text("-> no call: nothing is left of it to send", "yellow"))
-    parts += [Text(f"-> {line}") for call in row.calls for line in _call_lines(call)]
-    parts += [Text(f"-> {line}", "yellow") for line in without_call(row)]
-    return Group(*parts)
+        yield f"and {display.plural(row.more_fields, 'more field')}"
+    mapped = row.outcome
+    if isinstance(mapped, Rejected):
+        yield Text(f"-> rejected ({mapped.code}): {_message(str(mapped))}", "bold red")
+        return
+    yield from (Text(f"-> {line}") for call in mapped.calls for line in _call(call))
+    if not mapped.calls:
+        yield Text("-> no call: no field of it is sent", "yellow")
+    rejected = [part for part in mapped.rejections if part.counts_as_row]
+    lines = [
+        f"rejected at {display.line(part.field or '')} ({part.code}): {_message(part.reason)}" for part in rejected
+    ]
+    lines += [f"ignored, by type: {_message(by_code(Counter(mapped.skipped_types)))}"] if mapped.skipped_types else []
+    lines += [f"forget {display.line(name)}: {DELETED}" for name in deleted_names(mapped)]
+    yield from (Text(f"-> {line}", "yellow") for line in lines)
 
 
-def _call_lines(call: Call) -> Iterable[str]:
-    yield describe_call(call)
-    pairs = [f"{shown.line(name)} = {shown.line(value, 60)}" for name, value in call_pairs(call)]
+def _call(call: Call) -> Iterator[str]:
+    if isinstance(call, Alias):
+        yield f"alias  {display.line(call.person)} = {display.line(call.other)}, permanently"
+        return
+    what = f"record {display.line(call.event)}" if isinstance(call, Record) else "set   "
+    yield f"{what}  person {display.line(call.person)}  at {display.moment(call.time)}"
+    pairs = [*sender(call), *call.properties.items()]
     if pairs:
-        yield "     " + "; ".join(pairs)
+        yield "     " + "; ".join(f"{display.line(name)} = {display.line(value, 60)}" for name, value in pairs)
 
 
-def _totals(stream: StreamPreview) -> list[RenderableType]:
-    parts: list[RenderableType] = []
-    events = sorted(stream.totals.events.values(), key=lambda event: -event.count)
-    if events:
-        table = Table("event", "count", "first", "last", "revenue", title="Events", title_justify="left")
-        for event in events[:MAX_LISTED]:
-            table.add_row(
-                Text(shown.line(event.name)),
-                shown.count(event.count),
-                shown.moment(event.first),
-                shown.moment(event.last),
-                f"{event.revenue:f}" if event.revenue else "",
-            )
-        parts += ["", table, *_more(len(events), stream.totals.other_events)]
-    properties = sorted(stream.totals.properties.values(), key=lambda one: -one.count)
-    if properties:
-        table = Table("property", "count", "such as", title="Properties", title_justify="left")
-        for one in properties[:MAX_LISTED]:
-            examples = ", ".join(shown.line(example, 30) for example in one.examples)
-            table.add_row(Text(shown.line(one.name)), shown.count(one.count), Text(examples))
-        parts += ["", table, *_more(len(properties), stream.totals.other_properties)]
-    return parts
+def _names(title: str, heads: Sequence[str], names: Names) -> Iterator[RenderableType]:
+    rows = []
+    for total in sorted(names.known.values(), key=lambda total: -total.count)[:_NAMES_LISTED]:
+        moments = (display.moment(total.first), display.moment(total.last)) if total.first else ()
+        more = (*moments, f"{total.revenue:f}" if total.revenue else "") if moments else ()
+        examples = ", ".join(display.line(example, 30) for example in total.examples)
+        rows.append((display.line(total.name), display.count(total.count), *(more or (examples,))))
+    yield from _table(title, heads, rows)
+    if len(names.known) > _NAMES_LISTED or names.others:
+        others = f", and {names.others:,} with other names" if names.others else ""
+        yield f"{len(names.known):,} names in all; the most frequent are listed{others}"
 
 
-def _more(names: int, others: int) -> list[RenderableType]:
-    if names <= MAX_LISTED and not others:
-        return []
-    uncounted = f", and {others:,} of names beyond these" if others else ""
-    return [f"{names:,} names in all, the most frequent are listed{uncounted}"]
+def _losses(title: str, losses: dict[str, Loss]) -> Iterator[RenderableType]:
+    rows = [
+        (code, display.count(loss.count), f"row {loss.row:,}{f', {loss.field}' if loss.field else ''}", loss.reason)
+        for code, loss in sorted(losses.items(), key=lambda item: -item[1].count)
+    ]
+    yield from _table(title, ("code", "count", "first at", "why, and what to do"), rows)
 
 
-def _losses(title: str, losses: dict[str, Loss]) -> list[RenderableType]:
-    if not losses:
-        return []
-    table = Table("code", "count", "first at", "why, and what to do", title=title, title_justify="left")
-    for code, loss in sorted(losses.items(), key=lambda item: -item[1].count):
-        where = f"row {loss.example:,}" + (f", {loss.field}" if loss.field else "")
-        table.add_row(code, shown.count(loss.count), Text(where), Text(loss.reason))
-    return ["", table]
-
-
-def _left_out(stream: StreamPreview) -> list[RenderableType]:
-    if not stream.left_out:
-        return []
-    table = Table("type", "count", title=LEFT_OUT, title_justify="left")
-    for kind, number in lefts_out(stream):
-        table.add_row(Text(kind), number)
-    return ["", table]
-
-
-def _warnings(warnings: Iterable[str]) -> list[RenderableType]:
-    return [Text(f"! {text}", "yellow") for text in warnings]
+def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> Iterator[RenderableType]:
+    if rows:
+        table = Table(*heads, title=title, title_justify="left", title_style="bold")
+        for row in rows:
+            table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+        yield ""
+        yield table

@@ -11,10 +11,10 @@ from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.rules.amounts import to_amount
 
 MAX_NAMES = 10_000
-"""Names of events, or of properties, that are counted one by one for a stream; the rest are counted together."""
+"""Names of events, or of properties, that are counted one by one; the rest are counted together."""
 
 MAX_IDENTITIES = 100_000
-"""Identities that are told apart for a stream."""
+"""Identities that are counted one by one."""
 
 _EXAMPLES = 3
 _SPELLINGS = 5
@@ -22,41 +22,36 @@ _EXAMPLE_CHARACTERS = 200
 
 
 @dataclass(slots=True)
-class EventTotal:
-    """An event's name.
-
-    Attributes:
-        name: As first written.
-        count: Its record calls.
-        first: The earliest, in seconds since the Unix epoch.
-        last: The latest.
-        revenue: The sum of its amounts.
-        spellings: How it is written, at most 5 ways.
-    """
+class NameTotal:
+    """The calls with one name: spellings and example values, at most a few; times in seconds since the Unix epoch."""
 
     name: str
     count: int = 0
+    spellings: list[str] = field(default_factory=list)
+    examples: list[str] = field(default_factory=list)
     first: int = 0
     last: int = 0
     revenue: Decimal = Decimal(0)
-    spellings: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class PropertyTotal:
-    """A property's name.
+class Names:
+    """Totals by folded name, of the first 10,000 names, and the number of calls with other names."""
 
-    Attributes:
-        name: As first written.
-        count: Calls that hold it.
-        examples: Its first different values, at most 3.
-        spellings: How it is written, at most 5 ways.
-    """
+    known: dict[str, NameTotal] = field(default_factory=dict)
+    others: int = 0
 
-    name: str
-    count: int = 0
-    examples: list[str] = field(default_factory=list)
-    spellings: list[str] = field(default_factory=list)
+    def add(self, name: str) -> NameTotal:
+        """Count a name and give its totals."""
+        key = folded(name)
+        if key not in self.known and len(self.known) >= MAX_NAMES:
+            self.others += 1
+            return NameTotal(name)
+        total = self.known.setdefault(key, NameTotal(name))
+        total.count += 1
+        if name not in total.spellings and len(total.spellings) < _SPELLINGS:
+            total.spellings.append(name)
+        return total
 
 
 @dataclass(slots=True)
@@ -65,25 +60,21 @@ class Totals:
 
     Attributes:
         revenue_key: The property that holds revenue.
-        now: The present second: what lies behind it is in the future.
+        now: The present second.
         calls: Calls by type.
-        events: By name, folded.
-        properties: By name, folded.
-        other_events: Calls of event names beyond the first 10,000.
-        other_properties: Values of property names beyond the first 10,000.
-        identities: Calls' identities with how many rows each has, of the first 100,000.
+        events: Names of events.
+        properties: Names of properties.
+        identities: Identities with the rows that each has, of the first 100,000.
         more_identities: There are others.
-        future: Calls whose time lies in the future.
-        senders: Calls beside which the person's address (`_ip`) or user agent (`_ua`) goes out.
+        future: Calls whose time is in the future.
+        senders: Calls with a person's address (`_ip`) or user agent (`_ua`).
     """
 
     revenue_key: str
     now: int
     calls: Counter[str] = field(default_factory=Counter)
-    events: dict[str, EventTotal] = field(default_factory=dict)
-    properties: dict[str, PropertyTotal] = field(default_factory=dict)
-    other_events: int = 0
-    other_properties: int = 0
+    events: Names = field(default_factory=Names)
+    properties: Names = field(default_factory=Names)
     identities: Counter[str] = field(default_factory=Counter)
     more_identities: bool = False
     future: int = 0
@@ -91,96 +82,33 @@ class Totals:
 
     def add(self, calls: list[Call]) -> None:
         """Count a row's calls."""
+        self.calls.update(type(call).__name__.lower() for call in calls)
         for call in calls:
             if isinstance(call, Alias):
-                self.calls["alias"] += 1
                 continue
             self.future += call.time > self.now
             if isinstance(call, Record):
-                self.calls["record"] += 1
-                self._add_event(call)
-            else:
-                self.calls["set"] += 1
+                event = self.events.add(call.event)
+                event.first = min(event.first or call.time, call.time)
+                event.last = max(event.last, call.time)
+                event.revenue += Decimal(to_amount(call.properties.get(self.revenue_key)) or 0)
             self.senders.update(name for name, _ in sender(call))
             for name, value in call.properties.items():
-                self._add_property(name, value)
+                examples = self.properties.add(name).examples
+                if len(examples) < _EXAMPLES and value[:_EXAMPLE_CHARACTERS] not in examples:
+                    examples.append(value[:_EXAMPLE_CHARACTERS])
         if calls:
-            self._add_identity(calls[0].person)
+            person = calls[0].person
+            is_counted = person in self.identities or len(self.identities) < MAX_IDENTITIES
+            self.more_identities = self.more_identities or not is_counted
+            self.identities.update([person] if is_counted else [])
 
     @property
     def revenue(self) -> Decimal:
         """The sum over all events."""
-        return sum((event.revenue for event in self.events.values()), Decimal(0))
-
-    def _add_event(self, call: Record) -> None:
-        key = folded(call.event)
-        total = self.events.get(key)
-        if total is None:
-            if len(self.events) >= MAX_NAMES:
-                self.other_events += 1
-                return
-            total = self.events[key] = EventTotal(call.event, first=call.time, last=call.time)
-        _spell(total.spellings, call.event)
-        total.count += 1
-        total.first = min(total.first, call.time)
-        total.last = max(total.last, call.time)
-        amount = to_amount(call.properties.get(self.revenue_key))
-        if amount is not None:
-            total.revenue += Decimal(amount)
-
-    def _add_property(self, name: str, value: str) -> None:
-        key = folded(name)
-        total = self.properties.get(key)
-        if total is None:
-            if len(self.properties) >= MAX_NAMES:
-                self.other_properties += 1
-                return
-            total = self.properties[key] = PropertyTotal(name)
-        _spell(total.spellings, name)
-        total.count += 1
-        if len(total.examples) < _EXAMPLES and value[:_EXAMPLE_CHARACTERS] not in total.examples:
-            total.examples.append(value[:_EXAMPLE_CHARACTERS])
-
-    def _add_identity(self, identity: str) -> None:
-        if identity in self.identities or len(self.identities) < MAX_IDENTITIES:
-            self.identities[identity] += 1
-        else:
-            self.more_identities = True
-
-
-class Partners:
-    """Which identities come together in rows, for as many as 100,000 of them.
-
-    Args:
-        limit: The most partners that are no cause for worry.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._partners: dict[str, set[int]] = {}
-
-    def add(self, one: str, other: str) -> None:
-        """Take note of a pair."""
-        for identity, partner in ((one, other), (other, one)):
-            known = self._partners.get(identity)
-            if known is None:
-                if len(self._partners) >= MAX_IDENTITIES:
-                    continue
-                known = self._partners[identity] = set()
-            # One more than the limit says all that is asked.
-            if len(known) <= self._limit:
-                known.add(hash(partner))
-
-    def shared(self) -> list[str]:
-        """Give the identities with more partners than the limit."""
-        return [identity for identity, known in self._partners.items() if len(known) > self._limit]
+        return sum((event.revenue for event in self.events.known.values()), Decimal(0))
 
 
 def sender(call: Record | Set) -> list[tuple[str, str]]:
-    """Give the person's address and user agent, as far as they go out beside a call, under the names they have then."""
+    """Give the person's address and user agent, where a call has them, under the names that they are sent with."""
     return [(name, text) for name, text in (("_ip", call.address), ("_ua", call.user_agent)) if text]
-
-
-def _spell(spellings: list[str], name: str) -> None:
-    if name not in spellings and len(spellings) < _SPELLINGS:
-        spellings.append(name)

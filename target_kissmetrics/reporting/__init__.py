@@ -1,14 +1,9 @@
 """What a person sees of a run.
 
-counts          what became of a stream's rows and calls
-rejects         the file of what is not sent
-progress        how far it is: lines, or
-live            a display on a terminal, or
-answered        calls answered, to the moment
-metrics         structured metrics, which tell the end's figures as well
-dry_run         calls told instead of sent
-run_recorder    what a report will tell, collected as it happens; series: over time, in a bounded number of points
-run_report      the report put together, and as JSON; told_settings: what it may tell of the settings
-report_page     the same as a page; plot: its lines
-report_file     where it goes, whole or not at all
+counts                  the counts of each stream
+monitor                 the one observer of a run; it feeds progress (the log, metrics), live (a terminal), recorder
+report, recorder        the report's fields, and what records them; report_page, plot: the report as a page
+report_writer           writes the report; told_settings: the settings as it shows them
+dry_run                 the delivery that logs calls
+display, html_page      text from data, sanitized; what all pages share
 """

@@ -1,4 +1,4 @@
-"""Texts from data, fit to be shown: in one line, cut, without characters that steer a terminal or turn text around."""
+"""Text from data, sanitized for display: one line, cut, without characters that control a terminal or reorder text."""
 
 from __future__ import annotations
 
@@ -8,28 +8,24 @@ from decimal import Decimal
 
 SHOWN_CHARACTERS = 120
 
+_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
 
 def line(text: str, limit: int = SHOWN_CHARACTERS) -> str:
-    """Write a text in one line of at most `limit` characters; what cannot be seen is written as its code."""
+    """Write a text in one line of at most `limit` characters; unprintable characters become their codes."""
     cut = text[:limit]
     written = cut if cut.isprintable() else "".join(c if c.isprintable() else _code(c) for c in cut)
     return f"{written}…" if len(text) > limit else written
 
 
 def value(given: object, limit: int = SHOWN_CHARACTERS) -> str:
-    """Write a field's value: a text as it is, the rest as JSON."""
-    if isinstance(given, str):
-        return line(given, limit)
-    if given is None:
-        return "null"
-    if isinstance(given, bool):
-        return "true" if given else "false"
-    if isinstance(given, (dict, list, tuple)):
-        try:
-            return line(json.dumps(given, default=_plain, ensure_ascii=False), limit)
-        except (RecursionError, ValueError):
-            return "(nested too deep to be shown)"
-    return line(str(given), limit)
+    """Write a field's value: texts and numbers as they are, anything else as JSON."""
+    if given is not None and not isinstance(given, (bool, dict, list, tuple)):
+        return line(str(given), limit)
+    try:
+        return line(json.dumps(given, default=_plain, ensure_ascii=False), limit)
+    except (RecursionError, ValueError):
+        return "(nested too deep to be shown)"
 
 
 def moment(seconds: int) -> str:
@@ -42,19 +38,18 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
-def plural(number: int, noun: str) -> str:
+def plural(number: int, noun: str, nouns: str = "") -> str:
     """Write `1 row`, `2 rows`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {nouns or f'{noun}s'}"
 
 
 def _plain(given: object) -> object:
-    """Give what JSON has no word for: decimals as numbers, the rest as text."""
+    """Give JSON's form of what it has no type for: decimals as numbers, the rest as text."""
     return float(given) if isinstance(given, Decimal) else str(given)
 
 
 def _code(character: str) -> str:
     code = ord(character)
-    known = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character)
-    if known:
-        return known
+    if character in _ESCAPES:
+        return _ESCAPES[character]
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

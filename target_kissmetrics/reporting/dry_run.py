@@ -1,4 +1,4 @@
-"""A delivery that only tells: each call is logged as one JSON line in Kissmetrics' import format."""
+"""The delivery of a dry run: each call is logged as one JSON line in Kissmetrics' import format."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from target_kissmetrics.kissmetrics.wire import as_import_line
 
 
 class DryRunDelivery:
-    """Tells calls instead of sending them.
+    """Logs calls instead of sending them.
 
     Args:
-        tell: Takes a line.
+        log: Takes a line.
     """
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self._log = log
 
     def send(self, calls: Sequence[Outgoing], acknowledged: Callable[[], None]) -> None:
-        """Tell the calls."""
+        """Log the calls."""
         for _, call in calls:
-            self._tell(json.dumps(as_import_line(call), ensure_ascii=False))
+            self._log(json.dumps(as_import_line(call), ensure_ascii=False))
         acknowledged()
 
     def tick(self) -> None:

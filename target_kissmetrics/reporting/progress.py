@@ -1,107 +1,87 @@
-"""How far a run is, as it fits where it is shown: a display on a terminal, a line every ten seconds elsewhere, and
-metrics as well where somebody collects them, Meltano say.
+"""How far a run is: as a line of the log, and in the SDK's structured metrics, which Meltano shows and forwards.
+
+During a run the metrics are gauges. When it ends, each figure of a stream comes once as a counter under the same name.
+So who adds up counters gets the whole run.
 """
 
 from __future__ import annotations
 
+import enum
 import os
-import sys
-import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
+from collections import Counter
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
 
-from target_kissmetrics.reporting.counts import StreamCounts
-from target_kissmetrics.reporting.rate import Rate
+from singer_sdk import metrics
 
-INTERVAL_SECONDS = 10.0
+from target_kissmetrics.reporting.counts import FIGURES, StreamCounts
 
-DUMB_TERMINALS = frozenset({"", "dumb", "unknown"})
+RUN_FIGURES: Mapping[str, str] = {
+    "calls_per_second": "Calls acknowledged a second, since the gauge before.",
+    "calls_under_way": "Calls that are sent and not acknowledged.",
+    "retries": "Attempts made again so far.",
+}
+"""Metrics of a run in progress, with their meanings."""
 
-Streams = Callable[[], Collection[StreamCounts]]
-"""Gives the counts of all streams, as they are at each moment."""
-
-
-class Shown(Protocol):
-    """Something that shows how far a run is."""
-
-    def tick(self, *, answered: int, under_way: int, retries: int) -> None:
-        """Called a few times a second, from one thread.
-
-        Args:
-            answered: Calls that were taken so far, to the moment.
-            under_way: Calls that were not yet.
-            retries: Attempts made again.
-        """
-
-    def close(self) -> None:
-        """Show no more; called once no tick will follow."""
+# The SDK's metrics take members of an enum.
+_Metric = enum.Enum("_Metric", {name: name for name in [*FIGURES, *RUN_FIGURES]})  # type: ignore[misc]
 
 
-class ProgressLines:
-    """Tells how far a run is.
+class Progress(NamedTuple):
+    """How far a run is at a moment.
 
-    Args:
-        streams: The counts of all streams.
-        tell: Takes a line.
-        clock: Seconds that only grow.
+    Attributes:
+        seconds: Since the start of the run.
+        figures: Of each stream, by its name.
+        acknowledged: Calls acknowledged so far.
+        in_flight: Calls sent and not acknowledged.
+        retries: Attempts made again so far.
     """
 
-    def __init__(
-        self, streams: Streams, tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._streams = streams
-        self._tell = tell
-        self._clock = clock
-        self._last = clock()
-        self._rate = Rate(clock)
+    seconds: float = 0.0
+    figures: Mapping[str, Mapping[str, int]] = {}
+    acknowledged: int = 0
+    in_flight: int = 0
+    retries: int = 0
 
-    def tick(self, *, answered: int, under_way: int, retries: int) -> None:
-        """Tell, when it is time to."""
-        now = self._clock()
-        if now - self._last < INTERVAL_SECONDS:
-            return
-        self._last = now
-        streams = list(self._streams())
-        rows = sum(counts.rows for counts in streams)
-        rejected = sum(sum(counts.all_rejected.values()) for counts in streams)
-        self._tell(
-            f"{rows} rows read, {answered} calls sent ({self._rate.of(answered):.0f} a second), {under_way} under way, "
-            f"{rejected} rows rejected, {retries} retries"
-        )
+    def rate_since(self, before: Progress) -> float:
+        """Give the calls acknowledged a second since an earlier moment."""
+        return (self.acknowledged - before.acknowledged) / max(self.seconds - before.seconds, 1e-3)
 
-    def close(self) -> None:
-        """Nothing is open."""
+    def totals(self) -> Counter[str]:
+        """Give the sums over all streams."""
+        return sum((Counter(figures) for figures in self.figures.values()), Counter())
 
 
-def progress(streams: Streams, tell: Callable[[str], None], *, is_dry_run: bool) -> Sequence[Shown]:
-    """Choose what fits where standard error goes.
-
-    Args:
-        streams: The counts of all streams.
-        tell: Takes a line for the log.
-        is_dry_run: The log tells each call: no display would stay in sight among them.
-    """
-    if not is_dry_run and takes_a_display(os.environ):
-        from target_kissmetrics.reporting.live import LiveDisplay  # noqa: PLC0415 - rich takes its time to load
-
-        return [LiveDisplay(streams)]
-    if collects_metrics(os.environ):
-        from target_kissmetrics.reporting.metrics import MetricPoints  # noqa: PLC0415 - likewise
-
-        return [ProgressLines(streams, tell), MetricPoints(streams)]
-    return [ProgressLines(streams, tell)]
+def progress_line(now: Progress, before: Progress, *, is_dry_run: bool) -> str:
+    """Write how far a run is, with the rate since an earlier moment."""
+    totals = now.totals()
+    calls = "calls logged (dry run)" if is_dry_run else "calls sent"
+    return (
+        f"{totals['rows']:,} rows read, {now.acknowledged:,} {calls} ({now.rate_since(before):,.0f} a second), "
+        f"{now.in_flight:,} in flight, {totals['rejected']:,} rows rejected, {now.retries:,} retries"
+    )
 
 
-def takes_a_display(environment: Mapping[str, str]) -> bool:
-    """Tell whether standard error is a terminal that lines can be drawn anew on, and nobody else's log.
+def log_progress(now: Progress, before: Progress) -> None:
+    """Log gauges: the run's figures, and those of each stream that changed since an earlier moment."""
+    for stream, figures in now.figures.items():
+        earlier = before.figures.get(stream, {})
+        for name, value in figures.items():
+            if earlier.get(name, 0) != value:
+                _log("gauge", name, value, stream)
+    _log("gauge", "calls_per_second", round(now.rate_since(before), 1))
+    _log("gauge", "calls_under_way", now.in_flight)
+    _log("gauge", "retries", now.retries)
 
-    Source for TERM: https://www.gnu.org/software/termutils/manual/termcap-1.3/html_mono/termcap.html
-    """
-    if collects_metrics(environment) or not sys.stderr.isatty():
-        return False
-    return os.name == "nt" or environment.get("TERM", "").lower() not in DUMB_TERMINALS
+
+def log_totals(counts: StreamCounts) -> None:
+    """Log all figures of a stream as counters."""
+    for name, value in counts.figures().items():
+        _log("counter", name, value, counts.stream)
 
 
-def collects_metrics(environment: Mapping[str, str]) -> bool:
-    """Tell whether metrics are worth their lines: Meltano runs this, or logging was set up as the SDK has it."""
-    return bool(environment.get("SINGER_SDK_LOG_CONFIG") or environment.get("MELTANO_PROJECT_ROOT"))
+def _log(kind: Literal["counter", "gauge"], name: str, value: float, stream: str | None = None) -> None:
+    tags = {} if stream is None else {metrics.Tag.STREAM.value: stream}
+    point = metrics.Point(kind, _Metric(name), value, tags | {metrics.Tag.PID.value: os.getpid()})  # type: ignore[arg-type]
+    metrics.log(metrics.get_metrics_logger(), point)

@@ -1,106 +1,129 @@
-"""Writes the report of a run when it ends, however it ends."""
+"""Writes the report of a run when it ends, however it ends: whole files, or none, that only their owner may read."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import signal
-from collections.abc import Collection, Mapping
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Literal
+from pathlib import Path
 
-from target_kissmetrics.config.settings import SCHEMA, Settings
+from target_kissmetrics.errors import ConfigError, TargetError, redact_key
 from target_kissmetrics.reporting.counts import StreamCounts
-from target_kissmetrics.reporting.report_file import report_paths, write_whole
-from target_kissmetrics.reporting.report_page import as_page
-from target_kissmetrics.reporting.run_recorder import RunRecorder
-from target_kissmetrics.reporting.run_report import About, Ending, as_json, make_report
-from target_kissmetrics.reporting.told_settings import told_settings, without_key
-from target_kissmetrics.runtime import takes_curl
+from target_kissmetrics.reporting.recorder import Recorder
+from target_kissmetrics.reporting.report import About, Ending, as_json
 
-_OWN = ("target_kissmetrics.",)
+_SETTING = "report_path"
 
 
+def report_paths(path: str) -> tuple[Path | None, Path]:
+    """Give the paths of the page and of the JSON: `report.html` has both, `report.json` has no page.
+
+    Raises:
+        ConfigError: The path ends otherwise.
+    """
+    given = Path(path)
+    ending = given.suffix.lower()
+    if ending not in {".html", ".json"}:
+        raise ConfigError(_SETTING, f"must be a path that ends in .html or .json, not {path!r}")
+    return (given, given.with_suffix(".json")) if ending == ".html" else (None, given)
+
+
+def check_report_path(path: str) -> None:
+    """Check, before anything is read, that a report can be written there; leaves nothing there.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    page, data = report_paths(path)
+    for file in filter(None, (page, data)):
+        if file.is_dir():
+            raise ConfigError(_SETTING, f"{file} is a folder; name a file in it")
+        if file.is_symlink():
+            raise ConfigError(_SETTING, f"{file} is a symbolic link; name the file itself")
+    if not data.parent.is_dir():
+        raise ConfigError(_SETTING, f"folder {data.parent} does not exist; create it, or name another one")
+    try:
+        tempfile.NamedTemporaryFile(dir=data.parent).close()
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise ConfigError(
+            _SETTING, f"cannot write a file in {data.parent}: {why}; make it writable, or name another folder"
+        ) from None
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file atomically, mode 0600.
+
+    Raises:
+        OSError: It cannot be written; what was there is still there.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)  # mode 0600
+    try:
+        # A tap may write an unpaired surrogate, which is not UTF-8; its escape is valid JSON.
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise
+
+
+@dataclass(frozen=True)
 class ReportWriter:
-    """Holds what is collected for the report, and writes it.
-
-    Args:
-        settings: Of the run; `report_path` is set.
-        config: As it came.
-        version: This target's.
-        sdk_version: The Meltano SDK's.
-        tell: The log.
+    """Writes the report of one run.
 
     Attributes:
-        recorder: What collects.
+        path: `report_path`.
+        about: What runs.
+        names: Whether to list names of events and properties.
+        api_key: Redacted where an error quotes it.
+        log: The log.
+        recorder: Records the run.
     """
 
-    def __init__(
-        self, *, settings: Settings, config: Mapping[str, Any], version: str, sdk_version: str, tell: logging.Logger
-    ) -> None:
-        assert settings.report_path is not None  # noqa: S101 - what this class is for
-        self.recorder = RunRecorder()
-        self._page, self._data = report_paths(settings.report_path)
-        self._names = settings.report_names
-        self._key = settings.api_key
-        self._tell = tell
-        self._about = About(
-            version=version,
-            sdk=sdk_version,
-            delivery=_delivery(settings),
-            client=_client(settings),
-            settings=told_settings(config, SCHEMA["properties"]),
-        )
+    path: str
+    about: About
+    names: bool
+    api_key: str
+    log: logging.Logger
+    recorder: Recorder = field(default_factory=Recorder)
 
-    def write(
-        self, streams: Collection[StreamCounts], retries: int, error: BaseException | None, stopped_by: int | None
-    ) -> None:
-        """Write the report. What cannot be written is told: it is no reason for a run to fail that did its work.
+    def write(self, streams: Sequence[StreamCounts], error: BaseException | None, stopped_by: int | None) -> None:
+        """Write the report. A report that cannot be written is logged; the run does not fail.
 
         Args:
             streams: The counts of all streams.
-            retries: Attempts that were made again.
             error: What ends the run, if it is an error.
             stopped_by: The signal that ends the run, if one does.
         """
-        report = make_report(
-            recorder=self.recorder,
-            streams=streams,
-            about=self._about,
-            ending=self._ending(error, stopped_by),
-            retries=retries,
-            names=self._names,
-            now=datetime.now(tz=timezone.utc),
-        )
+        from target_kissmetrics.reporting.report_page import as_page  # noqa: PLC0415 - few runs need it
+
+        ending, now = self._ending(error, stopped_by), datetime.now(tz=timezone.utc)
+        report = self.recorder.report(streams, self.about, ending, names=self.names, now=now)
+        page, data = report_paths(self.path)
         try:
-            write_whole(self._data, as_json(report))
-            if self._page is not None:
-                write_whole(self._page, as_page(report))
+            write_whole(data, as_json(report))
+            if page is not None:
+                write_whole(page, as_page(report))
         except OSError as problem:
             why = problem.strerror or type(problem).__name__
-            self._tell.warning("report_path: the report cannot be written: %s; all else is as it would be", why)
+            self.log.warning("report_path: cannot write the report: %s; the run is not affected", why)
             return
-        self._tell.info("the report of this run is %s", self._page or self._data)
+        self.log.info("the report of this run is %s", page or data)
 
     def _ending(self, error: BaseException | None, stopped_by: int | None) -> Ending:
+        if isinstance(error, TargetError):
+            return Ending("failed", redact_key(" ".join(error.without_data.split()), self.api_key))
         if isinstance(error, Exception):
-            return Ending("failed", without_key(_reason(error), self._key))
+            return Ending("failed", f"{type(error).__name__}; see the log")  # its text may hold data
         if stopped_by is not None:
             return Ending("stopped", f"stopped by {signal.Signals(stopped_by).name}")
-        return Ending("stopped", "stopped before its end") if error is not None else Ending("complete")
-
-
-def _reason(error: Exception) -> str:
-    """Write why a run failed; what others than this target say of it may hold anything."""
-    if not type(error).__module__.startswith(_OWN):
-        return f"{type(error).__name__}; the log says more"
-    return " ".join(str(getattr(error, "without_data", error)).split())
-
-
-def _delivery(settings: Settings) -> Literal["api", "files", "dry run"]:
-    return "dry run" if settings.dry_run else settings.delivery
-
-
-def _client(settings: Settings) -> str | None:
-    if settings.dry_run or settings.delivery == "files":
-        return None
-    return "curl" if takes_curl(settings) else "requests"
+        return Ending("complete") if error is None else Ending("stopped", "stopped before its end")

@@ -1,4 +1,4 @@
-"""The settings of a run as its report tells them: without secrets, without whom or where they name."""
+"""The settings of a run as its report shows them: without secrets, folders and lists of people."""
 
 from __future__ import annotations
 
@@ -7,63 +7,43 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-NOT_SHOWN = "(not shown)"
-KEY_SHOWN_AS = "(the API key)"
+from target_kissmetrics.errors import redact_key
 
-_PATHS = frozenset({"rejects_path", "report_path"})
+NOT_SHOWN = "(not shown)"
 
 
 def told_settings(config: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, str]:
-    """Give each setting with what may be told of its value, as text.
+    """Give each setting's value as text, as far as a report may show it.
 
-    A URL loses its user, password and query, a path its folders (they may be named after somebody), a list of
-    identities is counted. Of a setting that is not this target's own only the name is told.
+    A URL loses its user, password and query, a path its folders, which may be named after somebody. Identities are
+    counted. Of a setting that is not this target's own only the name is given.
 
     Args:
         config: As the target has it.
-        schemas: JSON Schemas of this target's own settings by their name.
+        schemas: JSON Schemas of this target's own settings by name.
     """
-    told = {}
+    shown = {}
     for name, schema in schemas.items():
         given = config.get(name)
         value = schema.get("default") if given is None else given
-        told[name] = "(none)" if value is None else without_key(_told(name, schema, value), config.get("api_key"))
-    told.update((name, NOT_SHOWN) for name in config if name not in schemas and config[name] is not None)
-    return told
+        shown[name] = "(none)" if value is None else redact_key(_shown(name, schema, value), config.get("api_key"))
+    others = (name for name, value in config.items() if name not in schemas and value is not None)
+    return shown | dict.fromkeys(others, NOT_SHOWN)
 
 
-def without_key(text: str, key: object) -> str:
-    """Take the API key out of a text that it was pasted into by mistake."""
-    if isinstance(key, str) and key.strip():
-        for written in {key, key.strip(), json.dumps(key)[1:-1], repr(key)[1:-1]}:
-            text = text.replace(written, KEY_SHOWN_AS)
-    return text
-
-
-def _told(name: str, schema: Mapping[str, Any], value: object) -> str:
+def _shown(name: str, schema: Mapping[str, Any], value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
     if schema.get("secret"):
         return NOT_SHOWN
     if name == "blocked_identities":
-        count = len(value) if isinstance(value, (list, tuple)) else 0
-        return f"{count} identities{', the default ones' if value == schema.get('default') else ''}"
+        return f"{len(value)} identities{', the default ones' if value == schema.get('default') else ''}"
     if name == "attribute_store_url":
-        return f"{str(value).partition(':')[0]} {NOT_SHOWN}"
-    if name in _PATHS:
-        return last_name(str(value))
+        return f"{text.partition(':')[0]} {NOT_SHOWN}"
     if name == "files_url":
-        return _place(str(value))
-    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-
-
-def _place(url: str) -> str:
-    """Write a path or a URL without what may be in it but the place."""
-    scheme, mark, rest = url.partition("://")
-    if not mark or scheme == "file":
-        return last_name(url)
-    # All up to the last "@" may be of a password, which may hold any character.
-    return f"{scheme}://{re.split('[?#]', rest.rpartition('@')[2])[0]}"
-
-
-def last_name(path: str) -> str:
-    """Give the last name of a path, of Windows' too."""
-    return re.split(r"[\\/]", path.rstrip("\\/"))[-1]
+        scheme, is_url, rest = text.partition("://")
+        if is_url and scheme != "file":
+            # A password may hold any character, so it may reach up to the last "@".
+            return f"{scheme}://{re.split('[?#]', rest.rpartition('@')[2])[0]}"
+    if name in {"files_url", "rejects_path", "report_path"}:
+        return re.split(r"[\\/]", text.rstrip("\\/"))[-1]
+    return text

@@ -1,4 +1,4 @@
-"""Reads Singer messages: fast, exact, and stoppable between two of them."""
+"""Reads Singer messages, with exact numbers, and stops between two of them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from decimal import Decimal
 from typing import IO, Any, cast
 
 import msgspec
+from singer_sdk.exceptions import SingerSDKError
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
+from singer_sdk.singerlib.exceptions import SingerError
 
-from target_kissmetrics.errors import InputError
+from target_kissmetrics.errors import InputError, TargetError
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _MAX_INT_DIGITS = 4000
@@ -25,11 +27,11 @@ class Stopped(Exception):  # noqa: N818 - it reads as what happened
 class MessageReader(GenericSingerReader[str]):
     """Reads lines from standard input or a file.
 
-    Numbers with a point become `Decimal`, so that no digit of an amount is lost. Lines that are blank are passed over.
+    Numbers with a point become `Decimal`, so that no digit of an amount is lost. Blank lines are skipped.
 
     Attributes:
         stop_requested: Set from a signal's handler; reading ends before the next message.
-        waiting: The thread waits for input: a handler may raise `Stopped`.
+        waiting: The thread waits for input; a handler may raise `Stopped`.
         on_failure: Called before an error leaves the reader.
     """
 
@@ -48,14 +50,14 @@ class MessageReader(GenericSingerReader[str]):
     def process_lines(
         self, file_input: IO[str] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
     ) -> Counter[str]:
-        """Read messages until the input ends or a stop is asked for.
+        """Read messages until the input ends or a stop is requested.
 
         Args:
             file_input: Lines of text or bytes; standard input when None.
-            callbacks: Message type -> what takes it.
+            callbacks: Message type -> what processes it.
 
         Raises:
-            InputError: A line is no Singer message. The text names the line's number, not its content.
+            InputError: A line is not a Singer message. The text names the line's number, not its content.
         """
         lines = iter(file_input or self.default_input)
         counts: Counter[str] = Counter()
@@ -72,19 +74,19 @@ class MessageReader(GenericSingerReader[str]):
         return counts
 
     def _take(self, message: dict[str, Any], take: Callable[[dict[str, Any]], None]) -> None:
-        """Hand a message on. What the SDK makes of odd ones, other than rows, is turned into one clear line."""
+        """Hand a message on. Any error that an odd message causes in the SDK, other than a RECORD, becomes one line."""
         if message["type"] == "RECORD":
             take(message)
             return
         try:
             take(message)
+        except (TargetError, SingerSDKError, SingerError):
+            raise
         except Exception as error:
-            if type(error).__module__.startswith(("target_kissmetrics.", "singer_sdk.")):
-                raise
             why = (isinstance(error, OSError) and error.strerror) or type(error).__name__
             raise InputError(
-                f"the {message['type']} message in line {self._line_number} of the input, or a file that it names, "
-                f"cannot be used: {why}; mend the tap"
+                f"line {self._line_number} of the input: the {message['type']} message, or a file that it names, "
+                f"cannot be used: {why}; fix the tap"
             ) from error
 
     def _next(self, lines: Any) -> str | None:
@@ -102,7 +104,7 @@ class MessageReader(GenericSingerReader[str]):
             line = next(lines, None)
             self._line_number += 1
         except UnicodeDecodeError:
-            raise InputError(f"line {self._line_number + 1} of the input is not UTF-8: mend the tap") from None
+            raise InputError(f"line {self._line_number + 1} of the input is not UTF-8; fix the tap") from None
         finally:
             self.waiting = False
         return cast("str | None", line)
@@ -110,27 +112,26 @@ class MessageReader(GenericSingerReader[str]):
     def _process_unknown_message(self, message_dict: dict[str, Any]) -> None:
         where = f"line {self._line_number} of the input has"
         raise InputError(
-            f"{where} the unknown type {message_dict['type'][:60]!r}: mend the tap",
-            without_data=f"{where} an unknown type: mend the tap",
+            f"{where} the unknown type {message_dict['type'][:60]!r}; fix the tap",
+            without_data=f"{where} an unknown type; fix the tap",
         )
 
     def deserialize_json(self, line: str) -> dict[str, Any]:
         """Read one line.
 
         Raises:
-            InputError: It is no JSON object with a `type`.
+            InputError: It is not a JSON object with a `type`.
         """
         try:
             message = decode(line)
         except (ValueError, RecursionError):
             cut = "" if line[-1:] in {"\n", b"\n"} else "; the input ends in the middle of it"
             raise InputError(
-                f"line {self._line_number} of the input is no JSON that can be read{cut}: mend the tap, whose own log "
-                "may say more"
+                f"line {self._line_number} of the input is not valid JSON{cut}; fix the tap, whose own log may say more"
             ) from None
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
             raise InputError(
-                f"line {self._line_number} of the input is no Singer message, it has no type: pipe a tap in, or mend it"
+                f"line {self._line_number} of the input is not a Singer message: it has no type; pipe in a tap"
             )
         return message
 
@@ -139,13 +140,13 @@ def decode(line: str | bytes) -> Any:
     """Read JSON, numbers with a point as `Decimal`.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not JSON.
         RecursionError: It is nested too deep.
     """
     try:
         return _DECODER.decode(line)
     except msgspec.DecodeError:
-        # What some taps write although JSON has no word for it: NaN, infinities, halves of characters.
+        # Some taps write what JSON does not have: NaN, infinities, unpaired surrogates.
         return json.loads(line, parse_float=Decimal, parse_int=_integer)
 
 

@@ -1,80 +1,66 @@
-"""Validates rows against their stream's schema: compiled once, microseconds a row.
+"""Validates rows against their stream's schema with jsonschema, as the SDK's own targets do.
 
-Schemas of older taps are written to JSON Schema's draft 4, where `exclusiveMaximum: true` changes what `maximum` means;
-they are rewritten. `multipleOf` (to 38 decimal places, as some taps have it) and `format` are not checked, as the SDK
-does not check formats: neither changes what Kissmetrics is sent.
+`multipleOf` and `format` are not checked: neither changes what Kissmetrics is sent, and taps write a `multipleOf` of 38
+decimal places. Nothing is fetched for a `$ref`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
+from decimal import InvalidOperation
 from typing import Any
 
-import fastjsonschema
-from singer_sdk.exceptions import InvalidJSONSchema, InvalidRecord
-from singer_sdk.sinks.core import BaseJSONSchemaValidator
+from jsonschema import Draft4Validator, Draft7Validator, SchemaError, ValidationError
+from jsonschema.exceptions import best_match
+from jsonschema.validators import extend
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
-_NOT_CHECKED = frozenset({"$schema", "$id", "id", "multipleOf", "format", "default"})
-_BOUNDS = {"exclusiveMaximum": "maximum", "exclusiveMinimum": "minimum"}
-_MAPS_OF_SCHEMAS = frozenset({"properties", "patternProperties", "definitions", "$defs"})
+from target_kissmetrics.errors import InputError
+
+_MAX_CHARACTERS = 200
+_DRAFTS = [extend(draft, {"multipleOf": None}) for draft in (Draft7Validator, Draft4Validator)]
 
 
-class CompiledValidator(BaseJSONSchemaValidator):
-    """Validates rows with code made from their schema.
+def validation(schema: dict[str, Any], stream: str) -> Callable[[Mapping[str, Any]], str | None]:
+    """Return a function that says what is wrong with a row, None for a row that fits; it names fields, not values.
 
     Args:
-        schema: The stream's schema, of any draft up to 7.
+        schema: Of any draft up to 7; in draft 4, which older taps write, `exclusiveMaximum` is a boolean.
+        stream: The stream's name.
 
     Raises:
-        InvalidJSONSchema: It is none.
+        InputError: The schema is invalid; the function raises it for a reference that leads nowhere.
     """
+    draft = next((one for one in _DRAFTS if one(one.META_SCHEMA).is_valid(schema)), _DRAFTS[0])
+    try:
+        draft.check_schema(schema)
+    except SchemaError as error:
+        raise _unusable(stream, f"{'.'.join(map(str, error.absolute_path))}: {error.message}") from None
+    validator = draft(schema, registry=Registry())
 
-    def __init__(self, schema: dict[str, Any]) -> None:
-        super().__init__(schema)
+    def problem(row: Mapping[str, Any]) -> str | None:
         try:
-            self._check = fastjsonschema.compile(
-                modern(schema),
-                handlers={"http": _not_fetched, "https": _not_fetched},
-                use_default=False,
-                use_formats=False,
-            )
-        except Exception as error:  # noqa: BLE001 - a compiler fed with anything raises anything
-            raise InvalidJSONSchema(
-                f"the schema cannot be used: {error}; mend the tap or its catalog, or set validate_records to false"
-            ) from None
+            error = best_match(validator.iter_errors(row))
+        except InvalidOperation:
+            return "a number cannot be compared with its bounds"
+        except (Unresolvable, RecursionError):
+            raise _unusable(stream, "a $ref leads nowhere") from None
+        return None if error is None else _reason(error)
 
-    def validate(self, record: dict[str, Any]) -> None:
-        """Validate a row.
-
-        Raises:
-            InvalidRecord: It does not fit. The text names the field, not its value.
-        """
-        try:
-            self._check(record)
-        except fastjsonschema.JsonSchemaValueException as error:
-            raise InvalidRecord(str(error.message).replace("data.", "", 1), record) from None
+    return problem
 
 
-def modern(schema: Any) -> Any:
-    """Rewrite a schema of draft 4 as one of draft 7; it is not changed itself."""
-    if isinstance(schema, list):
-        return [modern(item) for item in schema]
-    if not isinstance(schema, Mapping):
-        return schema
-    rewritten = {word: _modern_word(word, value) for word, value in schema.items() if word not in _NOT_CHECKED}
-    for exclusive, inclusive in _BOUNDS.items():
-        if isinstance(rewritten.get(exclusive), bool):
-            bound = rewritten.get(inclusive)
-            if rewritten.pop(exclusive) and bound is not None:
-                rewritten[exclusive] = rewritten.pop(inclusive)
-    return rewritten
+def _unusable(stream: str, problem: str) -> InputError:
+    text = " ".join(problem.split())[:_MAX_CHARACTERS]
+    to_do = "fix the tap or its catalog, or set validate_records to false"
+    return InputError(f"stream '{stream}': its schema cannot be used: {text}; {to_do}")
 
 
-def _modern_word(word: str, value: Any) -> Any:
-    if word in _MAPS_OF_SCHEMAS and isinstance(value, Mapping):
-        return {name: modern(inner) for name, inner in value.items()}
-    return value if word in {"enum", "const"} else modern(value)
-
-
-def _not_fetched(uri: str) -> Any:
-    raise ValueError(f"{uri} is elsewhere, and nothing is fetched for a schema")
+def _reason(error: ValidationError) -> str:
+    field = error.json_path.removeprefix("$").removeprefix(".") or "the row"
+    if error.validator in {"required", "additionalProperties"}:
+        return f"{field}: {error.message}"  # names fields, and holds no value of the row
+    rule = json.dumps({error.validator: error.validator_value}, default=float)
+    return f"{field} must satisfy {rule[:_MAX_CHARACTERS]}"

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import command as command_of
 
-from target_kissmetrics.commands.replay import ReplayTarget, replay
+from target_kissmetrics.commands.replay import Replay, replay
 from target_kissmetrics.sandbox.running import RunningSandbox, running
+from target_kissmetrics.target import TargetKissmetrics
 
 KEY = "0123456789abcdef"
 ORDERS = {
@@ -75,12 +77,12 @@ class Bench:
     def _command(self, module: str, given: bytes, settings: dict[str, Any], *arguments: str) -> tuple[int, str]:
         path = self.folder / "config.json"
         path.write_text(json.dumps(self.config(**settings)), encoding="utf-8")
-        command = [sys.executable, "-m", module, *arguments, "--config", str(path)]
+        command = [*command_of(module), *arguments, "--config", str(path)]
         done = subprocess.run(command, input=given, capture_output=True, check=False, timeout=60)
         return done.returncode, done.stderr.decode()
 
     def in_process(self, **settings: Any) -> int:
-        return replay(self.path, ReplayTarget(config=self.config(**settings), parse_env_config=False))
+        return replay(self.path, TargetKissmetrics(config=self.config(**settings), parse_env_config=False))
 
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.path.read_bytes().splitlines()]
@@ -198,13 +200,13 @@ def test_a_host_that_fails_leaves_the_file_as_it_was(bench: Bench) -> None:
 
 def test_what_a_run_appends_meanwhile_is_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.run(ORDERS, order(1))
-    end = ReplayTarget.process_endofpipe
+    send = Replay.send
 
-    def meanwhile(target: ReplayTarget) -> None:
+    def meanwhile(source: Replay, *arguments: Any) -> None:
         bench.run(ORDERS, order(2))
-        end(target)
+        send(source, *arguments)
 
-    monkeypatch.setattr(ReplayTarget, "process_endofpipe", meanwhile)
+    monkeypatch.setattr(Replay, "send", meanwhile)
     bench.in_process(**MENDED)
     assert [line["record"]["id"] for line in bench.lines()] == [2]
 

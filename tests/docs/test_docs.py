@@ -1,22 +1,19 @@
-"""Each code block of README.md and docs/ is run, or checked as far as it can be.
+"""Runs each code block of README.md and docs/, or checks it as far as possible.
 
-A page's blocks are taken in order, in a folder of the page's own. A block with a title (`title="config.json"`) is a
-file of that name; a console block is run there by a shell, with this project's real commands, and its output is held
-against the one shown, in which `...` stands for anything. A command that is meant to fail says so in a comment in front
-of its block: `<!-- exit code 1 -->`. The address http://127.0.0.1:8765 is a sandbox of the page's own, db.internal a
-PostgreSQL server of the tests', and s3:// a bucket of theirs. README.md names files that are its reader's; `give_files`
-puts them there, so that its commands are run as those of the pages are.
+The blocks of a page run in order, in a folder of the page's own. A block with a title (`title="config.json"`) is a file
+of that name. A console block runs in a shell with this project's real commands, and its output must match the output
+shown, where `...` matches anything. A comment before a block announces a failure: `<!-- exit code 1 -->`. Some names
+stand for servers of the tests: http://127.0.0.1:8765 for a sandbox of the page's own, db.internal for a PostgreSQL
+server, and s3:// for a bucket.
 
-What cannot be run here is checked otherwise, and all such things are in this list:
+Blocks that cannot run here are checked otherwise:
 
-- `pip install`: the extras exist. This project is not installed from PyPI by its own tests.
-- `meltano ...`: Meltano's own parsers read the command, the settings and commands of the plugin exist; the tests in
-  tests/e2e run Meltano.
-- a pipe from `tap-...`: our side of the pipe is parsed; there is no source to tap.
-- `kubectl apply`: the file is on the page; its variables are settings.
-- `make ...`: the target exists, and the example that it names; CI runs them.
-- Python that imports Airflow or Dagster: it is compiled.
-- README's example of the preview, which tests/preview/test_preview_readme.py runs.
+- `pip install`: the extras exist.
+- `meltano ...`: Meltano's own parsers accept the command; the plugin's settings and commands exist.
+- a pipe from `tap-...`: the arguments of this side of the pipe are parsed.
+- `kubectl apply`: the page shows the file, and its variables are settings.
+- `make ...`: the target exists, and so does the example that it names.
+- Python that imports Airflow or Dagster: it compiles.
 """
 
 from __future__ import annotations
@@ -27,10 +24,11 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from docs_blocks import PAGES, Block, blocks_of
+from docs_blocks import PAGES, ROOT, Block, blocks_of
 from docs_checks import (
     MELTANO,
     check_command,
@@ -54,11 +52,7 @@ RUN = {
     *("cat", "cp", "curl", "echo", "grep", "gzip", "head", "ls"),
     *("mkdir", "mv", "python", "rm", "sort", "stat", "tail", "wc"),
 }
-"""Programs that are run; a command with any other is checked."""
-
-README = PAGES[0]
-PREVIEWED = "preview example: input"
-"""What stands in front of the rows that README.md shows."""
+"""Programs that are run. A command with any other program is checked."""
 
 STORE_URL = "postgresql+psycopg://kissmetrics@db.internal/etl"
 BUCKET = "my-bucket"
@@ -69,7 +63,7 @@ _EXIT_CODE = re.compile(r"exit code (\d+)")
 
 @pytest.fixture(scope="module")
 def commands() -> Iterator[Path]:
-    # Short: the name of a socket in there has 100 characters at most.
+    # A short name: a socket's path has at most 100 characters.
     with tempfile.TemporaryDirectory(prefix="docs-") as folder, programs(Path(folder)) as ready:
         yield ready
 
@@ -94,27 +88,27 @@ def s3() -> Iterator[dict[str, str]]:
 
 
 class Reader:
-    """Works through a page.
+    """Runs the blocks of a page.
 
     Args:
         page: The page.
-        open_shell: Gives the shell to do it in.
+        open_shell: Opens a shell for a page's text.
     """
 
     def __init__(self, page: Path, open_shell: Callable[[str], Shell]) -> None:
         self._page = page
-        self._text = page.read_text(encoding="utf-8")
+        self._page_text = page.read_text(encoding="utf-8")
         self._left = blocks_of(page)
         self._open_shell = open_shell
         self._shell: Shell | None = None
 
     def read(self, block: Block) -> None:
-        """Take a block, after those before it that nobody took yet."""
+        """Run a block, after those before it that did not run yet."""
         while self._left and self._left[0].line <= block.line:
-            self._take(self._left.pop(0))
+            self._run(self._left.pop(0))
 
     def close(self) -> None:
-        """End what the page started."""
+        """Stop what the page started."""
         if self._shell is not None:
             self._shell.close()
 
@@ -122,20 +116,14 @@ class Reader:
     def shell(self) -> Shell:
         """The page's shell."""
         if self._shell is None:
-            is_readme = self._page == README
-            # The servers that it names are for its settings alone.
-            self._shell = self._open_shell("" if is_readme else self._text)
-            if is_readme:
-                give_files(self._shell)
-            elif SANDBOX_URL in self._text and "$ kissmetrics-sandbox" not in self._text:
+            self._shell = self._open_shell(self._page_text)
+            if SANDBOX_URL in self._page_text and "$ kissmetrics-sandbox" not in self._page_text:
                 self._shell.needs_sandbox()
         return self._shell
 
-    def _take(self, block: Block) -> None:
-        if block.comment.startswith("preview example"):
-            return
+    def _run(self, block: Block) -> None:
         check = getattr(self, f"_{block.language}", None)
-        assert check is not None, f"no block of language {block.language!r} can be checked: {block.name}"
+        assert check is not None, f"{block.name}: add a check for language {block.language!r}"
         check(block)
         if block.title:
             self.shell.put(block.title, block.text)
@@ -147,7 +135,7 @@ class Reader:
                 self.shell.run(command, int(code[1]) if code else 0)
             else:
                 for words in command.stages:
-                    check_command(words, self._text)
+                    check_command(words, self._page_text)
 
     @staticmethod
     def _yaml(block: Block) -> None:
@@ -181,27 +169,18 @@ class Reader:
         self.shell.run(Command("python block.py", ""))
 
     @staticmethod
+    def _text(block: Block) -> None:
+        """Accept a diagram."""
+
+    @staticmethod
     def _ini(block: Block) -> None:
         variables = dict(line.split("=", 1) for line in block.text.splitlines() if line and not line.startswith("#"))
         assert variables
         check_environment(variables)
 
 
-def give_files(shell: Shell) -> None:
-    """Give what README.md says that its reader has: rows, a config, a host, and what a run rejected before."""
-    rows = next(block.text for block in blocks_of(README) if block.comment.startswith(PREVIEWED))
-    shell.needs_sandbox()
-    shell.put("rows.jsonl", rows)
-    for customer in ("note", "buyer_email"):
-        entry = {"stream": "public-orders", "kind": "event", "customer_id": customer, "event_name": "Purchased"}
-        config = {"api_key": "k", "tracking_url": SANDBOX_URL, "use_customer_id": True, "streams": [entry]}
-        shell.put("config.json", json.dumps(config))
-        if customer == "note":
-            shell.run(Command("target-kissmetrics --config config.json --input rows.jsonl", "...1 no-identity...\n"))
-
-
 def is_run(command: Command) -> bool:
-    """Tell whether a command can be run here."""
+    """Return whether a command can be run here."""
     return all(words[0] in RUN for words in command.stages)
 
 
@@ -229,11 +208,23 @@ def reader(
         one.close()
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=[block.name for block in BLOCKS])
+def _cases() -> Iterator[Any]:
+    """Give each block; those of a page run in one process, since each builds on those before it."""
+    for block in BLOCKS:
+        page = block.page.relative_to(ROOT).as_posix()
+        marks = [pytest.mark.xdist_group(page)]
+        if STORE_URL in block.page.read_text(encoding="utf-8"):
+            marks.append(pytest.mark.postgres)
+        yield pytest.param(block, marks=marks, id=block.name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", list(_cases()))
 def test_a_block_does_what_it_shows(block: Block, reader: Callable[[Path], Reader]) -> None:
     reader(block.page).read(block)
 
 
+@pytest.mark.e2e
 def test_meltano_knows_the_commands() -> None:
     if not MELTANO.exists() and "CI" not in os.environ:
         pytest.skip("Meltano is not installed (make .venv-meltano/.ready)")
@@ -246,10 +237,14 @@ def _stages(block: Block) -> Iterator[list[str]]:
         yield from command.stages
 
 
-def test_the_readme_s_own_commands_are_run() -> None:
-    blocks = [block for block in blocks_of(README) if block.language == "console"]
-    run = {command.stages[0][0] for block in blocks for command in commands_of(block.text) if is_run(command)}
-    assert run == {"target-kissmetrics-preview", "target-kissmetrics-replay", "kissmetrics-sandbox"}
+def test_links_of_pages_outside_the_site_exist() -> None:
+    for page in (ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")):
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (ROOT / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_readme_has_at_most_250_lines() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 250
 
 
 def test_every_fence_is_found() -> None:

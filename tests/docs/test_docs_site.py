@@ -1,4 +1,4 @@
-"""The built documentation works from a folder, without a server and without a network."""
+"""The built documentation works from a folder, without a server or a network."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_site_loads_nothing_from_elsewhere(site: Path, hooks: ModuleType) ->
 
 
 def test_the_search_works_from_a_folder(site: Path) -> None:
-    """A page opened from a folder may start no worker, nor fetch: it needs the shim, and the index as a script."""
+    """A page opened from a folder cannot start a worker or fetch: it needs the shim, and the index as a script."""
     page = (site / "how-to" / "orders.html").read_text(encoding="utf-8")
     assert '<script src="../assets/iframe-worker.js">' in page
     assert (site / "assets" / "iframe-worker.js").exists()

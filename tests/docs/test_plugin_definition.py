@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+from forked import command as command_of
 from jsonschema import Draft7Validator
 
 from target_kissmetrics.config.settings import SCHEMA, read_settings
@@ -31,7 +32,7 @@ VARIABLE = re.compile(r"^(?:# )?([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def about() -> dict[str, Any]:
-    command = [sys.executable, "-m", "target_kissmetrics", "--about", "--format=json"]
+    command = [*command_of(), "--about", "--format=json"]
     result: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     return result
 
@@ -213,7 +214,7 @@ PERSONAL = re.compile(r"/home/|/root/|/Users/|/work/|/tmp/|C:\\\\")
 
 @pytest.mark.parametrize("form", ["text", "json", "markdown"])
 def test_about_names_each_setting_with_its_meaning_and_default(form: str, about: dict[str, Any]) -> None:
-    command = [sys.executable, "-m", "target_kissmetrics", "--about", f"--format={form}"]
+    command = [*command_of(), "--about", f"--format={form}"]
     told = subprocess.run(command, capture_output=True, check=True, text=True).stdout
     plain = " ".join(told.split())
     assert "TargetLoadMethods" not in told
@@ -232,7 +233,7 @@ def test_about_names_each_setting_with_its_meaning_and_default(form: str, about:
 
 
 def test_about_is_text_by_itself() -> None:
-    command = [sys.executable, "-m", "target_kissmetrics", "--about"]
+    command = [*command_of(), "--about"]
     plain = subprocess.run(command, capture_output=True, check=True, text=True).stdout
     named = subprocess.run([*command, "--format=text"], capture_output=True, check=True, text=True).stdout
     assert plain == named

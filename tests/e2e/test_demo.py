@@ -1,4 +1,4 @@
-"""The main job with Meltano and a tap from PyPI: what the sandbox holds is what the files hold."""
+"""`make demo`: Meltano and a tap from PyPI deliver the rows of demo/ to the sandbox."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ WARNED_OF: dict[str, list[str]] = {
     "crm-contacts": [
         ALIASES_ARE_FOR_EVER,
         # The second run is of one tap alone.
-        r"streams\[1\] is for 'merges', and no stream of the input has that name",
+        r"streams\[1\]: 'merges' matches no stream of the input",
     ],
     "events-table": [ALIASES_ARE_FOR_EVER],
     "kissmetrics-export": [ALIASES_ARE_FOR_EVER],
@@ -91,8 +91,8 @@ def test_make_says_which_examples_there_are_before_it_sets_anything_up(argument:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=60)
     told = done.stderr.decode().splitlines()
     assert (done.returncode, done.stdout) == (2, b"")
-    assert told[0] == "say which one, such as: make example NAME=orders"
-    assert told[1] == f"there are: {' '.join(NAMES)}"
+    assert told[0] == "name an example, such as: make example NAME=orders"
+    assert told[1] == f"examples: {' '.join(NAMES)}"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM in the middle of `meltano run`: what Meltano remembers was delivered, and the next run goes on."""
+"""Ctrl-C and SIGTERM during `meltano run`: STATE that Meltano keeps was delivered, and the next run resumes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [
 
 SECONDS = 120.0
 PEOPLE = 50
-"""Of each, the last 1,000 events are kept."""
+"""The sandbox keeps the last 1,000 events of each."""
 
 STATE_ID = "dev:tap-steady-to-target-kissmetrics"
 
@@ -62,7 +62,7 @@ with open({log!r}, "a") as log:
     sys.stdout = Noting(sys.stdout, log)
     main()
 """
-"""The target, which notes each STATE before it passes it on."""
+"""The target, with a log of each STATE before it is emitted."""
 
 
 @pytest.fixture
@@ -70,9 +70,8 @@ def project(tmp_path: Path) -> Project:
     tap = tmp_path / "tap-steady"
     tap.write_text(f"#!{sys.executable}\n{TAP}", encoding="utf-8")
     tap.chmod(0o755)
-    project = Project(tmp_path, [], [])
     extractor = {"name": "tap-steady", "namespace": "tap_steady", "executable": str(tap), "capabilities": ["state"]}
-    project._extractors = [extractor]
+    project = Project(tmp_path, [extractor], [])
     noting = tmp_path / "target-noting"
     noting.write_text(f"#!{sys.executable}\n{TARGET.format(log=str(tmp_path / 'states'))}", encoding="utf-8")
     noting.chmod(0o755)
@@ -97,19 +96,19 @@ def events(sandbox: RunningSandbox) -> int:
 
 
 def emitted(project: Project) -> list[int]:
-    """Give the rows that the target said to go on from, in the order it did."""
+    """Return the positions of the emitted STATE messages, in order."""
     return [json.loads(line)["next"] for line in (project.folder / "states").read_text().splitlines()]
 
 
 def position(project: Project) -> int:
-    """Give the row that Meltano would go on from; 0 when it was ended before it had kept a STATE."""
+    """Return the position that Meltano would resume from; 0 if it has no STATE."""
     told = project.run("state", "get", STATE_ID)
     state: dict[str, Any] = json.loads(told[told.index("{") :].splitlines()[0])
     return int(state.get("singer_state", {"next": 0})["next"])
 
 
 @pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
-def test_what_meltano_remembers_was_delivered_and_the_next_run_goes_on(project: Project, how: str) -> None:
+def test_the_state_of_meltano_was_delivered_and_the_next_run_resumes(project: Project, how: str) -> None:
     with running() as sandbox:
         project.write([{**loader(tracking_url=sandbox.url), "executable": str(project.folder / "target-noting")}])
         with start(project, 100_000, 0.01) as process:
@@ -124,13 +123,13 @@ def test_what_meltano_remembers_was_delivered_and_the_next_run_goes_on(project: 
                 process.terminate()
             assert process.wait(SECONDS) != 0
         log = (project.folder / "log").read_text(encoding="utf-8")
-        remembered = position(project)
+        kept = position(project)
         delivered = events(sandbox)
         out = emitted(project)
         assert out == sorted(out)
         assert out[-1] <= delivered, log[-3000:]
-        # Meltano keeps what the target emitted, or, when it is ended before it has read all of it, an older one.
-        assert remembered in {0, *out}, (remembered, out, log[-3000:])
+        # Meltano keeps what the target emitted, or an older STATE if it was stopped before it read the last one.
+        assert kept in {0, *out}, (kept, out, log[-3000:])
         with start(project, delivered + 50, 0) as process:
             assert process.wait(SECONDS) == 0, (project.folder / "log").read_text(encoding="utf-8")[-3000:]
         assert position(project) == emitted(project)[-1] == events(sandbox) == delivered + 50

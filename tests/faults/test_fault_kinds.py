@@ -1,4 +1,4 @@
-"""Each kind of fault by itself, over real sockets: a call is taken, or the delivery stops and says why."""
+"""Each kind of fault by itself, over real sockets: a call is acknowledged, or the delivery stops and says why."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pytest
 from faulty_host import FATAL, HARMLESS, RETRIED, FaultyHost, Serve, dribbling_host, faulty_host, fine, tls_context
 
 from target_kissmetrics.errors import DeliveryError, Refused, Unreachable
 from target_kissmetrics.kissmetrics.calls import Outgoing, Record
-from target_kissmetrics.kissmetrics.delivery import Delivery
 from target_kissmetrics.kissmetrics.http.curl_transport import CurlTransport
-from target_kissmetrics.kissmetrics.http.delivery import ApiDelivery
-from target_kissmetrics.kissmetrics.http.loop_delivery import LoopDelivery
+from target_kissmetrics.kissmetrics.http.dispatcher import Dispatcher
 from target_kissmetrics.kissmetrics.http.pacing import Pacing
 from target_kissmetrics.kissmetrics.http.requests_transport import RequestsTransport
 from target_kissmetrics.kissmetrics.http.retry import RetryPolicy
@@ -38,6 +36,12 @@ class Sent:
         self.is_delivered = False
         self.errors: list[DeliveryError] = []
         self.retries = 0
+
+    def acknowledged(self, outgoing: Outgoing, seconds: float, attempts: int) -> None:
+        """Part of `CallMonitor`."""
+
+    def retried(self, why: str) -> None:  # noqa: ARG002 - part of `CallMonitor`
+        self.retries += 1
 
     def delivered(self) -> None:
         self.is_delivered = True
@@ -64,24 +68,22 @@ def send(request: pytest.FixtureRequest) -> Send:
         url: str, *, budget: float = PATIENCE, timeout: float = 0.4, connections: int = 1, calls: int = CALLS
     ) -> Sent:
         sent = Sent()
-        parts: dict[str, Any] = {
-            "encoder": Encoder(KEY),
-            "policy": RetryPolicy(budget, lambda longest: min(longest, 0.01)),
-            "pacing": Pacing(),
-            "connections": connections,
-            "host": url,
-            "failed": sent.failed,
-        }
-        delivery: Delivery
-        if request.param == "requests":
-            delivery = ApiDelivery(transport=lambda: RequestsTransport(url, timeout, "test"), **parts)
-        else:
-            delivery = LoopDelivery(transport=lambda: CurlTransport(url, timeout, "test", connections), **parts)
+        client = RequestsTransport if request.param == "requests" else CurlTransport
+        delivery = Dispatcher(
+            encoder=Encoder(KEY),
+            transport=lambda: client(url, timeout, timeout, "test", connections),
+            policy=RetryPolicy(budget, lambda longest: min(longest, 0.01)),
+            pacing=Pacing(),
+            connections=connections,
+            host=url,
+            failed=sent.failed,
+            warn=lambda _: None,
+            monitor=sent,
+        )
         calls_out = [Outgoing(None, Record("ada", "E", 1_700_000_000 + n, {"n": str(n)})) for n in range(calls)]
         delivery.send(calls_out, sent.delivered)
         assert sent.over.wait(PATIENCE), "neither delivered nor failed"
         delivery.close(PATIENCE)
-        sent.retries = delivery.retries
         return sent
 
     return deliver
@@ -99,7 +101,7 @@ def test_there_are_at_least_twenty_kinds() -> None:
 
 
 @pytest.mark.parametrize("kind", RETRIED)
-def test_a_call_is_tried_again_until_it_is_taken_and_is_kept_once(host: FaultyHost, kind: str, send: Send) -> None:
+def test_a_call_is_retried_until_it_is_acknowledged_and_is_kept_once(host: FaultyHost, kind: str, send: Send) -> None:
     fault = (kind, RETRIED[kind])
     host.script(("", fine), fault, fault)
     sent = send(host.url)
@@ -121,14 +123,14 @@ def test_an_answer_counts_however_it_comes(host: FaultyHost, kind: str, send: Se
 
 
 @pytest.mark.parametrize("kind", FATAL)
-def test_what_no_retry_mends_stops_at_once_and_says_the_likely_cause(host: FaultyHost, kind: str, send: Send) -> None:
-    serve, told = FATAL[kind]
+def test_what_no_retry_fixes_stops_at_once_and_says_the_likely_cause(host: FaultyHost, kind: str, send: Send) -> None:
+    serve, expected = FATAL[kind]
     host.script(("", fine), then=(kind, serve))
     sent = send(host.url)
     assert not sent.is_delivered
     (error,) = sent.errors
     assert isinstance(error, Refused)
-    assert told in str(error)
+    assert expected in str(error)
     assert KEY not in str(error)
     assert host.served[kind] == 1
 

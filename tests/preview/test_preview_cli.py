@@ -112,8 +112,8 @@ def test_settings_come_from_files_and_the_environment(tmp_path: Path) -> None:
     [
         ('{"use_custmer_id": true}', "use_custmer_id: no such setting; did you mean 'use_customer_id'"),
         ('{"streams": [{"stream": "x", "kind": "evnt"}]}', "streams[0].kind: must be one of"),
-        ("{", "is no JSON at line 1"),
-        ("[]", "must hold an object of settings"),
+        ("{", "is not JSON at line 1"),
+        ("[]", "must be an object of settings"),
     ],
 )
 def test_a_mistake_in_the_config_is_one_line(tmp_path: Path, config: str, told: str) -> None:
@@ -130,14 +130,14 @@ def test_a_broken_line_ends_it_after_what_was_seen(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     result = run("--html", page, stdin=lines(*messages("orders", ORDERS)) + b'{"type": "RECO')
     assert result.code == 1
-    assert "line 6 of the input is no JSON" in result.err
+    assert "line 6 of the input is not valid JSON" in result.err
     assert "record Purchased" in result.out
     assert "The input ended early" in page.read_text(encoding="utf-8")
 
 
 def test_rows_before_their_schema_and_files_that_are_not_there_are_told() -> None:
     result = run(stdin=lines({"type": "RECORD", "stream": "x", "record": {}}))
-    assert "came before its SCHEMA message" in result.err
+    assert "RECORD before SCHEMA" in result.err
     assert (
         run("no/such.jsonl").err
         == "target-kissmetrics-preview: no/such.jsonl: No such file or directory; check the path\n"
@@ -158,7 +158,7 @@ def test_rows_of_batch_files_are_previewed_as_those_of_record_messages(tmp_path:
     assert run("--config", str(config), stdin=lines(schema, moved)).out == result.out
     file.unlink()
     ended = run(stdin=lines(schema, *rows, batch))
-    assert ended.err.startswith(f"target-kissmetrics-preview: stream 'orders': the BATCH file {file} is not there: ")
+    assert ended.err.startswith(f"target-kissmetrics-preview: stream 'orders': BATCH file {file}: not found; ")
     assert "record Purchased" in ended.out
 
 

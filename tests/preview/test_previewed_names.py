@@ -6,21 +6,23 @@ import json
 
 from preview_streams import messages, plan, schema_of
 
-from target_kissmetrics.preview.collecting import Preview
-from target_kissmetrics.preview.entries import as_yaml
 from target_kissmetrics.preview.messages import read
+from target_kissmetrics.preview.preview import Preview
+from target_kissmetrics.preview.stream import accept_any
+from target_kissmetrics.preview.suggest.as_yaml import as_yaml
 
 ROWS = [{"id": "u1", "email": "ada@x.org", "plan": "Gold"}]
 
 
 def test_the_preview_warns_and_marks_the_suggested_entry() -> None:
     preview = Preview(plan({"stream": "custmers", "kind": "ignore"}, {"stream": "gone"}, {"stream": "x*"}))
-    preview.schema("customers", schema_of(ROWS), ["id"], lambda _: None)
-    preview.row("customers", ROWS[0], None)
+    preview.stream("customers").schema(schema_of(ROWS), ["id"], accept_any)
+    preview.stream("customers").row(ROWS[0], None)
     preview.finish()
-    slip = "for 'custmers', and no stream of the input has that name; did you mean 'customers', which no entry is for?"
-    gone = "for 'gone', and no stream of the input has that name"
-    assert preview.warnings == [f"streams[0] is {slip}", f"streams[1] is {gone}"]
+    slip, gone = (warning.split(" ", 1)[1] for warning in preview.warnings)
+    assert slip.startswith("'custmers' matches no stream of the input; did you mean 'customers'")
+    assert gone == "'gone' matches no stream of the input"
+    assert [warning.split(" ")[0] for warning in preview.warnings] == ["streams[0]:", "streams[1]:"]
     written = as_yaml(preview.suggestions())
     assert f"  # as configured\n  # {slip}\n  - stream: custmers\n" in written
     assert f"  # as configured\n  # {gone}\n  - stream: gone\n" in written
@@ -33,8 +35,7 @@ def test_the_preview_warns_of_stream_maps_and_not_of_an_empty_input() -> None:
     read([json.dumps(line) for line in messages("customers", ROWS, ["id"])], preview, config)  # type: ignore[arg-type]
     preview.finish()
     (told,) = preview.warnings
-    assert told.startswith("stream_maps is for 'custmers', and no stream of the input has that name; did you mean ")
-    assert told.endswith("; did you mean 'customers', which no map is for?")
+    assert told.startswith("stream_maps: 'custmers' matches no stream of the input; did you mean 'customers'")
     read([""], empty, config)  # type: ignore[arg-type]
     empty.finish()
     assert empty.warnings == []

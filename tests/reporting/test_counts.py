@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hostile import feed
 
-from target_kissmetrics import target
+from target_kissmetrics import runtime
 from target_kissmetrics.reporting.counts import StreamCounts
 
 WRITERS: dict[str, set[str]] = {}
@@ -44,7 +44,7 @@ def lines(stream: str, fields: list[str], rows: list[dict[str, Any]]) -> list[di
 
 def test_no_field_is_written_by_both_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     WRITERS.clear()
-    monkeypatch.setattr(target, "StreamCounts", _WatchedCounts)
+    monkeypatch.setattr(runtime, "StreamCounts", _WatchedCounts)
     links = [{"user_id": "ada", "previous_id": f"d{number}"} for number in range(6)]
     events = [
         {
@@ -71,8 +71,8 @@ def test_no_field_is_written_by_both_threads(tmp_path: Path, monkeypatch: pytest
         tmp_path, data, streams=[entry], use_customer_id=True, alias_identities=True, max_aliases_per_identity=2
     )
     assert ended.error is None
-    assert {"rows", "accepted", "parts", "rejected", "set_aside", "deleted"} <= WRITERS.keys()
-    assert {"record", "set", "alias", "unchanged", "moved", "late", "late_aside"} <= WRITERS.keys()
+    assert {"rows", "accepted", "parts", "rejected", "dropped", "deleted"} <= WRITERS.keys()
+    assert {"record", "set", "alias", "unchanged", "moved", "late", "late_dropped"} <= WRITERS.keys()
     assert {name: threads for name, threads in WRITERS.items() if len(threads) > 1} == {}
     assert {figures["rows"]: (figures["accepted"], figures["rejected"]) for figures in ended.counts} == {
         6: (2, 4),
@@ -86,8 +86,8 @@ def test_what_is_rejected_late_is_rejected_and_no_longer_accepted() -> None:
     counts.rejected["no-identity"] += 1
     assert not counts.on_probation
     counts.late["alias-limit"] += 2
-    counts.late_aside["alias-limit"] += 1
+    counts.late_dropped["alias-limit"] += 1
     assert counts.on_probation
     assert counts.left_accepted == 0
-    assert "rejected: 3 (2 alias-limit, 1 no-identity); properties set aside: 1 (1 alias-limit)" in counts.summary()
+    assert "rejected: 3 (2 alias-limit, 1 no-identity); properties dropped: 1 (1 alias-limit)" in counts.summary()
     assert counts.figures()["rejected"] == 3

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import command as command_of
 
 from target_kissmetrics.sandbox.running import RunningSandbox, running
 
@@ -68,7 +69,7 @@ def config_in(folder: Path, **settings: Any) -> Path:
 
 
 def run(folder: Path, messages: list[dict[str, Any]], **settings: Any) -> subprocess.CompletedProcess[bytes]:
-    command = [*COMMAND, "--config", str(config_in(folder, **settings))]
+    command = [*command_of(), "--config", str(config_in(folder, **settings))]
     return subprocess.run(command, input=written(messages), capture_output=True, cwd=folder, check=False, timeout=120)
 
 
@@ -166,12 +167,12 @@ def test_a_run_that_fails_leaves_one_with_the_reason(tmp_path: Path, sandbox: Ru
     assert report["reason"].startswith("http://127.0.0.1:9: ")
     assert "Failed:" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert run(tmp_path, [EVENTS, {"type": "Secret Event"}], tracking_url=sandbox.url).returncode == 1
-    assert report_in(tmp_path)["reason"] == "line 2 of the input has an unknown type: mend the tap"
+    assert report_in(tmp_path)["reason"] == "line 2 of the input has an unknown type; fix the tap"
     guests = [event(number, user_id="guest", device_id=None) for number in range(101)]
     assert run(tmp_path, [EVENTS, *guests], tracking_url=sandbox.url).returncode == 1
     assert "the first 100 rows were all rejected, most often as blocked-identity" in report_in(tmp_path)["reason"]
     assert run(tmp_path, [EVENTS, {**event(1), "record": {"event": "x"}}], tracking_url=sandbox.url).returncode == 1
-    assert report_in(tmp_path)["reason"] == "MissingKeyPropertiesError; the log says more"
+    assert report_in(tmp_path)["reason"] == "MissingKeyPropertiesError; see the log"
 
 
 @posix
@@ -193,7 +194,7 @@ def test_a_run_that_is_stopped_leaves_one_that_says_by_what(tmp_path: Path, sand
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("missing/report.html", "report_path: the folder missing is not there; make it, or name another one"),
+        ("missing/report.html", "report_path: folder missing does not exist; create it, or name another one"),
         ("report.pdf", "report_path: must be a path that ends in .html or .json, not 'report.pdf'"),
     ],
 )
@@ -219,7 +220,7 @@ def test_a_place_that_goes_away_meanwhile_is_told_and_fails_nothing(tmp_path: Pa
     with serving(Removing) as url:
         done = run(tmp_path, [EVENTS, event(1)], tracking_url=url, report_path="out/report.html")
     assert done.returncode == 0
-    assert b"report_path: the report cannot be written: No such file or directory" in done.stderr
+    assert b"report_path: cannot write the report: No such file or directory" in done.stderr
 
 
 def test_the_check_of_meltano_leaves_none(tmp_path: Path, sandbox: RunningSandbox) -> None:
@@ -312,12 +313,12 @@ def test_on_a_terminal_a_display_stands_beneath_the_log_and_is_gone_at_the_end(
     assert out == b'{"at":20}\n'
     assert CURSOR.search(shown)
     assert COLOUR.search(shown)
-    assert re.search(r"calls a second\S*, \d+ answered, \d+ under way, 0 retries, 0:0\d so far", shown)
+    assert re.search(r"calls a second\S*, \d+ acknowledged, \d+ in flight, 0 retries, 0:00:0\d so far", shown)
     assert re.search(r"events +22 +\d+ +0 ", shown)
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1
     after = shown[shown.rindex("\x1b[?25h") :]
     assert "stream 'events': 22 rows read; calls sent: 21 record" in after
-    assert "under way" not in after
+    assert "in flight" not in after
 
 
 @posix
@@ -364,14 +365,14 @@ def test_elsewhere_a_line_comes_every_ten_seconds_and_metrics_where_they_are_col
         timeout=120,
     )
     assert done.stdout == b'{"at":20}\n'
-    lines = [line for line in done.stderr.decode().splitlines() if "under way" in line]
+    lines = [line for line in done.stderr.decode().splitlines() if "in flight" in line]
     assert len(lines) == 1
     told = re.search(
-        r"42 rows read, (\d+) calls sent \((\d+) a second\), (\d+) under way, 1 rows rejected, 0 retries", lines[0]
+        r"42 rows read, (\d+) calls sent \((\d+) a second\), (\d+) in flight, 1 rows rejected, 0 retries", lines[0]
     )
     assert told is not None
-    sent, rate, under_way = map(int, told.groups())
-    assert sent + under_way == 41
+    sent, rate, in_flight = map(int, told.groups())
+    assert sent + in_flight == 41
     assert sent >= 5
     assert rate > 0
     if not is_collected:
@@ -383,7 +384,7 @@ def test_elsewhere_a_line_comes_every_ten_seconds_and_metrics_where_they_are_col
     }
     assert gauges["events", "rows"] == 22
     assert gauges["users", "rows"] == 20
-    assert gauges[None, "calls_under_way"] == under_way
+    assert gauges[None, "calls_under_way"] == in_flight
     totals = {
         (point["tags"]["stream"], point["metric"]): point["value"] for point in points if point["type"] == "counter"
     }

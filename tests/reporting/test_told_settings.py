@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from target_kissmetrics.config.settings import SCHEMA
-from target_kissmetrics.reporting.told_settings import told_settings, without_key
+from target_kissmetrics.reporting.told_settings import told_settings
 
 KEY = 'k3y/that"must=not&show'
 
@@ -44,7 +44,3 @@ def test_a_setting_loses_what_must_not_be_told(name: str, given: object, expecte
 
 def test_of_the_sdks_settings_only_the_name_is_told() -> None:
     assert told(stream_map_config={"hash_seed": "s"})["stream_map_config"] == "(not shown)"
-
-
-def test_a_key_that_is_nothing_takes_nothing_out() -> None:
-    assert without_key("a text", " ") == without_key("a text", None) == "a text"

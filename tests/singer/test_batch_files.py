@@ -17,7 +17,7 @@ import pytest
 
 from target_kissmetrics.errors import ConfigError, InputError
 from target_kissmetrics.singer import batch_files
-from target_kissmetrics.singer.batch_files import BatchFiles, Storage, local_path, read_storage
+from target_kissmetrics.singer.batch_files import Storage, batch_rows, local_path, read_storage
 
 ROWS = [{"id": 1, "total": "é"}, {"id": 2}]
 LINES = b"".join(json.dumps(row).encode() + b"\n" for row in ROWS)
@@ -25,7 +25,7 @@ LINES = b"".join(json.dumps(row).encode() + b"\n" for row in ROWS)
 
 def read(*manifest: Any, encoding: object = None, storage: Storage | None = None) -> list[dict[str, Any]]:
     message = {"stream": "s", "encoding": encoding or {"format": "jsonl"}, "manifest": list(manifest)}
-    return list(BatchFiles(message, storage or Storage()).rows())
+    return list(batch_rows(message, storage or Storage()))
 
 
 def written(folder: Path, data: bytes, name: str = "a.jsonl") -> str:
@@ -33,6 +33,11 @@ def written(folder: Path, data: bytes, name: str = "a.jsonl") -> str:
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
     return path.as_uri()
+
+
+def packed(data: bytes) -> bytes:
+    """Compress without the current time, so that every pytest-xdist worker collects the same test IDs."""
+    return gzip.compress(data, mtime=0)
 
 
 GZIP = {"format": "jsonl", "compression": "gzip"}
@@ -46,10 +51,10 @@ GZIP = {"format": "jsonl", "compression": "gzip"}
         (LINES.rstrip(), {"format": "jsonl", "compression": "none"}),
         (LINES.replace(b"\n", b"\r\n\r\n"), {"format": "jsonl"}),
         (b"\xef\xbb\xbf" + LINES, {"format": "jsonl"}),
-        (gzip.compress(LINES), GZIP),
-        (gzip.compress(LINES[:15]) + gzip.compress(LINES[15:]), GZIP),
+        (packed(LINES), GZIP),
+        (packed(LINES[:15]) + packed(LINES[15:]), GZIP),
         # As the SDK's taps write it, whatever they say of it.
-        (gzip.compress(LINES), {"format": "jsonl", "compression": "none"}),
+        (packed(LINES), {"format": "jsonl", "compression": "none"}),
     ],
 )
 def test_json_lines_are_read(tmp_path: Path, data: bytes, encoding: dict[str, Any]) -> None:
@@ -65,9 +70,9 @@ def test_numbers_keep_their_digits(tmp_path: Path) -> None:
 def test_files_are_read_in_their_order_and_none_before_its_turn(tmp_path: Path) -> None:
     one, other = written(tmp_path, b'{"n": 1}\n', "1"), written(tmp_path, b'{"n": 2}\n{"n": 3}\n', "2")
     message = {"stream": "s", "encoding": {"format": "jsonl"}, "manifest": [one, other, "file:///none"]}
-    rows = BatchFiles(message, Storage()).rows()
+    rows = batch_rows(message, Storage())
     assert [next(rows)["n"] for _ in range(3)] == [1, 2, 3]
-    with pytest.raises(InputError, match="the BATCH file /none is not there"):
+    with pytest.raises(InputError, match="BATCH file /none: not found"):
         next(rows)
 
 
@@ -79,52 +84,53 @@ def test_files_stay_as_they_are(tmp_path: Path) -> None:
 def test_no_files_and_empty_files_have_no_rows(tmp_path: Path) -> None:
     assert read() == []
     assert read(written(tmp_path, b"")) == []
-    assert read(written(tmp_path, gzip.compress(b"")), encoding=GZIP) == []
+    assert read(written(tmp_path, packed(b"")), encoding=GZIP) == []
 
 
 @pytest.mark.parametrize(
-    ("data", "encoding", "told"),
+    ("data", "encoding", "problem"),
     [
-        (LINES[:-4], None, "has no JSON that can be read in line 2; it ends in the middle of it"),
-        (LINES + b"nothing\n", None, "has no JSON that can be read in line 3"),
-        (LINES + b"[1]\n", None, "has no object in line 3, where a row is one: mend the tap"),
-        (LINES + b"5\n", None, "has no object in line 3, where a row is one: mend the tap"),
-        (LINES + '{"a": "é"}'.encode("latin-1"), None, "is not UTF-8 in line 3"),
-        (LINES + b"\x01" * 9, None, "has no JSON that can be read in line 3; it ends in the middle of it"),
-        (json.dumps(ROWS[0], indent=1).encode(), None, "has no JSON that can be read in line 1"),
-        (LINES + b"[" * 100_000 + b"\n", None, "has no JSON that can be read in line 3"),
-        (gzip.compress(LINES)[:-9], GZIP, "ends in the middle of its gzip: it was not written whole"),
-        (gzip.compress(LINES)[:-9], None, "ends in the middle of its gzip: it was not written whole"),
-        (gzip.compress(LINES)[:-8] + b"12345678", GZIP, "is damaged: its gzip cannot be unpacked"),
-        (gzip.compress(LINES)[:10] + b"\xff" * 30, GZIP, "is damaged: its gzip cannot be unpacked"),
-        (gzip.compress(LINES) + b"rest", GZIP, "is damaged: its gzip cannot be unpacked"),
-        (LINES, GZIP, "is not in gzip, as its message says; was it written whole?"),
-        (b"", GZIP, "is not in gzip, as its message says; was it written whole?"),
-        (zlib.compress(LINES), GZIP, "is not in gzip, as its message says; was it written whole?"),
+        (LINES[:-4], None, "line 2 is not valid JSON in UTF-8 (truncated, or longer than 64 MiB)"),
+        (LINES + b"nothing\n", None, "line 3 is not valid JSON in UTF-8;"),
+        (LINES + b"[1]\n", None, "line 3 is not an object"),
+        (LINES + b"5\n", None, "line 3 is not an object"),
+        (LINES + '{"a": "é"}'.encode("latin-1"), None, "line 3 is not valid JSON in UTF-8"),
+        (LINES + b"\x01" * 9, None, "line 3 is not valid JSON in UTF-8 (truncated"),
+        (json.dumps(ROWS[0], indent=1).encode(), None, "line 1 is not valid JSON"),
+        (LINES + b"[" * 100_000 + b"\n", None, "line 3 is not valid JSON"),
+        (packed(LINES)[:-9], GZIP, "its gzip is truncated or corrupt"),
+        (packed(LINES)[:-9], None, "its gzip is truncated or corrupt"),
+        (packed(LINES)[:-8] + b"12345678", GZIP, "its gzip is truncated or corrupt"),
+        (packed(LINES)[:10] + b"\xff" * 30, GZIP, "its gzip is truncated or corrupt"),
+        (packed(LINES) + b"rest", GZIP, "its gzip is truncated or corrupt"),
+        (LINES, GZIP, "it is not gzip, as its message says"),
+        (b"", GZIP, "it is not gzip, as its message says"),
+        (zlib.compress(LINES), GZIP, "it is not gzip, as its message says"),
     ],
 )
 def test_a_file_that_cannot_be_read_to_its_end_is_named_with_the_reason(
-    tmp_path: Path, data: bytes, encoding: Any, told: str
+    tmp_path: Path, data: bytes, encoding: Any, problem: str
 ) -> None:
     with pytest.raises(InputError) as raised:
         read(written(tmp_path, data), encoding=encoding)
-    text = str(raised.value)
-    for to_do in (": mend the tap", " Mend the tap", "; run the tap again, or mend it"):
-        text = text.removesuffix(to_do)
-    assert text == f"stream 's': the BATCH file {tmp_path / 'a.jsonl'} {told.removesuffix(': mend the tap')}"
+    assert str(raised.value).startswith(f"stream 's': BATCH file {tmp_path / 'a.jsonl'}: {problem}")
 
 
-def test_the_rows_before_a_mistake_are_given(tmp_path: Path) -> None:
-    message = {"stream": "s", "encoding": GZIP, "manifest": [written(tmp_path, gzip.compress(LINES * 20_000)[:-4])]}
-    rows = BatchFiles(message, Storage()).rows()
+def test_the_rows_before_the_damage_are_read(tmp_path: Path) -> None:
+    message = {
+        "stream": "s",
+        "encoding": GZIP,
+        "manifest": [written(tmp_path, gzip.compress(LINES * 20_000, mtime=0)[:-4])],
+    }
+    rows = batch_rows(message, Storage())
     assert [next(rows) for _ in range(9_000)] == ROWS * 4_500
-    with pytest.raises(InputError, match="ends in the middle"):
+    with pytest.raises(InputError, match="truncated"):
         list(rows)
 
 
 def test_a_line_has_a_longest_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch_files, "MAX_LINE_BYTES", 1 << 20)
-    with pytest.raises(InputError, match="in line 1, which is longer than 1 MiB"):
+    with pytest.raises(InputError, match=r"line 1 is not valid JSON .* longer than 1 MiB"):
         read(written(tmp_path, b'{"a": "' + b"x" * (1 << 21) + b'"}\n'))
 
 
@@ -133,17 +139,14 @@ def test_a_large_file_is_never_in_memory(tmp_path: Path) -> None:
     place = written(tmp_path, gzip.compress(line * 40_000))
     tracemalloc.start()
     try:
-        assert (
-            sum(1 for _ in BatchFiles({"stream": "s", "encoding": GZIP, "manifest": [place]}, Storage()).rows())
-            == 40_000
-        )
+        assert sum(1 for _ in batch_rows({"stream": "s", "encoding": GZIP, "manifest": [place]}, Storage())) == 40_000
         assert tracemalloc.get_traced_memory()[1] < 4_000_000
     finally:
         tracemalloc.stop()
 
 
 @pytest.mark.parametrize("kind", ["nothing", "a folder", "a pipe", "no right"])
-def test_what_is_no_file_is_told_at_once(tmp_path: Path, kind: str) -> None:
+def test_what_is_not_a_regular_file_is_an_error_at_once(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "x"
     if kind == "a folder":
         path.mkdir()
@@ -156,7 +159,7 @@ def test_what_is_no_file_is_told_at_once(tmp_path: Path, kind: str) -> None:
         path.chmod(0)
         if os.access(path, os.R_OK):
             pytest.skip("root may read everything")
-    with pytest.raises(InputError, match=r"is not there|is no file|permission denied|cannot be read"):
+    with pytest.raises(InputError, match=r"not found|not a regular file|permission denied|cannot be read"):
         read(path.as_uri())
 
 
@@ -164,22 +167,22 @@ def test_what_is_no_file_is_told_at_once(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "told"),
+    ("message", "problem"),
     [
-        ({"encoding": {}}, "has an encoding without a format"),
-        ({"encoding": "jsonl"}, "has an encoding without a format"),
-        ({"encoding": {"format": 5}}, "has an encoding without a format"),
-        ({"encoding": {"format": "csv"}}, "has files of the format 'csv'; jsonl and parquet can be read"),
-        ({"encoding": {"format": "jsonl", "compression": "zstd"}}, "has files in the compression 'zstd'; gzip can be"),
-        ({"manifest": "file:///a"}, "has a manifest that is no list of files"),
-        ({"manifest": [1]}, "has a manifest that is no list of files"),
-        ({"manifest": [""]}, "has a manifest that is no list of files"),
-        ({"manifest": None}, "has a manifest that is no list of files"),
+        ({"encoding": {}}, "it needs encoding.format"),
+        ({"encoding": "jsonl"}, "it needs encoding.format"),
+        ({"encoding": {"format": 5}}, "it needs encoding.format"),
+        ({"encoding": {"format": "csv"}}, "'csv, none' is not supported"),
+        ({"encoding": {"format": "jsonl", "compression": "zstd"}}, "'jsonl, zstd' is not supported"),
+        ({"encoding": {"format": "jsonl", "compression": ["gzip"]}}, "is not supported"),
+        ({"manifest": "file:///a"}, "it needs encoding.format and a manifest that lists files"),
+        ({"manifest": [1]}, "it needs encoding.format and a manifest that lists files"),
+        ({"manifest": None}, "it needs encoding.format and a manifest that lists files"),
     ],
 )
-def test_a_message_that_cannot_be_followed_names_the_stream(message: Mapping[str, Any], told: str) -> None:
-    with pytest.raises(InputError, match=f"a BATCH message of stream 's' {re.escape(told)}"):
-        BatchFiles({"stream": "s", "encoding": {"format": "jsonl"}, "manifest": [], **message}, Storage())
+def test_an_invalid_message_names_the_stream(message: Mapping[str, Any], problem: str) -> None:
+    with pytest.raises(InputError, match=f"stream 's': BATCH message: .*{re.escape(problem)}"):
+        list(batch_rows({"stream": "s", "encoding": {"format": "jsonl"}, "manifest": [], **message}, Storage()))
 
 
 # Where files are
@@ -232,10 +235,8 @@ def test_a_url_may_be_escaped_or_not(tmp_path: Path, name: str) -> None:
 def test_a_file_elsewhere_is_named_without_credentials_and_query() -> None:
     with pytest.raises(InputError) as raised:
         read("nowhere://user:secret@host/a.jsonl?token=secret#secret")
-    assert str(raised.value) == (
-        "stream 's': the BATCH file nowhere://host/a.jsonl cannot be read: nowhere:// is not known here; "
-        "install fsspec's package for it, or mend the tap"
-    )
+    assert str(raised.value).startswith("stream 's': BATCH file nowhere://host/a.jsonl: cannot be read")
+    assert "secret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -267,11 +268,15 @@ def test_options_of_the_storage_go_to_fsspec(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("storage", "told"),
-    [({"rot": "x"}, "storage.rot: is unknown"), ({"root": 5}, "storage.root: must"), ({"params": "x"}, "params: must")],
+    ("storage", "problem"),
+    [
+        ({"rot": "x"}, "storage.rot: must be root or prefix"),
+        ({"root": 5}, "storage.root: must"),
+        ({"params": "x"}, "params: must"),
+    ],
 )
-def test_a_mistake_in_the_storage_names_the_key(storage: dict[str, Any], told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_a_mistake_in_the_storage_names_the_key(storage: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
         read_storage({"batch_config": {"storage": storage}})
 
 

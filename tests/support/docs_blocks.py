@@ -1,4 +1,4 @@
-"""Finds the code blocks of README.md and of docs/, with a Markdown reader and not with a regular expression."""
+"""Finds the code blocks of README.md and docs/ with a Markdown parser."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Block(NamedTuple):
     """A code block.
 
     Attributes:
-        page: The file that it is of.
-        line: Where it starts in there, from 1.
-        language: As the fence says it.
-        title: The file that a reader puts it in; empty when it is shown alone.
-        comment: The HTML comment right in front of it.
-        text: What is in it.
+        page: The file that contains it.
+        line: Its first line, from 1.
+        language: The language of the fence.
+        title: The file that a reader saves it as; empty without one.
+        comment: The HTML comment directly before it.
+        text: Its content.
     """
 
     page: Path
@@ -37,12 +37,12 @@ class Block(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What a test calls it: `docs/how-to/orders.md:17`."""
+        """The test's ID: `docs/how-to/orders.md:17`."""
         return f"{self.page.relative_to(ROOT).as_posix()}:{self.line}"
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """Give a page's blocks, in order."""
+    """Return the blocks of a page, in order."""
     return list(_blocks(page, page.read_text(encoding="utf-8"), 0))
 
 
@@ -55,7 +55,7 @@ def _blocks(page: Path, text: str, offset: int) -> Iterator[Block]:
             language = token.info.partition(" ")[0]
             yield Block(page, line + 1, language, title[1] if title else "", comment, token.content)
         elif token.type == "code_block":
-            # What is indented is, in MkDocs' admonitions, Markdown again.
+            # The indented content of an MkDocs admonition is Markdown.
             yield from _blocks(page, token.content, line)
         if token.type == "html_block":
             found = _COMMENT.fullmatch(token.content)

@@ -1,4 +1,4 @@
-"""Checks what the documentation's blocks say where they cannot be run: settings, plugins, other commands."""
+"""Checks blocks of the documentation that cannot run: settings, plugins, other commands."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from typing import Any
 import click
 import yaml
 
-from target_kissmetrics.commands.check import CheckTarget
-from target_kissmetrics.commands.replay import ReplayTarget
+from target_kissmetrics.commands import check, replay
 from target_kissmetrics.config.settings import SCHEMA, read_settings
 from target_kissmetrics.preview import cli as preview_cli
 from target_kissmetrics.sandbox import cli as sandbox_cli
@@ -39,8 +38,8 @@ _ENDS_WELL = (0, None)
 
 
 def check_settings(config: Mapping[str, Any]) -> None:
-    """Read a config, or a part of one, as the target does."""
-    read_settings({"api_key": "k", **config}, BUILTIN)
+    """Read a config, or part of one, as the target does."""
+    read_settings({"api_key": "k", **config}, {name: {} for name in BUILTIN})
 
 
 def check_environment(variables: Mapping[str, str]) -> None:
@@ -61,7 +60,7 @@ def check_setting(name: str, text: str) -> None:
 
 
 def check_meltano_yml(document: Mapping[str, Any]) -> None:
-    """Check what a meltano.yml, or a part of one, says of this target."""
+    """Check this target's config in a meltano.yml, or part of one."""
     loaders = document.get("plugins", {}).get("loaders", [])
     ours = [plugin for plugin in loaders if "kissmetrics" in plugin["name"]]
     assert ours, "a meltano.yml here is about target-kissmetrics"
@@ -73,7 +72,7 @@ def check_meltano_yml(document: Mapping[str, Any]) -> None:
 
 
 def check_manifests(documents: Sequence[Mapping[str, Any]]) -> None:
-    """Check the variables and the commands of Kubernetes' manifests."""
+    """Check the variables and commands of Kubernetes manifests."""
     for document in documents:
         assert {"apiVersion", "kind", "metadata"} <= document.keys()
         pod = document["spec"]
@@ -98,7 +97,7 @@ def check_command(words: Sequence[str], page: str) -> None:
         page: The page's text.
 
     Raises:
-        AssertionError: It is no command as it stands, or none that can be checked.
+        AssertionError: The command is wrong, or cannot be checked.
     """
     program, arguments = words[0], list(words[1:])
     own = _OWN.get(program)
@@ -117,11 +116,11 @@ def check_command(words: Sequence[str], page: str) -> None:
     elif program == "meltano":
         _check_meltano(arguments)
     else:
-        assert program.startswith("tap-"), f"nothing here can tell whether {program!r} is right"
+        assert program.startswith("tap-"), f"add a check for the program {program!r}"
 
 
 def _click(command: click.Command, arguments: list[str]) -> None:
-    # The parser alone: options' own checks would look for files that are a reader's.
+    # Parse only: the options' own checks would look for the reader's files.
     try:
         given, _, _ = command.make_parser(click.Context(command)).parse_args(list(arguments))
     except click.UsageError as error:
@@ -135,18 +134,18 @@ def _check_target(arguments: list[str]) -> None:
 
 
 def _check_replay(arguments: list[str]) -> None:
-    _click(ReplayTarget.get_singer_command(), arguments)
+    _click(replay.command(TargetKissmetrics.get_singer_command()), arguments)
 
 
 def _check_check(arguments: list[str]) -> None:
-    _click(CheckTarget.get_singer_command(), arguments)
+    _click(check.command(TargetKissmetrics.get_singer_command()), arguments)
 
 
 def _check_preview(arguments: list[str]) -> None:
     try:
         preview_cli.make_parser().parse_args(arguments)
     except SystemExit as end:
-        assert end.code in _ENDS_WELL, arguments  # noqa: PT017 - argparse has told what is wrong
+        assert end.code in _ENDS_WELL, arguments  # noqa: PT017 - argparse printed the error
 
 
 def _check_sandbox(arguments: list[str]) -> None:
@@ -205,7 +204,7 @@ for arguments in json.load(sys.stdin):
 
 
 def check_with_meltano(commands: Sequence[Sequence[str]]) -> None:
-    """Let Meltano's own parsers read commands, all in one go: it takes its time to start."""
+    """Parse commands with Meltano's own parsers, all at once, since it starts slowly."""
     given = json.dumps([list(words[1:]) for words in commands])
     environment = {**os.environ, "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "0"}
     done = subprocess.run(

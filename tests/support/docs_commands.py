@@ -1,10 +1,10 @@
-"""Runs this project's commands, each in a process of its own, forked from one that has imported everything already.
+"""Runs this project's commands in processes forked from one that has imported everything.
 
-    python tests/docs_commands.py FOLDER
+    python tests/support/docs_commands.py FOLDER
 
-A command takes two seconds to start and the documentation has dozens of them. FOLDER gets a program for each, to be
-put in front of PATH: it hands its arguments, its folder, its environment and its three streams to this process, which
-forks, and ends with the exit code that comes back. So pipes, redirections and exit codes are the shell's own.
+Starting a command takes two seconds, and the documentation has dozens of commands. FOLDER gets a program for each one,
+for the front of PATH. The program passes its arguments, working folder, environment and three streams to this process,
+which forks and returns the exit code. So pipes, redirections and exit codes stay the shell's.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ sys.exit(int(answer or b"70"))
 
 
 def serve(folder: Path) -> None:
-    """Answer programs until the process is ended."""
+    """Serve the programs until the process is ended."""
     commands = {
         entry.name: entry
         for entry in distribution("target-kissmetrics").entry_points
@@ -63,8 +63,8 @@ def serve(folder: Path) -> None:
         program = folder / name
         program.write_text(_PROGRAM.format(python=sys.executable, address=str(folder / SOCKET), name=name))
         program.chmod(0o700)
-    print("ready", flush=True)  # noqa: T201 - whoever started this waits for it
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children: they answer themselves
+    print("ready", flush=True)  # noqa: T201 - the parent waits for it
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
     while True:
         connection, _ = listener.accept()
         if os.fork() == 0:
@@ -76,7 +76,7 @@ def serve(folder: Path) -> None:
 
 
 def _run(connection: socket.socket, commands: dict[str, EntryPoint]) -> int:
-    """Be the command that is asked for; give its exit code."""
+    """Run the requested command in this process; return its exit code."""
     _, descriptors, _, _ = socket.recv_fds(connection, 1, 3)
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
@@ -98,7 +98,7 @@ def _exit_code(command: Any) -> int:
         code = command()
     except SystemExit as end:
         code = end.code
-    except BaseException:  # noqa: BLE001 - as Python itself ends then
+    except BaseException:  # noqa: BLE001 - Python itself would end with 1
         traceback.print_exc()
         code = 1
     if isinstance(code, str):

@@ -1,4 +1,4 @@
-"""Runs the console blocks of a page in a folder of its own, as a reader would, and holds what they write against it."""
+"""Runs the console blocks of a page in a folder of its own, as a reader would, and compares their output."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import NamedTuple
 from target_kissmetrics.sandbox.running import running
 
 SANDBOX_URL = "http://127.0.0.1:8765"
-"""What pages call the sandbox; while they are tested, it is on a free port."""
+"""The sandbox on the pages; in the tests, another port takes its place."""
 
 TIMEOUT_SECONDS = 120
 
@@ -28,8 +28,8 @@ class Command(NamedTuple):
     """A command of a console block.
 
     Attributes:
-        line: What stands behind the `$`.
-        output: What the block shows of its output; empty when it shows none.
+        line: The text after the `$`.
+        output: The output shown; empty without one.
     """
 
     line: str
@@ -37,7 +37,7 @@ class Command(NamedTuple):
 
     @property
     def stages(self) -> list[list[str]]:
-        """The words of each program of the pipeline, without variables in front of it and redirections behind it."""
+        """The words of each program of the pipeline, without variables and redirections."""
         lexer = shlex.shlex(self.line.replace("\\\n", " "), posix=True, punctuation_chars="|<>&;")
         lexer.whitespace_split = True
         stages: list[list[str]] = [[]]
@@ -53,7 +53,7 @@ class Command(NamedTuple):
 
 
 def commands_of(text: str) -> list[Command]:
-    """Read a console block."""
+    """Parse a console block."""
     commands: list[Command] = []
     lines = text.splitlines(keepends=True)
     while lines:
@@ -69,13 +69,13 @@ def commands_of(text: str) -> list[Command]:
 
 
 class Shell:
-    """A reader's shell in a folder.
+    """A shell in a folder.
 
     Args:
-        folder: Where it is.
+        folder: The working folder.
         programs: The folder with the programs of `docs_commands`.
-        elsewhere: What the page names and is not here (a sandbox, a database), each with what stands in for it.
-        environment: Variables beside the usual ones.
+        elsewhere: Names on the page (of a sandbox, a database) and what replaces them here.
+        environment: Further variables.
     """
 
     def __init__(
@@ -89,11 +89,11 @@ class Shell:
         self._environment = {**own, "PATH": path, "HOME": str(folder), "PYTHONUTF8": "1", **environment}
 
     def close(self) -> None:
-        """End what runs in the background."""
+        """Stop what runs in the background."""
         self._stack.close()
 
     def needs_sandbox(self) -> None:
-        """Have a sandbox, where no block starts one."""
+        """Start a sandbox, unless there is one."""
         if SANDBOX_URL not in self._elsewhere:
             self._elsewhere[SANDBOX_URL] = self._stack.enter_context(running()).url
 
@@ -107,7 +107,7 @@ class Shell:
         """Run a command.
 
         Raises:
-            AssertionError: It ends, or writes, otherwise than shown.
+            AssertionError: Its exit code or output differs.
         """
         if command.line.startswith("kissmetrics-sandbox"):
             self._start_sandbox(command)
@@ -148,13 +148,13 @@ class Shell:
 
 
 def check_output(command: Command, written: str) -> None:
-    """Hold what was written against what is shown, where `...` stands for anything.
+    """Compare output with the output shown, where `...` matches anything.
 
     Raises:
         AssertionError: They differ.
     """
     checker = doctest.OutputChecker()
-    # Trailing blanks are for tables' edges, and no reader sees them.
+    # Tables on a terminal have trailing blanks.
     wanted, got = ("".join(f"{line.rstrip()}\n" for line in text.splitlines()) for text in (command.output, written))
     if not checker.check_output(wanted, got, _FLAGS):
         difference = checker.output_difference(doctest.Example(command.line, wanted), got, _FLAGS)
@@ -163,7 +163,7 @@ def check_output(command: Command, written: str) -> None:
 
 @contextmanager
 def _sandbox(line: str, folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
-    """Run a sandbox as a process of its own; give its URL."""
+    """Run a sandbox in a process; yield its URL."""
     with subprocess.Popen(
         [_BASH, "-c", line], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
@@ -178,7 +178,7 @@ def _sandbox(line: str, folder: Path, environment: Mapping[str, str]) -> Iterato
 
 @contextmanager
 def programs(folder: Path) -> Iterator[Path]:
-    """Have this project's commands start at once, for the length of a context; give the folder to put in PATH."""
+    """Serve this project's commands; yield the folder for PATH."""
     server = Path(__file__).with_name("docs_commands.py")
     with subprocess.Popen([sys.executable, str(server), str(folder)], stdout=subprocess.PIPE) as process:
         try:

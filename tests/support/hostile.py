@@ -8,50 +8,54 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
+from target_kissmetrics.kissmetrics.calls import Alias, Call, Outgoing, Record
 from target_kissmetrics.kissmetrics.limits import MAX_VALUE_BYTES
 from target_kissmetrics.kissmetrics.wire import Encoder
+from target_kissmetrics.reporting.logs import in_one_line
+from target_kissmetrics.runtime import Runtime
 from target_kissmetrics.singer.reader import decode
-from target_kissmetrics.target import TargetKissmetrics, _in_one_line
+from target_kissmetrics.target import TargetKissmetrics
 
 KEY = "0123456789abcdef"
 SIGNALS = [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 
 class _Taking:
-    """A delivery that takes everything at once."""
-
-    retries = 0
+    """A delivery that acknowledges everything at once."""
 
     def __init__(self, calls: list[Call]) -> None:
         self._calls = calls
 
-    def send(self, calls: Sequence[Call], delivered: Callable[[], None]) -> None:
-        self._calls += calls
-        delivered()
+    def send(self, calls: Sequence[Outgoing], acknowledged: Callable[[], None]) -> None:
+        self._calls += [outgoing.call for outgoing in calls]
+        acknowledged()
+
+    def tick(self) -> None:
+        """Nothing is due."""
 
     def close(self, patience: float) -> None:
         """Nothing is open."""
 
 
-class _Target(TargetKissmetrics):
-    def __init__(self, **arguments: Any) -> None:
+class _Runtime(Runtime):
+    def __init__(self, *arguments: Any, **named: Any) -> None:
         self.calls: list[Call] = []
         self.states: list[Any] = []
         self.finished: list[dict[str, int]] = []
-        super().__init__(**arguments)
+        super().__init__(*arguments, **{**named, "emit": self.states.append})
 
-    def _make_delivery(self, failed: Callable[[BaseException], None]) -> Any:  # noqa: ARG002
+    def _make_delivery(self, *_: Any) -> Any:
         return _Taking(self.calls)
 
-    def _pass_on(self, state: Any) -> None:
-        self.states.append(state)
-
-    def _close(self) -> None:
-        for counts in self._counts.values():
+    def close(self, stopped_by: int | None = None) -> None:
+        for counts in self._streams():
             figures = counts.figures()
             self.finished.append({**figures, "accepted": counts.left_accepted, "parts": counts.parts})
-        super()._close()
+        super().close(stopped_by)
+
+
+class _Target(TargetKissmetrics):
+    runtime_class = _Runtime
 
 
 class Ended:
@@ -65,11 +69,11 @@ class Ended:
         counts: Of each stream.
     """
 
-    def __init__(self, target: _Target, error: str | None, rejects: list[dict[str, Any]]) -> None:
+    def __init__(self, runtime: _Runtime, error: str | None, rejects: list[dict[str, Any]]) -> None:
         self.error = error
-        self.calls = target.calls
-        self.states = target.states
-        self.counts = target.finished
+        self.calls = runtime.calls
+        self.states = runtime.states
+        self.counts = runtime.finished
         self.rejects = rejects
 
 
@@ -83,13 +87,14 @@ def feed(folder: Path, data: bytes, **settings: Any) -> Ended:
     try:
         target.listen(io.BytesIO(data))  # type: ignore[arg-type]
     except Exception as problem:  # noqa: BLE001 - as the command itself catches all
-        error = _in_one_line(problem)
+        error = in_one_line(problem)
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     path.unlink(missing_ok=True)
-    return Ended(target, error, [decode(line) for line in lines])
+    assert isinstance(target.runtime, _Runtime)
+    return Ended(target.runtime, error, [decode(line) for line in lines])
 
 
 def check(ended: Ended) -> None:

@@ -1,4 +1,8 @@
-"""A Meltano project in a folder of its own, with taps from PyPI and this checkout's target."""
+"""A Meltano project in a folder of its own, with taps from PyPI and this checkout's target.
+
+Taps are installed once, into `.cache/meltano`, where `scripts/example.py` installs them too. The tests run in one
+pytest-xdist worker (the group `meltano`), so that no two of them install the same tap at once.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent.parent
 BIN = "Scripts" if os.name == "nt" else "bin"
 MELTANO = ROOT / ".venv-meltano" / BIN / "meltano"
+SHARED = ROOT / ".cache" / "meltano" / "extractors"
 TARGET = Path(sys.executable).parent / "target-kissmetrics"
 SECONDS = 600
 
@@ -44,7 +49,7 @@ PIPELINEWISE_TAP_POSTGRES: dict[str, Any] = {
 
 
 def loader(**config: Any) -> dict[str, Any]:
-    """Give this checkout's target as a plugin that is installed already."""
+    """Return this checkout's target as a plugin that needs no installation."""
     return {
         "name": "target-kissmetrics",
         "namespace": "target_kissmetrics",
@@ -53,8 +58,8 @@ def loader(**config: Any) -> dict[str, Any]:
     }
 
 
-# Meltano 4.4 ends a process that has ended already, and on some Pythons then shows `ProcessLookupError` instead of what
-# `config test` found: https://docs.python.org/3/library/asyncio-subprocess.html, "terminate".
+# Meltano 4.4 terminates a process that has ended already. On some Pythons it then shows `ProcessLookupError` instead of
+# the result of `config test`: https://docs.python.org/3/library/asyncio-subprocess.html, "terminate".
 PATIENT_MELTANO = """
 import contextlib, sys
 from asyncio.subprocess import Process
@@ -72,8 +77,8 @@ class Project:
     """A Meltano project.
 
     Args:
-        folder: Empty.
-        extractors: Plugins; installed at once.
+        folder: An empty folder.
+        extractors: Plugins. Those with a `pip_url` are installed, unless they were before.
         loaders: Plugins that need no installation.
     """
 
@@ -82,10 +87,15 @@ class Project:
         self._extractors = extractors
         self.write(loaders)
         if extractors:
-            self.run("install")
+            SHARED.mkdir(parents=True, exist_ok=True)
+            (folder / ".meltano").mkdir()
+            (folder / ".meltano" / "extractors").symlink_to(SHARED, target_is_directory=True)
+        for plugin in extractors:
+            if "pip_url" in plugin and not (SHARED / plugin["name"] / "venv" / BIN / plugin["executable"]).exists():
+                self.run("install", "extractor", plugin["name"])
 
     def write(self, loaders: list[dict[str, Any]]) -> None:
-        """Write `meltano.yml` anew, with these loaders."""
+        """Write `meltano.yml` with these loaders."""
         content = {
             "default_environment": "dev",
             "send_anonymous_usage_stats": False,
@@ -96,7 +106,7 @@ class Project:
         (self.folder / "meltano.yml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
     def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-        """Start `meltano ARGUMENTS`; its standard output and error come together."""
+        """Start `meltano ARGUMENTS`, with standard output and error in one stream."""
         return self._start([str(MELTANO), *arguments], environment or {})
 
     def _start(self, command: list[str], environment: Mapping[str, str]) -> subprocess.Popen[str]:
@@ -110,17 +120,17 @@ class Project:
         )
 
     def run(self, *arguments: str, code: int = 0, environment: Mapping[str, str] | None = None) -> str:
-        """Run `meltano ARGUMENTS` to its end; give what it told."""
-        return _told(self.start(*arguments, environment=environment), code)
+        """Run `meltano ARGUMENTS`; return its output."""
+        return _output(self.start(*arguments, environment=environment), code)
 
     def check(self, *, code: int = 0) -> str:
-        """Run `meltano config test target-kissmetrics`; give what it told."""
+        """Run `meltano config test target-kissmetrics`; return its output."""
         python = str(MELTANO.with_name("python"))
-        return _told(self._start([python, "-c", PATIENT_MELTANO, "config", "test", "target-kissmetrics"], {}), code)
+        return _output(self._start([python, "-c", PATIENT_MELTANO, "config", "test", "target-kissmetrics"], {}), code)
 
 
-def _told(process: subprocess.Popen[str], code: int) -> str:
+def _output(process: subprocess.Popen[str], code: int) -> str:
     with process:
-        told, _ = process.communicate(timeout=SECONDS)
-    assert process.returncode == code, told[-4000:]
-    return told
+        output, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == code, output[-4000:]
+    return output

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from target_kissmetrics.config.stream_entries import read_entry
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream
-from target_kissmetrics.preview.collecting import Plan, Preview
-from target_kissmetrics.preview.profile import Profile
+from target_kissmetrics.preview.preview import Preview
+from target_kissmetrics.preview.stream import Plan, accept_any
+from target_kissmetrics.preview.suggest.columns import columns_of
+from target_kissmetrics.preview.suggest.entry import Suggestion, suggest
+from target_kissmetrics.preview.text import print_preview
 
 NOW = 1_750_000_000
 BLOCKED = frozenset({"anonymous", "null"})
@@ -30,21 +36,38 @@ def plan(*entries: Mapping[str, Any], rows_shown: int = 3, **settings: Any) -> P
 def previewed(
     name: str, rows: Sequence[Mapping[str, Any]], *entries: Mapping[str, Any], key: Sequence[str] = (), **settings: Any
 ) -> Preview:
+    return previewed_together(*entries, streams={name: (rows, key)}, **settings)
+
+
+def previewed_together(
+    *entries: Mapping[str, Any],
+    streams: Mapping[str, tuple[Sequence[Mapping[str, Any]], Sequence[str]]],
+    **settings: Any,
+) -> Preview:
     made = Preview(plan(*entries, **settings))
-    made.schema(name, schema_of(rows), key, lambda _: None)
-    for row in rows:
-        made.row(name, row, None)
+    for name, (rows, key) in streams.items():
+        made.stream(name).schema(schema_of(rows), key, accept_any)
+        for row in rows:
+            made.stream(name).row(row, None)
     made.finish()
     return made
 
 
-def stream_of(name: str, rows: Sequence[Mapping[str, Any]], key: Sequence[str] = ()) -> tuple[Stream, Profile]:
+def written(preview: Preview) -> str:
+    file = StringIO()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("COLUMNS", "400")
+        print_preview(preview, file)
+    return file.getvalue()
+
+
+def suggested(
+    name: str, rows: Sequence[Mapping[str, Any]], given: Mapping[str, Any] | None = None, key: Sequence[str] = ()
+) -> Suggestion:
     schema = schema_of(rows)
-    profile = Profile(schema)
-    for row in rows:
-        profile.add(row)
     settings = MappingSettings(blocked_identities=BLOCKED)
-    return Stream(name, schema, key, StreamSettings(stream=name), settings, now=lambda: NOW), profile
+    stream = Stream(name, schema, key, StreamSettings(stream=name), settings, now=lambda: NOW)
+    return suggest(stream, columns_of(schema, rows), given or {})
 
 
 def messages(name: str, rows: Sequence[Mapping[str, Any]], key: Sequence[str] = ()) -> list[dict[str, Any]]:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any
 
 from fakes import FakeClock
 
-from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
+from target_kissmetrics.kissmetrics.calls import Alias, Call, Outgoing, Record, Set
 from target_kissmetrics.reporting.counts import StreamCounts
-from target_kissmetrics.reporting.run_recorder import RunRecorder
-from target_kissmetrics.reporting.run_report import About, Ending, RunReport, make_report
+from target_kissmetrics.reporting.recorder import Recorder
+from target_kissmetrics.reporting.report import About, Ending, RunReport
 
 NOW = datetime(2024, 5, 1, 12, 0, 0, tzinfo=timezone.utc)
 SECOND = 1_704_067_200
 PERSON = "ada@example.com"
-ABOUT = About("1.2.3", "0.54.0", "api", "curl", {"rejects_path": "rejects.jsonl", "tracking_url": "http://h"})
+ABOUT = About(
+    version="1.2.3",
+    sdk="0.54.0",
+    delivery="api",
+    client="curl",
+    settings={"rejects_path": "rejects.jsonl", "tracking_url": "http://h"},
+)
 
 
 def record(event: str = "Bought", at: int = 0, properties: dict[str, str] | None = None) -> Record:
@@ -35,7 +40,7 @@ class Reported:
 
     def __init__(self) -> None:
         self.clock = FakeClock()
-        self.recorder = RunRecorder(self.clock)
+        self.recorder = Recorder(self.clock)
         self.streams: dict[str, StreamCounts] = {}
 
     def stream(self, name: str, rows: int = 0) -> StreamCounts:
@@ -44,27 +49,20 @@ class Reported:
         return counts
 
     def send(self, stream: str, *calls: Call, seconds: float | None = 0.05, attempts: int = 1) -> None:
-        """Let calls be taken; without `seconds` they are written, as into files."""
+        """Let calls be acknowledged; without `seconds` they are written, as into files."""
         counts = self.stream(stream, len(calls))
-        for call in calls:
+        outgoing = [Outgoing(counts, call) for call in calls]
+        for one in outgoing:
             if seconds is not None:
-                self.recorder.taken(call, seconds, attempts)
+                self.recorder.acknowledged(one, seconds, attempts)
                 for _ in range(attempts - 1):
-                    self.recorder.put_off("it answered 503")
-            counts.delivered(call)
-        self.recorder.settled([(counts, call) for call in calls])
+                    self.recorder.retried("it answered 503")
+            counts.delivered(one.call)
+        self.recorder.batch_acknowledged(outgoing)
 
     def wait(self, seconds: float) -> None:
         self.clock.advance(seconds)
         self.recorder.tick(self.streams.values())
 
-    def report(self, ending: Ending | None = None, about: About = ABOUT, **given: Any) -> RunReport:
-        whole = {"retries": 0, "names": False, **given}
-        return make_report(
-            recorder=self.recorder,
-            streams=list(self.streams.values()),
-            about=about,
-            ending=ending or Ending("complete"),
-            now=NOW,
-            **whole,
-        )
+    def report(self, ending: Ending = Ending("complete"), about: About = ABOUT, *, names: bool = False) -> RunReport:
+        return self.recorder.report(list(self.streams.values()), about, ending, names=names, now=NOW)

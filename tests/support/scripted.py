@@ -1,127 +1,83 @@
-"""Transports that answer what they were told to, and what a delivery over them comes to."""
+"""A dispatcher over a transport that answers as a script says."""
 
 from __future__ import annotations
 
-import contextlib
-import queue
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from target_kissmetrics.errors import DeliveryError
 from target_kissmetrics.kissmetrics.calls import Call, Outgoing, Set
-from target_kissmetrics.kissmetrics.http.delivery import ApiDelivery
-from target_kissmetrics.kissmetrics.http.loop_delivery import LoopDelivery
-from target_kissmetrics.kissmetrics.http.observer import Observer
+from target_kissmetrics.kissmetrics.http.dispatcher import Dispatcher
 from target_kissmetrics.kissmetrics.http.pacing import Pacing
 from target_kissmetrics.kissmetrics.http.retry import RetryPolicy
-from target_kissmetrics.kissmetrics.http.transport import Outcome
+from target_kissmetrics.kissmetrics.http.transport import Outcome, Transport
 from target_kissmetrics.kissmetrics.wire import Encoder, Request
 
 SECONDS = 30.0
 """No test waits longer for what has to happen."""
 
 
-class Script:
-    """Answers shared by the transports of one delivery: the given ones in turn, then 200 for ever.
+class ScriptedTransport:
+    """Answers with the given outcomes in turn, then 200.
+
+    Args:
+        outcomes: In turn.
+        answer: Gives the outcome of a request, instead.
 
     Attributes:
-        asked: Every request that was attempted.
-        gate: Attempts wait here.
-        opened: Transports made.
-        closed: Transports closed.
-        most: The most attempts that were under way at once.
+        started: Every request that was attempted.
+        most: The most attempts that were in flight at once.
+        closed: How often it was closed.
     """
 
     def __init__(self, *outcomes: Outcome, answer: Callable[[Request], Outcome] | None = None) -> None:
         self._outcomes = list(outcomes)
         self._answer = answer or self._in_turn
-        self._lock = threading.Lock()
-        self.asked: list[Request] = []
-        self.gate = threading.Event()
-        self.gate.set()
-        self.opened = 0
-        self.closed = 0
+        self._is_stalled: Callable[[Request], bool] = lambda _: False
+        self._in_flight: list[tuple[Request, Hashable]] = []
+        self._woken = threading.Event()
+        self.started: list[Request] = []
         self.most = 0
-        self._now = 0
-
-    def transport(self) -> ScriptedTransport:
-        with self._lock:
-            self.opened += 1
-        return ScriptedTransport(self)
-
-    def attempt(self, request: Request) -> Outcome:
-        with self._lock:
-            self.asked.append(request)
-            self._now += 1
-            self.most = max(self.most, self._now)
-        assert self.gate.wait(SECONDS)
-        with self._lock:
-            self._now -= 1
-            return self._answer(request)
+        self.closed = 0
 
     def _in_turn(self, _: Request) -> Outcome:
         return self._outcomes.pop(0) if self._outcomes else Outcome(200)
 
-
-@dataclass
-class ScriptedTransport:
-    script: Script
-
-    def attempt(self, request: Request) -> Outcome:
-        return self.script.attempt(request)
-
-    def close(self) -> None:
-        self.script.closed += 1
-
-
-class ManyScripted:
-    """Many attempts at once, each in a thread of its own, over transports that are kept as connections are."""
-
-    def __init__(self, transport: Callable[[], ScriptedTransport]) -> None:
-        self._make = transport
-        self._idle: list[ScriptedTransport] = [transport()]
-        self._outcomes: queue.SimpleQueue[tuple[Hashable, Outcome] | None] = queue.SimpleQueue()
-        self._threads: list[threading.Thread] = []
+    def stall(self, is_stalled: Callable[[Request], bool]) -> None:
+        """Do not answer some requests until the next call."""
+        self._is_stalled = is_stalled
+        self.wake()
 
     def start(self, request: Request, mark: Hashable) -> None:
-        transport = self._idle.pop() if self._idle else self._make()
-        thread = threading.Thread(target=self._attempt, args=(transport, request, mark), daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _attempt(self, transport: ScriptedTransport, request: Request, mark: Hashable) -> None:
-        outcome = transport.attempt(request)
-        self._idle.append(transport)
-        self._outcomes.put((mark, outcome))
+        self.started.append(request)
+        self._in_flight.append((request, mark))
+        self.most = max(self.most, len(self._in_flight))
 
     def wait(self, seconds: float) -> list[tuple[Hashable, Outcome]]:
-        with contextlib.suppress(queue.Empty):
-            came = self._outcomes.get(timeout=max(seconds, 0.0001))
-            return [came] if isinstance(came, tuple) else []
-        return []
+        answered = [entry for entry in self._in_flight if not self._is_stalled(entry[0])]
+        if not answered:
+            self._woken.wait(seconds)
+            self._woken.clear()
+        self._in_flight = [entry for entry in self._in_flight if entry not in answered]
+        return [(mark, self._answer(request)) for request, mark in answered]
 
     def wake(self) -> None:
-        self._outcomes.put(None)
+        self._woken.set()
 
     def close(self) -> None:
-        for thread in self._threads:
-            thread.join(SECONDS)
-        for transport in self._idle:
-            transport.close()
-
-
-Kind = Literal["threads", "loop"]
+        self.closed += 1
 
 
 @dataclass
-class Ending:
-    """What a delivery told: parcels that were delivered, errors, lines for a person."""
+class Result:
+    """What a dispatcher reported: batches acknowledged, errors, log lines, and what its monitor saw."""
 
-    parcels: list[int] = field(default_factory=list)
+    batches: list[int] = field(default_factory=list)
     errors: list[DeliveryError] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    calls: list[tuple[Call, float, int]] = field(default_factory=list)
+    retries: list[str] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def failed(self, error: DeliveryError) -> None:
@@ -129,13 +85,21 @@ class Ending:
             self.errors.append(error)
             self.changed.notify_all()
 
-    def delivered(self, parcel: int) -> Callable[[], None]:
-        def taken() -> None:
+    def batch(self, number: int) -> Callable[[], None]:
+        def acknowledged() -> None:
             with self.changed:
-                self.parcels.append(parcel)
+                self.batches.append(number)
                 self.changed.notify_all()
 
-        return taken
+        return acknowledged
+
+    def acknowledged(self, outgoing: Outgoing, seconds: float, attempts: int) -> None:
+        self.calls.append((outgoing.call, seconds, attempts))
+
+    def retried(self, why: str) -> None:
+        with self.changed:
+            self.retries.append(why)
+            self.changed.notify_all()
 
     def wait(self, what: Callable[[], bool]) -> None:
         with self.changed:
@@ -146,63 +110,44 @@ def calls(number: int, start: int = 0) -> list[Call]:
     return [Set(f"person-{n}", 1_700_000_000, {"plan": "Gold"}) for n in range(start, start + number)]
 
 
-def no_wait(_: float) -> float:
-    return 0.0
+def outgoing(batch: Sequence[Call]) -> list[Outgoing]:
+    return [Outgoing(None, call) for call in batch]
 
 
 def make(
-    script: Script,
-    ending: Ending,
+    transport: Transport | Callable[[], Transport],
+    result: Result,
     *,
     connections: int = 1,
     budget: float = 10.0,
-    jitter: Callable[[float], float] = no_wait,
+    wait: float = 0.0,
     pacing: Pacing | None = None,
-    transport: Callable[[], ScriptedTransport] | None = None,
-    kind: Kind = "threads",
-    observer: Observer | None = None,
-) -> ApiDelivery | LoopDelivery:
-    one = transport or script.transport
-    if kind == "loop":
-        return LoopDelivery(
-            encoder=Encoder("s3cret"),
-            transport=lambda: ManyScripted(one),
-            policy=RetryPolicy(budget, jitter),
-            pacing=pacing or Pacing(),
-            connections=connections,
-            host="https://trk.example",
-            failed=ending.failed,
-            told=ending.lines.append,
-            observer=observer,
-        )
-    return ApiDelivery(
+    host: str = "https://trk.example",
+) -> Dispatcher:
+    """Make a dispatcher whose retries wait so many seconds each."""
+    return Dispatcher(
         encoder=Encoder("s3cret"),
-        transport=one,
-        policy=RetryPolicy(budget, jitter),
+        transport=transport if callable(transport) else lambda: transport,
+        policy=RetryPolicy(budget, lambda longest: min(longest, wait)),
         pacing=pacing or Pacing(),
         connections=connections,
-        host="https://trk.example",
-        failed=ending.failed,
-        told=ending.lines.append,
-        observer=observer,
+        host=host,
+        failed=result.failed,
+        warn=result.lines.append,
+        monitor=result,
     )
 
 
 def deliver(
-    script: Script,
-    *parcels: Sequence[Call],
-    connections: int = 1,
-    budget: float = 10.0,
-    jitter: Callable[[float], float] = no_wait,
-    kind: Kind = "threads",
-) -> Ending:
-    """Send the parcels and wait until all were delivered or the delivery failed."""
-    ending = Ending()
-    delivery = make(script, ending, connections=connections, budget=budget, jitter=jitter, kind=kind)
+    transport: Transport, *batches: Sequence[Call], connections: int = 1, budget: float = 10.0, wait: float = 0.0
+) -> Result:
+    """Send batches and wait until all are acknowledged or the delivery failed."""
+    result = Result()
+    dispatcher = make(transport, result, connections=connections, budget=budget, wait=wait)
     try:
-        for number, parcel in enumerate(parcels):
-            delivery.send([Outgoing(None, call) for call in parcel], ending.delivered(number))
-        ending.wait(lambda: bool(ending.errors) or len(ending.parcels) == len(parcels))
+        for number, batch in enumerate(batches):
+            dispatcher.send(outgoing(batch), result.batch(number))
+        result.wait(lambda: bool(result.errors) or len(result.batches) == len(batches))
     finally:
-        delivery.close(SECONDS)
-    return ending
+        dispatcher.close(SECONDS)
+    return result

@@ -1,13 +1,13 @@
 """The `curl` client: libcurl's multi interface, many requests at once from one thread.
 
-libcurl is told to do all that can be done (`perform`) whenever one of its sockets has something to read, and this
-module waits for that itself: the one call without Python's lock serves all connections, where libcurl's own
-notifications would call back into Python several times a request. What has no socket yet to wait for (a name that is
-being resolved, a connection that is being made) is looked after every `STEP_SECONDS`.
+libcurl does all that can be done (`perform`) whenever one of its sockets is readable, and this module waits for that
+itself: one call without Python's lock serves all connections, where libcurl's own notifications would call back into
+Python several times a request. Whatever has no readable socket yet (a name that is being resolved, a connection that is
+being made) is served every `STEP_SECONDS`.
 
-Proxies and the CA bundle come from the environment, as the `requests` client has it: `HTTPS_PROXY`, `HTTP_PROXY`,
-`ALL_PROXY`, `NO_PROXY`, `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`. HTTP/2 is used where an https host offers it. Redirects
-are not followed: they would carry the API key away. libcurl's error texts are never shown: the URL may be in them.
+Proxies and the CA bundle come from the environment, as for the `requests` client: `HTTPS_PROXY`, `HTTP_PROXY`,
+`ALL_PROXY`, `NO_PROXY`, `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`. HTTP/2 is used where an https host offers it. Messages
+never hold libcurl's error texts: the URL may be in them.
 """
 
 from __future__ import annotations
@@ -24,31 +24,33 @@ from urllib.request import getproxies_environment
 import certifi
 import pycurl
 
-from target_kissmetrics.kissmetrics.http.transport import CONNECT_TIMEOUT_SECONDS, Outcome, is_html, proxy_refuses
+from target_kissmetrics.kissmetrics.http.transport import (
+    MAX_ANSWER_BYTES,
+    TIMED_OUT,
+    Outcome,
+    is_html,
+    proxy_refuses,
+)
 from target_kissmetrics.kissmetrics.wire import Request
 
 STEP_SECONDS = 0.01
-"""While requests are under way libcurl is asked to go on at least this often."""
+"""While requests are in flight, libcurl runs at least this often."""
 
 START_BYTES = 512
-"""Of an answer that are looked at."""
+"""The start of an answer that is kept."""
 
-MAX_ANSWER_BYTES = 65536
-"""More than this of an answer is not read: Kissmetrics' GIF has 43."""
-
-MANY = 1024
-"""Answers taken from libcurl at a time."""
+OUTCOMES_AT_ONCE = 1024
 
 _CAUSES = {
-    pycurl.E_OPERATION_TIMEDOUT: "no answer in time",
+    pycurl.E_OPERATION_TIMEDOUT: TIMED_OUT,
     pycurl.E_COULDNT_RESOLVE_HOST: "its name cannot be resolved",
     pycurl.E_COULDNT_RESOLVE_PROXY: "the proxy's name cannot be resolved",
     pycurl.E_GOT_NOTHING: "connection closed without an answer",
     pycurl.E_PARTIAL_FILE: "connection closed in the middle of the answer",
     pycurl.E_SSL_CONNECT_ERROR: "no TLS connection can be made",
-    pycurl.E_FTP_WEIRD_SERVER_REPLY: "its answer is no HTTP",
+    pycurl.E_FTP_WEIRD_SERVER_REPLY: "its answer is not HTTP",
 }
-_HOPELESS = {
+_PERMANENT = {
     pycurl.E_PEER_FAILED_VERIFICATION: "its certificate is not trusted",
     pycurl.E_SSL_CACERT_BADFILE: "the CA bundle (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE) cannot be read",
     pycurl.E_URL_MALFORMAT: "the address or the proxy's address cannot be used",
@@ -57,13 +59,13 @@ _HOPELESS = {
 
 
 _NOT_TLS = ("wrong version number", "http request", "packet length too long", "unknown protocol")
-"""How the TLS libraries tell, in a text that holds no URL, of a host that does not speak TLS at all."""
+"""TLS libraries say so, in texts without a URL, of a host that does not speak TLS at all."""
 
 _NO_BODY_STATUSES = frozenset({204, 304})
 
 
 class _Handle:
-    """One of libcurl's handles, with the answer that it receives, and what came of it."""
+    """One of libcurl's handles, with its attempt and the start of the answer."""
 
     def __init__(self) -> None:
         self.curl = pycurl.Curl()
@@ -72,7 +74,7 @@ class _Handle:
         self.received = 0
 
     def write(self, data: bytes) -> int:
-        """Take a part of the answer; less than all of it makes libcurl stop."""
+        """Receive a part of the answer; libcurl stops when the result is less than its length."""
         if not self.received:
             self.start = data[:START_BYTES]
         self.received += len(data)
@@ -80,24 +82,18 @@ class _Handle:
 
 
 class CurlTransport:
-    """Makes attempts over kept connections. For one thread, but for `wake`.
+    """A `Transport` over libcurl.
 
     Args:
         base_url: Scheme and host of the tracking API: `https://trk.kissmetrics.io`.
         timeout: Seconds for one request, with connecting and reading.
-        user_agent: The `User-Agent` header.
-        connections: The most connections that are kept.
         connect_timeout: Seconds for connecting, within `timeout`.
+        user_agent: The `User-Agent` header.
+        connections: The most connections.
     """
 
     def __init__(
-        self,
-        base_url: str,
-        timeout: float,
-        user_agent: str,
-        connections: int,
-        *,
-        connect_timeout: float = CONNECT_TIMEOUT_SECONDS,
+        self, base_url: str, timeout: float, connect_timeout: float, user_agent: str, connections: int
     ) -> None:
         self._base_url = base_url
         self._is_tls = base_url.startswith("https:")
@@ -111,13 +107,13 @@ class CurlTransport:
         self._idle: list[_Handle] = []
         self._busy: dict[pycurl.Curl, _Handle] = {}
         self._selector = selectors.DefaultSelector()
-        self._alarm, self._bell = socket.socketpair()
-        for end in (self._alarm, self._bell):
-            end.setblocking(False)
-        self._selector.register(self._alarm, selectors.EVENT_READ)
+        self._woken, self._waker = socket.socketpair()
+        self._woken.setblocking(False)
+        self._waker.setblocking(False)
+        self._selector.register(self._woken, selectors.EVENT_READ)
 
     def start(self, request: Request, mark: Hashable) -> None:
-        """Begin to send the request once."""
+        """Start one attempt."""
         handle = self._idle.pop() if self._idle else self._make()
         handle.mark = mark
         curl = handle.curl
@@ -130,54 +126,49 @@ class CurlTransport:
         self._multi.add_handle(curl)
 
     def wait(self, seconds: float) -> Sequence[tuple[Hashable, Outcome]]:
-        """Give what came of attempts; wait for something, so many seconds at most, if nothing did yet."""
+        """Return the outcomes since the last call; without any, wait for the first one."""
         self._multi.perform()
-        answers = self._answers()
-        if answers:
-            return answers
-        events = self._select(min(seconds, STEP_SECONDS) if self._busy else seconds)
-        if any(key.fileobj is self._alarm for key, _ in events):
-            self._hear()
+        outcomes = self._outcomes()
+        if outcomes:
+            return outcomes
+        self._select(min(seconds, STEP_SECONDS) if self._busy else seconds)
+        with contextlib.suppress(BlockingIOError):
+            while self._woken.recv(4096):
+                continue
         if self._busy:
             self._multi.perform()
-        return self._answers()
+        return self._outcomes()
 
     def wake(self) -> None:
-        """Let a `wait` return at once. From any thread."""
-        # It may ring already, or nobody be there any more to hear it.
-        with contextlib.suppress(OSError):
-            self._bell.send(b"!")
+        """Make `wait` return at once. Callable from any thread."""
+        with contextlib.suppress(OSError):  # full: awake anyway; closed: nobody waits
+            self._waker.send(b"!")
 
     def close(self) -> None:
-        """Close the kept connections."""
+        """Close all connections; attempts in flight are abandoned."""
         for handle in self._busy.values():
             self._multi.remove_handle(handle.curl)
-        # A connection tells of its end through the handle that opened it: handles go last.
+        # A connection reports its end through the handle that opened it: handles go last.
         self._multi.close()
         for handle in [*self._busy.values(), *self._idle]:
             handle.curl.close()
         self._busy, self._idle = {}, []
         self._selector.close()
-        self._alarm.close()
-        self._bell.close()
+        self._woken.close()
+        self._waker.close()
 
-    def _hear(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while self._alarm.recv(4096):
-                continue
-
-    def _answers(self) -> list[tuple[Hashable, Outcome]]:
-        answers: list[tuple[Hashable, Outcome]] = []
+    def _outcomes(self) -> list[tuple[Hashable, Outcome]]:
+        outcomes: list[tuple[Hashable, Outcome]] = []
         more = bool(self._busy)
         while more:
-            left, fine, broken = self._multi.info_read(MANY)
-            answers.extend([self._taken(curl) for curl in fine])
-            answers.extend([self._taken(curl, number, text) for curl, number, text in broken])
+            left, answered, failed = self._multi.info_read(OUTCOMES_AT_ONCE)
+            outcomes.extend([self._finish(curl) for curl in answered])
+            outcomes.extend([self._finish(curl, number, text) for curl, number, text in failed])
             more = left > 0
-        return answers
+        return outcomes
 
-    def _taken(self, curl: pycurl.Curl, error: int | None = None, text: str = "") -> tuple[Hashable, Outcome]:
-        """Make an attempt's outcome, and its handle ready for the next one."""
+    def _finish(self, curl: pycurl.Curl, error: int | None = None, text: str = "") -> tuple[Hashable, Outcome]:
+        """Return an attempt's outcome, and make its handle ready for the next one."""
         handle = self._busy.pop(curl)
         status = curl.getinfo(pycurl.RESPONSE_CODE)
         if error is None or (error == pycurl.E_WRITE_ERROR and handle.received > MAX_ANSWER_BYTES):
@@ -221,23 +212,21 @@ class CurlTransport:
         return handle
 
     def _opened(self, descriptor: int, _: int) -> int:
-        # The socket that had this number before was closed without a word. pycurl would call back for handles that are
-        # at work alone, and for others warn and leave the socket open: a kept connection may end while the one that
-        # opened it is idle. The system takes a closed socket off what it watches by itself.
+        # The socket that had this number before was closed without notice. pycurl would call back only for handles that
+        # are at work, and for others warn and leave the socket open: a kept connection may end while the handle that
+        # opened it is idle. The system forgets a closed socket by itself.
         with contextlib.suppress(KeyError):
             self._selector.unregister(descriptor)
         self._selector.register(descriptor, selectors.EVENT_READ)
         return int(pycurl.SOCKOPT_OK)
 
-    def _select(self, seconds: float) -> list[tuple[selectors.SelectorKey, int]]:
-        """Wait for a socket; where the system does not forget closed ones (Windows), do so here."""
+    def _select(self, seconds: float) -> None:
         try:
-            return self._selector.select(seconds)
-        except (OSError, ValueError):
-            for key in list(self._selector.get_map().values()):
-                if key.fileobj is not self._alarm and not _is_open(key.fd):
-                    self._selector.unregister(key.fileobj)
-            return []
+            self._selector.select(seconds)
+        except (OSError, ValueError):  # Windows does not forget closed sockets
+            for descriptor in [key.fd for key in self._selector.get_map().values()]:
+                if not _is_open(descriptor):
+                    self._selector.unregister(descriptor)
 
 
 def _is_open(descriptor: int) -> bool:
@@ -249,33 +238,33 @@ def _is_open(descriptor: int) -> bool:
 
 
 def _proxy(base_url: str) -> list[tuple[int, str]]:
-    """Give libcurl's options for the proxy that the environment names; libcurl itself reads some of the names alone."""
+    """Return libcurl's options for the proxy of the environment; libcurl itself reads only some of the variables."""
     proxies = getproxies_environment()
     proxy = proxies.get(urlsplit(base_url).scheme) or proxies.get("all") or ""
     return [(pycurl.PROXY, proxy), (pycurl.NOPROXY, proxies.get("no", ""))]
 
 
 def _broke_off(curl: pycurl.Curl, status: int) -> bool:
-    """Tell an answer without a body that does not say it has none: libcurl takes headers that break off for that.
+    """Tell whether an answer broke off in its headers: it has no body and does not say so.
 
-    HTTP/2 has frames, in which nothing breaks off unnoticed.
+    HTTP/2 has frames: nothing breaks off unnoticed.
     """
     is_framed = curl.getinfo(pycurl.INFO_HTTP_VERSION) > pycurl.CURL_HTTP_VERSION_1_1
     return not is_framed and status not in _NO_BODY_STATUSES and curl.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T) < 0
 
 
 def _no_answer(curl: pycurl.Curl, error: int, text: str) -> Outcome:
-    """Name the cause; libcurl's own text is read, for TLS alone, and never shown."""
+    """Name the cause; libcurl's own text is read for TLS alone, and never shown."""
     if error == pycurl.E_SSL_CONNECT_ERROR and any(words in text.lower() for words in _NOT_TLS):
-        return Outcome(cause="it does not speak TLS; is its address one of http://?", hopeless=True)
+        return Outcome(cause="it does not speak TLS; is its address one of http://?", permanent=True)
     if error == pycurl.E_UNSUPPORTED_PROTOCOL and curl.getinfo(pycurl.PRIMARY_IP):
         return Outcome(cause=_CAUSES[pycurl.E_FTP_WEIRD_SERVER_REPLY])
-    if error in _HOPELESS:
-        return Outcome(cause=_HOPELESS[error], hopeless=True)
+    if error in _PERMANENT:
+        return Outcome(cause=_PERMANENT[error], permanent=True)
     if error in _CAUSES:
         return Outcome(cause=_CAUSES[error])
     proxy_status = curl.getinfo(pycurl.HTTP_CONNECTCODE)
     if proxy_status >= 300:
-        return Outcome(cause=f"the proxy answered {proxy_status}", hopeless=proxy_refuses(proxy_status))
+        return Outcome(cause=f"the proxy answered {proxy_status}", permanent=proxy_refuses(proxy_status))
     system = curl.getinfo(pycurl.OS_ERRNO)
     return Outcome(cause=f"connection failed ({os.strerror(system) if system else f'curl error {error}'})")

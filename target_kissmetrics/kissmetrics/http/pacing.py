@@ -1,13 +1,12 @@
-"""When a request may start: a smooth ceiling on the rate, and one pause that all connections share.
+"""When a request may start: an even ceiling on the rate, and one pause for all connections.
 
 After a pause the connections do not start all at once, which would overload the host again: one starts, and the number
-of those that have doubles every quarter of a second, as TCP's slow start does it (RFC 5681, section 3.1).
+of starts doubles every quarter of a second, like TCP's slow start (RFC 5681, section 3.1).
 """
 
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable
 
@@ -15,66 +14,57 @@ RAMP_SECONDS = 0.25
 """After a pause, the number of requests started doubles in each of these."""
 
 LONGEST_RAMP_SECONDS = 3.0
-"""After this, requests start as they like again."""
+"""After this, starts are free again."""
 
 
 class Pacing:
-    """Shared by all connections of one delivery. Thread-safe.
+    """Decides when the next request of a dispatcher may start. For one thread.
 
     Args:
         per_second: The highest rate of requests; None for no ceiling.
-        clock: Seconds that only grow.
+        clock: Monotonic seconds.
     """
 
     def __init__(self, per_second: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._interval = 1.0 / per_second if per_second else 0.0
         self._clock = clock
-        self._lock = threading.Lock()
         self._next = 0.0
         self._paused_until = 0.0
-        self._started_since = 0
+        self._started_since_pause = 0
 
-    def reserve(self) -> float:
-        """Take the next start, and give the seconds to wait for it; 0 when it is now.
+    def start(self) -> float:
+        """Claim a start. Returns 0 when a request may start now, else the seconds until the next start.
 
-        The ceiling is smooth: starts are at least `1 / per_second` apart, with no burst after an idle time.
+        Starts keep to a grid of `1 / per_second`, so that a late caller does not lower the rate. No burst follows an
+        idle time.
         """
         if not self._interval and not self._paused_until:
             return 0.0
-        with self._lock:
-            now = self._clock()
-            start = max(now, self._after_pause(now))
-            if self._interval:
-                start = max(start, self._next)
-                self._next = start + self._interval
-            return start - now
-
-    def overtaken(self) -> float:
-        """Give the seconds left to wait when a pause began since a start was reserved; 0 when none did."""
-        if not self._paused_until:
-            return 0.0
-        with self._lock:
-            now = self._clock()
-            return self._after_pause(now) - now if now < self._paused_until else 0.0
+        now = self._clock()
+        due = max(self._next, self._after_pause(now))
+        if due > now:
+            return due - now
+        is_on_grid = now - due < self._interval
+        self._next = (due if is_on_grid else now) + self._interval
+        self._started_since_pause += 1
+        return 0.0
 
     def pause(self, seconds: float) -> bool:
-        """Hold all starts for so long: the host is overloaded, and every connection would hammer it.
+        """Let nothing start for so long: the host is overloaded.
 
         Returns:
-            Whether a pause begins with this: false when all wait already, or no time at all.
+            Whether a pause begins; false during a pause, or without any time to wait.
         """
-        with self._lock:
-            now = self._clock()
-            begins = seconds > 0 and now >= self._paused_until
-            if now + seconds > self._paused_until:
-                self._paused_until, self._started_since = now + seconds, 0
-            return begins
+        now = self._clock()
+        begins = seconds > 0 and now >= self._paused_until
+        if now + seconds > self._paused_until:
+            self._paused_until, self._started_since_pause = now + seconds, 0
+        return begins
 
     def _after_pause(self, now: float) -> float:
-        """Give the next start that the latest pause allows. With the lock held."""
+        """Return when the latest pause allows the next start."""
         if not self._paused_until or now >= self._paused_until + LONGEST_RAMP_SECONDS:
             self._paused_until = 0.0
-            return now
-        ramp = RAMP_SECONDS * math.log2(1 + self._started_since)
-        self._started_since += 1
+            return 0.0
+        ramp = RAMP_SECONDS * math.log2(1 + self._started_since_pause)
         return self._paused_until + min(ramp, LONGEST_RAMP_SECONDS)

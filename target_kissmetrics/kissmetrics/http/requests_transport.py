@@ -1,195 +1,144 @@
-"""The `requests` client: one session and one kept connection for each transport.
+"""The `requests` client: a pool of worker threads with one connection each.
 
-The session says how the host is reached (proxy, certificates), once; a request then goes straight to the pool of
-urllib3's connections that its adapter keeps for the host. `Session.get` would spend three times the CPU on merging
-headers, cookies and redirects that no call needs, and would follow redirects.
+The pool also holds the deadline of each attempt. `requests` limits each read alone, and a host that sends a byte now
+and then would keep a connection forever.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import socket
-import ssl
-from collections.abc import Iterator
-from functools import cached_property
-from http import HTTPStatus
-from typing import Any, cast
+import queue
+import threading
+import time
+from collections.abc import Hashable, Sequence
+from contextlib import closing, suppress
 
-import requests
-from requests.exceptions import InvalidHeader, InvalidProxyURL, InvalidSchema, InvalidURL, MissingSchema
-from urllib3 import HTTPConnectionPool, Timeout
-from urllib3.exceptions import LocationValueError
-from urllib3.exceptions import TimeoutError as LateError
-from urllib3.response import BaseHTTPResponse
-
-from target_kissmetrics.kissmetrics.http.requests_deadline import Deadline, WatchedAdapter
-from target_kissmetrics.kissmetrics.http.transport import CONNECT_TIMEOUT_SECONDS, Outcome, is_html, proxy_refuses
+from target_kissmetrics.kissmetrics.http.requests_connection import RequestsConnection
+from target_kissmetrics.kissmetrics.http.transport import TIMED_OUT, Outcome
 from target_kissmetrics.kissmetrics.wire import Request
 
-FORM = "application/x-www-form-urlencoded"
-MAX_ANSWER_BYTES = 65536
-"""More than this of an answer is not read: Kissmetrics' GIF has 43."""
+DEADLINE_CHECK_SECONDS = 0.25
+"""How often attempts are checked for their deadline."""
 
-TOO_LATE = "no answer in time"
-
-_NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG"})
-"""What OpenSSL calls an answer that is none of TLS."""
-
-_UNUSABLE = (InvalidURL, InvalidSchema, MissingSchema, InvalidProxyURL, InvalidHeader, LocationValueError)
-
-_PROXY_ANSWER = re.compile(r"Tunnel connection failed: (\d{3})")
-"""How `http.client` tells that a proxy opened no tunnel."""
+CLOSE_SECONDS = 1.0
+"""How long `close` waits for idle workers."""
 
 
-class _NoCertificatesError(Exception):
-    """What `REQUESTS_CA_BUNDLE` or `CURL_CA_BUNDLE` names is not there."""
+class _Attempt:
+    """An attempt at work in a thread."""
+
+    __slots__ = ("began", "connection", "mark", "worker")
+
+    def __init__(self, mark: Hashable, connection: RequestsConnection) -> None:
+        self.mark = mark
+        self.connection = connection
+        self.worker = threading.current_thread()
+        self.began = time.monotonic()
 
 
 class RequestsTransport:
-    """Attempts requests through one kept connection. For one thread.
-
-    Proxies and the CA bundle are taken from the environment (`HTTPS_PROXY`, `NO_PROXY`, `REQUESTS_CA_BUNDLE`) once,
-    here, and not for each request.
+    """Makes attempts in worker threads, started as they are needed.
 
     Args:
         base_url: Scheme and host of the tracking API: `https://trk.kissmetrics.io`.
-        timeout: Seconds for one request, with connecting and reading.
+        timeout: Seconds for one attempt, with connecting and reading.
         user_agent: The `User-Agent` header.
+        connections: The most worker threads.
         connect_timeout: Seconds for connecting, within `timeout`.
     """
 
     def __init__(
-        self, base_url: str, timeout: float, user_agent: str, *, connect_timeout: float = CONNECT_TIMEOUT_SECONDS
+        self,
+        base_url: str,
+        timeout: float,
+        connect_timeout: float,
+        user_agent: str,
+        connections: int,
     ) -> None:
-        self._base_url = base_url
-        self._timeout = Timeout(connect=min(connect_timeout, timeout), read=timeout)
-        self._deadline = Deadline(timeout)
-        self.session = requests.Session()
-        for scheme in ("https://", "http://"):
-            self.session.mount(scheme, WatchedAdapter(pool_connections=1, pool_maxsize=1, max_retries=0))
-        self._headers = {"User-Agent": user_agent, "Accept": "image/gif, */*", "Connection": "keep-alive"}
-        self._environment = self.session.merge_environment_settings(base_url, {}, None, None, None)
+        self._host = (base_url, timeout, min(connect_timeout, timeout), user_agent)
+        self._timeout = timeout
+        self._connections = connections
+        self._requests: queue.SimpleQueue[tuple[Request, Hashable] | None] = queue.SimpleQueue()
+        self._outcomes: queue.SimpleQueue[tuple[Hashable, Outcome] | None] = queue.SimpleQueue()
+        self._workers: list[threading.Thread] = []
+        self._running: set[_Attempt] = set()
+        self._late: list[_Attempt] = []
+        self._in_flight = 0
+        self._next_check = 0.0
 
-    def attempt(self, request: Request) -> Outcome:
-        """Send the request once and tell what came of it. Never raises."""
-        try:
-            with self._deadline:
-                outcome = self._attempt(request)
-        except Exception as error:  # noqa: BLE001 - whatever a library raises becomes a value: its text holds the key
-            outcome = _no_answer(error)
-        return Outcome(cause=TOO_LATE) if outcome.status is None and self._deadline.passed else outcome
+    def start(self, request: Request, mark: Hashable) -> None:
+        """Hand an attempt to a worker."""
+        self._in_flight += 1
+        if len(self._workers) < min(self._in_flight, self._connections):
+            worker = threading.Thread(target=self._work, name="kissmetrics", daemon=True)
+            self._workers.append(worker)
+            worker.start()
+        self._requests.put((request, mark))
 
-    def _attempt(self, request: Request) -> Outcome:
-        pool, prefix = self._way
-        with pool.urlopen(
-            request.method,
-            f"{prefix}{request.target}",
-            request.body,
-            self._headers if request.body is None else {**self._headers, "Content-Type": FORM},
-            retries=False,
-            redirect=False,
-            assert_same_host=False,
-            timeout=self._timeout,
-            preload_content=False,
-            decode_content=False,
-        ) as response:
-            start = _body(response)
-            if not start and _may_be_cut(response):
-                return Outcome(cause="the answer broke off")
-            return Outcome(
-                status=response.status,
-                html=is_html(response.headers.get("Content-Type", ""), start),
-                retry_after=response.headers.get("Retry-After"),
-            )
+    def wait(self, seconds: float) -> Sequence[tuple[Hashable, Outcome]]:
+        """Return the outcomes since the last call; without any, wait for the first one."""
+        outcomes: list[tuple[Hashable, Outcome]] = []
+        with suppress(queue.Empty):
+            item = self._outcomes.get(timeout=min(seconds, DEADLINE_CHECK_SECONDS) if self._in_flight else seconds)
+            while True:
+                if item is not None:
+                    outcomes.append(item)
+                item = self._outcomes.get_nowait()
+        outcomes += self._timed_out()
+        self._in_flight -= len(outcomes)
+        return outcomes
 
-    @cached_property
-    def _way(self) -> tuple[HTTPConnectionPool, str]:
-        """The pool that leads to the host, and what stands before each target there: all of the URL for a proxy.
-
-        Raises:
-            requests.RequestException: The URL, or the proxy's, cannot be used.
-            _NoCertificatesError: The file of certificates is not there.
-        """
-        verify = True if self._environment["verify"] is None else self._environment["verify"]
-        proxies = dict(self._environment["proxies"])
-        anything = requests.Request("GET", f"{self._base_url}/").prepare()
-        adapter = cast("WatchedAdapter", self.session.get_adapter(self._base_url))
-        pool = adapter.get_connection_with_tls_context(anything, verify, proxies)
-        try:
-            adapter.cert_verify(pool, anything.url, verify, None)  # type: ignore[no-untyped-call]
-        except OSError:
-            raise _NoCertificatesError from None
-        return cast("HTTPConnectionPool", pool), adapter.request_url(anything, proxies).removesuffix("/")
+    def wake(self) -> None:
+        """Make `wait` return at once. Callable from any thread."""
+        self._outcomes.put(None)
 
     def close(self) -> None:
-        """Close the kept connection."""
-        if "_way" in self.__dict__:
-            self._way[0].close()
-        self.session.close()
+        """End the workers and close their connections."""
+        for attempt in list(self._running):
+            self._abandon(attempt)
+        for _ in self._workers:
+            self._requests.put(None)
+        deadline = time.monotonic() + CLOSE_SECONDS
+        for worker in self._workers:
+            worker.join(max(0.0, deadline - time.monotonic()))
 
+    def _timed_out(self) -> list[tuple[Hashable, Outcome]]:
+        """Abandon the attempts that are past their deadline, and return their outcomes."""
+        now = time.monotonic()
+        if now < self._next_check:
+            return []
+        self._next_check = now + DEADLINE_CHECK_SECONDS
+        self._late = [attempt for attempt in self._late if attempt.worker.is_alive()]
+        for attempt in self._late:
+            attempt.connection.interrupt()  # it may have been connecting the last time
+        late = [attempt for attempt in list(self._running) if now - attempt.began >= self._timeout]
+        return [(attempt.mark, Outcome(cause=TIMED_OUT)) for attempt in late if self._abandon(attempt)]
 
-def _body(response: BaseHTTPResponse) -> bytes:
-    """Read an answer's body to its end, or as much of it as anybody needs.
+    def _abandon(self, attempt: _Attempt) -> bool:
+        """Discard the outcome of an attempt and end its worker; false when it has just finished."""
+        if not self._finish(attempt):
+            return False
+        self._workers.remove(attempt.worker)
+        self._late.append(attempt)
+        attempt.connection.interrupt()
+        return True
 
-    Raises:
-        Exception: It broke off before its end: only a read at the end tells.
-    """
-    body = b""
-    while len(body) < MAX_ANSWER_BYTES:
-        more = response.read(MAX_ANSWER_BYTES - len(body))
-        body += more
-        if not more or response.length_remaining == 0:
-            break
-    return body
+    def _finish(self, attempt: _Attempt) -> bool:
+        """Claim an attempt's outcome. Removal is atomic: either its worker claims it or the deadline does."""
+        try:
+            self._running.remove(attempt)
+        except KeyError:
+            return False
+        return True
 
+    # From the workers' threads
 
-def _may_be_cut(response: BaseHTTPResponse) -> bool:
-    """Tell an answer without a body whose headers do not say so: `http.client` takes cut headers for whole ones."""
-    says = "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
-    return response.status == HTTPStatus.OK and not says
-
-
-def _no_answer(error: Exception) -> Outcome:
-    """Name the cause from types and error numbers: the texts of urllib3's errors hold the URL, and so the key."""
-    if isinstance(error, _UNUSABLE):
-        return Outcome(cause="the address or the proxy's address cannot be used", hopeless=True)
-    if isinstance(error, _NoCertificatesError):
-        cause = "the certificates that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names are not there"
-        return Outcome(cause=cause, hopeless=True)
-    chain = list(_chain(error))
-    for link in chain:
-        if isinstance(link, ssl.SSLCertVerificationError):
-            return Outcome(cause=f"its certificate is not trusted ({link.verify_message})", hopeless=True)
-        if isinstance(link, ssl.SSLError) and link.reason in _NOT_TLS:
-            return Outcome(cause="it does not speak TLS; is its address one of http://?", hopeless=True)
-        proxy = _PROXY_ANSWER.search(str(link))
-        if proxy:
-            return Outcome(cause=f"the proxy answered {proxy[1]}", hopeless=proxy_refuses(int(proxy[1])))
-    return Outcome(cause=_cause(chain))
-
-
-def _cause(chain: list[BaseException]) -> str:
-    for link in reversed(chain):
-        if isinstance(link, (LateError, TimeoutError)):
-            return TOO_LATE
-        if isinstance(link, socket.gaierror):
-            return "its name cannot be resolved"
-        if isinstance(link, ssl.SSLError):
-            return f"the TLS connection failed ({link.reason or type(link).__name__})"
-        if isinstance(link, OSError) and link.errno is not None:
-            return f"connection failed ({os.strerror(link.errno)})"
-    return f"connection failed ({type(chain[-1]).__name__})"
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Give an error and what it was raised from, through the `args` and `reason` that urllib3 packs causes into."""
-    seen: set[int] = set()
-    waiting: list[Any] = [error]
-    while waiting:
-        link = waiting.pop(0)
-        if not isinstance(link, BaseException) or id(link) in seen:
-            continue
-        seen.add(id(link))
-        yield link
-        waiting += [link.__cause__, link.__context__, getattr(link, "reason", None), *link.args]
+    def _work(self) -> None:
+        with closing(RequestsConnection(*self._host)) as connection:
+            while (item := self._requests.get()) is not None:
+                request, mark = item
+                attempt = _Attempt(mark, connection)
+                self._running.add(attempt)
+                outcome = connection.attempt(request)
+                if not self._finish(attempt):
+                    return
+                self._outcomes.put((mark, outcome))

@@ -1,6 +1,6 @@
 """What to do after an attempt: pure policy, no clock, no network.
 
-Retried: no answer, 408, 425, 429 and 5xx, with exponential back-off and full jitter; `Retry-After` (seconds or a date,
+Retried: no answer, 408, 425, 429 and 5xx, with exponential backoff and full jitter; `Retry-After` (seconds or a date,
 RFC 9110 section 10.2.3) is a minimum. Not retried: any other 4xx, a redirect, an HTML page. Repeating is safe: a call
 carries its own second, and Kissmetrics ignores the second of two with the same person, name and second.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import backoff
@@ -17,27 +17,27 @@ import backoff
 from target_kissmetrics.kissmetrics.http.transport import Outcome
 
 RETRIED_STATUSES = frozenset({408, 425, 429})
-"""Beside every 5xx."""
+"""In addition to every 5xx."""
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
-LONGEST_RETRY_AFTER_SECONDS = 120.0
-"""A host may ask for more; it is then asked again after this."""
+
+
+def is_acknowledged(outcome: Outcome) -> bool:
+    """Tell whether Kissmetrics acknowledged the call: 2xx without an HTML page; also 304, like its Android SDK."""
+    if outcome.status is None or outcome.html:
+        return False
+    return 200 <= outcome.status < 300 or outcome.status == 304
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """Kissmetrics took the call."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Retry:
     """Try again.
 
     Attributes:
         seconds: After this long.
         why: What happened, in words.
-        overloaded: The host asked everybody to slow down, not this call alone.
+        overloaded: The host asked all requests to slow down, not this call alone.
     """
 
     seconds: float
@@ -51,14 +51,11 @@ class GiveUp:
 
     Attributes:
         why: What happened, in words.
-        hopeless: No later try would end otherwise; else only the budget ran out.
+        permanent: No later attempt would end otherwise; else the retry budget does not suffice.
     """
 
     why: str
-    hopeless: bool
-
-
-Verdict = Done | Wait | GiveUp
+    permanent: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,47 +63,46 @@ class RetryPolicy:
     """How long, and how patiently, one call is retried.
 
     Attributes:
-        budget: Seconds from a call's first attempt until it is given up.
+        budget: Seconds from a call's first attempt until it is given up (`retry_timeout_seconds`).
         jitter: A longest wait -> the wait to take; full jitter by default.
     """
 
     budget: float
     jitter: Callable[[float], float] = backoff.full_jitter
 
-    def judge(self, outcome: Outcome, *, attempts: int, elapsed: float, now: float) -> Verdict:
-        """Say what to do.
+    def judge(self, outcome: Outcome, *, attempts: int, elapsed: float, now: float) -> Retry | GiveUp:
+        """Decide what to do after an attempt that was not acknowledged.
 
         Args:
-            outcome: What came of the latest attempt.
-            attempts: Attempts made, this one among them; from 1.
-            elapsed: Seconds since the first attempt began.
+            outcome: Of the latest attempt.
+            attempts: Attempts made so far, from 1.
+            elapsed: Seconds since the first attempt started.
             now: Seconds since the Unix epoch, for a `Retry-After` that is a date.
         """
-        if _taken(outcome):
-            return Done()
         why = _describe(outcome)
-        if not _retriable(outcome):
-            return GiveUp(why, hopeless=True)
-        longest = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** min(attempts - 1, 16))
-        asked = _retry_after(outcome.retry_after, now)
-        seconds = max(self.jitter(longest), asked or 0.0)
+        if not _is_retried(outcome):
+            return GiveUp(why, permanent=True)
         remaining = self.budget - elapsed
         if remaining <= 0:
-            return GiveUp(why, hopeless=False)
-        overloaded = asked is not None or outcome.status in {429, 503}
-        return Wait(min(seconds, remaining), why, overloaded=overloaded)
+            return GiveUp(f"{why}; gave up after {self.budget:g} s of retries (retry_timeout_seconds)", permanent=False)
+        asked = _retry_after(outcome.retry_after, now)
+        if asked is not None and asked > remaining:
+            return GiveUp(
+                f"{why} and asked for a wait of {asked:.0f} s (Retry-After), but {remaining:.0f} s are left of "
+                f"retry_timeout_seconds ({self.budget:g} s)",
+                permanent=False,
+            )
+        backoff_seconds = self.jitter(min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** min(attempts - 1, 16)))
+        return Retry(
+            min(max(backoff_seconds, asked or 0.0), remaining),
+            why,
+            overloaded=asked is not None or outcome.status in {429, 503},
+        )
 
 
-def _taken(outcome: Outcome) -> bool:
-    """2xx that is no HTML page; 304 as well, as Kissmetrics' Android SDK has it."""
-    if outcome.status is None or outcome.html:
-        return False
-    return 200 <= outcome.status < 300 or outcome.status == 304
-
-
-def _retriable(outcome: Outcome) -> bool:
+def _is_retried(outcome: Outcome) -> bool:
     if outcome.status is None:
-        return not outcome.hopeless
+        return not outcome.permanent
     return outcome.status in RETRIED_STATUSES or outcome.status >= 500
 
 
@@ -121,17 +117,14 @@ def _describe(outcome: Outcome) -> str:
 
 
 def _retry_after(header: str | None, now: float) -> float | None:
-    """Read `Retry-After` as seconds from now, clamped; None when absent or unreadable."""
-    if not header:
-        return None
-    text = header.strip()
+    """Return `Retry-After` as seconds from now; None when it is absent or unreadable."""
+    text = (header or "").strip()
     if text.isascii() and text.isdigit():
-        return min(float(text[:9]), LONGEST_RETRY_AFTER_SECONDS)
+        return float(text[:9])
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    seconds = (moment - datetime.fromtimestamp(now, tz=timezone.utc)).total_seconds()
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_SECONDS)
+        moment = moment.replace(tzinfo=UTC)
+    return max((moment - datetime.fromtimestamp(now, tz=UTC)).total_seconds(), 0.0)

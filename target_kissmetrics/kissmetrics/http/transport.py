@@ -1,8 +1,8 @@
-"""One attempt of one request, and what came of it.
+"""The protocol of the two HTTP clients: one attempt of one request, and what came of it.
 
-A transport makes exactly one attempt and never raises: what happened is a value. It does not retry, log or follow
-redirects (they would carry the API key to another host), and its outcomes name causes without URLs, since an HTTP
-library's own error texts hold the URL and so the key.
+A transport makes exactly one attempt for each `start` and never raises for what the network does: what happened is an
+`Outcome`. It does not retry, log or follow redirects (they would carry the API key to another host). Its outcomes name
+causes without URLs, because the error texts of HTTP libraries hold the URL and so the key.
 """
 
 from __future__ import annotations
@@ -14,7 +14,12 @@ from typing import Protocol
 from target_kissmetrics.kissmetrics.wire import Request
 
 CONNECT_TIMEOUT_SECONDS = 10.0
-"""For setting up a connection, unless a transport is told otherwise."""
+"""Default limit for setting up a connection."""
+
+MAX_ANSWER_BYTES = 65536
+"""No more of an answer is read; Kissmetrics' GIF has 43 bytes."""
+
+TIMED_OUT = "no answer in time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,61 +27,51 @@ class Outcome:
     """What came of one attempt: an answer, or the cause why there was none.
 
     Attributes:
-        status: The answer's HTTP status; None when no answer came.
+        status: The answer's HTTP status; None without an answer.
         cause: Why no answer came, in words without a URL.
         html: The answer was an HTML page, where Kissmetrics answers with a GIF.
-        retry_after: The answer's `Retry-After` header as it came.
-        hopeless: No answer came and none will: the certificate is not trusted, say.
+        retry_after: The answer's `Retry-After` header as received.
+        permanent: No answer came and no retry will get one: the certificate is not trusted, say.
     """
 
     status: int | None = None
     cause: str | None = None
     html: bool = False
     retry_after: str | None = None
-    hopeless: bool = False
+    permanent: bool = False
 
 
 class Transport(Protocol):
-    """Makes attempts over connections of its own. Used by one thread at a time."""
-
-    def attempt(self, request: Request) -> Outcome:
-        """Send the request once and tell what came of it. Never raises."""
-
-    def close(self) -> None:
-        """Close the kept connections."""
-
-
-class ManyAttempts(Protocol):
-    """Makes many attempts at once, over connections of its own. Used by one thread, but for `wake`."""
+    """Makes many attempts at once, over connections of its own. For one thread, except for `wake`."""
 
     def start(self, request: Request, mark: Hashable) -> None:
-        """Begin to send the request once. Never raises for what the network does.
+        """Start one attempt.
 
         Args:
             request: What to send.
-            mark: Comes back with its outcome; no two attempts under way have the same.
+            mark: Identifies the attempt in `wait`; unique among the attempts in flight.
         """
 
     def wait(self, seconds: float) -> Sequence[tuple[Hashable, Outcome]]:
-        """Give what came of attempts since the last time; wait for something, so many seconds at most, if nothing did.
+        """Return the outcomes since the last call; without any, wait up to so many seconds for the first one.
 
-        Other threads run meanwhile.
+        Each attempt has one outcome, no later than the request timeout.
         """
 
     def wake(self) -> None:
-        """Let a `wait` return at once. From any thread."""
+        """Make `wait` return at once. Callable from any thread."""
 
     def close(self) -> None:
-        """Close the kept connections; attempts under way are abandoned."""
+        """Close all connections; attempts in flight are abandoned."""
 
 
 def is_html(content_type: str, start: bytes) -> bool:
-    """Tell an HTML page by its type or its first bytes."""
+    """Tell whether an answer is an HTML page, by its type or its first bytes."""
     if content_type.partition(";")[0].strip().lower() in {"text/html", "application/xhtml+xml"}:
         return True
     return start.lstrip()[:1] == b"<"
 
 
 def proxy_refuses(status: int) -> bool:
-    """Tell an answer of a proxy that no retry mends, `407 Proxy Authentication Required` say."""
+    """Tell whether no retry fixes a proxy's answer, `407 Proxy Authentication Required` say."""
     return 400 <= status < 500 and status not in {408, 429}

@@ -139,8 +139,10 @@ def passable(value: object) -> str | None:
 
 
 def _not(expected: str, value: object, path: str) -> Rejected:
-    to_do = "if it is JSON, parse it in the tap or with a stream map; otherwise fix it at the source"
-    to_do = to_do if isinstance(value, str) else None
+    is_text = isinstance(value, str)
+    to_do = (
+        "if it is JSON, parse it in the tap or with a stream map; otherwise fix it at the source" if is_text else None
+    )
     return Rejected("bad-message", f"must be {expected}, not {_shape(value)}", path, to_do=to_do)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from target_kissmetrics.kissmetrics.limits import EARLIEST_TIME, LATEST_TIME
 from target_kissmetrics.mapping.reject_codes import Rejected
@@ -13,6 +14,10 @@ from target_kissmetrics.mapping.rules.fields import FirstOf, Row
 EVENT_TIME_CANDIDATES = ("timestamp", "event_timestamp", "event_time", "occurred_at", "time", "created_at")
 ATTRIBUTE_TIME_CANDIDATES = ("updated_at", "modified_at", "last_modified", "timestamp")
 """Not `created_at`: attributes may be set later than their row is created."""
+
+
+NO_GUESS: Final = object()
+"""Given in the place of a message's `time_extracted`: reject a row that holds no time, do not guess one."""
 
 
 class RowClock:
@@ -54,6 +59,8 @@ class RowClock:
         found = self._fields.find(row)
         if found is not None:
             return seconds_of(found[1], found[0], in_messages=self._in_messages), found[0]
+        if extracted is NO_GUESS:
+            raise Rejected("no-timestamp", "no time: the row was sent before with a guessed one")
         if self._required:
             path = self.paths[0]
             raise Rejected("no-timestamp", f"no time: {path}, which the stream's entry names, is empty", path)

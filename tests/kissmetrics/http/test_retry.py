@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import format_datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_kissmetrics.kissmetrics.http.retry import Done, GiveUp, RetryPolicy, Verdict, Wait
+from target_kissmetrics.kissmetrics.http.retry import GiveUp, Retry, RetryPolicy, is_acknowledged
 from target_kissmetrics.kissmetrics.http.transport import Outcome, is_html
 
 NOW = 1_700_000_000.0
@@ -17,14 +17,14 @@ NOW = 1_700_000_000.0
 
 def judge(
     outcome: Outcome, *, attempts: int = 1, elapsed: float = 0.0, budget: float = 300.0, share: float = 1.0
-) -> Verdict:
+) -> Retry | GiveUp:
     policy = RetryPolicy(budget, lambda longest: longest * share)
     return policy.judge(outcome, attempts=attempts, elapsed=elapsed, now=NOW)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299, 304])
-def test_these_count_as_taken(status: int) -> None:
-    assert judge(Outcome(status)) == Done()
+def test_these_acknowledge_a_call(status: int) -> None:
+    assert is_acknowledged(Outcome(status))
 
 
 RETRIED = [Outcome(status) for status in (408, 425, 429, 500, 502, 503, 504, 520, 599)]
@@ -34,33 +34,34 @@ RETRIED += [Outcome(cause="connection failed (Connection reset by peer)"), Outco
 @pytest.mark.parametrize("outcome", RETRIED)
 def test_these_are_tried_again_with_waits_that_double_up_to_a_longest(outcome: Outcome) -> None:
     waits = [judge(outcome, attempts=attempts) for attempts in (1, 2, 3, 4, 5, 6, 7, 8, 5000)]
-    assert [wait.seconds for wait in waits if isinstance(wait, Wait)] == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+    assert [wait.seconds for wait in waits if isinstance(wait, Retry)] == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
 
 
 @pytest.mark.parametrize("outcome", RETRIED)
-def test_they_are_given_up_when_the_budget_is_spent_but_not_for_ever(outcome: Outcome) -> None:
+def test_they_are_given_up_when_the_budget_is_spent_but_not_permanently(outcome: Outcome) -> None:
     verdict = judge(outcome, elapsed=300.0)
     assert isinstance(verdict, GiveUp)
-    assert not verdict.hopeless
+    assert not verdict.permanent
 
 
 @pytest.mark.parametrize(
-    ("outcome", "told"),
+    ("outcome", "expected"),
     [(Outcome(status), f"answered {status}") for status in (100, 400, 401, 403, 404, 407, 410, 413, 414, 422)]
     + [(Outcome(status), "a redirect") for status in (300, 301, 302, 303, 307, 308)]
     + [(Outcome(200, html=True), "an HTML page"), (Outcome(204, html=True), "an HTML page")]
-    + [(Outcome(cause="its certificate is not trusted", hopeless=True), "its certificate is not trusted")],
+    + [(Outcome(cause="its certificate is not trusted", permanent=True), "its certificate is not trusted")],
 )
-def test_these_end_it_at_once(outcome: Outcome, told: str) -> None:
+def test_these_end_it_at_once(outcome: Outcome, expected: str) -> None:
+    assert not is_acknowledged(outcome)
     verdict = judge(outcome)
     assert isinstance(verdict, GiveUp)
-    assert verdict.hopeless
-    assert told in verdict.why
+    assert verdict.permanent
+    assert expected in verdict.why
 
 
 def test_an_attempt_without_answer_says_why() -> None:
     verdict = judge(Outcome(cause="no answer in time"))
-    assert isinstance(verdict, Wait)
+    assert isinstance(verdict, Retry)
     assert verdict.why == "no answer in time"
 
 
@@ -70,40 +71,54 @@ def test_an_attempt_without_answer_says_why() -> None:
         ("7", 7.0),
         (" 7 ", 7.0),
         ("0", 0.0),
-        (format_datetime(datetime.fromtimestamp(NOW + 9, timezone.utc), usegmt=True), 9.0),
-        (format_datetime(datetime.fromtimestamp(NOW - 9, timezone.utc), usegmt=True), 0.0),
-        (datetime.fromtimestamp(NOW + 9, timezone.utc).strftime("%A, %d-%b-%y %H:%M:%S GMT"), 9.0),
-        (datetime.fromtimestamp(NOW + 9, timezone.utc).strftime("%a %b %d %H:%M:%S %Y"), 9.0),
-        ("100000", 120.0),
-        ("9" * 5000, 120.0),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", 120.0),
+        (format_datetime(datetime.fromtimestamp(NOW + 9, UTC), usegmt=True), 9.0),
+        (format_datetime(datetime.fromtimestamp(NOW - 9, UTC), usegmt=True), 0.0),
+        (datetime.fromtimestamp(NOW + 9, UTC).strftime("%A, %d-%b-%y %H:%M:%S GMT"), 9.0),
+        (datetime.fromtimestamp(NOW + 9, UTC).strftime("%a %b %d %H:%M:%S %Y"), 9.0),
+        ("300", 300.0),
     ],
 )
-def test_retry_after_is_a_clamped_minimum_that_slows_all_connections(header: str, seconds: float) -> None:
+def test_retry_after_is_a_minimum_that_slows_all_connections(header: str, seconds: float) -> None:
     verdict = judge(Outcome(429, retry_after=header), share=0.0)
-    assert verdict == Wait(seconds, "it answered 429", overloaded=True)
+    assert verdict == Retry(seconds, "it answered 429", overloaded=True)
 
 
 @pytest.mark.parametrize("header", ["", "soon", "-5", "1.5", "٣", "Fri, 99 Foo 2024", "0, 5", ",", "Mon,"])
 def test_a_retry_after_that_cannot_be_read_is_passed_over(header: str) -> None:
-    assert judge(Outcome(500, retry_after=header)) == Wait(0.5, "it answered 500")
+    assert judge(Outcome(500, retry_after=header)) == Retry(0.5, "it answered 500")
 
 
 @given(st.text(max_size=60))
 def test_no_retry_after_upsets_the_policy(header: str) -> None:
     verdict = judge(Outcome(503, retry_after=header), share=0.0)
-    assert isinstance(verdict, Wait)
-    assert 0.0 <= verdict.seconds <= 120.0
+    assert isinstance(verdict, GiveUp) or 0.0 <= verdict.seconds <= 300.0
+
+
+@pytest.mark.parametrize(
+    ("header", "elapsed", "expected"),
+    [
+        ("301", 0.0, "asked for a wait of 301 s (Retry-After), but 300 s are left of retry_timeout_seconds (300 s)"),
+        ("120", 200.0, "asked for a wait of 120 s (Retry-After), but 100 s are left of retry_timeout_seconds (300 s)"),
+        (format_datetime(datetime.fromtimestamp(NOW + 90, UTC), usegmt=True), 299.0, "a wait of 90 s"),
+        ("9" * 5000, 0.0, "asked for a wait of"),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 0.0, "asked for a wait of"),
+    ],
+)
+def test_a_retry_after_past_the_budget_ends_it(header: str, elapsed: float, expected: str) -> None:
+    verdict = judge(Outcome(503, retry_after=header), elapsed=elapsed)
+    assert isinstance(verdict, GiveUp)
+    assert not verdict.permanent
+    assert expected in verdict.why
 
 
 def test_a_wait_that_is_longer_than_asked_stays() -> None:
-    assert judge(Outcome(429, retry_after="3"), attempts=5) == Wait(8.0, "it answered 429", overloaded=True)
+    assert judge(Outcome(429, retry_after="3"), attempts=5) == Retry(8.0, "it answered 429", overloaded=True)
 
 
 @pytest.mark.parametrize(("status", "overloaded"), [(429, True), (503, True), (500, False), (408, False)])
 def test_some_answers_mean_everybody(status: int, *, overloaded: bool) -> None:
     verdict = judge(Outcome(status))
-    assert isinstance(verdict, Wait)
+    assert isinstance(verdict, Retry)
     assert verdict.overloaded is overloaded
 
 
@@ -121,14 +136,14 @@ def test_no_wait_goes_past_the_budget(
     if elapsed >= budget:
         assert isinstance(verdict, GiveUp)
     else:
-        assert isinstance(verdict, Wait)
+        assert isinstance(verdict, Retry)
         assert 0 <= verdict.seconds <= min(30.0, budget - elapsed)
 
 
 def test_the_jitter_is_full_when_nothing_else_is_asked_for() -> None:
     policy = RetryPolicy(300.0)
     waits = [policy.judge(Outcome(500), attempts=7, elapsed=0, now=NOW) for _ in range(200)]
-    seconds = [wait.seconds for wait in waits if isinstance(wait, Wait)]
+    seconds = [wait.seconds for wait in waits if isinstance(wait, Retry)]
     assert len(seconds) == 200
     assert 0 <= min(seconds) < 10
     assert 20 < max(seconds) <= 30

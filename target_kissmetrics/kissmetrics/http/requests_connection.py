@@ -1,0 +1,199 @@
+"""One attempt at a time with the `requests` library, over one kept connection.
+
+The session says how the host is reached (proxy, certificates), once; a request then goes straight to the pool of
+urllib3's connections that its adapter keeps for the host. `Session.get` would spend three times the CPU on merging
+headers, cookies and redirects that no call needs, and would follow redirects.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from functools import cached_property
+from http import HTTPStatus
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.exceptions import InvalidHeader, InvalidProxyURL, InvalidSchema, InvalidURL, MissingSchema
+from urllib3 import HTTPConnectionPool, Timeout
+from urllib3.exceptions import LocationValueError
+from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
+from urllib3.response import BaseHTTPResponse
+
+from target_kissmetrics.kissmetrics.http.transport import (
+    MAX_ANSWER_BYTES,
+    TIMED_OUT,
+    Outcome,
+    is_html,
+    proxy_refuses,
+)
+from target_kissmetrics.kissmetrics.wire import Request
+
+FORM = "application/x-www-form-urlencoded"
+
+_NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG"})
+"""What OpenSSL calls an answer that is none of TLS."""
+
+_UNUSABLE = (InvalidURL, InvalidSchema, MissingSchema, InvalidProxyURL, InvalidHeader, LocationValueError)
+
+_PROXY_ANSWER = re.compile(r"Tunnel connection failed: (\d{3})")
+"""How `http.client` tells that a proxy opened no tunnel."""
+
+
+class RequestsConnection:
+    """Makes attempts over one kept connection. For one thread, except for `interrupt`.
+
+    Proxies and the CA bundle come from the environment (`HTTPS_PROXY`, `NO_PROXY`, `REQUESTS_CA_BUNDLE`), read once.
+
+    Args:
+        base_url: Scheme and host of the tracking API: `https://trk.kissmetrics.io`.
+        timeout: Seconds for each single read.
+        connect_timeout: Seconds for connecting, and for the TLS handshake.
+        user_agent: The `User-Agent` header.
+    """
+
+    def __init__(self, base_url: str, timeout: float, connect_timeout: float, user_agent: str) -> None:
+        self._base_url = base_url
+        self._timeout = Timeout(connect=connect_timeout, read=timeout)
+        self._headers = {"User-Agent": user_agent, "Accept": "image/gif, */*", "Connection": "keep-alive"}
+        self._latest: Any = None
+
+    def attempt(self, request: Request) -> Outcome:
+        """Send the request once. Never raises."""
+        try:
+            return self._attempt(request)
+        except Exception as error:  # noqa: BLE001 - whatever a library raises becomes a value: its text holds the key
+            return _no_answer(error)
+
+    def interrupt(self) -> None:
+        """Shut the socket of an attempt that takes too long; its `attempt` returns then. From any thread.
+
+        During a TLS handshake there is no socket to shut; the handshake itself ends after the connect timeout.
+        """
+        sock = getattr(self._latest, "sock", None)
+        if isinstance(sock, socket.socket):
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the kept connection."""
+        if "_pool" in self.__dict__:
+            self._pool[0].close()
+
+    def _attempt(self, request: Request) -> Outcome:
+        pool, prefix = self._pool
+        with pool.urlopen(
+            request.method,
+            f"{prefix}{request.target}",
+            request.body,
+            self._headers if request.body is None else {**self._headers, "Content-Type": FORM},
+            retries=False,
+            redirect=False,
+            assert_same_host=False,
+            timeout=self._timeout,
+            preload_content=False,
+            decode_content=False,
+        ) as response:
+            body = _body(response)
+            if not body and _may_be_cut(response):
+                return Outcome(cause="the answer broke off")
+            return Outcome(
+                status=response.status,
+                html=is_html(response.headers.get("Content-Type", ""), body),
+                retry_after=response.headers.get("Retry-After"),
+            )
+
+    @cached_property
+    def _pool(self) -> tuple[HTTPConnectionPool, str]:
+        """The pool of connections to the host, and the prefix of each target there: the whole URL for a proxy.
+
+        Raises:
+            requests.RequestException: The URL, or the proxy's, cannot be used.
+            OSError: The CA bundle does not exist.
+        """
+        environment = requests.Session().merge_environment_settings(self._base_url, {}, None, None, None)
+        verify = True if environment["verify"] is None else environment["verify"]
+        proxies = dict(environment["proxies"])
+        any_request = requests.Request("GET", f"{self._base_url}/").prepare()
+        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
+        pool: Any = adapter.get_connection_with_tls_context(any_request, verify, proxies)
+        adapter.cert_verify(pool, any_request.url, verify, None)  # type: ignore[no-untyped-call]
+        make_connection = pool.ConnectionCls
+
+        def make_and_remember(*arguments: Any, **named: Any) -> Any:
+            self._latest = make_connection(*arguments, **named)
+            return self._latest
+
+        pool.ConnectionCls = make_and_remember
+        return pool, adapter.request_url(any_request, proxies).removesuffix("/")
+
+
+def _body(response: BaseHTTPResponse) -> bytes:
+    """Read an answer's body to its end, or as much of it as anybody needs.
+
+    Raises:
+        Exception: It broke off before its end: only a read at the end tells.
+    """
+    body = b""
+    while len(body) < MAX_ANSWER_BYTES:
+        more = response.read(MAX_ANSWER_BYTES - len(body))
+        body += more
+        if not more or response.length_remaining == 0:
+            break
+    return body
+
+
+def _may_be_cut(response: BaseHTTPResponse) -> bool:
+    """Tell an answer without a body whose headers do not say so: `http.client` takes cut headers for whole ones."""
+    says = "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
+    return response.status == HTTPStatus.OK and not says
+
+
+def _no_answer(error: Exception) -> Outcome:
+    """Name the cause from types and error numbers: the texts of urllib3's errors hold the URL, and so the key."""
+    if isinstance(error, _UNUSABLE):
+        return Outcome(cause="the address or the proxy's address cannot be used", permanent=True)
+    if type(error) is OSError:  # from requests itself, which gives it no number
+        cause = "the certificates that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names are not there"
+        return Outcome(cause=cause, permanent=True)
+    chain = list(_chain(error))
+    for link in chain:
+        if isinstance(link, ssl.SSLCertVerificationError):
+            return Outcome(cause=f"its certificate is not trusted ({link.verify_message})", permanent=True)
+        if isinstance(link, ssl.SSLError) and link.reason in _NOT_TLS:
+            return Outcome(cause="it does not speak TLS; is its address one of http://?", permanent=True)
+        proxy = _PROXY_ANSWER.search(str(link))
+        if proxy:
+            return Outcome(cause=f"the proxy answered {proxy[1]}", permanent=proxy_refuses(int(proxy[1])))
+    return Outcome(cause=_cause(chain))
+
+
+def _cause(chain: list[BaseException]) -> str:
+    for link in reversed(chain):
+        if isinstance(link, (Urllib3TimeoutError, TimeoutError)):
+            return TIMED_OUT
+        if isinstance(link, socket.gaierror):
+            return "its name cannot be resolved"
+        if isinstance(link, ssl.SSLError):
+            return f"the TLS connection failed ({link.reason or type(link).__name__})"
+        if isinstance(link, OSError) and link.errno is not None:
+            return f"connection failed ({os.strerror(link.errno)})"
+    return f"connection failed ({type(chain[-1]).__name__})"
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Give an error and what it was raised from, through the `args` and `reason` that urllib3 packs causes into."""
+    seen: set[int] = set()
+    waiting: list[Any] = [error]
+    while waiting:
+        link = waiting.pop(0)
+        if not isinstance(link, BaseException) or id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        waiting += [link.__cause__, link.__context__, getattr(link, "reason", None), *link.args]

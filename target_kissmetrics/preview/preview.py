@@ -1,0 +1,112 @@
+"""All streams of a preview, and what is wrong between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from target_kissmetrics.config.stream_entries import entry_for
+from target_kissmetrics.config.stream_names import NameWatch, of_entries
+from target_kissmetrics.preview.stream import Plan, StreamPreview
+from target_kissmetrics.preview.suggest.advice import about_different_ids
+from target_kissmetrics.preview.suggest.entry import Suggestion
+from target_kissmetrics.preview.totals import Names
+from target_kissmetrics.reporting import display
+
+MANY_EVENT_NAMES = 200
+MANY_PROPERTY_NAMES = 1000
+MAX_STREAMS_COMPARED = 100
+
+_MAX_SPELLINGS = 20
+_NAMES_LISTED = 5
+_NAME_CHARACTERS = 40
+
+
+@dataclass(slots=True)
+class Preview:
+    """The streams of an input.
+
+    Attributes:
+        plan: What holds for all of them.
+        streams: By name, in the order in which they came.
+        warnings: What is wrong between streams, or with no stream; complete once the preview is finished.
+        map_names: Watches the names in `stream_maps`; sees each stream as the tap names it.
+    """
+
+    plan: Plan
+    streams: dict[str, StreamPreview] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    map_names: NameWatch = field(default_factory=lambda: NameWatch(()))
+
+    def stream(self, name: str) -> StreamPreview:
+        """Give a stream; a new one when there is none of this name."""
+        return self.streams.setdefault(name, StreamPreview(name, self.plan))
+
+    def finish(self) -> None:
+        """Suggest entries and warn, once all rows are read."""
+        for stream in self.streams.values():
+            stream.finish()
+        for place, problems in {**self._unmatched_entries(), **_unmatched(self.map_names)}.items():
+            self.warnings += [f"{place}: {problem}" for problem in problems] if self.streams else []
+        totals = [stream.totals for stream in self.streams.values()]
+        self.warnings += _about_names("events", [total.events for total in totals], MANY_EVENT_NAMES)
+        self.warnings += _about_names("properties", [total.properties for total in totals], MANY_PROPERTY_NAMES)
+        ids = {name: found for name, stream in self.streams.items() if (found := stream.ids())}
+        for one, other, warning in about_different_ids(dict(list(ids.items())[:MAX_STREAMS_COMPARED])):
+            self.warnings.append(warning)
+            self.streams[one].add_reason(warning)
+            self.streams[other].add_reason(warning)
+
+    def suggestions(self) -> list[Suggestion]:
+        """Give the entries to use: those of the config, and new ones, in an order that works.
+
+        The first entry that matches wins, so new ones come before those with globs. Entries behind a glob stay there:
+        in a run the glob wins, too.
+        """
+        own = [entry_for(self.plan.entries, stream.name) for stream in self.streams.values() if stream.suggestion]
+        replaced = [entry.place for entry in own if entry is not None and not entry.is_glob]
+        unmatched = self._unmatched_entries() if self.streams else {}
+        kept = [
+            (entry, Suggestion(dict(given), ["as configured", *unmatched.get(entry.place, ())]))
+            for entry, given in zip(self.plan.entries, self.plan.given, strict=True)
+            if entry.place not in replaced
+        ]
+        new = [stream.suggestion for stream in self.streams.values() if stream.suggestion and stream.name.strip()]
+        configured = [suggestion for _, suggestion in kept]
+        first_glob = next((index for index, (entry, _) in enumerate(kept) if entry.is_glob), len(kept))
+        return [*configured[:first_glob], *new, *configured[first_glob:]]
+
+    def _unmatched_entries(self) -> dict[str, list[str]]:
+        watch = NameWatch(of_entries(self.plan.entries))
+        for stream in self.streams:
+            watch.saw(stream)
+        return _unmatched(watch)
+
+
+def _unmatched(watch: NameWatch) -> dict[str, list[str]]:
+    """Give what is wrong with names that match no stream, by their place in the config."""
+    problems: dict[str, list[str]] = {}
+    for one in watch.unseen:
+        if not one.is_glob:
+            problem = f"'{display.line(one.name)}' matches no stream of the input{watch.guess(one)}"
+            problems.setdefault(one.place, []).append(problem)
+    return problems
+
+
+def _about_names(what: str, streams: list[Names], many: int) -> Iterator[str]:
+    """Warn of names over all streams, for one product has them all."""
+    spelled: dict[str, dict[str, None]] = {}
+    for names in streams:
+        for folded, total in names.known.items():
+            spelled.setdefault(folded, {}).update(dict.fromkeys(total.spellings))
+    for spellings in [found for found in spelled.values() if len(found) > 1][:_MAX_SPELLINGS]:
+        listed = ", ".join(repr(display.line(one)) for one in spellings)
+        yield f"{what} that differ by case only are one to Kissmetrics: {listed}"
+    if len(spelled) > many:
+        some = ", ".join(
+            repr(display.line(next(iter(one)), _NAME_CHARACTERS)) for one in list(spelled.values())[:_NAMES_LISTED]
+        )
+        yield (
+            f"{display.count(len(spelled))} different names of {what} ({some}, ...); names made from data (a URL, an "
+            "order number) use up Kissmetrics' 65,535 permanently"
+        )

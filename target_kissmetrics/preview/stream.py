@@ -1,0 +1,270 @@
+"""One stream of a preview: its kind, its first rows beside their calls, counts of the rest, and warnings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from target_kissmetrics.config.stream_entries import entry_for, read_entry
+from target_kissmetrics.errors import ConfigError
+from target_kissmetrics.mapping.detection import Detected, ResolvedStream, resolve
+from target_kissmetrics.mapping.kinds.event import EVENT_NAME_CANDIDATES
+from target_kissmetrics.mapping.reject_codes import Rejected
+from target_kissmetrics.mapping.result import Mapped
+from target_kissmetrics.mapping.rules.fields import Row
+from target_kissmetrics.mapping.rules.identity import IdentityRule
+from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
+from target_kissmetrics.mapping.stream import Stream, StreamMapping
+from target_kissmetrics.preview.explaining import MappedRow, explain
+from target_kissmetrics.preview.risks import Risks
+from target_kissmetrics.preview.suggest.advice import about_money
+from target_kissmetrics.preview.suggest.columns import Columns, columns_of
+from target_kissmetrics.preview.suggest.entry import Suggestion, suggest
+from target_kissmetrics.preview.totals import Totals
+from target_kissmetrics.reporting import display
+from target_kissmetrics.reporting.counts import MAX_TYPES, OTHER_TYPES
+
+SAMPLED_ROWS = 200
+"""The first rows of a stream, from which an entry is suggested."""
+
+ROWS_ON_PROBATION = 100
+"""A run stops at a stream whose first rows, so many of them, are all rejected."""
+
+MAX_WARNINGS = 100
+
+Validate = Callable[[Row], str | None]
+"""Gives what is wrong with a row by its tap's schema; None when nothing is."""
+
+
+def accept_any(_: Row) -> None:
+    """Validate nothing."""
+
+
+@dataclass(slots=True)
+class Loss:
+    """Rows or properties that are not sent for one reason: how many, and the first one's text, row and field."""
+
+    count: int
+    reason: str
+    row: int
+    field: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What holds for all streams of a preview.
+
+    Attributes:
+        mapping: Settings of the mapping.
+        entries: Of `streams`.
+        given: The same, as they are in the config.
+        max_aliases: `max_aliases_per_identity`.
+        rows_shown: Rows of each stream to show.
+        now: Seconds since the Unix epoch; the same for all rows.
+    """
+
+    mapping: MappingSettings
+    entries: Sequence[StreamSettings]
+    given: Sequence[Mapping[str, Any]]
+    max_aliases: int
+    rows_shown: int
+    now: int
+
+
+class StreamPreview:
+    """A stream.
+
+    Args:
+        name: Its name, after stream maps.
+        plan: What holds for all streams.
+
+    Attributes:
+        kind: What its rows are, and `why`; empty until that is known.
+        described: Which fields have which role.
+        problem: Why the run would stop at it; None when it would not.
+        suggestion: The entry to use; None for a stream that has an entry and no problem.
+        entry: Its entry.
+        accepted: Rows that are mapped.
+        deleted: Rows that are deleted at their source, and `deleted_attributes` of users.
+        first: The first rows.
+        rejected: Rejected rows, and rejected events of batches, by code.
+        dropped: Dropped properties, by code.
+        ignored: Parts of messages that have no meaning for Kissmetrics, by type, for the first 50 types.
+    """
+
+    def __init__(self, name: str, plan: Plan) -> None:
+        self.name = name
+        self.kind = self.why = self.described = ""
+        self.problem: str | None = None
+        self.suggestion: Suggestion | None = None
+        self.entry: StreamSettings = entry_for(plan.entries, name) or StreamSettings(stream=name)
+        self.rows = self.accepted = self.deleted = self.deleted_attributes = 0
+        self.first: list[MappedRow] = []
+        self.totals = Totals(plan.mapping.revenue_key, plan.now)
+        self.risks = Risks(plan.max_aliases)
+        self.rejected: dict[str, Loss] = {}
+        self.dropped: dict[str, Loss] = {}
+        self.ignored: Counter[str] = Counter()
+        self.warnings: list[str] = []
+        self._plan = plan
+        self._sample: list[Row] = []
+        self._waiting: list[tuple[int, Row, object]] | None = None
+        self._stream: Stream | None = None
+        self._mapping: StreamMapping | None = None
+        self._people: IdentityRule | None = None
+        self._validate: Validate = accept_any
+
+    def schema(self, schema: Mapping[str, Any], key_properties: Sequence[str], validate: Validate) -> None:
+        """Begin, or go on with a changed schema."""
+        self._map_waiting()
+        settings, now = self._plan.mapping, self._plan.now
+        self._stream = Stream(self.name, schema, key_properties, self.entry, settings, self._warn, lambda: now)
+        self._validate = validate
+        try:
+            self._set_kind(resolve(self._stream))
+        except ConfigError as problem:
+            self.problem = str(problem)
+            self._waiting = []
+
+    def row(self, row: Row, extracted: object) -> None:
+        """Add a row, after the stream's schema."""
+        assert self._stream is not None  # noqa: S101 - rows come after their schema
+        self.rows += 1
+        # Rows of message formats may be large, and nothing is suggested from their columns.
+        if len(self._sample) < SAMPLED_ROWS and (self._people is not None or self._mapping is None):
+            self._sample.append(row)
+        missing = next((key for key in self._stream.key_properties if key not in row), None)
+        if missing is not None:
+            self.problem = self.problem or f"a row has no {missing!r}, a part of the stream's key; fix the tap"
+        if self._waiting is None:
+            self._map(self.rows, row, extracted)
+            return
+        self._waiting.append((self.rows, row, extracted))
+        if len(self._waiting) >= SAMPLED_ROWS:
+            self._map_waiting()
+
+    def finish(self) -> None:
+        """Suggest an entry and warn, once all rows are read."""
+        self._map_waiting()
+        if self._stream is None:
+            return
+        if self.suggestion is None and self.kind and not (self.entry.kind and self.entry.place != "streams"):
+            decided = Detected(self.kind, self.why)
+            self.suggestion = suggest(
+                self._stream, self._columns, self._given(), decided, collisions=self.risks.collisions
+            )
+        rejected = sum(loss.count for loss in self.rejected.values())
+        if rejected >= ROWS_ON_PROBATION and not self.accepted:
+            self._warn(f"all rows are rejected; a run would stop after the first {ROWS_ON_PROBATION}")
+        self._warn(*self.risks.warnings(self.totals, self.accepted, spreads=self.entry.spread_duplicates))
+        if not self._stream.key_properties:
+            for warning in self.risks.about_equal_rows():
+                self._warn(warning)
+                self.add_reason(warning)
+        self._warn(*self._about_money())
+
+    def add_reason(self, text: str) -> None:
+        """Add a reason to its suggestion, if it has one."""
+        if self.suggestion is not None:
+            self.suggestion.why.append(text)
+
+    def ids(self) -> tuple[Columns, Sequence[str]] | None:
+        """Give its columns, and those of its people's IDs; None when its rows are of no person or a message format."""
+        if self._stream is None or self._people is None:
+            return None
+        customer, device = self._stream.id_fields(key_is_person=self.kind == "user_attributes")
+        return self._columns, (*customer, *device)
+
+    @property
+    def _columns(self) -> Columns:
+        return columns_of(self._stream.schema if self._stream else {}, self._sample)
+
+    def _warn(self, *texts: str) -> None:
+        self.warnings += [text for text in texts if text not in self.warnings][: MAX_WARNINGS - len(self.warnings)]
+
+    def _given(self) -> Mapping[str, Any]:
+        pairs = zip(self._plan.entries, self._plan.given, strict=True)
+        return next((given for entry, given in pairs if entry is self.entry), {})
+
+    def _set_kind(self, resolved: ResolvedStream) -> None:
+        assert self._stream is not None  # noqa: S101 - it has a schema
+        self.kind, self.why = resolved.kind, resolved.why
+        self._mapping = resolved.mapping
+        self.described = resolved.mapping.describe() if resolved.mapping else ""
+        if self.kind in {"event", "user_attributes", "experiment"}:
+            # With alias_identities, IdentityRule gives both IDs of a row; no alias is made here.
+            both = replace(self._stream, settings=replace(self._plan.mapping, alias_identities=True))
+            self._people = both.identity_rule(key_is_person=self.kind == "user_attributes")
+
+    def _map_waiting(self) -> None:
+        """Map the rows that waited for an entry, with the suggested one."""
+        if self._waiting is None or self._stream is None:
+            return
+        waiting, self._waiting = self._waiting, None
+        if not self.name.strip():
+            self.kind, self.why = "ignore", "no entry of streams can match a stream without a name; fix the tap"
+            return
+        self.suggestion = suggest(self._stream, self._columns, self._given())
+        self.entry = replace(read_entry(self.suggestion.entry, 0), place="the suggested entry")
+        self._stream = replace(self._stream, entry=self.entry)
+
+        self._set_kind(resolve(self._stream)._replace(why="as suggested"))
+        for number, row, extracted in waiting:
+            self._map(number, row, extracted)
+
+    def _map(self, number: int, row: Row, extracted: object) -> None:
+        if self._mapping is None:
+            return
+        if row.get("_sdc_deleted_at") is not None:
+            self.deleted += 1
+            return
+        outcome: Mapped | Rejected
+        try:
+            wrong = self._validate(row)
+            if wrong is not None:
+                raise Rejected("schema", f"it does not fit the tap's schema: {wrong}")  # noqa: TRY301
+            outcome = self._mapping.map(row, extracted)
+        except Rejected as problem:
+            outcome = problem
+            _count(self.rejected, number, problem.code, str(problem), problem.field)
+        else:
+            self._count_mapped(number, row, outcome)
+        if len(self.first) < self._plan.rows_shown:
+            revenue_key = self._plan.mapping.revenue_key
+            self.first.append(explain(number, row, extracted, outcome, self._mapping, self.entry, revenue_key))
+
+    def _count_mapped(self, number: int, row: Row, mapped: Mapped) -> None:
+        self.accepted += 1
+        self.deleted_attributes += len(mapped.deletions)
+        self.totals.add(mapped.calls)
+        self.risks.add(mapped)
+        for part in mapped.rejections:
+            losses = self.rejected if part.counts_as_row else self.dropped
+            _count(losses, number, part.code, part.reason, part.field)
+        for kind in mapped.skipped_types:
+            is_counted = kind in self.ignored or len(self.ignored) < MAX_TYPES
+            self.ignored[kind if is_counted else OTHER_TYPES] += 1
+        if self._people is not None:
+            try:
+                self.risks.add_person(self._people.identify(row))
+            except Rejected:
+                return
+
+    def _about_money(self) -> Sequence[str]:
+        """Warn of wrong revenue, also where the entry is the config's own."""
+        if self.kind != "event":
+            return ()
+        entry, columns = self.entry, self._columns
+        paths = entry.revenue if entry.revenue is not None else self._plan.mapping.revenue_fields
+        amount = next((path for path in paths if path in columns and columns[path].filled), None)
+        if amount is None:
+            return ()
+        named = next((f"{{{name}}}" for name in EVENT_NAME_CANDIDATES if name in columns), None)
+        return [*about_money(self.name, columns, amount, entry.event_name or named, refund=entry.refund)]
+
+
+def _count(losses: dict[str, Loss], row: int, code: str, reason: str, field: str | None) -> None:
+    first = Loss(0, display.line(reason, 300), row, display.line(field) if field else None)
+    losses.setdefault(code, first).count += 1

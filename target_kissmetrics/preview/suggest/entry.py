@@ -1,0 +1,254 @@
+"""The likeliest entry of `streams` for a stream, with the reasons for it.
+
+A person reads a suggestion before anything is sent: Kissmetrics can delete nothing. The target's own reader and the
+mapping accept each entry; a stream that no entry makes work is suggested as `kind: ignore`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from target_kissmetrics.config.stream_entries import read_entry
+from target_kissmetrics.errors import ConfigError
+from target_kissmetrics.mapping.detection import Detected, detect, resolve
+from target_kissmetrics.mapping.kinds.event import EVENT_NAME_CANDIDATES
+from target_kissmetrics.mapping.registry import FLAT_KINDS
+from target_kissmetrics.mapping.rules.clock import ATTRIBUTE_TIME_CANDIDATES, EVENT_TIME_CANDIDATES
+from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES
+from target_kissmetrics.mapping.settings import StreamSettings
+from target_kissmetrics.mapping.stream import Stream
+from target_kissmetrics.preview.suggest import advice, roles
+from target_kissmetrics.preview.suggest.columns import Columns
+from target_kissmetrics.preview.suggest.roles import best, rank
+from target_kissmetrics.preview.suggest.shapes import shape_of, title, words_of
+
+_NOT_IGNORED = "and remove kind: ignore"
+
+
+@dataclass(slots=True)
+class Suggestion:
+    """An entry of `streams`.
+
+    Attributes:
+        entry: As it stands in a config.
+        why: Reasons and advice for a person, in lines.
+        is_needed: The run would stop at the stream without it.
+    """
+
+    entry: dict[str, Any]
+    why: list[str] = field(default_factory=list)
+    is_needed: bool = False
+
+
+def suggest(
+    stream: Stream, columns: Columns, given: Mapping[str, Any], decided: Detected | None = None, collisions: int = 0
+) -> Suggestion:
+    """Suggest an entry for a stream.
+
+    Args:
+        stream: The stream.
+        columns: Its columns.
+        given: The entry that the config has for it, or nothing. What it says stays where the target accepts it.
+        decided: The kind that its schema decides; None when a run would stop at it.
+        collisions: Its events that share person, name and second with another row's.
+    """
+    base = {key: value for key, value in given.items() if value is not None and key != "stream"}
+    why: list[str] = []
+    if decided is not None:
+        base["kind"] = decided.kind
+        why.append(f"decided from its schema: {decided.why}")
+    elif "kind" not in base and (kind := _message_kind(stream)) is not None:
+        # Columns of a message format say nothing of other kinds.
+        base = {"kind": kind}
+    while True:
+        draft = _Draft(stream, columns, base, is_decided=decided is not None)
+        draft.fill(collisions)
+        problem = _problem(stream, draft.entry)
+        if problem is None:
+            return Suggestion(draft.entry, [*why, *draft.why], is_needed=decided is None)
+        key = problem.setting.rpartition(".")[2]
+        why.append(f"without {key}: {str(problem).removeprefix(f'{problem.setting}: ')}")
+        if key == "kind" or base.pop(key, None) is None:
+            break
+    if decided is not None:
+        return Suggestion({"stream": stream.name, "kind": decided.kind}, why)
+    why.append(f"ignored; fix it, {_NOT_IGNORED}")
+    return Suggestion({"stream": stream.name, "kind": "ignore"}, why, is_needed=True)
+
+
+def _message_kind(stream: Stream) -> str | None:
+    try:
+        kind, _ = detect(replace(stream, entry=StreamSettings(stream=stream.name)))
+    except ConfigError:
+        return None
+    return None if kind in FLAT_KINDS else kind
+
+
+def _problem(stream: Stream, entry: Mapping[str, Any]) -> ConfigError | None:
+    """Read an entry as the target does."""
+    try:
+        resolve(replace(stream, entry=read_entry(entry, 0), warn=lambda _: None))
+    except ConfigError as problem:
+        return problem
+    return None
+
+
+class _Draft:
+    """An attempt at an entry. Where the schema decides the kind, it leaves out what the kind's own rules find."""
+
+    def __init__(self, stream: Stream, columns: Columns, given: Mapping[str, Any], *, is_decided: bool) -> None:
+        self.entry: dict[str, Any] = {"stream": stream.name, **given}
+        self.why: list[str] = []
+        self._stream, self._columns, self._shape = stream, columns, shape_of(stream.name)
+        self._is_decided = is_decided
+        self._key = stream.key_properties[0] if len(stream.key_properties) == 1 else None
+        is_people = "user_attributes" in {self._shape.kind, given.get("kind")}
+        self._customers = self._rank_customers(is_people=is_people)
+        self._customer: str | None = given.get("customer_id") or next(iter(self._customers), None)
+        self._device: str | None = given.get("device_id") or best(columns, roles.DEVICE, [self._customer])
+        self._time: str | None = given.get("timestamp") or best(columns, roles.EVENT_TIME)
+        self._ids = [name for name in (self._customer, self._device) if name]
+        if is_decided:
+            customers, devices = stream.id_fields(key_is_person=given["kind"] == "user_attributes")
+            self._customer, self._device = next(iter(customers), None), next(iter(devices), None)
+            self._ids = [*customers, *devices]
+
+    def fill(self, collisions: int) -> None:
+        """Find the kind and the columns that it needs. Aliases and experiments need none that their rules do not find.
+
+        Args:
+            collisions: Events that share person, name and second with another row's.
+        """
+        if "kind" not in self.entry:
+            kind, reason = self._kind()
+            self.entry = {"stream": self._stream.name, "kind": kind, **self.entry}
+            self.why.append(reason)
+        if self.entry["kind"] == "event":
+            self._people()
+            self._event()
+            self._spread(collisions)
+            self._exclude()
+        elif self.entry["kind"] == "user_attributes":
+            self._people()
+            self._set_time(best(self._columns, roles.CHANGE_TIME), ATTRIBUTE_TIME_CANDIDATES)
+            self._exclude()
+        if self._shape.note and not self._is_decided:
+            self.why.append(self._shape.note)
+
+    def _rank_customers(self, *, is_people: bool) -> list[str]:
+        """Rank the columns that may hold the person's ID. The key of a table of people does."""
+        ranked = rank(self._columns, roles.CUSTOMER)
+        if not is_people or self._key is None or self._key not in self._columns:
+            return ranked
+        before = ranked if self._shape.has_own_numbers else set(ranked) & set(CUSTOMER_ID_CANDIDATES)
+        first = [name for name in ranked if name in before]
+        return list(dict.fromkeys([*first, self._key, *ranked]))
+
+    def _kind(self) -> tuple[str, str]:
+        who, time, shape = self._customer or self._device, self._time, self._shape
+        table = title(words_of(self._stream.name))
+        column = self._columns.get(who or "")
+        is_unique = column is not None and 1 < len(column.values) == len(column.texts)
+        if who is None:
+            return "ignore", f"no column looks like a person's ID; if one is, name it as customer_id, {_NOT_IGNORED}"
+        if shape.event_name or "event_name" in self.entry:
+            return "event", f"each row ({table}) is something that a person ({who}) did"
+        if shape.kind == "user_attributes":
+            return shape.kind, f"its name is one for people, and {who} is their ID"
+        if shape.kind != "ignore" and time:
+            return "event", f"it has who ({who}) and when ({time}); check the event's name"
+        if shape.kind != "ignore" and (who == self._key or is_unique):
+            return "user_attributes", f"it has no time, and one row for each {who}"
+        return (
+            "ignore",
+            f"{table} does not look like events or people; if it is, name event_name and timestamp, {_NOT_IGNORED}",
+        )
+
+    def _set(self, key: str, value: object) -> None:
+        if value:
+            self.entry.setdefault(key, value)
+
+    def _set_time(self, name: str | None, candidates: Sequence[str]) -> None:
+        """Set the time, unless the kind's rules find one among their candidates."""
+        own = self._stream.choose("timestamp", candidates) if self._is_decided else ()
+        found = next((one for one in own if one in self._columns), None)
+        self._time = found or name
+        if found is None:
+            self._set("timestamp", name)
+
+    def _people(self) -> None:
+        settings = self._stream.settings
+        if not self._is_decided:
+            self._set("customer_id", self._customer)
+            self._set("device_id", self._device)
+        self.why += advice.about_ids(self._columns, settings, self._customer, self._device)
+        others = [name for name in self._customers if name not in self._ids]
+        if self._ids and others:
+            listed = " or ".join(others[:3])
+            self.why.append(f"{listed} could be customer_id as well; use the ID that your product sends")
+        tried = self._ids
+        if self._customer and self._device and not settings.identity_fallback:
+            tried = [self._customer if settings.use_customer_id else self._device]
+        others += rank(self._columns, roles.DEVICE, tried)
+        self.why += advice.about_rows_without_id(self._columns, tried, others)
+
+    def _event(self) -> None:
+        if not self._is_decided:
+            self._set("event_name", self._event_name())
+            self._set("refund", self._shape.is_refund)
+        self._set_time(self._time, EVENT_TIME_CANDIDATES)
+        time = self._columns.get(self._time or "")
+        if not self._time:
+            self.why.append("no column says when: events get the time of extraction, and are new in each later run")
+        elif time and (empty := time.values.count(None)):
+            self.why.append(f"{empty} of {len(time.values)} sampled rows have no {time.name} and would be rejected")
+        amount = best(self._columns, roles.AMOUNT, [*self._ids, self._time])
+        if amount and "revenue" not in self.entry and not self._is_decided:
+            self.entry["revenue"] = amount
+            self.why.append(f"{amount} looks like the money; Kissmetrics wants it net, without tax and shipping")
+            beside = rank(self._columns, roles.TAX_OR_SHIPPING)
+            if beside and not re.search(r"\b(net|subtotal|revenue)\b", self._columns[amount].words):
+                self.why.append(f"if {amount} includes {', '.join(beside)}, subtract it with a stream map")
+            name, is_refund = self.entry["event_name"], bool(self.entry.get("refund"))
+            self.why += advice.about_money(self._stream.name, self._columns, amount, name, refund=is_refund)
+
+    def _spread(self, collisions: int) -> None:
+        time = self._columns.get(self._time or "")
+        if self.entry.get("once") or "spread_duplicates" in self.entry:
+            return
+        if time and time.is_date_only:
+            self.why.append(f"{time.name} has no time of day; spread_duplicates keeps events of one day apart")
+            self.entry["spread_duplicates"] = True
+        elif collisions:
+            self.why.append(f"{collisions} events share person, name and second with another row's")
+            self.entry["spread_duplicates"] = True
+
+    def _event_name(self) -> str:
+        besides = [self._customer, self._device, self._time]
+        column = best(self._columns, roles.EVENT_NAME, besides)
+        table = words_of(self._stream.name)
+        if column is None or {"{", "}"} & set(column) or "event_name" in self.entry:
+            return self._shape.event_name or title(table) or "Happened"
+        values = list(self._columns[column].texts)
+        self.why.append(f"{column} names the event: {', '.join(map(repr, values[:4]))}{', ...' * (len(values) > 4)}")
+        if self._shape.event_name is None or column in EVENT_NAME_CANDIDATES:
+            return f"{{{column}}}"
+        return f"{title(table.rpartition(' ')[2])} {{{column}}}"
+
+    def _exclude(self) -> None:
+        """Exclude personal data and the number of a row, but no column that the entry names."""
+        if "include" in self.entry or "exclude" in self.entry:
+            return
+        used = {*self._ids, self._time, *(value for value in self.entry.values() if isinstance(value, str))}
+        private = {*rank(self._columns, roles.PRIVATE), *(["name"] if self.entry["kind"] == "user_attributes" else [])}
+        found = [name for name in self._columns if name in private - used]
+        if found:
+            listed = ", ".join(found[:6]) + ", ..." * (len(found) > 6)
+            self.why.append(f"exclude has personal data or secrets ({listed}); remove from it what you need")
+        if self._key in {"id", "_id", "ID", "Id"} - used:
+            self.why.append(f"{self._key} only numbers the rows of its table; exclude has it")
+            found.append(self._key)
+        self._set("exclude", found)

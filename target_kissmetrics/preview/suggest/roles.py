@@ -1,0 +1,188 @@
+"""Which column has which role: a table of name patterns and checks, and the function that ranks columns by it.
+
+A pattern matches the words of a column's name (`orderDate` is `order date`). To recognize more names, extend the table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+
+from target_kissmetrics.mapping.kinds.event import EVENT_NAME_CANDIDATES
+from target_kissmetrics.mapping.rules import times
+from target_kissmetrics.mapping.rules.clock import ATTRIBUTE_TIME_CANDIDATES, EVENT_TIME_CANDIDATES
+from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES, DEVICE_ID_CANDIDATES
+from target_kissmetrics.preview.suggest.columns import Column, Columns, words
+
+_MAX_LABELS = 50
+_MAX_LABEL_CHARACTERS = 40
+_FEW_ROWS = 10
+_FLAG_VALUES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """How a column is known to have a role.
+
+    Attributes:
+        fits: Checks the column's values.
+        patterns: Regular expressions on the words of its name, the best first.
+        last: Words that make it the last choice.
+        never: Words that rule it out.
+    """
+
+    fits: Callable[[Column], bool]
+    patterns: tuple[str, ...]
+    last: str = ""
+    never: str = ""
+
+    def place(self, column: Column) -> int | None:
+        """Give a column's place among the patterns, 0 for the best; None when it does not have the role."""
+        if self.never and _has(self.never, column.words):
+            return None
+        if self.last and _has(self.last, column.words):
+            return len(self.patterns)
+        return next((place for place, pattern in enumerate(self.patterns) if re.search(pattern, column.words)), None)
+
+
+def rank(columns: Columns, role: Role, besides: Collection[str | None] = ()) -> list[str]:
+    """Give the columns that have a role and are not in `besides`, the likeliest first, those of objects last."""
+    ranked = []
+    for number, column in enumerate(columns.values()):
+        place = role.place(column)
+        is_unused = bool(column.values) and not column.filled
+        if place is not None and column.name not in besides and not is_unused and role.fits(column):
+            name_length = len(column.words.split())
+            ranked.append((column.is_nested, place, name_length, -len(column.filled), number, column.name))
+    return [name for *_, name in sorted(ranked)]
+
+
+def best(columns: Columns, role: Role, besides: Collection[str | None] = ()) -> str | None:
+    """Give the likeliest column of the row itself for a role."""
+    return next((name for name in rank(columns, role, besides) if not columns[name].is_nested), None)
+
+
+# Checks of values
+
+
+def _is_device(column: Column) -> bool:
+    """Tell IDs from flags: one or two values in many rows do not tell devices apart."""
+    return column.is_id() and (len(column.values) < _FEW_ROWS or len(column.texts) > _FLAG_VALUES)
+
+
+def _is_time(column: Column) -> bool:
+    is_iso = column.is_text() and not column.is_date_only and all(map(times.is_full_iso, column.texts))
+    is_hinted = column.is_moment or is_iso or re.search(_TIME_NAME, column.words) is not None
+    return is_hinted and column.has_most(len(column.seconds))
+
+
+def _is_amount(column: Column) -> bool:
+    return column.has_most(sum(amount is not None for amount in column.amounts)) and not column.is_moment
+
+
+def _is_label(column: Column) -> bool:
+    """Tell names that come again from texts that are all different."""
+    if not column.values:
+        return True
+    is_short = len(column.texts) <= _MAX_LABELS and max(map(len, column.texts), default=0) <= _MAX_LABEL_CHARACTERS
+    comes_again = len(column.texts) * 2 <= max(len(column.filled), _FEW_ROWS)
+    return is_short and comes_again and column.is_text() and not column.has_most(len(column.seconds))
+
+
+# The table
+
+
+def _has(alternatives: str, text: str) -> bool:
+    return re.search(rf"\b({alternatives})\b", text) is not None
+
+
+def _exactly(candidates: Iterable[str]) -> tuple[str, ...]:
+    """Give the mapping's own candidates as patterns."""
+    return tuple(f"^{words(name)}$" for name in candidates)
+
+
+def _both(one: str, other: str) -> str:
+    return rf"(?=.*\b({one})\b)(?=.*\b({other})\b)"
+
+
+_ID = "id|uuid|guid|key|number|no|nr|ref|identifier|uid|pk|code"
+_PERSON = (
+    "user|customer|account|member|contact|person|people|profile|subscriber|client|buyer|shopper|visitor|lead|patient|"
+    "player|student|recipient|participant|learner|donor|author|sender|viewer|consumer|purchaser|payer|cust|usr"
+)
+_MAIL = "e ?mail|mail"
+_TIME_ENDS = "at|on|time|date|datetime|timestamp|ts|day|when|epoch|utc|dt"
+_TIME_NAME = rf"\b({_TIME_ENDS}|\w+ed)$|\b(date|timestamp)\b"
+
+CUSTOMER = Role(
+    Column.is_id,
+    (
+        *_exactly(CUSTOMER_ID_CANDIDATES),
+        _both("user|customer", _ID),
+        _both(_PERSON, _ID),
+        r"\b(uid|userid|customerid|memberid|clientid|username|login|userkey)\b",
+        rf"\b({_MAIL})( address)?$",
+        rf"^({_PERSON})$",
+    ),
+    never="by|agent|admin|staff|rep|assigned|assignee|manager|approved|anonymous|anon|"
+    rf"(company|organi[sz]ation|store|shop|vendor|owner) ({_ID}|{_MAIL})",
+)
+DEVICE = Role(
+    _is_device,
+    (
+        *_exactly(DEVICE_ID_CANDIDATES),
+        _both("device|anonymous|anon|visitor|cookie|browser|installation|install|fingerprint", _ID),
+        r"\b(visitor|anonymous|anon|cookie|fingerprint)$",
+    ),
+    never="is|has|unique|new|returning",
+)
+EVENT_TIME = Role(
+    _is_time,
+    (
+        r"\b(ordered|order|purchased|purchase|placed|paid|bought|completed|sold|transaction)\b",
+        *_exactly(EVENT_TIME_CANDIDATES),
+        r"\b(date|created)\b",
+        _TIME_NAME,
+        "",
+    ),
+    last="updated|modified|changed|deleted|expires|expired|expiry|due|birth|dob|shipped|delivered|extracted|loaded|"
+    "synced|inserted|last|next|valid|archived|until|end|ended|cancell?ed|refunded|returned",
+)
+CHANGE_TIME = Role(_is_time, (*_exactly(ATTRIBUTE_TIME_CANDIDATES), r"\b(updated|modified|changed)\b"))
+EVENT_NAME = Role(
+    _is_label,
+    (
+        *_exactly(EVENT_NAME_CANDIDATES),
+        r"\b(action|activity|event|verb|operation|interaction|what|happened|occurrence|did)\b",
+    ),
+    never=f"{_ID}|{_TIME_ENDS}",
+)
+AMOUNT = Role(
+    _is_amount,
+    (
+        *(r"\bnet\b", r"\brevenue\b", r"\bsubtotal\b", r"\btotal\b", r"\bamount\b", r"\bpaid\b"),
+        *(r"\b(price|sum)\b", r"\b(charge|payment)\b", r"\b(mrr|gross)\b", r"\bvalue\b", r"\bfee\b"),
+    ),
+    last="cents?|pence|pennies",
+    never="tax|vat|shipping|discount|quantity|qty|count|id|currency|tip|items|units|points|number|score|status|type|"
+    "rate|percent|date|at|on",
+)
+TAX_OR_SHIPPING = Role(_is_amount, (r"\b(tax|vat|shipping)\b",))
+CURRENCY = Role(Column.is_text, (r"\bcurrency\b",))
+STATUS = Role(_is_label, (r"\b(status|state)\b",))
+PRIVATE = Role(
+    lambda column: column.is_id() or column.words.endswith("geo"),
+    (
+        r"\b(password|passwd|secret|token|ssn|iban|cvv|cvc|hash|salt|otp|passphrase|passport|surname|forename)\b",
+        r"\b(card number|api key|credit card|social security|private key|user agent|address line|latitude|longitude)\b",
+        r"\b(phone|telephone|fax|birth|birthday|birthdate|dob|street|postcode|zip|zipcode|postal|ip|nickname)\b",
+        r"\b(lat|lng|coordinates|geolocation|(geo|location|address) (lon|long)|\w+ geo)$",
+        r"\b(first|last|full|display)name\b|\b(first|last|middle|given|family|full|display|maiden) name$",
+        rf"\b({_PERSON}|billing) name$",
+        rf"\baddress$|\b({_MAIL})\b",
+    ),
+    never="is|has|opt|opted|optin|opens|opened|clicks|clicked|sent|count|status|verified|confirmed|type|domain|"
+    "subscribed|consent|frequency|campaign|template|subject",
+)
+"""Secrets, and personal data that no report needs."""

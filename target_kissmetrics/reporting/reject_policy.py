@@ -1,0 +1,206 @@
+"""What happens to what is not sent: it is counted and written, and too much of it ends the run."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
+
+from target_kissmetrics.errors import InputError, TooManyRejects
+from target_kissmetrics.mapping.reject_codes import REASONS, Code, Rejected, advice
+from target_kissmetrics.mapping.result import Rejection
+from target_kissmetrics.reporting.counts import StreamCounts, by_code
+
+JUDGED_ROWS = 1000
+"""`max_reject_ratio` is judged after a stream's first so many rows, and with each reject from then on."""
+
+PROBATION_ROWS = 100
+"""A stream whose first so many rows were all rejected ends the run."""
+
+_TO_DO = "they are in rejects_path: fix the mapping, send them again with target-kissmetrics-replay"
+
+
+class RejectSink(Protocol):
+    """Where rejected rows and dropped properties go."""
+
+    def write(self, *, stream: str, code: str, reason: str, field: str | None, record: Mapping[str, Any]) -> None:
+        """Write one of them; `field` is None for a whole row."""
+
+    def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
+        """Write what a replay needs to know of a stream: the tap's SCHEMA message."""
+
+    def flush(self) -> None:
+        """Make it durable, before a STATE that covers the rows is emitted."""
+
+    def close(self) -> None:
+        """Write what is buffered, and close."""
+
+
+class LoggedRejects:
+    """A dry run's rejects: logged, and written nowhere.
+
+    Args:
+        logger: The log.
+    """
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+
+    def write(self, *, stream: str, code: str, reason: str, field: str | None, record: Mapping[str, Any]) -> None:  # noqa: ARG002
+        """Log one of them."""
+        what = f"field '{field}' dropped" if field else "row rejected"
+        self._logger.warning("stream '%s': %s (%s): %s", stream, what, code, reason)
+
+    def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
+        """Nothing is replayed."""
+
+    def flush(self) -> None:
+        """Nothing is buffered."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class RejectPolicy:
+    """Counts, writes and limits rejects. Thread-safe: aliases are rejected from the pipeline's thread.
+
+    Args:
+        sink: Where they are written.
+        schemas: The tap's SCHEMA message of each stream, by the stream's name after stream maps.
+        fail: `on_invalid_record` is `fail`: the first one ends the run.
+        max_rejects: Rejected rows of the run; None for any number.
+        max_ratio: The part of a stream's rows that may be rejected; None for any.
+        probation: A stream whose first rows were all rejected ends the run.
+    """
+
+    def __init__(  # noqa: PLR0913 - all by name
+        self,
+        *,
+        sink: RejectSink,
+        schemas: Mapping[str, Mapping[str, Any]],
+        fail: bool = False,
+        max_rejects: int | None = None,
+        max_ratio: float | None = None,
+        probation: bool = True,
+    ) -> None:
+        self.sink = sink
+        self._schemas = schemas
+        self._fail = fail
+        self._max_rejects = max_rejects
+        self._max_ratio = max_ratio
+        self._probation = probation
+        self._rejected = 0
+        self._lock = threading.Lock()
+
+    def row(self, counts: StreamCounts, rejected: Rejected, record: Mapping[str, Any]) -> None:
+        """Reject a row.
+
+        Raises:
+            InputError: `on_invalid_record` is `fail`.
+            TooManyRejects: The run, or the stream, has too many of them.
+        """
+        self._check_fail(counts, rejected.field, rejected.code)
+        counts.rejected[rejected.code] += 1
+        counts.parts += 1
+        self._write_row(counts, rejected, record)
+        if self._probation and not counts.left_accepted and sum(counts.all_rejected.values()) >= PROBATION_ROWS:
+            code = cast("Code", counts.all_rejected.most_common(1)[0][0])
+            raise TooManyRejects(
+                f"stream '{counts.stream}': the first {PROBATION_ROWS} rows were all rejected, most often as {code} "
+                f"({REASONS[code].meaning}); they are in rejects_path, their STATE was not emitted: "
+                f"{advice(code, in_messages=counts.in_messages)}, and run again",
+            )
+
+    def part(self, counts: StreamCounts, part: Rejection, record: Mapping[str, Any]) -> None:
+        """Reject a part of a row: a property, or in formats that batch events, one of them.
+
+        Raises:
+            InputError: The part is what a row is in other formats, and `on_invalid_record` is `fail`.
+            TooManyRejects: Likewise, and the run or the stream has too many of them.
+        """
+        if part.counts_as_row:
+            self._check_fail(counts, part.field, part.code)
+        counted = counts.rejected if part.counts_as_row else counts.dropped
+        counted[part.code] += 1
+        self._write(counts.stream, part.code, part.reason, part.field, record)
+        if part.counts_as_row:
+            counts.parts += 1
+            self._count(counts)
+
+    def alias(self, counts: StreamCounts, rejected: Rejected, record: Mapping[str, Any], *, is_row: bool) -> None:
+        """Reject an alias, when its row was accepted already.
+
+        Args:
+            counts: Its stream's.
+            rejected: Why.
+            record: The row.
+            is_row: The alias is all that the row was.
+
+        Raises:
+            InputError: It is a row, and `on_invalid_record` is `fail`.
+            TooManyRejects: It is a row, and the run or the stream has too many of them.
+        """
+        if is_row:
+            self._check_fail(counts, rejected.field, rejected.code)
+            counts.late[rejected.code] += 1
+            self._write_row(counts, rejected, record)
+        else:
+            counts.late_dropped[rejected.code] += 1
+            self._write(counts.stream, rejected.code, rejected.reason, rejected.field, record)
+
+    def accepted(self, counts: StreamCounts) -> None:
+        """Judge a stream by its ratio of rejects, with the row that makes it due.
+
+        Raises:
+            TooManyRejects: Too many of its rows were rejected.
+        """
+        if counts.rows == JUDGED_ROWS:
+            self._judge(counts)
+
+    def _write_row(self, counts: StreamCounts, rejected: Rejected, record: Mapping[str, Any]) -> None:
+        reason = f"{rejected.field}: {rejected.reason}" if rejected.field else rejected.reason
+        # No single field: the whole row is rejected, whichever field was at fault.
+        self._write(counts.stream, rejected.code, reason, None, record)
+        self._count(counts)
+
+    def _write(self, stream: str, code: Code, reason: str, field: str | None, record: Mapping[str, Any]) -> None:
+        schema = self._schemas.get(stream)
+        if schema is not None:
+            self.sink.note_schema(stream, schema)
+        self.sink.write(stream=stream, code=code, reason=reason, field=field, record=record)
+
+    def _check_fail(self, counts: StreamCounts, field: str | None, code: Code) -> None:
+        if not self._fail:
+            return
+        # Numbers name the row: its values do not belong in a log.
+        where = f", field '{field}'" if field else ""
+        row = f"stream '{counts.stream}', row {counts.rows}"
+        text = (
+            f"{REASONS[code].meaning} ({code}); {advice(code, in_messages=counts.in_messages)}; or set "
+            "on_invalid_record to reject: such rows are then written to rejects_path, and the run goes on"
+        )
+        raise InputError(f"{row}{where}: {text}", without_data=f"{row}: {text}")
+
+    def _count(self, counts: StreamCounts) -> None:
+        with self._lock:
+            self._rejected += 1
+            rejected = self._rejected
+        if self._max_rejects is not None and rejected > self._max_rejects:
+            raise TooManyRejects(
+                f"{rejected} rows of this run were rejected, more than max_rejects ({self._max_rejects}) allows; the "
+                f"latest is of stream '{counts.stream}', whose rejects are {by_code(counts.all_rejected)}; {_TO_DO}, "
+                "or raise max_rejects, and run again"
+            )
+        self._judge(counts)
+
+    def _judge(self, counts: StreamCounts) -> None:
+        if self._max_ratio is None or counts.rows < JUDGED_ROWS:
+            return
+        rejected = sum(counts.all_rejected.values())
+        if rejected > self._max_ratio * counts.parts:
+            raise TooManyRejects(
+                f"stream '{counts.stream}': {rejected} of its first {counts.parts} rows were rejected, more than "
+                f"max_reject_ratio ({self._max_ratio:g}) allows: {by_code(counts.all_rejected)}; {_TO_DO}, or raise "
+                "max_reject_ratio, and run again"
+            )

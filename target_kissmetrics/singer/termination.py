@@ -1,0 +1,82 @@
+"""Signals: a run ends between two messages, with what it read delivered.
+
+The SDK's own handler drains from inside an interrupted drain, and so emits a STATE whose rows were never sent.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from target_kissmetrics.singer.reader import MessageReader, Stopped
+
+SECOND_SIGNAL_SECONDS = 5.0
+"""Ctrl-C reaches a target twice, from the terminal and from Meltano. A signal that comes later than this means it."""
+
+
+class Termination:
+    """Stops the reader when a signal, or a failure of the run, asks for it.
+
+    Attributes:
+        reader: What it stops; None before there is one, when a signal ends the process at once.
+        stopped_by: The signal that asked for the end, if one did.
+    """
+
+    def __init__(self) -> None:
+        self.reader: MessageReader | None = None
+        self.stopped_by: int | None = None
+        self._stopped_at = 0.0
+        self._has_failed = False
+        self._handler: Callable[[int, FrameType | None], None] | None = None
+
+    def install(self, handler: Callable[[int, FrameType | None], None]) -> None:
+        """Handle a closed terminal (SIGHUP) too; under `nohup` the run goes on.
+
+        Args:
+            handler: What the SDK installed for SIGTERM and SIGINT.
+        """
+        self._handler = handler
+        number = getattr(signal, "SIGHUP", None)  # Windows has none
+        if number is None or threading.current_thread() is not threading.main_thread():
+            return
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+    @property
+    def signal_name(self) -> str | None:
+        """The name of that signal."""
+        return None if self.stopped_by is None else signal.Signals(self.stopped_by).name
+
+    def handle(self, signum: int, frame: FrameType | None = None) -> None:  # noqa: ARG002
+        """Handle a signal: the reader stops before its next message; a second signal, later, ends the process.
+
+        Raises:
+            SystemExit: There is no reader yet, or it is the second signal.
+            Stopped: The reader waits for input.
+        """
+        now = time.monotonic()
+        if not self._has_failed:
+            if self.stopped_by is not None and now - self._stopped_at > SECOND_SIGNAL_SECONDS:
+                raise SystemExit(128 + signum)
+            if self.stopped_by is None:
+                self.stopped_by, self._stopped_at = signum, now
+        if self.reader is None:
+            raise SystemExit(1)
+        self.reader.stop_requested = True
+        if self.reader.waiting:
+            self.reader.waiting = False
+            raise Stopped
+
+    def interrupt(self) -> None:
+        """Stop the reader, since the run has failed. From any thread."""
+        self._has_failed = True
+        if self.reader is None:
+            return
+        self.reader.stop_requested = True
+        main = threading.main_thread()
+        is_ours = self._handler is not None and signal.getsignal(signal.SIGTERM) == self._handler
+        if self.reader.waiting and is_ours and hasattr(signal, "pthread_kill") and main.ident is not None:
+            signal.pthread_kill(main.ident, signal.SIGTERM)

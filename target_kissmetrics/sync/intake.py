@@ -1,0 +1,145 @@
+"""One stream's rows on their way into the pipeline: validated, mapped, or rejected."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from target_kissmetrics.mapping.detection import resolve
+from target_kissmetrics.mapping.registry import FLAT_KINDS
+from target_kissmetrics.mapping.reject_codes import Rejected
+from target_kissmetrics.mapping.result import Mapped
+from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
+from target_kissmetrics.mapping.shard import Shard
+from target_kissmetrics.mapping.stream import Stream, StreamMapping
+from target_kissmetrics.reporting.counts import StreamCounts
+from target_kissmetrics.reporting.reject_policy import RejectPolicy
+from target_kissmetrics.sync.batch import BatchRow
+
+MAX_COPIES = 20
+"""A row is written to the rejects file with each of its rejected parts, but no more often than this: a batch of 10,000
+events that are all rejected would fill a disk with copies of itself."""
+
+_NO_COPY: Mapping[str, Any] = {}
+
+Validate = Callable[[Mapping[str, Any]], str | None]
+"""Gives what is wrong with a row by the tap's schema, if anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamContext:
+    """What the rows of one stream need of the run.
+
+    Attributes:
+        name: The stream's name, after stream maps.
+        counts: Its counts: one object for a stream, however often its schema changes.
+        entry: Its entry of `streams`.
+        settings: Settings of the mapping.
+        shard: The slice of people that this run sends; None for everybody.
+        rejects: What happens to rejected rows.
+        add: Adds a mapped row to the pipeline.
+        logger: The log.
+    """
+
+    name: str
+    counts: StreamCounts
+    entry: StreamSettings
+    settings: MappingSettings
+    shard: Shard | None
+    rejects: RejectPolicy
+    add: Callable[[BatchRow], None]
+    logger: logging.Logger
+
+
+class StreamIntake:
+    """Takes the rows of one stream under one schema.
+
+    Args:
+        context: What it needs of the run.
+        schema: The stream's schema, after stream maps.
+        key_properties: The stream's key, after stream maps.
+        validate: Validates a row before it is mapped; None for no validation.
+
+    Raises:
+        ConfigError: The stream's kind is not certain, or its entry of `streams` does not fit it.
+    """
+
+    def __init__(
+        self,
+        context: StreamContext,
+        schema: Mapping[str, Any],
+        key_properties: Sequence[str],
+        validate: Validate | None = None,
+    ) -> None:
+        self._context = context
+        self._counts = context.counts
+        self._validate = validate
+        self._shard = context.shard
+        resolved = resolve(
+            Stream(
+                name=context.name,
+                schema=schema,
+                key_properties=tuple(key_properties),
+                entry=context.entry,
+                settings=context.settings,
+                warn=lambda text: context.logger.warning("stream '%s': %s", context.name, text),
+            )
+        )
+        self.kind = resolved.kind
+        self._mapping = resolved.mapping
+        self._counts.in_messages = self.kind not in FLAT_KINDS
+        context.logger.info(
+            "stream '%s' is read as %s, because %s%s",
+            context.name,
+            self.kind,
+            resolved.why,
+            f". {resolved.mapping.describe()}" if resolved.mapping else "",
+        )
+
+    def take(self, row: dict[str, Any], extracted: object, record: Mapping[str, Any]) -> None:
+        """Take a row.
+
+        Args:
+            row: After stream maps.
+            extracted: The message's `time_extracted`, `NO_GUESS`, or None.
+            record: As the tap sent it.
+
+        Raises:
+            TooManyRejects: So far the stream had nothing but rejects, or more than the settings allow.
+            TargetError: `on_invalid_record` is `fail`, or the run failed meanwhile.
+        """
+        counts = self._counts
+        counts.rows += 1
+        if self._mapping is None:
+            return
+        if row.get("_sdc_deleted_at") is not None:
+            counts.deleted += 1
+            return
+        try:
+            mapped = self._map(self._mapping, row, extracted)
+        except Rejected as rejected:
+            if self._shard is None or self._shard.takes_nobody:
+                self._context.rejects.row(counts, rejected, record)
+            return
+        counts.accepted += 1
+        counts.parts += max(1, len(mapped.slots))
+        self._context.rejects.accepted(counts)
+        if self._shard is None or self._shard.takes_row(mapped):
+            self._add(mapped, record)
+
+    def _map(self, mapping: StreamMapping, row: dict[str, Any], extracted: object) -> Mapped:
+        if self._validate is not None:
+            problem = self._validate(row)
+            if problem is not None:
+                raise Rejected("schema", f"it does not fit the tap's schema: {problem}")
+        return mapping.map(row, extracted)
+
+    def _add(self, mapped: Mapped, record: Mapping[str, Any]) -> None:
+        if mapped.skipped_types or mapped.deletions:
+            self._counts.mapped(mapped.skipped_types, len(mapped.deletions))
+        for number, part in enumerate(mapped.rejections):
+            self._context.rejects.part(self._counts, part, record if number < MAX_COPIES else _NO_COPY)
+        if mapped.calls or mapped.deletions:
+            self._context.add(BatchRow(self._counts, mapped, record))

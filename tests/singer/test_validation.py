@@ -1,0 +1,94 @@
+"""Rows against their stream's schema: what fits, what is said of a row that does not, and of a schema that is none."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from target_kissmetrics.errors import InputError
+from target_kissmetrics.singer.validation import validation
+
+
+def of_field(field: dict[str, Any], **rest: Any) -> Callable[[Mapping[str, Any]], str | None]:
+    return validation({"type": "object", "properties": {"total": field}, **rest}, "orders")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ({"type": "number"}, Decimal("19.99")),
+        ({"type": ["null", "number"], "minimum": Decimal("1.5"), "maximum": 30}, Decimal("19.99")),
+        ({"enum": [Decimal("1.10")]}, Decimal("1.1")),
+        ({"type": "number", "multipleOf": Decimal("1e-38")}, Decimal("1e30")),
+        ({"type": "number", "multipleOf": 0.01}, Decimal("19.999")),
+        ({"type": "string", "format": "date-time"}, "yesterday"),
+        ({"type": "number", "exclusiveMaximum": True, "maximum": 5}, Decimal("4.9")),
+        ({"type": "number", "exclusiveMaximum": 5}, 4),
+        ({"items": [{"type": "string"}]}, ["a", 1]),
+        ({"$ref": "#/definitions/money"}, 5),
+    ],
+)
+def test_a_row_that_fits_passes(field: dict[str, Any], value: object) -> None:
+    assert of_field(field, definitions={"money": {"type": "number"}})({"total": value}) is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ({"type": "number"}, "s3cret", """total must satisfy {"type": "number"}"""),
+        ({"type": "number", "exclusiveMaximum": True, "maximum": 5}, 5, 'total must satisfy {"maximum": 5}'),
+        ({"maximum": Decimal("1.5")}, Decimal("19.99"), 'total must satisfy {"maximum": 1.5}'),
+        ({"enum": ["a", "b"]}, "s3cret", 'total must satisfy {"enum": ["a", "b"]}'),
+        ({"minimum": Decimal("1.5")}, float("nan"), "a number cannot be compared with its bounds"),
+        ({"items": {"properties": {"sku": {"type": "string"}}}}, [{"sku": 5}], 'total[0].sku must satisfy {"type": '),
+        ({"required": ["sku"]}, {}, "total: 'sku' is a required property"),
+        ({"additionalProperties": False}, {"sku": "s3cret"}, "total: Additional properties are not allowed ('sku' "),
+    ],
+)
+def test_the_reason_names_the_field_and_not_its_value(field: dict[str, Any], value: object, reason: str) -> None:
+    problem = of_field(field)({"total": value})
+    assert problem is not None
+    assert problem.startswith(reason)
+    assert "s3cret" not in problem
+
+
+def test_a_missing_field_of_the_row_is_named() -> None:
+    assert of_field({}, required=["total"])({}) == "the row: 'total' is a required property"
+
+
+@pytest.mark.parametrize(
+    ("field", "problem"),
+    [
+        ({"type": "what"}, "properties.total.type: 'what' is not valid"),
+        ({"type": ["null", 5]}, "properties.total.type: ['null', 5] is not valid"),
+        ({"pattern": "("}, "properties.total.pattern: '(' is not a 'regex'"),
+        ({"minimum": "a"}, "properties.total.minimum: 'a' is not of type 'number'"),
+        ({"enum": 5}, "properties.total.enum: 5 is not of type 'array'"),
+        (5, "properties.total: 5 is not of type 'object', 'boolean'"),
+    ],
+)
+def test_a_schema_that_cannot_be_used_names_its_stream_and_field(field: Any, problem: str) -> None:
+    with pytest.raises(InputError) as raised:
+        of_field(field)
+    assert str(raised.value).startswith(f"stream 'orders': its schema cannot be used: {problem}")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("ref", ["#/definitions/none", "http://127.0.0.1:9/schema", "#/properties/total"])
+def test_a_reference_that_leads_nowhere_names_the_stream_and_fetches_nothing(ref: str) -> None:
+    with pytest.raises(InputError, match="stream 'orders': its schema cannot be used: a \\$ref"):
+        of_field({"$ref": ref})({"total": 1})
+
+
+def test_nothing_keeps_a_validator_that_is_no_longer_used() -> None:
+    validator = of_field({"type": "number"})
+    validator({"total": 1})
+    gone = weakref.ref(validator)
+    del validator
+    gc.collect()
+    assert gone() is None
