@@ -10,32 +10,11 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 Code = Literal[
-    "no-identity",
-    "blocked-identity",
-    "identity-too-long",
-    "alias-limit",
-    "no-event-name",
-    "event-name-too-long",
-    "no-timestamp",
-    "bad-timestamp",
-    "too-old",
-    "schema",
-    "no-type",
-    "unknown-type",
-    "bad-message",
-    "no-experiment",
-    "no-variant",
-    "no-property-name",
-    "name-too-long",
-    "reserved-name",
-    "value-too-long",
-    "bad-number",
-    "bad-text",
-    "bad-datetime",
-    "bad-amount",
-    "too-deep",
-]
-
+    "no-identity", "blocked-identity", "identity-too-long", "alias-limit", "no-event-name", "event-name-too-long",
+    "no-timestamp", "bad-timestamp", "too-old", "schema", "no-type", "unknown-type", "bad-message", "no-experiment",
+    "no-variant", "no-property-name", "name-too-long", "reserved-name", "value-too-long", "bad-number", "bad-text",
+    "bad-datetime", "bad-amount", "too-deep",
+]  # fmt: skip
 Lost = Literal["row", "property", "alias", "amount", "row or property"]
 
 
@@ -130,14 +109,10 @@ REASONS: Mapping[Code, Reason] = {
         "fill in its type at the source; if the stream holds no messages, set another kind in its entry",
     ),
     "unknown-type": Reason(
-        "row",
-        "the type of the message is not one of Segment's",
-        f"fix the type at the source, or {_FILTER}",
+        "row", "the type of the message is not one of Segment's", f"fix the type at the source, or {_FILTER}"
     ),
     "bad-message": Reason(
-        "row or property",
-        "a part of the message does not have the shape that its format requires",
-        _FIX,
+        "row or property", "a part of the message does not have the shape that its format requires", _FIX
     ),
     "no-experiment": Reason(
         "row",
@@ -150,29 +125,19 @@ REASONS: Mapping[Code, Reason] = {
         "set variant in the stream's entry to the field that does, or fill it in at the source",
     ),
     "no-property-name": Reason(
-        "property",
-        "the property name is empty once surrounding spaces, commas and colons are removed",
-        _RENAME,
+        "property", "the property name is empty once surrounding spaces, commas and colons are removed", _RENAME
     ),
     "name-too-long": Reason(
-        "property",
-        "the property name is longer than 255 characters, the limit of Kissmetrics",
-        _RENAME,
+        "property", "the property name is longer than 255 characters, the limit of Kissmetrics", _RENAME
     ),
-    "reserved-name": Reason(
-        "property",
-        "the property name starts with '_', which Kissmetrics reserves",
-        _RENAME,
-    ),
+    "reserved-name": Reason("property", "the property name starts with '_', which Kissmetrics reserves", _RENAME),
     "value-too-long": Reason(
         "property",
         "the value is longer than 8,192 bytes, the limit of Kissmetrics",
         f"cut it with a stream map, or {_EXCLUDE}",
     ),
     "bad-number": Reason(
-        "property",
-        "the number is not finite, or has hundreds of digits",
-        f"fix it at the source, or {_EXCLUDE}",
+        "property", "the number is not finite, or has hundreds of digits", f"fix it at the source, or {_EXCLUDE}"
     ),
     "bad-text": Reason(
         "row or property",

@@ -44,11 +44,7 @@ class ExportMapping:
         return "lines of an export or import file; person: _p; other identity: _p2; event: _n; time: _t"
 
     def map(self, row: Row, extracted: object = None) -> Mapped:  # noqa: ARG002 - a line has its own time
-        """Return a line's calls.
-
-        Raises:
-            Rejected: The identity, the time or the name is missing or invalid.
-        """
+        """Return a line's calls."""
         mapped = Mapped()
         person = self._identity.require(row, _PERSON, to_do=_FIX)
         if is_empty(row.get("_t")):

@@ -34,25 +34,17 @@ class Sender(NamedTuple):
     address: str | None = None
     user_agent: str | None = None
 
-    def add_event(  # noqa: PLR0913 - what an event is
+    def add_event(  # noqa: PLR0913, PLR0917 - what an event is
         self,
         mapped: Mapped,
         event: str,
         properties: Properties,
-        *,
         event_id: object = None,
         seconds: int = 1,
         revenue_property: str | None = None,
     ) -> None:
-        """Add an event.
-
-        Args:
-            mapped: Gets the event.
-            event: Its name.
-            properties: Its properties.
-            event_id: Distinguishes it from others of its name and second; None: its properties do.
-            seconds: How many consecutive seconds the event and its items take.
-            revenue_property: The property that holds its amount, if any.
+        """Add an event. `event_id` distinguishes it from others of its name and second; None: its properties do. For
+        `seconds` and `revenue_property` see `EventSlot`.
         """
         row = row_token(tuple(properties.items()) if event_id is None else str(event_id))
         slot = EventSlot(row, seconds=seconds, may_spread=False, revenue_property=revenue_property)
@@ -72,9 +64,7 @@ def message_maker(  # noqa: PLR0913 - how a format names its properties
     iso_texts: bool = False,
     prefix: str = "",
 ) -> PropertyMaker:
-    """Return what makes properties of a message's parts. Campaign fields keep their names, as in the format's own
-    Kissmetrics integration. For the arguments see `PropertyMaker` and `StreamSettings`.
-    """
+    """Return what makes properties of a message's parts; see `PropertyMaker`. Campaign fields keep their names."""
     return PropertyMaker(
         StreamSettings(exclude=exclude, rename=tuple((rename or {}).items())),
         replace(stream.settings, campaign_properties=False),

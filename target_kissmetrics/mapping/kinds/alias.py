@@ -45,11 +45,7 @@ class AliasMapping:
         return f"person: {', else '.join(self._current.paths)}; previous ID: {', else '.join(self._previous.paths)}"
 
     def map(self, row: Row, extracted: object = None) -> Mapped:
-        """Return a row's alias; none if both identities are the same.
-
-        Raises:
-            Rejected: One of the two is missing, blocked or too long, or the time is invalid.
-        """
+        """Return a row's alias; none if both identities are the same."""
         person = self._identity.require(row, self._current, needed_for=_NEEDED_FOR, to_do=_TO_DO)
         previous = self._identity.require(row, self._previous, needed_for=_NEEDED_FOR, to_do=_TO_DO)
         time, _ = self._clock.read(row, extracted)

@@ -57,8 +57,9 @@ class EventMapping:
             )
         self._names = _name_templates(stream)
         self._revenue = Revenue(settings.revenue_key, _amount_fields(stream))
-        self._parts = EventParts(settings, CAMPAIGN_PROPERTIES.values() if settings.campaign_properties else ())
         self._maker = stream.property_maker(reserved=self._revenue.reserved)
+        unprefixed = CAMPAIGN_PROPERTIES.values() if settings.campaign_properties else ()
+        self._parts = EventParts(settings, self._maker, unprefixed)
         self._line_items = self._unless_excluded(stream.choose("line_items", LINE_ITEM_CANDIDATES))
         self._user_attributes = self._unless_excluded(stream.choose("user_attributes", USER_ATTRIBUTE_CANDIDATES))
         self._key = tuple(getter(key) for key in stream.key_properties)
@@ -82,11 +83,7 @@ class EventMapping:
         return "; ".join(parts)
 
     def map(self, row: Row, extracted: object = None) -> Mapped:
-        """Return a row's event, with its line items and user attributes.
-
-        Raises:
-            Rejected: The identity, the time or the name is missing or invalid.
-        """
+        """Return a row's event, with its line items and user attributes."""
         mapped = Mapped()
         entry, rejections = self._entry, mapped.rejections
         person = self._identity.identify(row)
@@ -99,9 +96,7 @@ class EventMapping:
         amount = self._revenue.find(row, rejections, refund=entry.refund)
         taken = self._revenue.reserved if amount is not None else ()
         properties = self._maker.make(row, rejections, used=used, taken=taken)
-        properties = self._parts.named(event, properties, rejections)
-        if amount is not None:
-            properties[self._revenue.key] = amount
+        properties = self._parts.named(event, properties, rejections, amount)
         slot = EventSlot(
             self._row_identity(row, properties),
             seconds=max(1, len(items)),
@@ -110,16 +105,7 @@ class EventMapping:
         )
         mapped.add_event(Record(person.identity, event, time, properties, once=entry.once), slot)
         if items_field is not None:
-            mapped.calls += self._parts.item_sets(
-                items,
-                self._maker,
-                rejections,
-                event=event,
-                under=items_field,
-                person=person.identity,
-                time=time,
-                taken=taken,
-            )
+            self._parts.add_items(mapped, event, person.identity, time, items, items_field, taken)
         if attributes_field is not None:
             set_properties = self._maker.make(attributes, rejections, taken=taken, under=attributes_field)
             mapped.add_attributes(person.identity, time, set_properties)

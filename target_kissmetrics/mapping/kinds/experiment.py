@@ -49,11 +49,7 @@ class ExperimentMapping:
         )
 
     def map(self, row: Row, extracted: object = None) -> Mapped:
-        """Return a row's assignment as a property.
-
-        Raises:
-            Rejected: The identity, the time, the experiment or the variant is missing or invalid.
-        """
+        """Return a row's assignment as a property."""
         person = self._identity.identify(row)
         experiment, field = self._text(self._experiment, "no-experiment", row)
         variant, _ = self._text(self._variant, "no-variant", row)

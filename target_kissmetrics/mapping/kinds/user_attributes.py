@@ -47,11 +47,7 @@ class UserAttributesMapping:
         return f"person: {self._identity.describe()}; time: {self._clock.describe()}"
 
     def map(self, row: Row, extracted: object = None) -> Mapped:
-        """Return a row's attributes.
-
-        Raises:
-            Rejected: The identity or the time is missing or invalid.
-        """
+        """Return a row's attributes."""
         mapped = Mapped()
         person = self._identity.identify(row)
         time, time_field = self._clock.read(row, extracted)

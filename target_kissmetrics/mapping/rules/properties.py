@@ -1,16 +1,16 @@
 """Which fields of a row become properties, under which names, and with which values.
 
-Nested objects are flattened with `.`; lists of scalars are joined; lists of objects or lists are dropped. Null and
-empty values are not sent. What the schema and the settings say of a field is worked out once, not for each row.
+Nested objects are flattened with `.`; lists of scalars are joined; lists that hold objects or lists are dropped. Null
+and empty values are not sent. What the schema and the settings say of a field is worked out once, not for each row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from target_kissmetrics.kissmetrics.calls import Properties
 from target_kissmetrics.kissmetrics.names import folded
@@ -54,23 +54,22 @@ _Layout = tuple[tuple[str, str, Callable[[Any], str]], ...]
 """Field, its property's name, and what writes its values."""
 
 
-@dataclass(slots=True)
-class _FieldRule:
+class _FieldRule(NamedTuple):
     """What holds for a field in every row of its stream.
 
     Attributes:
-        name: The property's name.
-        folded: The same, as Kissmetrics compares it.
-        excluded: The field is no property, by the settings.
         write: Writes its values.
+        name: Its property's name.
+        folded: The same, as Kissmetrics compares it.
         rejection: Why it cannot be a property.
+        excluded: It is no property, by the settings.
     """
 
+    write: Callable[[Any], str] = str
     name: str = ""
     folded: str = ""
-    excluded: bool = False
-    write: Callable[[Any], str] = str
     rejection: Rejection | None = None
+    excluded: bool = False
 
 
 class PropertyMaker:
@@ -84,9 +83,6 @@ class PropertyMaker:
         reserved: Names of properties that the mapping sets itself, folded.
         iso_texts: Full ISO 8601 texts are times, even if the schema does not say so.
         prefix: Put before each name that comes from a field: `Page - `.
-
-    Raises:
-        Rejected: `rename` has an invalid name. A config with one is not read.
     """
 
     def __init__(  # noqa: PLR0913 - what a stream is, and two things that its kind knows
@@ -111,9 +107,7 @@ class PropertyMaker:
         self._warn = warn
         self._warned: set[str] = set()
         self._reserved = frozenset(reserved)
-        # By the object's path and the field's: `a.b` of the row is not `b` of its object `a` that becomes a call.
-        self._rules: dict[str, dict[str, _FieldRule]] = {}
-        self._cached_rules = 0
+        self._rule = lru_cache(MAX_CACHED_FIELDS)(self._work_out)
         self._layouts: dict[_LayoutKey, _Layout | None] = {}
 
     def make(
@@ -149,11 +143,9 @@ class PropertyMaker:
         """Return how rows with these fields are written; None if that depends on their values, or is not cached."""
         if key not in self._layouts and len(self._layouts) < MAX_LAYOUTS:
             under, fields, used, taken = key
-            rules = self._rules.setdefault(under, {})
-            prefix = f"{under}." if under else ""
-            paths = [(field, f"{prefix}{field}") for field in fields if f"{prefix}{field}" not in used]
-            chosen = [(field, rules.get(path) or self._add_rule(rules, path, under)) for field, path in paths]
-            chosen = [(field, rule) for field, rule in chosen if not rule.excluded]
+            paths = [(field, f"{under}.{field}" if under else field) for field in fields]
+            rules = [(field, self._rule(path, under)) for field, path in paths if path not in used]
+            chosen = [(field, rule) for field, rule in rules if not rule.excluded]
             all_names = [*taken, *(rule.folded for _, rule in chosen)]
             is_plain = len(set(all_names)) == len(all_names) and not any(rule.rejection for _, rule in chosen)
             layout = tuple((field, rule.name, rule.write) for field, rule in chosen)
@@ -165,9 +157,8 @@ class PropertyMaker:
     ) -> Properties:
         properties: Properties = {}
         seen = set(taken)
-        rules = self._rules.setdefault(under, {})
         for path, value in self._fields(row, f"{under}." if under else "", used, rejections):
-            rule = rules.get(path) or self._add_rule(rules, path, under)
+            rule = self._rule(path, under)
             if rule.excluded:
                 continue
             try:
@@ -213,34 +204,23 @@ class PropertyMaker:
     def _is_excluded(self, path: str) -> bool:
         return self._exclude.match(path) or (self._include is not None and not self._include.match(path))
 
-    def _add_rule(self, rules: dict[str, _FieldRule], path: str, under: str) -> _FieldRule:
-        if self._cached_rules >= MAX_CACHED_FIELDS:
-            self._rules = {}
-            self._cached_rules = 0
-        self._cached_rules += 1
-        rule = rules[path] = self._rule(path, under)
-        return rule
-
-    def _rule(self, path: str, under: str) -> _FieldRule:
+    def _work_out(self, path: str, under: str) -> _FieldRule:
         name = path[len(under) + 1 :] if under else path
         # `include` chooses among the row's own fields; an object that becomes its own call is chosen as a whole.
         if is_metadata(name) or (self._exclude.match(path) if under else self._is_excluded(path)):
             return _FieldRule(excluded=True)
         strict = self._moments.get(path)
         moment = self._iso_texts or strict is not None
-        rule = _FieldRule(write=self._values.writer(moment=moment, strict=bool(strict)))
+        write = self._values.writer(moment=moment, strict=bool(strict))
         try:
-            rule.name = self._rename.get(path) or self._campaign.get(name) or self._property_name(name)
+            wanted = self._rename.get(path) or self._campaign.get(name)
+            if wanted is None:
+                # The field is checked alone first: a prefix must not make a property of a reserved name.
+                wanted = names.property_name(name)
+                wanted = names.property_name(f"{self._prefix}{wanted}") if self._prefix else wanted
         except Rejected as problem:
-            rule.rejection = Rejection.of(problem, path)
-        else:
-            rule.folded = folded(rule.name)
-        return rule
-
-    def _property_name(self, field: str) -> str:
-        # The field is checked alone first: a prefix must not make a property of a reserved name.
-        name = names.property_name(field)
-        return names.property_name(f"{self._prefix}{name}") if self._prefix else name
+            return _FieldRule(write, rejection=Rejection.of(problem, path))
+        return _FieldRule(write, wanted, folded(wanted))
 
     def _warn_once(self, text: str) -> None:
         if text not in self._warned and len(self._warned) < MAX_CACHED_FIELDS:

@@ -1,7 +1,7 @@
 """mParticle's `commerce_event`: products, promotions, impressions.
 
-    product_action       record "Product {Action}" with the order's properties; a set for each product; the
-                         `total_amount` of a `purchase` is its revenue, of a `refund` its negative revenue
+    product_action       record "Product {Action}" with the order's properties; a set for each product; `total_amount`
+                         is the revenue of a `purchase`, and the negative revenue of a `refund`
     promotion_action     record "Promotion {Action}"; a set for each promotion
     product_impressions  record "Product Impression"; a set for each product, with its impression's name
 
@@ -14,8 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from target_kissmetrics.kissmetrics.calls import Properties
-from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.formats.message_parts import (
     Sender,
     event_name,
@@ -27,6 +25,7 @@ from target_kissmetrics.mapping.formats.message_parts import (
 from target_kissmetrics.mapping.formats.mparticle.events import DATA, MParticleEvents, attributes_of
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped, Rejection
+from target_kissmetrics.mapping.rules.event_parts import EventParts
 from target_kissmetrics.mapping.rules.fields import Row
 from target_kissmetrics.mapping.rules.revenue import Revenue
 from target_kissmetrics.mapping.stream import Stream
@@ -74,6 +73,7 @@ class Commerce:
         self._total = Revenue(stream.settings.revenue_key, ("total_amount",), under=_ACTION, in_messages=True)
         renames = {f"{path}.{field}": name for path, names in _NAMES.items() for field, name in names.items()}
         self._maker = message_maker(stream, rename=renames, reserved=events.reserved)
+        self._parts = EventParts(stream.settings, self._maker)
 
     def add(self, data: Row, sender: Sender, mapped: Mapped) -> None:
         """Add what a commerce event holds.
@@ -94,11 +94,13 @@ class Commerce:
         if promotion:
             event = _event_of("Promotion", promotion.get("action"), _PROMOTION)
             items = _objects(promotion.get("promotions"), _PROMOTIONS, mapped.rejections)
-            after += self._add(event, items, _PROMOTIONS, data, sender, mapped, after=after)
+            self._events.add(event, data, sender, mapped, None, seconds=len(items))
+            after += self._add_items(event, items, _PROMOTIONS, sender, after, mapped)
         if impressions:
             shown = _objects(impressions, _IMPRESSIONS, mapped.rejections)
             items = [item for impression in shown for item in _products_of(impression, mapped.rejections)]
-            self._add("Product Impression", items, _IMPRESSIONS, data, sender, mapped, after=after)
+            self._events.add("Product Impression", data, sender, mapped, None, seconds=len(items))
+            self._add_items("Product Impression", items, _IMPRESSIONS, sender, after, mapped)
 
     def _add_action(self, action: Row, data: Row, sender: Sender, mapped: Mapped) -> int:
         rejections = mapped.rejections
@@ -111,43 +113,15 @@ class Commerce:
         taken = self._total.reserved if amount is not None else ()
         order = self._maker.make(_chosen(action, _ACTION), rejections, taken=taken, under=_ACTION)
         products = _objects(action.get("products"), _PRODUCTS, rejections)
-        return self._add(event, products, _PRODUCTS, data, sender, mapped, order=order, amount=amount)
+        self._events.add(event, data, sender, mapped, amount, order, len(products))
+        return self._add_items(event, products, _PRODUCTS, sender, 0, mapped)
 
-    def _add(  # noqa: PLR0913, PLR0917 - what an event with items is
-        self,
-        event: str,
-        items: list[Row],
-        path: str,
-        data: Row,
-        sender: Sender,
-        mapped: Mapped,
-        *,
-        order: Properties | None = None,
-        amount: str | None = None,
-        after: int = 0,
+    def _add_items(  # noqa: PLR0913, PLR0917 - whose items they are, and where they come from
+        self, event: str, items: list[Row], path: str, sender: Sender, after: int, mapped: Mapped
     ) -> int:
-        """Add an event, and a set for each of its items; return how many there are."""
-        self._events.add(
-            event,
-            data,
-            attributes_of(data),
-            sender,
-            mapped,
-            amount=amount,
-            properties=order,
-            taken=tuple(folded(name) for name in order or ()),
-            seconds=len(items),
-        )
-        mapped.calls += self._events.parts.item_sets(
-            [_chosen(item, path) for item in items],
-            self._maker,
-            mapped.rejections,
-            event=event,
-            under=path,
-            person=sender.person,
-            time=sender.time + after,
-            taken=self._events.reserved,
-        )
+        chosen = [_chosen(item, path) for item in items]
+        time = sender.time + after
+        self._parts.add_items(mapped, event, sender.person, time, chosen, path, self._events.reserved)
         return len(items)
 
 

@@ -101,11 +101,7 @@ class MParticleMapping:
         return f"batches; person: {self._identities.describe()}; time: each event's {TIME}, else the batch's"
 
     def map(self, row: Row, extracted: object = None) -> Mapped:
-        """Return a batch's calls.
-
-        Raises:
-            Rejected: The identity is missing or invalid.
-        """
+        """Return a batch's calls."""
         mapped = Mapped()
         person, identities = self._identities.identify(row, mapped.rejections)
         address = passable(row.get("ip")) if self._passes_address else None

@@ -31,7 +31,7 @@ class SegmentContext:
         self._address = FirstOf([name for name in places.address if sent and (may_have or name in columns)])
         self._user_agent = FirstOf([name for name in places.user_agent if sent and (may_have or name in columns)])
         self._campaign: list[tuple[str, str, list[tuple[str, str, str]]]] = []
-        for part, fields in places.campaign.items() if settings.campaign_properties else ():
+        for part, fields in places.campaign if settings.campaign_properties else ():
             path = f"{self._path}.{part}." if self._path else ""
             chosen = [(field, name, folded(name)) for field, name in fields.items() if path or field in columns]
             self._campaign.append((part, path, chosen))

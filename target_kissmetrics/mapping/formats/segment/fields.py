@@ -30,69 +30,44 @@ _REFERRER = {field: name for field, name in CAMPAIGN_PROPERTIES.items() if field
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Fields, as paths, each in the order they are tried.
+    """Fields, as paths, each in the order they are tried. The defaults are those of a JSON message.
 
     Attributes:
-        customer_id: The customer ID; the table `users` has it as its key.
-        device_id: The device ID.
-        timestamp: The time.
-        message_id: What distinguishes the message from others.
-        event: The name of a track.
-        name: The name of a page or screen.
-        category: Its category, used where it has no name.
-        group_id: The group.
+        category: The category of a page or screen, used where it has no name.
         previous_id: The other identity of an alias.
         aliased_id: The first one.
         properties: The object of properties; empty: the row itself.
         traits: The objects of traits, of which the first with content counts; empty: the row itself.
         own: Names and globs of the row's fields that are neither property nor trait.
-        context: The object of the context; empty: the row itself.
-        address: Within the context.
-        user_agent: Within the context.
+        context: The object of the context; empty: the row itself. `address` and `user_agent` are within it.
         campaign: Objects within the context (empty: itself), and the property that each of their fields becomes.
     """
 
-    customer_id: tuple[str, ...]
-    device_id: tuple[str, ...]
-    timestamp: tuple[str, ...]
-    message_id: tuple[str, ...]
-    event: tuple[str, ...]
-    name: tuple[str, ...]
-    category: tuple[str, ...]
-    group_id: tuple[str, ...]
-    previous_id: tuple[str, ...]
-    aliased_id: tuple[str, ...]
-    properties: str
-    traits: tuple[str, ...]
-    own: tuple[str, ...]
-    context: str
-    address: tuple[str, ...]
-    user_agent: tuple[str, ...]
-    campaign: Mapping[str, Mapping[str, str]]
-
-
-MESSAGE = Places(
-    customer_id=("userId", "user_id"),
-    device_id=("anonymousId", "anonymous_id", "sessionId"),
-    timestamp=(
+    customer_id: tuple[str, ...] = ("userId", "user_id")
+    device_id: tuple[str, ...] = ("anonymousId", "anonymous_id", "sessionId")
+    timestamp: tuple[str, ...] = (
         "timestamp", "originalTimestamp", "original_timestamp", "receivedAt", "received_at", "sentAt", "sent_at",
-    ),
-    message_id=("messageId", "message_id"),
-    event=("event",),
-    name=("name", "properties.name"),
-    category=("category", "properties.category"),
-    group_id=("groupId", "group_id"),
-    previous_id=("previousId", "previous_id", "from"),
-    aliased_id=("userId", "user_id", "to"),
-    properties="properties",
-    traits=("traits", "context.traits"),
-    own=(),
-    context="context",
-    address=("ip",),
-    user_agent=("userAgent", "user_agent"),
-    campaign={"campaign": {**_CAMPAIGN, **_UTM}, "page": {**_REFERRER, **_UTM}},
-)  # fmt: skip
+    )  # fmt: skip
+    message_id: tuple[str, ...] = ("messageId", "message_id")
+    event: tuple[str, ...] = ("event",)
+    name: tuple[str, ...] = ("name", "properties.name")
+    category: tuple[str, ...] = ("category", "properties.category")
+    group_id: tuple[str, ...] = ("groupId", "group_id")
+    previous_id: tuple[str, ...] = ("previousId", "previous_id", "from")
+    aliased_id: tuple[str, ...] = ("userId", "user_id", "to")
+    properties: str = "properties"
+    traits: tuple[str, ...] = ("traits", "context.traits")
+    own: tuple[str, ...] = ()
+    context: str = "context"
+    address: tuple[str, ...] = ("ip",)
+    user_agent: tuple[str, ...] = ("userAgent", "user_agent")
+    campaign: tuple[tuple[str, Mapping[str, str]], ...] = (
+        ("campaign", {**_CAMPAIGN, **_UTM}),
+        ("page", {**_REFERRER, **_UTM}),
+    )
 
+
+MESSAGE = Places()
 TABLE = Places(
     customer_id=("user_id",),
     device_id=("anonymous_id",),
@@ -113,11 +88,7 @@ TABLE = Places(
     context="",
     address=("context_ip",),
     user_agent=("context_user_agent",),
-    campaign={
-        "": {
-            **{f"context_campaign_{field}": name for field, name in _CAMPAIGN.items()},
-            **{f"context_page_{field}": name for field, name in _REFERRER.items()},
-        },
-    },
+    campaign=(("", {f"context_campaign_{field}": name for field, name in _CAMPAIGN.items()}
+               | {f"context_page_{field}": name for field, name in _REFERRER.items()}),),
 )  # fmt: skip
 """`id` is the message's; `event` is the name of the event's table, `event_text` the name as it was sent."""

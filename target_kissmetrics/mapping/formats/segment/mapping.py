@@ -1,9 +1,8 @@
 """Kind `segment`: a row is a message of Segment or RudderStack, as JSON or as a row of one of their warehouse tables.
 
 `userId` is the customer ID, `anonymousId` the device ID; the settings decide which of them identifies the person, and
-whether the two are aliased. `message_types` has what each type becomes, `tables` how a table is found. `context.ip`
-and `context.userAgent` are passed on with the calls; `context.campaign` and the page's referrer become properties of
-events, under the names in Kissmetrics' reports.
+whether the two are aliased. `message_types` has what each type becomes, `tables` how a table is recognized, `context`
+what is sent beside a message's own content.
 
 Sources: Segment's "Spec" and its server-side Kissmetrics integration; RudderStack's transformer for Kissmetrics.
 """
@@ -19,7 +18,7 @@ from target_kissmetrics.mapping.formats.message_parts import Sender
 from target_kissmetrics.mapping.formats.segment import tables
 from target_kissmetrics.mapping.formats.segment.context import SegmentContext
 from target_kissmetrics.mapping.formats.segment.fields import MESSAGE, TABLE, TYPES, Places
-from target_kissmetrics.mapping.formats.segment.message_types import Group, Identify, MessageHandler, Track, View
+from target_kissmetrics.mapping.formats.segment.message_types import Group, Handler, Identify, Track, View
 from target_kissmetrics.mapping.formats.segment.tables import Table
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
@@ -53,12 +52,12 @@ class SegmentMapping:
         self._aliased = FirstOf(places.aliased_id), FirstOf(places.previous_id)
         self._device = FirstOf(places.device_id)
         self._only_type = "identify" if self._table == "users" else self._table
-        self._handlers: dict[str, MessageHandler] = {
-            "track": Track(stream, places, self._context),
-            "page": View(stream, places, self._context, "Page"),
-            "screen": View(stream, places, self._context, "Screen"),
-            "identify": Identify(stream, places),
-            "group": Group(stream, places),
+        self._handlers: dict[str, Handler] = {
+            "track": Track(stream, places, self._context).add,
+            "page": View(stream, places, self._context, "Page").add,
+            "screen": View(stream, places, self._context, "Screen").add,
+            "identify": Identify(stream, places).add,
+            "group": Group(stream, places).add,
         }
         if self._table is None and stream.fields and not stream.may_have("type"):
             stream.warn("it has no field 'type', so each row is rejected; fix the tap, or set another kind")
@@ -69,12 +68,7 @@ class SegmentMapping:
         return f"{what}; person: {self._identity.describe()}; time: {self._clock.describe()}"
 
     def map(self, row: Row, extracted: object = None) -> Mapped:
-        """Return a message's calls.
-
-        Raises:
-            Rejected: The type, the identity, the time or the name is missing or invalid, or a part of the message does
-                not have the shape that the format requires.
-        """
+        """Return a message's calls."""
         mapped = Mapped()
         kind = self._only_type or _type(row)
         time, _ = self._clock.read(row, extracted)
@@ -83,7 +77,7 @@ class SegmentMapping:
             return mapped
         person = self._identity.identify(row)
         context = self._context.of(row, mapped.rejections)
-        self._handlers[kind].add(row, context, Sender(person.identity, time, *self._context.sender(context)), mapped)
+        self._handlers[kind](row, context, Sender(person.identity, time, *self._context.sender(context)), mapped)
         mapped.add_alias(person, time)
         return mapped
 

@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Protocol
 
 from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.formats.message_parts import Sender, event_name, message_maker, object_at, objects_in
@@ -27,7 +26,7 @@ from target_kissmetrics.mapping.formats.segment.fields import Places
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped, Rejection
 from target_kissmetrics.mapping.rules.event_parts import EventParts
-from target_kissmetrics.mapping.rules.fields import FirstOf, Row, Template, getter
+from target_kissmetrics.mapping.rules.fields import FirstOf, Getter, Row, Template, getter
 from target_kissmetrics.mapping.rules.revenue import Revenue
 from target_kissmetrics.mapping.rules.values import Values
 from target_kissmetrics.mapping.stream import Stream
@@ -38,21 +37,9 @@ _ORDER_COMPLETED = re.compile(r"[ _]?(completed[ _]?order|order[ _]?completed)[ 
 _GROUP_ID = "Group - id"
 
 
-class MessageHandler(Protocol):
-    """Adds what messages of one type become."""
-
-    def add(self, row: Row, context: Row, sender: Sender, mapped: Mapped) -> None:
-        """Add a message's calls.
-
-        Args:
-            row: The message.
-            context: Its context.
-            sender: Who it is about, and when.
-            mapped: Gets the calls.
-
-        Raises:
-            Rejected: The name is missing or invalid, or the properties or traits are no object.
-        """
+Handler = Callable[[Row, Row, Sender, Mapped], None]
+"""Adds what a message becomes: the message, its context, who it is about, and what gets the calls. Raises Rejected if
+the name is missing or invalid, or the properties or traits are no object."""
 
 
 class Track:
@@ -68,8 +55,8 @@ class Track:
         self._revenue = Revenue(settings.revenue_key, settings.revenue_fields, under=self._under, in_messages=True)
         total = ("total",) if "revenue" in settings.revenue_fields else ()
         self._total = Revenue(settings.revenue_key, total, under=self._under, in_messages=True)
-        self._parts = EventParts(settings)
         self._maker = message_maker(stream, exclude=places.own, reserved=self._revenue.reserved, iso_texts=True)
+        self._parts = EventParts(settings, self._maker)
 
     def add(self, row: Row, context: Row, sender: Sender, mapped: Mapped) -> None:
         """Add the event and its products."""
@@ -84,29 +71,14 @@ class Track:
         taken = self._revenue.reserved if amount is not None else ()
         used = (self._products,) if products is not None else ()
         properties = self._maker.make(content, rejections, used=used, taken=taken, under=self._under)
-        properties = self._parts.named(event, properties, rejections)
-        if amount is not None:
-            properties[self._revenue.key] = amount
+        properties = self._parts.named(event, properties, rejections, amount)
         self._context.add_campaign(context, properties, rejections)
+        seconds, event_id = max(1, len(products or ())), _value(self._id, row)
         sender.add_event(
-            mapped,
-            event,
-            properties,
-            event_id=_value(self._id, row),
-            seconds=max(1, len(products or ())),
-            revenue_property=self._revenue.key if amount is not None else None,
+            mapped, event, properties, event_id, seconds, self._revenue.key if amount is not None else None
         )
         if products:
-            mapped.calls += self._parts.item_sets(
-                products,
-                self._maker,
-                rejections,
-                event=event,
-                under=self._products,
-                person=sender.person,
-                time=sender.time,
-                taken=taken,
-            )
+            self._parts.add_items(mapped, event, sender.person, sender.time, products, self._products, taken)
 
 
 class View:
@@ -130,7 +102,7 @@ class View:
         event, used = self._event(row)
         properties = self._maker.make(content, mapped.rejections, used=used, under=self._under)
         self._context.add_campaign(context, properties, mapped.rejections)
-        sender.add_event(mapped, event, properties, event_id=_value(self._id, row))
+        sender.add_event(mapped, event, properties, _value(self._id, row))
 
     def _event(self, row: Row) -> tuple[str, tuple[str, ...]]:
         for path, template in self._names:
@@ -145,12 +117,12 @@ class Identify:
     """Traits of a person."""
 
     def __init__(self, stream: Stream, places: Places) -> None:
-        self._traits = _Traits(path for path in places.traits if path)
+        self._traits = [(path, getter(path)) for path in places.traits if path]
         self._maker = message_maker(stream, exclude=places.own, iso_texts=True)
 
     def add(self, row: Row, context: Row, sender: Sender, mapped: Mapped) -> None:  # noqa: ARG002 - no campaign
         """Add the traits."""
-        path, traits = self._traits.find(row)
+        path, traits = _traits(self._traits, row)
         sender.add_attributes(mapped, self._maker.make(traits, mapped.rejections, under=path))
 
 
@@ -158,14 +130,14 @@ class Group:
     """A person's group, and its traits."""
 
     def __init__(self, stream: Stream, places: Places) -> None:
-        self._traits = _Traits(path for path in places.traits if path == "traits")
+        self._traits = [(path, getter(path)) for path in places.traits if path == "traits"]
         self._id = FirstOf(places.group_id)
         self._values = Values(stream.settings.datetime_format)
         self._maker = message_maker(stream, exclude=places.own, iso_texts=True, prefix="Group - ")
 
     def add(self, row: Row, context: Row, sender: Sender, mapped: Mapped) -> None:  # noqa: ARG002 - no campaign
         """Add the group's ID and traits."""
-        path, traits = self._traits.find(row)
+        path, traits = _traits(self._traits, row)
         group = self._id.find(row)
         used, taken = ((group[0],), (folded(_GROUP_ID),)) if group else ((), ())
         properties = self._maker.make(traits, mapped.rejections, used=used, taken=taken, under=path)
@@ -180,23 +152,13 @@ class Group:
         sender.add_attributes(mapped, properties)
 
 
-class _Traits:
-    """Finds a message's traits: the first object that holds any; those of a table are the row itself."""
-
-    def __init__(self, paths: Iterable[str]) -> None:
-        self._places = [(path, getter(path)) for path in paths]
-
-    def find(self, row: Row) -> tuple[str, Row]:
-        """Return the traits with their path.
-
-        Raises:
-            Rejected: They are no object.
-        """
-        for path, get in self._places:
-            traits = object_at(get(row), path)
-            if traits:
-                return path, traits
-        return (self._places[0][0], {}) if self._places else ("", row)
+def _traits(places: list[tuple[str, Getter]], row: Row) -> tuple[str, Row]:
+    """Return the first traits with content, and their path; those of a table are the row itself."""
+    for path, get in places:
+        traits = object_at(get(row), path)
+        if traits:
+            return path, traits
+    return (places[0][0], {}) if places else ("", row)
 
 
 def _value(fields: FirstOf, row: Row) -> object:
