@@ -22,9 +22,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from target_kissmetrics.config.settings import BLOCKED_IDENTITIES
 from target_kissmetrics.mapping.detection import resolve
-from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
+from target_kissmetrics.mapping.settings import BLOCKED_IDENTITIES, MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.store.digests import Digests
@@ -180,7 +179,7 @@ class Format:
         ended = time.process_time()
         gc.enable()
         # Answered, so that no turn has more to read than the one before; nothing is learned, so that all is new again.
-        self._store.remember(StoreUpdate(), [] if batch.intents is None else [batch.intents])
+        self._store.commit(StoreUpdate(), batch.intents)
         self.costs.append(((between - begun) / calls * 1e6, (ended - begun) / calls * 1e6))
 
 

@@ -52,7 +52,8 @@ class ConfigError(TargetError):
 
     def __init__(self, setting: str, problem: str) -> None:
         self.setting = _one_line(setting)
-        super().__init__(f"{self.setting}: {_one_line(problem)}")
+        self.problem = _one_line(problem)
+        super().__init__(f"{self.setting}: {self.problem}")
 
 
 class ExpressionError(ConfigError):

@@ -101,7 +101,7 @@ class Runtime:
             name=stream,
             counts=self._counts.setdefault(stream, StreamCounts(stream)),
             entry=self.entry_of(stream),
-            settings=self.settings.mapping,
+            settings=self.settings,
             shard=None if self._is_replay else self.settings.shard,
             rejects=self.rejects,
             add=self._add,
@@ -302,10 +302,10 @@ class Runtime:
         )
 
     def _build_import_run(self, store: Store) -> FilesRun:
-        from target_kissmetrics.store.waiting import WaitingStore  # noqa: PLC0415
+        from target_kissmetrics.store.overlay import OverlayStore  # noqa: PLC0415
         from target_kissmetrics.sync.import_run import FilesRun  # noqa: PLC0415
 
-        assert isinstance(store, WaitingStore)  # noqa: S101 - `open_store` opened it
+        assert isinstance(store, OverlayStore)  # noqa: S101 - `open_store` opened it
         settings = self.settings
         try:
             return FilesRun(
@@ -313,7 +313,7 @@ class Runtime:
                 url=settings.files_url,
                 base=settings.files_base_name,
                 max_rows=settings.files_max_rows,
-                pass_on=self._write_state,
+                emit=self._write_state,
             )
         except (ImportError, ValueError) as error:
             raise _unusable_folder(settings, error) from None
@@ -334,7 +334,7 @@ class Runtime:
         if self._import_run is None:
             self._write_state(value)
         else:
-            self._import_run.pass_on(value)
+            self._import_run.emit(value)
 
     def _write_state(self, value: Any) -> None:
         if not self.settings.dry_run:
@@ -348,15 +348,14 @@ def open_store(settings: Settings) -> Store:
         ConfigError: Its URL cannot be used.
         StoreError: It cannot be opened.
     """
-    from target_kissmetrics.store.dry_run import DryRunStore  # noqa: PLC0415 - SQLAlchemy takes its time to load
+    from target_kissmetrics.store.overlay import OverlayStore  # noqa: PLC0415 - SQLAlchemy takes its time to load
     from target_kissmetrics.store.sql import SqlStore, open_read_only  # noqa: PLC0415
-    from target_kissmetrics.store.waiting import WaitingStore  # noqa: PLC0415
 
     url, key = settings.attribute_store_url, product(settings.api_key)
     if settings.dry_run:
-        return DryRunStore(open_read_only(url, key), key)
+        return OverlayStore(open_read_only(url, key), key, dry_run=True)
     store = SqlStore(url, key)
-    return WaitingStore(store, key) if settings.delivery == "files" else store
+    return OverlayStore(store, key, dry_run=False) if settings.delivery == "files" else store
 
 
 def client_of(settings: Settings, version: str) -> Client:

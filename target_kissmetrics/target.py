@@ -5,10 +5,8 @@ from __future__ import annotations
 import copy
 import functools
 import gc
-import json
 import os
-from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from types import FrameType
 from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
@@ -19,9 +17,8 @@ from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 
 from target_kissmetrics.config import about
 from target_kissmetrics.config import settings as own_settings
-from target_kissmetrics.config.environment import NESTED, put_together
-from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_file
-from target_kissmetrics.config.sdk_settings import check_sdk_settings
+from target_kissmetrics.config.environment import read_environment
+from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_files
 from target_kissmetrics.config.stream_names import NameWatch, named, of_stream_maps
 from target_kissmetrics.errors import ConfigError, InputError
 from target_kissmetrics.reporting.logs import ending_in_one_line, keep_urls_out_of_logs
@@ -70,11 +67,7 @@ class TargetKissmetrics(Target):
 
     def __init__(self, **arguments: Any) -> None:
         self.termination = Termination()
-        self._reads_environment = bool(arguments.get("parse_env_config"))
-        try:
-            super().__init__(**arguments)
-        except ValueError as error:
-            raise _unreadable_environment(self, error) from None
+        super().__init__(**arguments)
         self.termination.reader = self.message_reader
         self.termination.install(self._handle_termination)
         self.max_parallelism = 1  # the SDK's sinks are always empty, there is nothing to drain side by side
@@ -112,23 +105,25 @@ class TargetKissmetrics(Target):
 
     # Config
 
+    @property
+    def _env_var_config(self) -> dict[str, Any]:
+        """The settings in the environment. The SDK's own reading loads `.env`, but does not name a wrong value."""
+        with suppress(ValueError):
+            super()._env_var_config  # noqa: B018
+        self.append_builtin_config(self.config_jsonschema)
+        return read_environment(os.environ, self.config_jsonschema["properties"])
+
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        """Read the settings: the SDK's own check shows values, the key's too, and does not see unknown settings.
+        """Read the settings. The SDK's own check shows values, also of the key, and accepts unknown settings.
 
         Raises:
             ConfigError: The first mistake.
         """
         self.append_builtin_config(self.config_jsonschema)
         own = own_settings.SCHEMA["properties"]
-        others = {name: schema for name, schema in self.config_jsonschema["properties"].items() if name not in own}
+        sdk = {name: schema for name, schema in self.config_jsonschema["properties"].items() if name not in own}
         try:
-            if self._reads_environment:
-                _check_flags_in_environment(self._env_var_prefix, self.config_jsonschema["properties"])
-                for name in NESTED:
-                    if f"{self._env_var_prefix}{name.upper()}" in os.environ:
-                        self._config[name] = put_together(name, self._config[name])
-            self.settings = own_settings.read_settings(self._config, others)
-            check_sdk_settings(others, self._config)
+            self.settings = own_settings.read_settings(self._config, sdk)
             check_rejects_path(self.settings.rejects_path)
             self.batch_storage = read_storage(self._config)
             self._map_names = NameWatch(of_stream_maps(self._config.get("stream_maps")))
@@ -280,64 +275,20 @@ class TargetKissmetrics(Target):
 
     @classmethod
     def get_singer_command(cls) -> click.Command:
-        """Give the command; the format that `--about` has by itself may be named, too."""
+        """Return the command."""
         command = super().get_singer_command()
-        for param in command.params:
-            if param.name == "about_format":
-                param.type = click.Choice(about.FORMATS)
-            if param.name == "config" and isinstance(param, click.Option):
-                param.help = (
-                    "A file in JSON or YAML (*.yml), or ENV for variables TARGET_KISSMETRICS_...; may be repeated."
-                )
+        about.set_options(command)
         return command
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
-        """Read the files that `--config` names; what cannot be read is one line, too."""
+        """Read the files that `--config` names."""
         given = super().cb_config(ctx, param, tuple(name for name in value if name == FROM_ENVIRONMENT))
-        try:
-            for name in value:
-                if name != FROM_ENVIRONMENT:
-                    given.config.update(read_config_file(name))
-        except ConfigError as problem:
-            cls.logger.error(str(problem))  # noqa: TRY400
-            raise SystemExit(1) from None
+        with ending_in_one_line(cls.logger):
+            given.config.update(read_config_files(value))
         return given
 
 
 def main() -> None:
     """Run the command `target-kissmetrics`."""
     TargetKissmetrics.cli()
-
-
-_FLAGS = frozenset({"true", "1", "yes", "on", "false", "0", "no", "off", ""})
-
-
-def _check_flags_in_environment(prefix: str, schemas: Mapping[str, Any]) -> None:
-    """Make sure that each flag in the environment is one: to the SDK all that does not mean true is false.
-
-    Raises:
-        ConfigError: One is not; `TARGET_KISSMETRICS_DRY_RUN=y` must not send.
-    """
-    for name, schema in schemas.items():
-        variable = f"{prefix}{name.upper()}"
-        if "boolean" in schema["type"] and os.environ.get(variable, "").lower() not in _FLAGS:
-            raise ConfigError(name, f"must be true or false, and {variable} is neither")
-
-
-_IN_JSON = {"integer": "a whole number", "array": "a JSON list", "object": "a JSON object"}
-
-
-def _unreadable_environment(target: TargetKissmetrics, error: ValueError) -> Exception:
-    """Name the setting whose variable the SDK could not read."""
-    for name, schema in target.config_jsonschema["properties"].items():
-        variable = f"{target._env_var_prefix}{name.upper()}"  # noqa: SLF001
-        text = os.environ.get(variable)
-        what = next((_IN_JSON[kind] for kind in schema.get("type", ()) if kind in _IN_JSON), None)
-        if text is None or what is None:
-            continue
-        try:
-            json.loads(text)
-        except ValueError:
-            return ConfigError(name, f"must be {what}, and {variable} is none")
-    return error

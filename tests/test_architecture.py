@@ -49,8 +49,8 @@ circle: nobody imports what stands further down."""
 
 LIBRARIES = {
     "singer_sdk": {"target", "sinks", "singer", "config", "reporting", "preview"},
-    "requests": {"kissmetrics/http/requests_transport.py", "kissmetrics/http/requests_deadline.py"},
-    "urllib3": {"kissmetrics/http/requests_transport.py", "kissmetrics/http/requests_deadline.py"},
+    "requests": {"kissmetrics/http/requests_connection.py"},
+    "urllib3": {"kissmetrics/http/requests_connection.py"},
     "pycurl": {"kissmetrics/http/curl_transport.py"},
     "fsspec": {"kissmetrics/import_files.py", "singer"},
     "pyarrow": {"singer"},

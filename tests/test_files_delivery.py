@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import MemoryStore
+from fakes import MemoryStore, pending
 from forked import command as command_of
 
 from target_kissmetrics.errors import Refused
@@ -20,10 +20,10 @@ from target_kissmetrics.kissmetrics.calls import Alias, Call, Outgoing, Record, 
 from target_kissmetrics.kissmetrics.import_files import KISSMETRICS_USER, ImportFiles, file_opener
 from target_kissmetrics.sandbox.running import running
 from target_kissmetrics.store import digests
-from target_kissmetrics.store.changes import Intent, Known, Said
+from target_kissmetrics.store.intents import Intent, LastSent, NewValue
+from target_kissmetrics.store.overlay import OverlayStore
 from target_kissmetrics.store.protocol import StoreUpdate
 from target_kissmetrics.store.sql import SqlStore
-from target_kissmetrics.store.waiting import WaitingStore
 from target_kissmetrics.sync.import_run import FilesRun
 
 EVENTS = {
@@ -120,31 +120,32 @@ def test_a_run_that_ends_well_leaves_no_note_of_what_it_was_about_to_write(tmp_p
 
     assert code == 0, log
     store = SqlStore(f"sqlite:///{(tmp_path / 'target-kissmetrics.db').as_posix()}", digests.product("k"))
-    assert store.unanswered() == []
+    assert pending(store) == []
     store.close()
 
 
 def test_what_was_noted_is_struck_out_only_once_the_state_behind_it_is_out(tmp_path: Path) -> None:
     store = MemoryStore()
-    waiting = WaitingStore(store, b"product")
+    waiting = OverlayStore(store, b"product", dry_run=False)
     noted_at_state: list[int] = []
     files = FilesRun(
         store=waiting,
         url=str(tmp_path),
         base="k",
         max_rows=10,
-        pass_on=lambda _: noted_at_state.append(len(store.unanswered())),
+        emit=lambda _: noted_at_state.append(len(pending(store))),
     )
-    number = waiting.intend([Intent(Said(b"p" * 16, b"k" * 8, b"v" * 8, 1_704_067_200), 1_704_067_200)])
+    number = waiting.add_intents([Intent(NewValue(b"p" * 16, b"k" * 8, b"v" * 8, 1_704_067_200), 1_704_067_200)])
     files.send([Outgoing(None, Set("u", 1_704_067_200, {"plan": "Pro"}))], lambda: None)
-    waiting.remember(StoreUpdate({b"p" * 16: {b"k" * 8: Known(b"v" * 8, 1_704_067_200, 1_704_067_200)}}), [])
-    files.pass_on({"at": 1})
-    waiting.remember(StoreUpdate(), [number])
+    waiting.commit(StoreUpdate({b"p" * 16: {b"k" * 8: LastSent(b"v" * 8, 1_704_067_200, 1_704_067_200)}}), [])
+    files.emit({"at": 1})
+    assert number is not None
+    waiting.commit(StoreUpdate(), [number])
 
     files.close(0)
 
     assert noted_at_state == [1]
-    assert store.unanswered() == []
+    assert pending(store) == []
     waiting.close()
 
 
@@ -154,8 +155,8 @@ def test_a_run_that_ended_well_leaves_no_intent_that_the_next_one_would_look_at(
         given = [EVENTS, USERS, *messages()[2:30], state, *messages()[30:-1], {"type": "STATE", "value": url}]
         assert run(tmp_path, {"delivery": "files", "files_url": url}, given)[0] == 0
         store = SqlStore(f"sqlite:///{(tmp_path / 'target-kissmetrics.db').as_posix()}", digests.product("k"))
-        assert store.people([digests.Digests(digests.product("k")).person("u1")])
-        assert store.unanswered() == []
+        assert store.last_sent([digests.Digests(digests.product("k")).person("u1")])
+        assert pending(store) == []
         store.close()
 
 
@@ -272,28 +273,28 @@ def test_nothing_is_remembered_nor_passed_on_before_the_file_is_whole_nor_after_
         return SqlStore(f"sqlite:///{(tmp_path / 's.db').as_posix()}", b"p" * 16)
 
     learned = StoreUpdate()
-    learned.add(b"x" * 16, b"k" * 8, Known(b"v" * 8, 1, 1))
+    learned.add(b"x" * 16, b"k" * 8, LastSent(b"v" * 8, 1, 1))
     out: list[Any] = []
     (tmp_path / "file").write_text("no folder")
     for folder in (tmp_path / "out", tmp_path / "file"):
-        store = WaitingStore(opened(), b"p" * 16)
-        files = FilesRun(store=store, url=str(folder), base="km", max_rows=9, pass_on=out.append)
+        store = OverlayStore(opened(), b"p" * 16, dry_run=False)
+        files = FilesRun(store=store, url=str(folder), base="km", max_rows=9, emit=out.append)
         if folder.name == "file":
             with pytest.raises(Refused, match="cannot write to .*: File exists"):
                 files.send([Outgoing(None, call) for call in CALLS], lambda: None)
-            files.pass_on("never")
+            files.emit("never")
             files.close(0)
             store.close()
             break
         files.send([Outgoing(None, call) for call in CALLS], lambda: None)
-        store.remember(learned, ())
-        files.pass_on("first")
-        assert store.people([b"x" * 16])
+        store.commit(learned, ())
+        files.emit("first")
+        assert store.last_sent([b"x" * 16])
         other = opened()
-        assert not other.people([b"x" * 16])
+        assert not other.last_sent([b"x" * 16])
         assert out == []
         files.close(0)
-        assert other.people([b"x" * 16])
+        assert other.last_sent([b"x" * 16])
         assert out == ["first"]
         other.close()
         store.close()

@@ -15,7 +15,7 @@ import pytest
 
 from target_kissmetrics.sandbox.running import RunningSandbox, running
 from target_kissmetrics.store import digests, packed
-from target_kissmetrics.store.changes import Known
+from target_kissmetrics.store.intents import LastSent
 
 DOCS = Path(__file__).parent.parent / "docs"
 SLICES = 4
@@ -141,8 +141,8 @@ def test_the_bytes_of_a_person(name: str) -> None:
     found = re.search(r"holds (\d+) bytes for a person and (\d+) for each", page(name))
     assert found is not None
     person, each = int(found[1]), int(found[2])
-    known = {digests.property_key(name): Known(digests.value("x"), 1_704_067_200, 1_704_067_200) for name in "abc"}
-    stored = packed.pack(known, packed.Glance(digests.whole({"a": "x"}), []))
+    known = {digests.property_key(name): LastSent(digests.value("x"), 1_704_067_200, 1_704_067_200) for name in "abc"}
+    stored = packed.pack(known, packed.LastCall(digests.whole({"a": "x"}), []))
     assert len(stored) == each * 3 + person - digests.PERSON_BYTES
     assert len(packed.pack(known)) == each * 3
 

@@ -211,11 +211,11 @@ def test_a_dry_run_logs_its_rejects_and_says_that_calls_were_logged(target: Runn
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("DRY_RUN", "y", "dry_run: must be true or false, and TARGET_KISSMETRICS_DRY_RUN is neither"),
+        ("DRY_RUN", "y", "dry_run: must be true or false, but TARGET_KISSMETRICS_DRY_RUN is neither"),
         ("FLATTENING_ENABLED", "maybe", "flattening_enabled: must be true or false"),
-        ("SHARD", "garbage", "shard: must be a JSON object, and TARGET_KISSMETRICS_SHARD is none"),
-        ("MAX_CONNECTIONS", "many", "max_connections: must be a whole number"),
-        ("STREAM_MAPS", "{bad", "stream_maps: must be a JSON object, and TARGET_KISSMETRICS_STREAM_MAPS is none"),
+        ("SHARD", "garbage", "shard: must be a JSON object, but TARGET_KISSMETRICS_SHARD is not"),
+        ("MAX_CONNECTIONS", "many", "max_connections: must be an integer"),
+        ("STREAM_MAPS", "{bad", "stream_maps: must be a JSON object, but TARGET_KISSMETRICS_STREAM_MAPS is not"),
     ],
 )
 def test_a_slip_in_the_environment_stops_the_run_before_it_reads(

@@ -1,7 +1,7 @@
-"""What `--about` shows, for a person: as text and as Markdown, each setting with its type, default and meaning.
+"""Formats `--about` as text and as Markdown: each setting with its type, default and description.
 
-The SDK's own text has neither meanings nor defaults, and its Markdown not the keys of what is in a list. JSON is the
-SDK's own.
+The SDK's own text has neither descriptions nor defaults, and its Markdown lacks the keys of objects in lists. JSON is
+the SDK's own.
 """
 
 from __future__ import annotations
@@ -12,12 +12,21 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import click
 from singer_sdk.about import AboutFormatter, AboutInfo
 
 WIDTH = 100
-FORMATS = ("text", "json", "markdown")
 
 Schema = Mapping[str, Any]
+
+
+def set_options(command: click.Command) -> None:
+    """Let a command of the SDK accept `--format text`, and describe what `--config` accepts here."""
+    for param in command.params:
+        if param.name == "about_format":
+            param.type = click.Choice(("text", "json", "markdown"))
+        if param.name == "config" and isinstance(param, click.Option):
+            param.help = "A file in JSON or YAML (*.yml), or ENV for variables TARGET_KISSMETRICS_...; may be repeated."
 
 
 def shown_type(schema: Schema, *, mark: str = "") -> str:
@@ -25,7 +34,7 @@ def shown_type(schema: Schema, *, mark: str = "") -> str:
 
     Args:
         schema: Its JSON Schema.
-        mark: Put around each choice.
+        mark: A sign around each choice.
     """
     if "enum" in schema:
         return " or ".join(f"{mark}{_plain(choice)}{mark}" for choice in schema["enum"])
@@ -35,29 +44,26 @@ def shown_type(schema: Schema, *, mark: str = "") -> str:
 
 
 def shown_default(schema: Schema, *, is_required: bool) -> str | None:
-    """Write a setting's default as a config would have it; None when there is none."""
+    """Write a setting's default as in a config; None when it has none."""
     if is_required:
         return "required"
     default = _plain(schema.get("default"))
-    if default is None:
-        return None
-    return default if isinstance(default, str) else json.dumps(default)
+    return default if default is None or isinstance(default, str) else json.dumps(default)
 
 
 def keys_within(schema: Schema) -> Iterator[tuple[str, Schema, bool]]:
-    """Give the keys of an object, or of the objects in a list: path, schema, whether it is required."""
+    """Yield the keys of an object, or of the objects in a list: path, schema, whether it is required."""
     holder, mark = (schema["items"], "[]") if "items" in schema else (schema, "")
     for name, key in holder.get("properties", {}).items():
-        is_required = name in holder.get("required", ())
-        yield f"{mark}.{name}", key, is_required
+        yield f"{mark}.{name}", key, name in holder.get("required", ())
         yield from ((f"{mark}.{name}{path}", inner, needed) for path, inner, needed in keys_within(key))
 
 
 class TextFormatter(AboutFormatter, format_name="text"):
-    """For a terminal."""
+    """Formats for a terminal."""
 
     def format_about(self, about_info: AboutInfo) -> str:
-        """Write it."""
+        """Return the text."""
         lines = [
             f"Name: {about_info.name}",
             *textwrap.wrap(f"Description: {about_info.description}", WIDTH, subsequent_indent="  "),
@@ -82,16 +88,16 @@ class TextFormatter(AboutFormatter, format_name="text"):
             if keys:
                 lines.append("    Keys:")
             for path, key, is_required in keys:
-                told = f"{path.lstrip('[].')} ({shown_type(key)}{', required' if is_required else ''}): "
-                lines += _wrapped(told, key, "      ")
+                title = f"{path.lstrip('[].')} ({shown_type(key)}{', required' if is_required else ''}): "
+                lines += _wrapped(title, key, "      ")
         return "\n".join(lines)
 
 
 class MarkdownFormatter(AboutFormatter, format_name="markdown"):
-    """For a page."""
+    """Formats for a page."""
 
     def format_about(self, about_info: AboutInfo) -> str:
-        """Write it."""
+        """Return the Markdown."""
         lines = [
             f"# `{about_info.name}`",
             "",
@@ -117,20 +123,24 @@ class MarkdownFormatter(AboutFormatter, format_name="markdown"):
             lines.append(_row(name, schema, is_required=name in required))
             lines += [_row(f"{name}{path}", key, is_required=needed) for path, key, needed in keys_within(schema)]
         prefix = about_info.env_var_prefix
-        told = f"Each may be set in the environment: `{prefix}` and its name in capitals; lists and objects are JSON."
-        return "\n".join([*lines, "", told, ""])
+        note = f"Each can be set in the environment: `{prefix}` and its name in capitals; lists and objects are JSON."
+        return "\n".join([*lines, "", note, ""])
 
 
 def _row(name: str, schema: Schema, *, is_required: bool) -> str:
     default = shown_default(schema, is_required=is_required)
     shown = "none" if default is None else default if is_required else f"`{default}`"
-    cells = (f"`{name}`", shown_type(schema, mark="`"), shown, " ".join(str(schema.get("description", "")).split()))
+    cells = (f"`{name}`", shown_type(schema, mark="`"), shown, _description(schema))
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
-def _wrapped(told: str, schema: Schema, indent: str) -> list[str]:
-    text = told + " ".join(str(schema.get("description", "")).split())
+def _wrapped(title: str, schema: Schema, indent: str) -> list[str]:
+    text = title + _description(schema)
     return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False)
+
+
+def _description(schema: Schema) -> str:
+    return " ".join(str(schema.get("description", "")).split())
 
 
 def _plain(value: Any) -> Any:

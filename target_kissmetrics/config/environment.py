@@ -1,44 +1,95 @@
-"""Settings from the environment as Meltano writes them there: objects within objects are flat.
+"""Reads settings from variables of the environment, `TARGET_KISSMETRICS_` and the name in capitals.
 
-What stands in meltano.yml as `stream_maps: {orders: {total: float(total)}}` is in the variable
-`{"orders.total": "float(total)"}`; in the config file that Meltano writes for a run it is whole.
+Meltano flattens nested objects there. `stream_maps: {orders: {total: float(total)}}` of meltano.yml is
+`{"orders.total": "float(total)"}` in the variable, but nested in the config file that Meltano writes for a run.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
-NESTED = ("batch_config", "stream_map_config", "stream_maps")
-"""Settings that hold objects within objects."""
+from target_kissmetrics.errors import ConfigError
+
+PREFIX = "TARGET_KISSMETRICS_"
+
+_TRUE = frozenset({"true", "1", "yes", "on"})
+_FALSE = frozenset({"false", "0", "no", "off", ""})
 
 
-def put_together(name: str, value: Any) -> Any:
-    """Put what Meltano made flat together again; what is whole stays as it is.
+def read_environment(variables: Mapping[str, str], schemas: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Read the settings that have a variable.
+
+    Args:
+        variables: The environment.
+        schemas: The JSON Schema of each setting.
+
+    Raises:
+        ConfigError: A flag is neither true nor false, or a list or object is not JSON.
+    """
+    return {
+        name: _value(name, schema, variables[variable_of(name)])
+        for name, schema in schemas.items()
+        if variable_of(name) in variables
+    }
+
+
+def variable_of(name: str) -> str:
+    """Return the name of a setting's variable."""
+    return PREFIX + name.upper()
+
+
+def _value(name: str, schema: Mapping[str, Any], text: str) -> Any:
+    types = schema["type"]
+    if "boolean" in types:
+        # Not everything else is false: `TARGET_KISSMETRICS_DRY_RUN=y` must not send.
+        if text.lower() not in _TRUE | _FALSE:
+            raise ConfigError(name, f"must be true or false, but {variable_of(name)} is neither")
+        return text.lower() in _TRUE
+    if "integer" in types:
+        with suppress(ValueError):
+            return int(text)
+    if "array" not in types and "object" not in types:
+        return text
+    try:
+        return unflattened(name, json.loads(text))
+    except ValueError:
+        if schema.get("items") == {"type": ["string"]}:
+            return text.split(",")
+        kind = "list" if "array" in types else "object"
+        raise ConfigError(name, f"must be a JSON {kind}, but {variable_of(name)} is not") from None
+
+
+def unflattened(name: str, value: Any) -> Any:
+    """Nest again what Meltano flattened; other values stay as they are.
 
     Args:
         name: The setting's name.
         value: Its value, from its variable.
     """
-    if name not in NESTED or not isinstance(value, Mapping):
+    if not isinstance(value, Mapping):
         return value
-    return _stream_maps(value) if name == "stream_maps" else _tree(value)
+    if name == "stream_maps":
+        return _stream_maps(value)
+    return _tree(value) if name in {"batch_config", "stream_map_config"} else value
 
 
 def _stream_maps(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """A stream's name may hold dots: it is all up to the last one."""
+    """Nest stream maps. A stream's name may contain dots: it ends at the last one."""
     maps: dict[str, Any] = {}
-    guessed: set[str] = set()
+    ambiguous: set[str] = set()
     for key, value in flat.items():
         stream, dot, field = key.rpartition(".")
         if not dot or not stream or isinstance(value, Mapping):
             maps[key] = {**maps.get(key, {}), **value} if isinstance(value, Mapping) else value
             continue
         if value is None or value == "__NULL__":
-            # It may be a stream with a dot in its name, which is left out: it must not be sent.
-            guessed.add(key)
+            # This may also be a stream with a dot in its name that is excluded, and so must not be sent.
+            ambiguous.add(key)
             maps.setdefault(key, None)
-        if stream in guessed and maps[stream] is None:
+        if stream in ambiguous and maps[stream] is None:
             maps[stream] = {}
         if isinstance(maps.setdefault(stream, {}), dict):
             maps[stream][field] = value
@@ -48,10 +99,10 @@ def _stream_maps(flat: Mapping[str, Any]) -> dict[str, Any]:
 def _tree(flat: Mapping[str, Any]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for key, value in flat.items():
-        *folders, last = key.split(".")
+        *parents, last = key.split(".")
         inner = tree
-        for folder in folders:
-            inner = inner.setdefault(folder, {})
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
             if not isinstance(inner, dict):
                 return dict(flat)
         inner[last] = value

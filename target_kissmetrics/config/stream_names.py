@@ -1,4 +1,4 @@
-"""Names of streams in a config that no stream has: a slip that would send people under a wrong identity, for ever."""
+"""Names of streams in the config that match no stream. A typo there assigns data to the wrong person, permanently."""
 
 from __future__ import annotations
 
@@ -11,48 +11,48 @@ from typing import Any, NamedTuple
 from target_kissmetrics.mapping.rules.fields import glob_pattern
 from target_kissmetrics.mapping.settings import StreamSettings
 
-_LEAST_LIKENESS = 0.8
-"""Of each word: `custmers` is like `customers`, `users` is not like `orders`, nor `2023` like `2024`."""
+_MIN_SIMILARITY = 0.8
+"""Of each word: `custmers` is similar to `customers`; `users` is not similar to `orders`, nor `2023` to `2024`."""
 
-_LEAST_LIKENESS_AS_A_WHOLE = 0.9
+_MIN_SIMILARITY_OF_WHOLE = 0.9
 
 
-class Wanted(NamedTuple):
+class ConfiguredName(NamedTuple):
     """A stream's name in the config.
 
     Attributes:
-        place: Where it stands: `streams[0]`.
+        place: The entry or map that the name is in: `streams[0]`.
+        key: The name's own place: `streams[0].stream`.
         name: The name, or a glob.
-        what: What it is: `entry` or `map`.
         is_glob: Whether it is a glob.
+        is_entry: Whether it is in `streams`; those in `stream_maps` have globs of another kind.
     """
 
     place: str
+    key: str
     name: str
-    what: str
     is_glob: bool
+    is_entry: bool
 
     def matches(self, stream: str) -> bool:
-        """Whether a stream is meant by it, as who uses it decides."""
+        """Return whether the name applies to a stream."""
         if self.name == stream:
             return True
-        if self.what == "entry":
-            return bool(glob_pattern(self.name).fullmatch(stream))
-        return fnmatchcase(stream, self.name)
+        return bool(glob_pattern(self.name).fullmatch(stream)) if self.is_entry else fnmatchcase(stream, self.name)
 
 
-def of_entries(entries: Iterable[StreamSettings]) -> list[Wanted]:
-    """Give the names in `streams`, which are those after stream maps."""
-    return [Wanted(entry.place, entry.stream, "entry", entry.is_glob) for entry in entries]
+def of_entries(entries: Iterable[StreamSettings]) -> list[ConfiguredName]:
+    """Return the names in `streams`. They apply after stream maps."""
+    return [ConfiguredName(one.place, f"{one.place}.stream", one.stream, one.is_glob, is_entry=True) for one in entries]
 
 
-def of_stream_maps(maps: object) -> list[Wanted]:
-    """Give the names in `stream_maps`, which are those of the tap."""
+def of_stream_maps(maps: object) -> list[ConfiguredName]:
+    """Return the names in `stream_maps`. They apply to the tap's streams."""
     if not isinstance(maps, Mapping):
         return []
     named = [_source(str(key), value) for key, value in maps.items() if not str(key).startswith("__")]
     return [
-        Wanted(place, name, "map", any(sign in name for sign in "*?["))
+        ConfiguredName(place, place, name, any(sign in name for sign in "*?["), is_entry=False)
         for place, name in named
         if not _is_field(name, maps)
     ]
@@ -64,78 +64,72 @@ def _source(key: str, value: Any) -> tuple[str, str]:
 
 
 def _is_field(name: str, maps: Mapping[str, Any]) -> bool:
-    """Whether it is there beside a stream's field: in the environment the two look the same."""
+    """Return whether the name is also a field of a stream: in the environment the two look the same."""
     stream, dot, field = name.rpartition(".")
     inner = maps.get(stream) if dot and maps.get(name, "") is None else None
     return isinstance(inner, Mapping) and field in inner
 
 
 class NameWatch:
-    """Watches which streams come, and tells what the config names instead.
+    """Compares the streams of a run with the names in the config.
 
     Args:
-        wanted: Names in one place of the config: those of its entries, or those of its stream maps.
+        names: The names in one place of the config: `streams` or `stream_maps`.
     """
 
-    def __init__(self, wanted: Iterable[Wanted]) -> None:
-        self._unseen = list(wanted)
-        self._seen: list[Wanted] = []
-        self._missed: list[str] = []
+    def __init__(self, names: Iterable[ConfiguredName]) -> None:
+        self._unmatched = list(names)
+        self._matched: list[ConfiguredName] = []
+        self._other_streams: list[str] = []
 
     def saw(self, stream: str) -> list[str]:
-        """Take a stream's name; give what to warn of, once for a stream."""
-        came = [one for one in self._unseen if one.matches(stream)]
-        self._unseen = [one for one in self._unseen if one not in came]
-        self._seen += came
-        if stream in self._missed or any(one.matches(stream) for one in self._seen):
+        """Count a stream; return the warnings about it, only once."""
+        self._matched += [one for one in self._unmatched if one.matches(stream)]
+        self._unmatched = [one for one in self._unmatched if not one.matches(stream)]
+        if stream in self._other_streams or any(one.matches(stream) for one in self._matched):
             return []
-        self._missed.append(stream)
+        self._other_streams.append(stream)
         return [
-            f"{one.place} is for '{one.name}'; did you mean '{stream}', which no {one.what} is for?"
-            for one in self._unseen
-            if not one.is_glob and is_alike(one.name, stream)
+            f"{one.key} '{one.name}' matches no stream; did you mean '{stream}'?"
+            for one in self._unmatched
+            if not one.is_glob and is_similar(one.name, stream)
         ]
 
     @property
-    def unseen(self) -> list[Wanted]:
-        """Names that no stream had so far."""
-        return list(self._unseen)
+    def unseen(self) -> list[ConfiguredName]:
+        """The names that have matched no stream so far."""
+        return list(self._unmatched)
 
-    def guess(self, one: Wanted) -> str:
-        """Give `; did you mean 'orders', which no entry is for?` for a name that no stream had, or nothing."""
-        alike = [stream for stream in self._missed if is_alike(one.name, stream)]
-        return f"; did you mean '{alike[0]}', which no {one.what} is for?" if alike else ""
+    def guess(self, one: ConfiguredName) -> str:
+        """Return `; did you mean 'orders'?` for a name that has matched no stream, or an empty string."""
+        similar = [stream for stream in self._other_streams if is_similar(one.name, stream)]
+        return f"; did you mean '{similar[0]}'?" if similar else ""
 
 
-def named(unseen: Iterable[Wanted]) -> str:
+def named(names: Iterable[ConfiguredName]) -> str:
     """List names with their places."""
-    return ", ".join(f"'{one.name}' ({one.place})" for one in unseen)
+    return ", ".join(f"'{one.name}' ({one.key})" for one in names)
 
 
-def is_alike(typed: str, stream: str) -> bool:
-    """Tell whether a name is likely to be a slip of another one, its schema's name left out or not."""
+def is_similar(typed: str, stream: str) -> bool:
+    """Return whether a name is likely a typo of another one, with or without the name of its schema."""
     first, second = _words(typed), _words(stream)
-    if _are_alike(first, second):
+    if _are_similar(first, second):
         return True
-    short, long = sorted((_tables(typed), _tables(stream)), key=len)
-    return len(short) == 1 < len(long) and _are_alike(_words(short[0]), _words(long[-1]))
-
-
-def _tables(name: str) -> list[str]:
-    return re.split(r"[-.]", name)
+    short, long = sorted((re.split(r"[-.]", typed), re.split(r"[-.]", stream)), key=len)
+    return len(short) == 1 < len(long) and _are_similar(_words(short[0]), _words(long[-1]))
 
 
 def _words(name: str) -> list[str]:
     return [word for word in re.split(r"[\W_]+", name.lower()) if word]
 
 
-def _are_alike(first: list[str], second: list[str]) -> bool:
+def _are_similar(first: list[str], second: list[str]) -> bool:
     if len(first) == len(second):
-        return bool(first) and all(
-            _likeness(one, other) >= _LEAST_LIKENESS for one, other in zip(first, second, strict=True)
-        )
-    return _likeness("".join(first), "".join(second)) >= _LEAST_LIKENESS_AS_A_WHOLE
+        pairs = zip(first, second, strict=True)
+        return bool(first) and all(_similarity(one, other) >= _MIN_SIMILARITY for one, other in pairs)
+    return _similarity("".join(first), "".join(second)) >= _MIN_SIMILARITY_OF_WHOLE
 
 
-def _likeness(one: str, other: str) -> float:
+def _similarity(one: str, other: str) -> float:
     return difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()

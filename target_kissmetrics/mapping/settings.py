@@ -1,9 +1,19 @@
-"""Frozen settings of the mapping: of one stream, and of all. `target_kissmetrics.config` reads them from a config."""
+"""The settings that the mapping uses: of one stream (an entry of `streams`), and of all streams together.
+
+A field is the one definition of a setting. `target_kissmetrics.config` derives the JSON Schema, the checks and the
+value from it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field
+from typing import Any, Literal
+
+from target_kissmetrics.errors import ConfigError
+from target_kissmetrics.mapping.reject_codes import Rejected
+from target_kissmetrics.mapping.rules import names
+from target_kissmetrics.mapping.rules.fields import Template
 
 PERSON_KEYS = frozenset({"customer_id", "device_id", "timestamp"})
 """Keys of an entry that say who a row is about, and when."""
@@ -11,55 +21,225 @@ PERSON_KEYS = frozenset({"customer_id", "device_id", "timestamp"})
 PROPERTY_KEYS = frozenset({"include", "exclude", "rename"})
 """Keys of an entry that choose and name properties."""
 
+BLOCKED_IDENTITIES = (
+    "anonymous",
+    "guest",
+    "null",
+    "none",
+    "nil",
+    "undefined",
+    "nan",
+    "unknown",
+    "n/a",
+    "(not set)",
+    "[object object]",
+)
+
+
+def setting(  # noqa: PLR0913 - the parts of a definition
+    description: str,
+    *,
+    default: Any = None,
+    required: str | None = None,
+    read: Callable[[str, Any], Any] | None = None,
+    of: type | None = None,
+    secret: bool = False,
+    in_repr: bool = True,
+    **keywords: Any,
+) -> Any:
+    """Define a setting, as a field of a dataclass. The field's annotation gives its type and its choices.
+
+    Args:
+        description: What `--about`, Meltano and the reference show.
+        default: The default, as a config would hold it.
+        required: What to do when it is missing; None for a setting that may be missing.
+        read: Converts a value of the right type; gets the setting's place and the value. Raises ConfigError.
+        of: The dataclass that defines the object, or each object in the list.
+        secret: Whether messages must not show the value.
+        in_repr: Whether `repr` may show the value.
+        **keywords: Keywords of JSON Schema, such as `minimum`; a function is called for its value.
+    """
+    if secret:
+        keywords |= {"secret": True, "writeOnly": True}
+    value = tuple(default) if isinstance(default, list) else default
+    if read is not None and value is not None:
+        value = read("", value)
+    return field(
+        default=MISSING if required and value is None else value,
+        repr=in_repr and not secret,
+        metadata={
+            "default": default,
+            "required": required,
+            "read": read,
+            "of": of,
+            "keywords": {"description": description, **keywords},
+        },
+    )
+
+
+def read_property_name(place: str, value: str) -> str:
+    """Read the name of a property.
+
+    Raises:
+        ConfigError: Kissmetrics does not accept it.
+    """
+    try:
+        return names.property_name(value)
+    except Rejected as problem:
+        raise ConfigError(place, f"{value[:60]!r}: {problem.problem}; write another name") from None
+
+
+def _read_event_name(place: str, value: str) -> str:
+    """Read the name of an event, which may be a template."""
+    if not Template(value).fields:
+        try:
+            names.event_name(value)
+        except Rejected as problem:
+            raise ConfigError(place, f"{value[:60]!r}: {problem.problem}; write another name") from None
+    return value
+
+
+def _read_fields(place: str, value: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(text.strip() for text in value):
+        raise ConfigError(place, f"must be a list of non-empty strings, not {list(value)!r}")
+    return value
+
+
+def _read_revenue(place: str, value: str | tuple[str, ...] | bool) -> tuple[str, ...]:
+    if value is False:
+        return ()
+    if value is True or value == ():
+        raise ConfigError(place, f"must be a field, a list of fields or false, not {value!r}")
+    return _read_fields(place, (value,) if isinstance(value, str) else tuple(value))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rename:
+    field: str = setting("A field's name.", required="write {field: ..., property: ...}")
+    property: str = setting(
+        "Its name at Kissmetrics.", required="write {field: ..., property: ...}", read=read_property_name
+    )
+
+
+def _read_renames(place: str, value: tuple[_Rename, ...]) -> tuple[tuple[str, str], ...]:
+    renames: dict[str, str] = {}
+    for index, rename in enumerate(value):
+        if rename.field in renames:
+            raise ConfigError(f"{place}[{index}]", f"field {rename.field!r} is renamed twice; take one of the two out")
+        renames[rename.field] = rename.property
+    return tuple(renames.items())
+
+
+def _kinds() -> list[str]:
+    """Give the names of all kinds; the registry imports this module."""
+    from target_kissmetrics.mapping.registry import KINDS  # noqa: PLC0415
+
+    return list(KINDS)
+
 
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
-    """An entry of `streams`. None: the key is absent, and the known candidates are tried.
+    """An entry of `streams`. For a key that is None, the mapping tries the candidates of the specification.
 
     Attributes:
-        place: How an error names the entry: `streams[2]`.
-        stream: A stream's name or a glob.
-        kind: Name of a kind in `registry`; None: it is detected from the schema.
-        revenue: Fields that hold the amount; empty: `false`, none.
+        place: The entry's name in messages: `streams[2]`.
+        revenue: Fields that hold the amount; empty for `false`.
     """
 
     place: str = "streams"
-    stream: str = "*"
-    kind: str | None = None
-    customer_id: str | None = None
-    device_id: str | None = None
-    timestamp: str | None = None
-    event_name: str | None = None
-    include: tuple[str, ...] | None = None
-    exclude: tuple[str, ...] = ()
-    rename: tuple[tuple[str, str], ...] = ()
-    revenue: tuple[str, ...] | None = None
-    refund: bool = False
-    line_items: str | None = None
-    user_attributes: str | None = None
-    once: bool = False
-    spread_duplicates: bool = False
-    previous_id: str | None = None
-    experiment: str | None = None
-    variant: str | None = None
+    stream: str = setting(
+        "A stream's name, or a glob (`*`, `?`).", default="*", required="set it to a stream's name or a glob"
+    )
+    kind: str | None = setting(
+        "What the stream's rows are. Without it, the target decides from the schema, or stops the run.", enum=_kinds
+    )
+    customer_id: str | None = setting("Field that holds the customer ID.")
+    device_id: str | None = setting("Field that holds the device ID.")
+    timestamp: str | None = setting("Field that holds the time.")
+    event_name: str | None = setting(
+        "Event: a constant, or a template over the row's fields: `Viewed {screen_name} Screen`.", read=_read_event_name
+    )
+    include: tuple[str, ...] | None = setting(
+        "Fields or globs that become properties. Without it, all do.", read=_read_fields
+    )
+    exclude: tuple[str, ...] = setting("Fields or globs that do not become properties.", default=[], read=_read_fields)
+    rename: tuple[tuple[str, str], ...] = setting(
+        "The property's name for a field.", default=[], of=_Rename, read=_read_renames
+    )
+    revenue: tuple[str, ...] | None = setting(
+        "Event: the field, or list of fields, that holds its amount; `false`: none.",
+        read=_read_revenue,
+        type=["string", "array", "boolean", "null"],
+    )
+    refund: bool = setting("Event: send the amount negative.", default=False)
+    line_items: str | None = setting("Event: field that holds an array of objects.")
+    user_attributes: str | None = setting("Event: field that holds an object of user attributes.")
+    once: bool = setting("Event: record it once for each person.", default=False)
+    spread_duplicates: bool = setting(
+        "Event: move events of one person, name and second to the next free second.", default=False
+    )
+    previous_id: str | None = setting("Alias: field that holds the other identity.")
+    experiment: str | None = setting("Experiment: field that holds the experiment's name.")
+    variant: str | None = setting("Experiment: field that holds the variant.")
 
     @property
     def is_glob(self) -> bool:
-        """Whether the entry is for several streams, which may be of different kinds."""
+        """Whether the entry may match several streams."""
         return "*" in self.stream or "?" in self.stream
+
+
+def _read_identities(_: str, value: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(names.clean(text).lower() for text in value)
 
 
 @dataclass(frozen=True, slots=True)
 class MappingSettings:
-    """The settings that all streams share, named as in the config."""
+    """The settings that decide which calls a row becomes, named as in the config."""
 
-    use_customer_id: bool = False
-    identity_fallback: bool = True
-    revenue_key: str = "Billing Amount"
-    revenue_fields: tuple[str, ...] = ("revenue",)
-    alias_identities: bool = False
-    blocked_identities: frozenset[str] = frozenset()
-    campaign_properties: bool = True
-    send_ip_and_user_agent: bool = True
-    prefix_properties: bool = False
-    datetime_format: Literal["unix", "iso8601"] = "unix"
+    use_customer_id: bool = setting(
+        "true: the customer ID identifies the person; false: the device ID does.", default=False
+    )
+    identity_fallback: bool = setting(
+        "When the preferred ID is missing or empty, use the other one; false: reject such a record.", default=True
+    )
+    include_all_user_attributes: bool = setting(
+        "true: send every user attribute each time; false: only those whose value differs from the last sent value "
+        "for that person.",
+        default=False,
+    )
+    revenue_key: str = setting(
+        "The one Kissmetrics property that holds revenue.", default="Billing Amount", read=read_property_name
+    )
+    revenue_fields: tuple[str, ...] = setting(
+        "Fields of an event whose amount is mapped to `revenue_key` when its stream names none itself; the first that "
+        "holds an amount wins.",
+        default=["revenue"],
+    )
+    streams: tuple[StreamSettings, ...] = setting(
+        "How to map each stream; the first entry whose `stream` (a name or a glob) matches wins.",
+        default=[],
+        of=StreamSettings,
+    )
+    alias_identities: bool = setting(
+        "When a record carries both IDs, alias them, once per pair. Kissmetrics never undoes an alias.", default=False
+    )
+    max_aliases_per_identity: int = setting(
+        "Reject an alias that would give one identity more partners than this.", default=10, minimum=0
+    )
+    blocked_identities: frozenset[str] = setting(
+        "Identities that are never used nor aliased, compared without case and surrounding space.",
+        default=list(BLOCKED_IDENTITIES),
+        read=_read_identities,
+    )
+    campaign_properties: bool = setting(
+        "Give campaign fields (`utm_source`, `referrer`, ...) the names that Kissmetrics' reports use.", default=True
+    )
+    send_ip_and_user_agent: bool = setting(
+        "Send a person's address and user agent where a message format carries them.", default=True
+    )
+    prefix_properties: bool = setting(
+        "Name an event's properties `{event} - {property}`; never the revenue property.", default=False
+    )
+    datetime_format: Literal["unix", "iso8601"] = setting(
+        "How date-time values of properties are written.", default="unix"
+    )

@@ -9,20 +9,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.mapping.result import Mapped
+from target_kissmetrics.mapping.settings import setting
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
     """One slice.
 
-    Attributes:
-        index: Which one, from 0.
-        count: How many there are.
+    Raises:
+        ConfigError: There is no such slice.
     """
 
-    index: int
-    count: int
+    index: int = setting("Which slice, from 0.", required="write both, such as {index: 0, count: 4}", minimum=0)
+    count: int = setting("How many slices there are.", required="write both, such as {index: 0, count: 4}", minimum=1)
+
+    def __post_init__(self) -> None:  # noqa: D105
+        if self.index >= self.count:
+            raise ConfigError(
+                "shard.index", f"must be at most {self.count - 1} with count {self.count}, not {self.index}"
+            )
 
     def takes(self, person: str) -> bool:
         """Tell whether a person is in this slice."""

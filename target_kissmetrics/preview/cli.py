@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -21,6 +21,7 @@ from target_kissmetrics.preview.preview import Preview
 from target_kissmetrics.preview.stream import Plan
 from target_kissmetrics.preview.suggest.as_yaml import as_yaml
 from target_kissmetrics.preview.text import as_page, print_preview
+from target_kissmetrics.reporting.report_writer import write_whole
 
 _NAME = "target-kissmetrics-preview"
 
@@ -87,11 +88,11 @@ def _run(options: argparse.Namespace) -> int:
     settings = read_settings(config)
     given = tuple(config.get("streams") or ())
     max_aliases, now = settings.max_aliases_per_identity, int(time.time())
-    preview = Preview(Plan(settings.mapping, settings.streams, given, max_aliases, options.rows, now))
+    preview = Preview(Plan(settings, settings.streams, given, max_aliases, options.rows, now))
     problem = _read(options.input, preview, config)
     preview.finish()
     if options.html is not None:
-        _write_privately(options.html, as_page(preview, problem))
+        write_whole(options.html, as_page(preview, problem))
     if options.suggest:
         sys.stdout.write(as_yaml(preview.suggestions()))
     else:
@@ -121,20 +122,6 @@ def _read(name: str, preview: Preview, config: dict[str, Any]) -> str | None:
                 return f"{type(problem).__name__}: {problem}"
             raise
     return None
-
-
-def _write_privately(path: Path, text: str) -> None:
-    """Write a whole file that only its owner may read: it shows personal data."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-        partial.replace(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            partial.unlink()
-        raise
 
 
 def _fail(text: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -11,11 +10,9 @@ from singer_sdk import Target
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 
 from target_kissmetrics.config import settings as own_settings
-from target_kissmetrics.config.environment import put_together
+from target_kissmetrics.config.environment import read_environment
 from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_file
-from target_kissmetrics.errors import ConfigError
 
-_PREFIX = "TARGET_KISSMETRICS_"
 _NO_KEY = "preview-needs-no-key"
 
 
@@ -56,19 +53,4 @@ def read_settings(config: Mapping[str, Any]) -> own_settings.Settings:
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     builtin: dict[str, Any] = {"properties": dict(own_settings.SCHEMA["properties"])}
     _Builtin.append_builtin_config(builtin)
-    config = {}
-    for name, schema in builtin["properties"].items():
-        text = environment.get(_PREFIX + name.upper())
-        if text:
-            config[name] = text if "string" in schema.get("type", ()) else put_together(name, _parsed(name, text))
-    return config
-
-
-def _parsed(name: str, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        lowered = text.strip().lower()
-        if lowered in {"true", "false"}:
-            return lowered == "true"
-        raise ConfigError(name, f"must be JSON, and {_PREFIX}{name.upper()} is none") from None
+    return read_environment({name: text for name, text in environment.items() if text}, builtin["properties"])

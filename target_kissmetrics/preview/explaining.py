@@ -45,14 +45,7 @@ class Field(NamedTuple):
 
 
 class MappedRow(NamedTuple):
-    """A row beside what it becomes.
-
-    Attributes:
-        number: Its place in its stream, from 1.
-        fields: Its first 100 fields.
-        more_fields: How many there are beyond these.
-        outcome: What the mapping made of it.
-    """
+    """A row by its place in its stream: its first 100 fields, how many more there are, what the mapping made of it."""
 
     number: int
     fields: list[Field]
@@ -83,19 +76,22 @@ def explain(  # noqa: PLR0913, PLR0917 - a row, what it became, and how it was m
     fields = []
     for name, value in list(row.items())[:MAX_FIELDS]:
         if isinstance(outcome, Rejected):
-            role, text = _effect_in_rejected(outcome, name)
+            is_cause = outcome.field is not None and _is_within(outcome.field, name)
+            reason = f"{outcome.code}: {display.line(outcome.reason, 200)}"
+            effect: Effect = ("rejected", reason) if is_cause else ("unused", "not sent: the row is rejected")
         else:
             without = _map({key: other for key, other in row.items() if key != name}, extracted, mapping)
-            role, text = _effect(outcome, without, name) or ("unused", _why_unused(entry, name, value, outcome))
+            effect = _effect(outcome, without, name) or ("unused", _why_unused(entry, name, value, outcome))
+        role, text = effect
         if role == "property" and f"{revenue_key} = " in text:
             role = "revenue"
         fields.append(Field(display.line(name), display.value(value), role, text))
     return MappedRow(number, fields, max(0, len(row) - MAX_FIELDS), outcome)
 
 
-def deleted_names(mapped: Mapped) -> list[str]:
+def deleted_names(mapped: Mapped | Rejected) -> list[str]:
     """Give the names of attributes that were deleted at their source, each once."""
-    return list(dict.fromkeys(deletion.name for deletion in mapped.deletions))
+    return [] if isinstance(mapped, Rejected) else list(dict.fromkeys(one.name for one in mapped.deletions))
 
 
 def _map(row: Row, extracted: object, mapping: StreamMapping) -> Mapped | Rejected:
@@ -105,15 +101,14 @@ def _map(row: Row, extracted: object, mapping: StreamMapping) -> Mapped | Reject
         return problem
 
 
-def _effect_in_rejected(problem: Rejected, name: str) -> Effect:
-    if problem.field is not None and _is_within(problem.field, name):
-        return "rejected", f"{problem.code}: {display.line(problem.reason, 200)}"
-    return "unused", "not sent: the row is rejected"
-
-
 def _effect(outcome: Mapped, without: Mapped | Rejected, name: str) -> Effect | None:
     """Give the effect of a field: what it makes, with what of it is rejected or dropped in front."""
-    effect = _with_deletions(_made(outcome, without, name), outcome, without)
+    effect = _made(outcome, without, name)
+    remaining = deleted_names(without)
+    deleted = [display.line(one) for one in deleted_names(outcome) if one not in remaining]
+    if deleted and (effect is None or effect[0] not in {"identity", "time"}):
+        text = f"{_listed(deleted)}: {DELETED}"
+        effect = (effect[0], f"{effect[1]}; {text}") if effect else ("deleted", text)
     losses = [part for part in outcome.rejections if part.field is not None and _is_within(part.field, name)]
     if not losses:
         return effect
@@ -176,20 +171,11 @@ def _role(before: list[Call], after: list[Call]) -> Effect | None:
     return ("time", "time") if type(one) is type(other) and one.time != other.time else None
 
 
-def _with_deletions(effect: Effect | None, outcome: Mapped, without: Mapped | Rejected) -> Effect | None:
-    left = set() if isinstance(without, Rejected) else set(deleted_names(without))
-    deleted = [name for name in deleted_names(outcome) if name not in left]
-    if not deleted or (effect is not None and effect[0] in {"identity", "time"}):
-        return effect
-    text = f"{_listed(map(display.line, deleted))}: {DELETED}"
-    return (effect[0], f"{effect[1]}; {text}") if effect else ("deleted", text)
-
-
 def _pairs(calls: Iterable[Call]) -> list[tuple[str, str]]:
     """Give the properties of calls; addresses and user agents come first, so that no list cuts personal data off."""
-    own = [call for call in calls if not isinstance(call, Alias)]
-    senders = [pair for call in own for pair in sender(call)]
-    return senders + [pair for call in own for pair in call.properties.items()]
+    carrying = [call for call in calls if not isinstance(call, Alias)]
+    senders = [pair for call in carrying for pair in sender(call)]
+    return senders + [pair for call in carrying for pair in call.properties.items()]
 
 
 def _kinds(calls: Iterable[Call]) -> Counter[str]:
@@ -211,16 +197,16 @@ def _listed(texts: Iterable[str]) -> str:
 
 
 def _why_unused(entry: StreamSettings, name: str, value: Any, outcome: Mapped) -> str:
-    if is_empty(value):
-        return "not sent: null or empty"
-    if is_metadata(name):
-        return "not sent: metadata of the tap"
-    if Globs(entry.exclude).match(name):
-        return f"not sent: in {entry.place}.exclude"
-    if entry.include is not None and not Globs(entry.include).match(name):
-        return f"not sent: not in {entry.place}.include"
-    if isinstance(value, (list, tuple)) and any(isinstance(item, (Mapping, list, tuple)) for item in value):
-        return "not sent: a list of objects is no property (name it as line_items)"
-    if any(_is_own(property_name, name) for property_name, _ in _pairs(outcome.calls)):
-        return "not sent: another field of the row has this property's name"
-    return "not used: another field comes first, or this kind of stream sends no such field"
+    is_list = isinstance(value, (list, tuple)) and any(isinstance(item, (Mapping, list, tuple)) for item in value)
+    reasons = {
+        "not sent: null or empty": is_empty(value),
+        "not sent: metadata of the tap": is_metadata(name),
+        f"not sent: in {entry.place}.exclude": Globs(entry.exclude).match(name),
+        f"not sent: not in {entry.place}.include": entry.include is not None and not Globs(entry.include).match(name),
+        "not sent: a list of objects is no property (name it as line_items)": is_list,
+        "not sent: another field of the row has this property's name": any(
+            _is_own(property_name, name) for property_name, _ in _pairs(outcome.calls)
+        ),
+    }
+    other = "not used: another field comes first, or this kind of stream sends no such field"
+    return next((reason for reason, applies in reasons.items() if applies), other)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import IO, Any
 
@@ -33,14 +33,9 @@ def read(lines: IO[str], preview: Preview, config: Mapping[str, Any]) -> None:
         InputError: A line is no Singer message, a row comes before its schema, or a BATCH file cannot be read.
     """
     messages = _Messages(preview, config)
-    handlers: dict[str, Callable[[dict[str, Any]], None]] = {
-        "SCHEMA": messages.schema,
-        "RECORD": messages.record,
-        "BATCH": messages.batch,
-        "STATE": lambda _: None,
-        "ACTIVATE_VERSION": lambda _: None,
-    }
-    MessageReader().process_lines(lines, handlers)
+    handlers = {"SCHEMA": messages.schema, "RECORD": messages.record, "BATCH": messages.batch}
+    unused = dict.fromkeys(("STATE", "ACTIVATE_VERSION"), lambda _: None)
+    MessageReader().process_lines(lines, {**handlers, **unused})
 
 
 class _Messages:
@@ -58,7 +53,7 @@ class _Messages:
         """Handle a SCHEMA message."""
         name, schema = _needed(message, "stream", str), _needed(message, "schema", dict)
         if "properties" not in schema:
-            raise InputError(f"stream {name!r}: its SCHEMA message has no properties; check the tap")
+            raise InputError(f"stream {name!r}: its SCHEMA message has no properties; fix the tap")
         self._preview.map_names.saw(name)
         known = self._mapper.stream_maps.get(name)
         key = message.get("key_properties")
@@ -75,7 +70,7 @@ class _Messages:
         """Handle a RECORD message."""
         name, record = _needed(message, "stream", str), _needed(message, "record", dict)
         if name not in self._mapper.stream_maps:
-            raise InputError(f"stream {name!r}: RECORD before SCHEMA; check the tap")
+            raise InputError(f"stream {name!r}: RECORD before SCHEMA; fix the tap")
         for stream_map in self._mapper.stream_maps[name]:
             row = transformed(stream_map, dict(record))
             if row is not None:
@@ -87,7 +82,7 @@ class _Messages:
         _needed(message, "encoding", dict)
         _needed(message, "manifest", list)
         if name not in self._mapper.stream_maps:
-            raise InputError(f"stream {name!r}: BATCH before SCHEMA; check the tap")
+            raise InputError(f"stream {name!r}: BATCH before SCHEMA; fix the tap")
         for row in batch_rows(message, self._storage):
             self.record({"type": "RECORD", "stream": name, "record": row})
 
@@ -104,5 +99,5 @@ class _Messages:
 def _needed(message: Mapping[str, Any], key: str, kind: type) -> Any:
     value = message.get(key)
     if not isinstance(value, kind):
-        raise InputError(f"a {message['type']} message has no valid {key!r}; check the tap")
+        raise InputError(f"a {message['type']} message has no valid {key!r}; fix the tap")
     return value

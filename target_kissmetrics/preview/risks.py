@@ -14,7 +14,7 @@ from target_kissmetrics.reporting import display
 from target_kissmetrics.sync.collisions import Collisions
 
 _LISTED = 5
-_NAME_CHARACTERS = 40
+_SHORT = 40
 
 
 class Risks:
@@ -29,8 +29,7 @@ class Risks:
     """
 
     def __init__(self, max_aliases: int) -> None:
-        self.collisions = 0
-        self.amount_collisions = 0
+        self.collisions = self.amount_collisions = 0
         self._max_aliases = max_aliases
         self._events, self._amounts = Collisions(), Collisions()
         self._may_spread = True
@@ -47,11 +46,10 @@ class Risks:
             if self._events.seen(call.person, folded(call.event), call.time, slot.row):
                 self.collisions += 1
                 _count(self._colliding, call.event)
+                self._may_spread = slot.may_spread
             elif slot.revenue_property and self._amounts.seen(call.person, "", call.time, slot.row):
                 self.amount_collisions += 1
-            else:
-                continue
-            self._may_spread = slot.may_spread
+                self._may_spread = slot.may_spread
         kept: dict[tuple[str, int, str], str] = {}
         for call in mapped.calls:
             for name, value in () if isinstance(call, Alias) else call.properties.items():
@@ -60,12 +58,12 @@ class Risks:
 
     def add_person(self, person: Person) -> None:
         """Watch which IDs come together."""
-        if person.other is None:
-            return
         for identity, partner in ((person.identity, person.other), (person.other, person.identity)):
+            if identity is None or partner is None:
+                return
             if identity in self._partners or len(self._partners) < MAX_IDENTITIES:
                 partners = self._partners.setdefault(identity, set())
-                # One more than the limit says all that is asked.
+                # One more than the limit is enough to know.
                 if len(partners) <= self._max_aliases:
                     partners.add(hash(partner))
 
@@ -80,25 +78,24 @@ class Risks:
         if totals.future:
             yield f"{display.plural(totals.future, 'call')} with a time in the future; check its zone and unit"
         if self._overwritten:
+            values = display.plural(self._overwritten.total(), "value")
             yield (
-                f"{display.plural(self._overwritten.total(), 'value')} would be lost ({_listed(self._overwritten)}): an "
-                "event and its first item share a second, and Kissmetrics keeps one value of a property for it; give "
+                f"{values} would be lost ({_listed(self._overwritten)}): an event and its first item share a "
+                "second, and Kissmetrics keeps one value of a property for it; give "
                 "the items' another name with rename: [{field: ITEMS.FIELD, property: NAME}], or exclude one of the two"
             )
         yield from self._about_collisions(spreads=spreads)
         shared = [identity for identity, partners in self._partners.items() if len(partners) > self._max_aliases]
         if shared:
-            some = ", ".join(display.line(identity, _NAME_CHARACTERS) for identity in shared[:_LISTED])
+            some = ", ".join(display.line(identity, _SHORT) for identity in shared[:_LISTED])
             yield (
                 f"{len(shared)} identities come with more than {self._max_aliases} others ({some}); they look like "
                 "shared devices or accounts; max_aliases_per_identity limits their aliases"
             )
         for identity, count in totals.identities.most_common(_LISTED):
             if count >= 50 and count * 5 >= rows and len(totals.identities) >= 10:
-                yield (
-                    f"{count} of {rows} rows have the identity {display.line(identity, _NAME_CHARACTERS)!r}; if it is "
-                    "not one person, add it to blocked_identities"
-                )
+                what = f"{count} of {rows} rows have the identity {display.line(identity, _SHORT)!r}"
+                yield f"{what}; if it is not one person, add it to blocked_identities"
         if totals.calls["alias"]:
             yield f"{display.plural(totals.calls['alias'], 'alias call')}: Kissmetrics never undoes an alias"
 
@@ -107,26 +104,22 @@ class Risks:
         if self._events.repeated:
             yield (
                 f"{display.plural(self._events.repeated, 'row')} equal to another one, and the stream has no key; "
-                "Kissmetrics keeps one event of them; if they are different events, give the tap the table's key "
-                "(key_properties)"
+                "Kissmetrics keeps one event of them; to keep all, give the tap the table's key (key_properties)"
             )
 
     def _about_collisions(self, *, spreads: bool) -> Iterator[str]:
         action = "set spread_duplicates: true in the stream's entry"
         if not self._may_spread:
             action = "spread_duplicates, which gives each its own second, is for kind event"
-        if self.collisions:
-            events, names = display.plural(self.collisions, "event"), _listed(self._colliding)
-            if spreads:
-                same = f"{'has' if self.collisions == 1 else 'have'} the person, name and second of another row's"
-                yield f"{events} {same}; spread_duplicates moves them to seconds of their own ({names})"
-            else:
-                yield f"{events} would be lost ({names}): another row has the same person, name and second; {action}"
+        events, amounts = display.plural(self.collisions, "event"), display.plural(self.amount_collisions, "amount")
+        names = _listed(self._colliding)
+        if self.collisions and spreads:
+            same = f"{'has' if self.collisions == 1 else 'have'} the person, name and second of another row's"
+            yield f"{events} {same}; spread_duplicates moves them to seconds of their own ({names})"
+        elif self.collisions:
+            yield f"{events} would be lost ({names}): another row has the same person, name and second; {action}"
         if self.amount_collisions and not spreads:
-            yield (
-                f"{display.plural(self.amount_collisions, 'amount')} would be lost: Kissmetrics keeps one amount of a "
-                f"person for a second, whatever its events are called; {action}"
-            )
+            yield f"{amounts} would be lost: Kissmetrics keeps one amount of a person for a second; {action}"
 
 
 def _count(counts: Counter[str], name: str) -> None:
@@ -135,4 +128,4 @@ def _count(counts: Counter[str], name: str) -> None:
 
 
 def _listed(counts: Counter[str]) -> str:
-    return ", ".join(f"{display.line(name, _NAME_CHARACTERS)} {count}" for name, count in counts.most_common())
+    return ", ".join(f"{display.line(name, _SHORT)} {count}" for name, count in counts.most_common())

@@ -44,14 +44,7 @@ def accept_any(_: Row) -> None:
 
 @dataclass(slots=True)
 class Loss:
-    """Rows or properties that are not sent for one reason.
-
-    Attributes:
-        count: How many.
-        reason: The first one's, for a person.
-        row: The number of the first one's row in the stream.
-        field: The first one's field, if it is one.
-    """
+    """Rows or properties that are not sent for one reason: how many, and the first one's text, row and field."""
 
     count: int
     reason: str
@@ -88,23 +81,17 @@ class StreamPreview:
         plan: What holds for all streams.
 
     Attributes:
-        kind: What its rows are; empty until that is known.
-        why: Why.
+        kind: What its rows are, and `why`; empty until that is known.
         described: Which fields have which role.
         problem: Why the run would stop at it; None when it would not.
         suggestion: The entry to use; None for a stream that has an entry and no problem.
         entry: Its entry.
-        rows: Rows read.
         accepted: Rows that are mapped.
-        deleted: Rows that are deleted at their source.
-        deleted_attributes: User attributes that are deleted at their source; a run removes them from its store.
+        deleted: Rows that are deleted at their source, and `deleted_attributes` of users.
         first: The first rows.
-        totals: What its calls add up to.
-        risks: What Kissmetrics would merge or drop.
         rejected: Rejected rows, and rejected events of batches, by code.
         dropped: Dropped properties, by code.
         ignored: Parts of messages that have no meaning for Kissmetrics, by type, for the first 50 types.
-        warnings: For a person.
     """
 
     def __init__(self, name: str, plan: Plan) -> None:
@@ -145,11 +132,12 @@ class StreamPreview:
         """Add a row, after the stream's schema."""
         assert self._stream is not None  # noqa: S101 - rows come after their schema
         self.rows += 1
-        if len(self._sample) < SAMPLED_ROWS:
+        # Rows of message formats may be large, and nothing is suggested from their columns.
+        if len(self._sample) < SAMPLED_ROWS and (self._people is not None or self._mapping is None):
             self._sample.append(row)
         missing = next((key for key in self._stream.key_properties if key not in row), None)
         if missing is not None:
-            self.problem = self.problem or f"a row has no {missing!r}, a part of the stream's key; check the tap"
+            self.problem = self.problem or f"a row has no {missing!r}, a part of the stream's key; fix the tap"
         if self._waiting is None:
             self._map(self.rows, row, extracted)
             return
@@ -170,14 +158,12 @@ class StreamPreview:
         rejected = sum(loss.count for loss in self.rejected.values())
         if rejected >= ROWS_ON_PROBATION and not self.accepted:
             self._warn(f"all rows are rejected; a run would stop after the first {ROWS_ON_PROBATION}")
-        for warning in self.risks.warnings(self.totals, self.accepted, spreads=self.entry.spread_duplicates):
-            self._warn(warning)
+        self._warn(*self.risks.warnings(self.totals, self.accepted, spreads=self.entry.spread_duplicates))
         if not self._stream.key_properties:
             for warning in self.risks.about_equal_rows():
                 self._warn(warning)
                 self.add_reason(warning)
-        for warning in self._about_money():
-            self._warn(warning)
+        self._warn(*self._about_money())
 
     def add_reason(self, text: str) -> None:
         """Add a reason to its suggestion, if it has one."""
@@ -195,9 +181,8 @@ class StreamPreview:
     def _columns(self) -> Columns:
         return columns_of(self._stream.schema if self._stream else {}, self._sample)
 
-    def _warn(self, text: str) -> None:
-        if text not in self.warnings and len(self.warnings) < MAX_WARNINGS:
-            self.warnings.append(text)
+    def _warn(self, *texts: str) -> None:
+        self.warnings += [text for text in texts if text not in self.warnings][: MAX_WARNINGS - len(self.warnings)]
 
     def _given(self) -> Mapping[str, Any]:
         pairs = zip(self._plan.entries, self._plan.given, strict=True)
@@ -219,7 +204,7 @@ class StreamPreview:
             return
         waiting, self._waiting = self._waiting, None
         if not self.name.strip():
-            self.kind, self.why = "ignore", "no entry of streams can match a stream without a name; check the tap"
+            self.kind, self.why = "ignore", "no entry of streams can match a stream without a name; fix the tap"
             return
         self.suggestion = suggest(self._stream, self._columns, self._given())
         self.entry = replace(read_entry(self.suggestion.entry, 0), place="the suggested entry")

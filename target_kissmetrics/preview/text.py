@@ -64,7 +64,8 @@ def as_page(preview: Preview, problem: str | None = None) -> str:
     for block in _blocks(preview):
         console.print(block)
     console.print(Rule(Text("the entries of streams to use", "bold"), align="left"))
-    console.print(Text(as_yaml(preview.suggestions()), "green"))
+    # Not wrapped, so that comments can be pasted.
+    console.print(Text(as_yaml(preview.suggestions()), "green"), soft_wrap=True)
     return console.export_html(code_format=_PAGE, inline_styles=True)
 
 

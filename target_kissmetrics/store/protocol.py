@@ -1,93 +1,78 @@
-"""What a store of the memory has to offer."""
+"""What a store has to offer."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from target_kissmetrics.store.changes import Intent, Known, KnownPerson
-from target_kissmetrics.store.packed import Glance
-from target_kissmetrics.store.seconds import Claim
+from target_kissmetrics.store.intents import Intent, IntentChanges, LastSent, PersonValues
+from target_kissmetrics.store.packed import LastCall
+
+Claim = Mapping[bytes, bytes]
+"""What one row claims, whole or not at all: digests of seconds with the row's, and the row's own with its second."""
 
 
 @dataclass(slots=True)
 class StoreUpdate:
-    """What is known once some calls were taken.
+    """What to store once calls are acknowledged.
 
     Attributes:
-        people: Person -> property key -> what is known.
-        aliases: Pairs of people who are one.
-        glances: Person -> the last call that changed something.
+        people: Person -> property key -> last sent value.
+        aliases: Pairs of people that were aliased.
+        last_calls: Person -> the last call that changed something.
     """
 
-    people: dict[bytes, dict[bytes, Known]] = field(default_factory=dict)
+    people: dict[bytes, dict[bytes, LastSent]] = field(default_factory=dict)
     aliases: set[tuple[bytes, bytes]] = field(default_factory=set)
-    glances: dict[bytes, Glance] = field(default_factory=dict)
+    last_calls: dict[bytes, LastCall] = field(default_factory=dict)
 
-    def add(self, person: bytes, key: bytes, known: Known) -> None:
-        """Take note of one property."""
-        self.people.setdefault(person, {})[key] = known
+    def add(self, person: bytes, key: bytes, last: LastSent) -> None:
+        """Add one property."""
+        self.people.setdefault(person, {})[key] = last
 
-    def update(self, other: StoreUpdate) -> None:
-        """Take note of all that was learned later."""
-        for person, properties in other.people.items():
+    def update(self, later: StoreUpdate) -> None:
+        """Add a later update."""
+        for person, properties in later.people.items():
             self.people.setdefault(person, {}).update(properties)
-        self.aliases |= other.aliases
-        self.glances.update(other.glances)
+        self.aliases |= later.aliases
+        self.last_calls.update(later.last_calls)
 
     def __bool__(self) -> bool:
-        """Whether anything was learned."""
+        """Whether there is anything to store."""
         return bool(self.people or self.aliases)
 
 
-class OthersIntents(NamedTuple):
-    """What other processes are about to send.
-
-    Attributes:
-        new: Intents noted since, by the numbers of their notes.
-        struck: Notes that were struck out since.
-    """
-
-    new: Mapping[int, Sequence[Intent]]
-    struck: Collection[int]
-
-
 class Store(Protocol):
-    """Remembers what was sent. Used by one thread; several processes may share what lies behind it.
+    """Keeps what was sent. For one thread; several processes may share what lies behind it.
 
-    All of it raises StoreError when it cannot be read or written.
+    Every method raises StoreError when the store cannot be read or written.
     """
 
-    def people(self, persons: Collection[bytes]) -> Mapping[bytes, KnownPerson]:
-        """Give what is known of people; those not known are absent."""
+    def last_sent(self, people: Collection[bytes]) -> Mapping[bytes, PersonValues]:
+        """Give the last sent values of people; unknown people are absent."""
 
-    def partners(self, persons: Collection[bytes]) -> Mapping[bytes, set[bytes]]:
-        """Give whom people were aliased with; those never aliased are absent."""
+    def partners(self, people: Collection[bytes]) -> Mapping[bytes, set[bytes]]:
+        """Give the people whom each of these was aliased with; people without an alias are absent."""
 
-    def held(self, slots: Sequence[bytes]) -> Mapping[bytes, bytes]:
-        """Give what is held under slots; those that are free are absent."""
+    def claimed(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """Give what is claimed under these keys; free ones are absent."""
 
-    def hold(self, claims: Sequence[Claim]) -> Mapping[bytes, bytes]:
-        """Hold each claim, whole or not at all, for good; give what was held first, in the way of some."""
+    def claim(self, claims: Sequence[Claim]) -> Mapping[bytes, bytes]:
+        """Claim seconds permanently, each claim whole or not at all; give earlier claims that are in the way."""
 
-    def planning(self, after: int, noted: Collection[int]) -> AbstractContextManager[OthersIntents]:
-        """Keep other processes from planning for the length of a context; reads and intents belong in it.
+    def planning(self) -> AbstractContextManager[None]:
+        """Keep other processes from planning. Read people and add intents in this context."""
 
-        Args:
-            after: The highest number of a note that is known of.
-            noted: Numbers of which it is to be told whether they were struck out.
-        """
+    def pending_intents(self, seen: Collection[int]) -> IntentChanges:
+        """Give the intents that are pending and not among the numbers seen, and the seen numbers that were cleared."""
 
-    def intend(self, intents: Sequence[Intent]) -> int:
-        """Note what is about to be sent; give what to strike it out by."""
+    def add_intents(self, intents: Sequence[Intent]) -> int | None:
+        """Add intents; give the number to clear them by, or None if nothing is about to be sent."""
 
-    def unanswered(self) -> list[Intent]:
-        """Give what was about to be sent by runs that did not see it answered."""
-
-    def remember(self, learned: StoreUpdate, answered: Collection[int]) -> None:
-        """Remember what was sent, and strike out the intents that were answered, in one transaction."""
+    def commit(self, update: StoreUpdate, cleared: Collection[int]) -> None:
+        """Store an update and clear intents, in one transaction."""
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""

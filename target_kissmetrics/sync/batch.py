@@ -53,8 +53,7 @@ class Batch:
         rows: The rows; emptied once they are planned.
         calls: The calls they are sent as, each with the counts of its stream.
         update: What the store learns once the calls are acknowledged.
-        people: People whose entries stay in the planner's cache until this batch is committed.
-        intents: The number of the intents to clear once the batch is committed and its STATE emitted; None without.
+        intents: Numbers of the intents to clear once the batch is committed and its STATE emitted.
         state: The STATE message behind the rows; None while there is none.
         acknowledged: Every call was acknowledged.
     """
@@ -62,7 +61,6 @@ class Batch:
     rows: list[BatchRow] = field(default_factory=list)
     calls: list[Outgoing] = field(default_factory=list)
     update: StoreUpdate = field(default_factory=StoreUpdate)
-    people: set[bytes] = field(default_factory=set)
-    intents: int | None = None
+    intents: list[int] = field(default_factory=list)
     state: State | None = None
     acknowledged: bool = False

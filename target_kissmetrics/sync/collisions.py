@@ -1,32 +1,43 @@
-"""Events of this run that Kissmetrics would take for one: two different rows with one person, name and second."""
+"""Counts what Kissmetrics drops of this run's events: the rest of different rows with one person, name and second."""
 
 from __future__ import annotations
 
-REMEMBERED_EVENTS = 200_000
-"""How far back a row's twin is seen: the last 100,000 to 200,000 events, so that memory stays bounded."""
+from collections.abc import Callable, Iterable
+
+from target_kissmetrics.kissmetrics.calls import Call, Record, Set
+from target_kissmetrics.kissmetrics.names import folded
+from target_kissmetrics.mapping.result import EventSlot
+from target_kissmetrics.reporting.counts import StreamCounts
+from target_kissmetrics.sync.batch import BatchRow
+
+RECENT_EVENTS = 200_000
+"""Collisions are found among the last 100,000 to 200,000 events, so that the process's memory stays bounded."""
+
+LINE_ITEMS, AMOUNTS = "\0line items", "\0amounts "
+"""In the place of an event's name, which never begins with this character, for collisions of these."""
 
 
 class Collisions:
-    """Watches events go by.
+    """Finds collisions among recent events.
 
     Attributes:
-        repeated: Events that came again with the same row.
+        repeated: Number of events that came again with the same row.
     """
 
-    def __init__(self, remembered: int = REMEMBERED_EVENTS) -> None:
-        self._half = max(1, remembered // 2)
+    def __init__(self, recent: int = RECENT_EVENTS) -> None:
+        self._half = max(1, recent // 2)
         self._young: dict[int, bytes] = {}
         self._old: dict[int, bytes] = {}
         self.repeated = 0
 
     def seen(self, person: str, event: str, time: int, row: bytes) -> bool:
-        """Take note of an event; true when a different row was this very event to Kissmetrics.
+        """Add an event; true if a different row had the same person, name and second.
 
         Args:
             person: Identity.
             event: Name, folded.
             time: Second.
-            row: What tells the row from others.
+            row: Distinguishes the row from others.
         """
         key = hash((person, event, time))
         other = self._young.get(key) or self._old.get(key)
@@ -37,3 +48,87 @@ class Collisions:
             self._old, self._young = self._young, {}
         self._young[key] = row
         return False
+
+
+class CollisionCounter:
+    """Counts collisions by stream, and warns of the first of each kind.
+
+    Args:
+        warn: Takes a stream and a message.
+    """
+
+    def __init__(self, warn: Callable[[str, str], None]) -> None:
+        self._warn = warn
+        self._collisions = Collisions()
+
+    def count(self, rows: Iterable[BatchRow]) -> None:
+        """Count the collisions of rows, with their final seconds."""
+        for row in rows:
+            for slot in row.mapped.slots:
+                event = row.mapped.calls[slot.record]
+                # An event that is recorded once, or that claimed its second, collides with none.
+                if isinstance(event, Record) and not event.once and not slot.spread:
+                    self._count_event(row.counts, event, slot)
+            self._count_items(row)
+
+    def _count_event(self, counts: StreamCounts, event: Record, slot: EventSlot) -> None:
+        amount = slot.revenue_property
+        if self._collisions.seen(event.person, folded(event.event), event.time, slot.row):
+            counts.collisions += 1
+            if counts.collisions == 1:
+                self._warn(
+                    counts.stream,
+                    f"different rows have the same person, event name {event.event!r} and second; Kissmetrics keeps "
+                    f"the first one only; {_remedy(slot)}",
+                )
+        elif amount is not None and self._collisions.seen(event.person, AMOUNTS + folded(amount), event.time, slot.row):
+            counts.amount_collisions += 1
+            if counts.amount_collisions == 1:
+                self._warn(
+                    counts.stream,
+                    "two events of one person have an amount in the same second; Kissmetrics keeps one of the "
+                    f"amounts; {_remedy(slot)}",
+                )
+
+    def _count_items(self, row: BatchRow) -> None:
+        """Count line items that lose values: Kissmetrics keeps one value of a property per second."""
+        event: Record | None = None
+        token = b""
+        for index, call in enumerate(row.mapped.calls):
+            if isinstance(call, Record):
+                event = call
+                token = next((slot.row for slot in row.mapped.slots if slot.record == index), b"")
+            elif isinstance(call, Set) and not call.distinct:
+                self._count_item(row.counts, event, token, call)
+
+    def _count_item(self, counts: StreamCounts, event: Record | None, token: bytes, item: Set) -> None:
+        if self._collisions.seen(item.person, LINE_ITEMS, item.time, token):
+            message = (
+                "line items of different events of one person have the same second; Kissmetrics keeps one value of "
+                "each of their properties; events closer together than they have items lose some"
+            )
+        elif event is not None and _overlap(event, item):
+            message = (
+                "an event and its first line item have different values of one property in the same second; "
+                "Kissmetrics keeps one; rename the item's property with rename: [{field: ITEMS.FIELD, property: "
+                "NAME}], or exclude one"
+            )
+        else:
+            return
+        counts.item_collisions += 1
+        if counts.item_collisions == 1:
+            self._warn(counts.stream, message)
+
+
+def _remedy(slot: EventSlot) -> str:
+    if slot.may_spread:
+        return "set spread_duplicates: true in the stream's entry to give each a second of its own"
+    return "spread_duplicates, which gives each a second of its own, is for kind event"
+
+
+def _overlap(event: Record, item: Call) -> bool:
+    """Tell whether an item has another value of one of its event's properties in the event's own second."""
+    if isinstance(item, Set) and (event.time, event.person) == (item.time, item.person):
+        own = {folded(name): text for name, text in event.properties.items()}
+        return any(own.get(folded(name), text) != text for name, text in item.properties.items())
+    return False

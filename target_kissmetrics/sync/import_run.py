@@ -1,9 +1,9 @@
-"""A run with `delivery: files`: what is remembered, and the STATE passed on, only once the files are whole.
+"""A run with `delivery: files`: updates are committed, and STATE emitted, only once their file is whole.
 
-A file takes hundreds of thousands of lines; what they teach waits in a store of its own (`memory/waiting.py`). When a
-file is whole under its final name, what waits is remembered for good, and then the latest STATE that it covers is
-passed on. A run that breaks off in between leaves files that are whole and a memory that does not know of them: the
-next run writes the same lines with the same seconds, which Kissmetrics ignores.
+A file takes hundreds of thousands of lines; what they teach the store waits in an overlay. Once a file is whole under
+its final name, the overlay is committed to the real store, and then the latest STATE that the file covers is emitted. A
+run that is killed in between leaves whole files that the store does not know of: the next run writes the same lines
+with the same seconds, which Kissmetrics ignores.
 """
 
 from __future__ import annotations
@@ -13,59 +13,59 @@ from typing import Any
 
 from target_kissmetrics.kissmetrics.calls import Outgoing
 from target_kissmetrics.kissmetrics.import_files import ImportFiles
-from target_kissmetrics.store.waiting import WaitingStore
+from target_kissmetrics.store.overlay import OverlayStore
 
 LONGEST_OPEN_SECONDS = 3600.0
-"""A file is completed after this, full or not, so that STATE advances: Kissmetrics takes one file an hour."""
+"""A file is completed after this, full or not, so that STATE advances: Kissmetrics imports one file an hour."""
 
 
 class FilesRun:
-    """A delivery, and the gate that STATE waits at. For the pipeline's thread.
+    """A delivery that holds STATE until its file is whole. For the pipeline's thread.
 
     Args:
-        store: Where what was learned waits for its file.
+        store: Holds updates until their file is whole.
         url: The folder of the files.
-        base: Names of files start with it.
-        max_rows: Lines of a file.
-        pass_on: Takes a STATE that was earned.
+        base: The beginning of the files' names.
+        max_rows: Lines per file.
+        emit: Writes the value of a STATE.
     """
 
     def __init__(
         self,
         *,
-        store: WaitingStore,
+        store: OverlayStore,
         url: str,
         base: str,
         max_rows: int,
-        pass_on: Callable[[Any], None],
+        emit: Callable[[Any], None],
     ) -> None:
         self._store = store
-        self._pass_on = pass_on
+        self._emit = emit
         self._states: list[Any] = []
         self._files = ImportFiles(url=url, base=base, max_rows=max_rows, completed=self._completed)
 
     def send(self, calls: Sequence[Outgoing], acknowledged: Callable[[], None]) -> None:
-        """Write calls as lines. `acknowledged` says that they were written; memory and STATE wait for the whole file."""
+        """Write calls as lines. `acknowledged` says that they are written; the store and STATE wait for the file."""
         self._files.write([outgoing.call for outgoing in calls])
         acknowledged()
 
     def tick(self) -> None:
-        """Complete a file that was open for long."""
+        """Complete a file that has been open for long."""
         if self._files.age >= LONGEST_OPEN_SECONDS:
             self._files.complete()
 
-    def close(self, patience: float) -> None:  # noqa: ARG002 - there is nobody to wait for
-        """Complete the open file, remember what it taught, pass on the STATE that waits."""
+    def close(self, patience: float) -> None:  # noqa: ARG002 - there is no answer to wait for
+        """Complete the open file, commit its updates, and emit the STATE that waits for it."""
         self._files.complete()
 
-    def pass_on(self, value: Any) -> None:
-        """Let a STATE wait for the file that is open; with none open, what it covers is in files that are whole."""
+    def emit(self, value: Any) -> None:
+        """Hold a STATE until the open file is whole. Without one, the rows before it are in whole files."""
         self._states = [value]
         if not self._files.is_open:
             self._files.complete()
 
     def _completed(self) -> None:
-        self._store.remember_all()
+        self._store.commit_to_base()
         if self._states:
-            self._pass_on(self._states.pop())
-        self._store.strike_out()
+            self._emit(self._states.pop())
+        self._store.clear_intents()

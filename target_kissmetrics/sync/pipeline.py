@@ -212,7 +212,7 @@ class Pipeline:
     def _clear_intents(self) -> None:
         """Clear the intents of committed batches, once the last STATE is emitted."""
         if self._intents_to_clear and not self._states and not self._is_committing:
-            self._store.remember(StoreUpdate(), self._intents_to_clear)
+            self._store.commit(StoreUpdate(), self._intents_to_clear)
             self._intents_to_clear = []
 
     def _step(self) -> bool:
@@ -319,11 +319,11 @@ class Pipeline:
         # Only those whose STATE is emitted: until then, intents tell a run that repeats rows what the first one did.
         cleared = [] if self._states else self._intents_to_clear
         if update or cleared:
-            self._store.remember(update, cleared)
+            self._store.commit(update, cleared)
         kept = self._intents_to_clear if self._states else []
-        self._intents_to_clear = [*kept, *(batch.intents for batch in batches if batch.intents is not None)]
+        self._intents_to_clear = [*kept, *(number for batch in batches for number in batch.intents)]
         for batch in batches:
-            self._planner.remembered(batch)
+            self._planner.committed(batch)
             if batch.state is not None:
                 self._queue_state(batch.state)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from forked import command as command_of
 
-from target_kissmetrics.config.environment import put_together
+from target_kissmetrics.config.environment import unflattened
 from target_kissmetrics.sandbox.running import running
 
 ROW = {"id": 7, "user_id": "ada", "cents": 1250, "day": "2024-01-02", "secret": "s3cret"}
@@ -45,9 +45,9 @@ WHOLE = {
 }
 
 
-def test_stream_maps_are_put_together() -> None:
+def test_stream_maps_are_unflattened() -> None:
     # Whether a null is a field's or a stream's cannot be told: both ways are kept, and one of them finds nothing.
-    assert put_together("stream_maps", FLAT) == {**WHOLE, "public-sales.secret": None}
+    assert unflattened("stream_maps", FLAT) == {**WHOLE, "public-sales.secret": None}
 
 
 @pytest.mark.parametrize(
@@ -65,16 +65,16 @@ def test_stream_maps_are_put_together() -> None:
     ],
 )
 def test_a_streams_name_is_all_up_to_the_last_dot(flat: Any, whole: Any) -> None:
-    assert put_together("stream_maps", flat) == whole
+    assert unflattened("stream_maps", flat) == whole
 
 
 def test_other_objects_are_put_together_at_each_dot() -> None:
     flat = {"encoding.format": "jsonl", "storage.root": "file:///x"}
-    assert put_together("batch_config", flat) == {"encoding": {"format": "jsonl"}, "storage": {"root": "file:///x"}}
-    assert put_together("stream_map_config", {"a.b": 1, "a.c": 2, "d": 3}) == {"a": {"b": 1, "c": 2}, "d": 3}
-    assert put_together("batch_config", {"a": 1, "a.b": 2}) == {"a": 1, "a.b": 2}
-    assert put_together("revenue_fields", ["a.b"]) == ["a.b"]
-    assert put_together("stream_maps", [1]) == [1]
+    assert unflattened("batch_config", flat) == {"encoding": {"format": "jsonl"}, "storage": {"root": "file:///x"}}
+    assert unflattened("stream_map_config", {"a.b": 1, "a.c": 2, "d": 3}) == {"a": {"b": 1, "c": 2}, "d": 3}
+    assert unflattened("batch_config", {"a": 1, "a.b": 2}) == {"a": 1, "a.b": 2}
+    assert unflattened("revenue_fields", ["a.b"]) == ["a.b"]
+    assert unflattened("stream_maps", [1]) == [1]
 
 
 def command(module: str, folder: Path, *arguments: str, stdin: bytes = b"", **settings: Any) -> tuple[int, str, str]:

@@ -39,19 +39,19 @@ def test_json_and_yaml_are_read(tmp_path: Path, name: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("a.json", f'{{"api_key": "{SECRET}"\n "streams": []}}', "is no JSON at line 2, column 2; mend it there"),
-        ("a.json", f"api_key: {SECRET}", "is no JSON at line 1, column 1; mend it there"),
-        ("a.yml", f"api_key: {SECRET}\n  streams: []\n", "is no YAML at line 2, column 10; mend it there"),
-        ("a.yml", "api_key: 2024-02-31\n", "is no YAML; mend it there"),
-        ("a.yml", f"api_key: !!python/name:{SECRET} x\n", "is no YAML at line 1, column 10; mend it there"),
-        ("a.yml", f"- {SECRET}\n", "must hold an object of settings"),
-        ("a.yml", f"1: {SECRET}\n", "must hold an object of settings"),
-        ("a.yml", "", "must hold an object of settings"),
-        ("a.yml", f"api_key: !!int '{SECRET}'\n", "is no YAML; mend it there"),
-        ("a.yml", f"api_key: !!timestamp {SECRET}\n", "is no YAML; mend it there"),
+        ("a.json", f'{{"api_key": "{SECRET}"\n "streams": []}}', "is not JSON at line 2, column 2; fix it there"),
+        ("a.json", f"api_key: {SECRET}", "is not JSON at line 1, column 1; fix it there"),
+        ("a.yml", f"api_key: {SECRET}\n  streams: []\n", "is not YAML at line 2, column 10; fix it there"),
+        ("a.yml", "api_key: 2024-02-31\n", "is not YAML; fix it there"),
+        ("a.yml", f"api_key: !!python/name:{SECRET} x\n", "is not YAML at line 1, column 10; fix it there"),
+        ("a.yml", f"- {SECRET}\n", "must be an object of settings"),
+        ("a.yml", f"1: {SECRET}\n", "must be an object of settings"),
+        ("a.yml", "", "must be an object of settings"),
+        ("a.yml", f"api_key: !!int '{SECRET}'\n", "is not YAML; fix it there"),
+        ("a.yml", f"api_key: !!timestamp {SECRET}\n", "is not YAML; fix it there"),
     ],
 )
-def test_what_cannot_be_read_is_named_with_its_place_and_nothing_is_shown(
+def test_a_file_that_cannot_be_read_is_named_with_the_place_and_without_its_values(
     tmp_path: Path, name: str, text: str, told: str
 ) -> None:
     path = write(tmp_path, name, text)
@@ -63,33 +63,33 @@ def test_what_cannot_be_read_is_named_with_its_place_and_nothing_is_shown(
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("a.yml", "streams: []\nrevenue_key: x\nstreams: []\n", "streams stands twice, again at line 3; write it once"),
-        ("a.yml", "stream_maps: {o: {a: x, b: y, a: z}}\n", "a stands twice, again at line 1; write it once"),
-        ("a.yml", "x: &x {a: 1}\nstream_maps:\n  o: {<<: *x, b: 1}\n  o: {b: 2}\n", "o stands twice, again at line 4"),
-        ("a.json", '{"streams": [], "streams": []}', "streams stands twice; write it once"),
+        ("a.yml", "streams: []\nrevenue_key: x\nstreams: []\n", "duplicate key streams at line 3; write it once"),
+        ("a.yml", "stream_maps: {o: {a: x, b: y, a: z}}\n", "duplicate key a at line 1; write it once"),
+        ("a.yml", "x: &x {a: 1}\nstream_maps:\n  o: {<<: *x, b: 1}\n  o: {b: 2}\n", "duplicate key o at line 4"),
+        ("a.json", '{"streams": [], "streams": []}', "duplicate key streams; write it once"),
     ],
 )
-def test_a_name_that_stands_twice_is_told(tmp_path: Path, name: str, text: str, told: str) -> None:
+def test_a_duplicate_key_is_a_mistake(tmp_path: Path, name: str, text: str, told: str) -> None:
     path = write(tmp_path, name, text)
     with pytest.raises(ConfigError) as problem:
         read_config_file(path)
     assert str(problem.value).startswith(f"--config: {path}: {told}")
 
 
-def test_yaml_may_take_over_what_stands_elsewhere(tmp_path: Path) -> None:
+def test_yaml_may_merge_keys(tmp_path: Path) -> None:
     path = write(tmp_path, "a.yml", "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n")
     assert read_config_file(path) == {"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}}
 
 
 @pytest.mark.parametrize("name", ["2024", "2024-01-31", "no", "~"])
-def test_a_name_in_yaml_that_is_no_text_is_told_with_its_setting(tmp_path: Path, name: str) -> None:
+def test_a_key_in_yaml_that_is_no_string_is_named_with_its_setting(tmp_path: Path, name: str) -> None:
     path = write(tmp_path, "a.yml", f"stream_maps:\n  {name}: {{x: y}}\n")
-    with pytest.raises(ConfigError, match=r"a name in stream_maps must be a text; write .* in quotes there"):
+    with pytest.raises(ConfigError, match=r"a key in stream_maps must be a string; put .* in quotes there"):
         read_config_file(path)
     assert read_config_file(write(tmp_path, "b.yml", f"stream_maps:\n  '{name}': {{x: y}}\n"))
 
 
-def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_or_not_utf8_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot read .*gone\.json: No such file or directory; check its path"):
         read_config_file(str(tmp_path / "gone.json"))
     (tmp_path / "a.json").write_bytes(b"\xff\xfe{")
@@ -127,5 +127,5 @@ def test_a_broken_config_ends_every_command_in_one_line(tmp_path: Path, module: 
     code, out, told = run(module, tmp_path, *file, "--config", broken)
     assert (code, out) == (1, "")
     assert told.count("\n") == 1
-    assert f"--config: {broken} is no JSON at line 1, column" in told
+    assert f"--config: {broken} is not JSON at line 1, column" in told
     assert SECRET not in told

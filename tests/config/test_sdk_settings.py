@@ -16,20 +16,23 @@ TargetKissmetrics.append_builtin_config(SCHEMAS)
 @pytest.mark.parametrize(
     ("config", "told"),
     [
-        ({"batch_size_rows": 0}, "batch_size_rows: must be at least 1, not 0; take it out for the default"),
+        ({"batch_size_rows": 0}, "batch_size_rows: must be at least 1, not 0"),
         ({"batch_size_rows": -5}, "batch_size_rows: must be at least 1, not -5"),
-        ({"batch_size_rows": 1.5}, "batch_size_rows: must be a whole number, not 1.5"),
-        ({"batch_size_rows": True}, "batch_size_rows: must be a whole number, not True"),
+        ({"batch_size_rows": 1.5}, "batch_size_rows: must be an integer, not 1.5"),
+        ({"batch_size_rows": True}, "batch_size_rows: must be an integer, not True"),
         ({"validate_records": "yes"}, "validate_records: must be true or false, not 'yes'"),
-        ({"load_method": "overwrite"}, "load_method: 'overwrite' cannot be, Kissmetrics deletes nothing; take it out"),
+        (
+            {"load_method": "overwrite"},
+            "load_method: must not be 'overwrite': Kissmetrics deletes nothing; take it out",
+        ),
         ({"load_method": "x"}, "load_method: must be one of append-only, upsert, overwrite, not 'x'"),
-        ({"flattening_enabled": True}, "flattening_max_depth: is needed with flattening_enabled; set it, or take"),
+        ({"flattening_enabled": True}, "flattening_max_depth: is required with flattening_enabled; set it, or take"),
         ({"flattening_max_depth": -1}, "flattening_max_depth: must be at least 0, not -1"),
         ({"flattening_max_key_length": 0}, "flattening_max_key_length: must be at least 1, not 0"),
         ({"stream_maps": [1]}, "stream_maps: must be an object, not [1]"),
-        ({"stream_maps": {"a": 5}}, "stream_maps.a: cannot be 5; write it as https://sdk.meltano.com"),
-        ({"stream_maps": {"__else__": "x"}}, "stream_maps.__else__: cannot be 'x'; write it as"),
-        ({"faker_config": {"seed": [1]}}, "faker_config.seed: cannot be [1]; write it as"),
+        ({"stream_maps": {"a": 5}}, "stream_maps.a: must not be 5; see https://sdk.meltano.com"),
+        ({"stream_maps": {"__else__": "x"}}, "stream_maps.__else__: must not be 'x'; see"),
+        ({"faker_config": {"seed": [1]}}, "faker_config.seed: must not be [1]; see"),
     ],
 )
 def test_a_mistake_is_named_with_what_would_be_right(config: dict[str, Any], told: str) -> None:

@@ -76,7 +76,14 @@ TABLE: list[tuple[str, str, Any]] = [
 NAMES = [name for name, _, _ in TABLE]
 BOOLEANS = [name for name, kind, _ in TABLE if kind == "boolean"]
 NUMBERS = [name for name, kind, _ in TABLE if kind in {"integer", "number"}]
-TEXTS = [name for name, kind, _ in TABLE if kind == "string" and name != "api_key"]
+CHOICES = {
+    "datetime_format": ["unix", "iso8601"],
+    "delivery": ["api", "files"],
+    "http_method": ["auto", "get", "post"],
+    "http_client": ["auto", "requests", "curl"],
+    "on_invalid_record": ["reject", "fail"],
+}
+STRINGS = [name for name, kind, _ in TABLE if kind == "string" and name != "api_key" and name not in CHOICES]
 LISTS = [name for name, kind, _ in TABLE if kind == "array"]
 
 
@@ -94,19 +101,11 @@ def test_the_schema_has_no_other_settings_and_only_the_key_is_required_and_secre
     assert [name for name, schema in SCHEMA["properties"].items() if schema.get("secret")] == ["api_key"]
 
 
-@pytest.mark.parametrize(
-    ("name", "choices"),
-    [
-        ("datetime_format", ["unix", "iso8601"]),
-        ("delivery", ["api", "files"]),
-        ("http_method", ["auto", "get", "post"]),
-        ("http_client", ["auto", "requests", "curl"]),
-        ("on_invalid_record", ["reject", "fail"]),
-    ],
-)
-def test_a_setting_with_choices_takes_no_others(name: str, choices: list[str]) -> None:
-    assert SCHEMA["properties"][name]["enum"] == choices
-    assert mistake({name: "nothing"}).startswith(f"{name}: must be one of {', '.join(choices)}, not 'nothing'")
+@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("value", ["nothing", "", 5, True, [], {}])
+def test_a_setting_with_choices_accepts_no_others(name: str, value: Any) -> None:
+    assert SCHEMA["properties"][name]["enum"] == CHOICES[name]
+    assert mistake({name: value}).startswith(f"{name}: must be one of {', '.join(CHOICES[name])}, not {value!r}")
 
 
 def test_an_entrys_keys_and_kinds_are_those_of_the_code() -> None:
@@ -120,14 +119,11 @@ def test_a_key_alone_is_a_config_and_the_rest_is_the_default() -> None:
     settings = read_settings({"api_key": KEY})
     assert settings.api_key == KEY
     assert settings.streams == ()
-    assert settings.mapping.blocked_identities == frozenset(
-        {name: default for name, _, default in TABLE}["blocked_identities"]
-    )
-    assert settings.mapping.revenue_fields == ("revenue",)
+    assert settings.blocked_identities == frozenset({name: default for name, _, default in TABLE}["blocked_identities"])
+    assert settings.revenue_fields == ("revenue",)
     for name, kind, default in TABLE:
-        holder = settings if hasattr(settings, name) else settings.mapping
-        if kind != "array" and name != "api_key" and hasattr(holder, name):
-            assert getattr(holder, name) == default, name
+        if kind != "array" and name != "api_key":
+            assert getattr(settings, name) == default, name
 
 
 def test_null_is_a_setting_left_out() -> None:
@@ -147,12 +143,12 @@ def test_the_key_is_required(config: dict[str, Any]) -> None:
 def test_a_key_that_is_no_text_is_a_mistake(value: Any) -> None:
     with pytest.raises(ConfigError) as problem:
         read_settings({"api_key": value})
-    assert str(problem.value) == "api_key: must be a text that is not empty"
+    assert str(problem.value) == "api_key: must be a non-empty string"
 
 
 @pytest.mark.parametrize("value", [f"{KEY} ", f"\n{KEY}", "ab cd", "ab\x00cd", "ab\u200bcd", "ab\u00a0cd"])
 def test_a_key_with_space_in_it_is_a_mistake_and_not_shown(value: str) -> None:
-    with pytest.raises(ConfigError, match=r"^api_key: holds a space or an invisible character") as problem:
+    with pytest.raises(ConfigError, match=r"^api_key: contains a space or an invisible character") as problem:
         read_settings({"api_key": value})
     assert value.strip() not in str(problem.value)
 
@@ -209,12 +205,12 @@ def test_the_key_is_not_shown_with_the_settings() -> None:
 )
 def test_an_unknown_setting_is_named_with_the_likely_one(typed: str, meant: str) -> None:
     with pytest.raises(ConfigError) as problem:
-        read_settings({"api_key": KEY, typed: 1}, ["stream_maps"])
+        read_settings({"api_key": KEY, typed: 1}, {"stream_maps": {}})
     assert str(problem.value) == f"{typed}: no such setting; did you mean {meant!r}?"
 
 
 def test_an_unknown_setting_that_is_like_none_is_named() -> None:
-    assert mistake({"zzz": 1}) == "zzz: no such setting; take it out (target-kissmetrics --about names all there are)"
+    assert mistake({"zzz": 1}) == "zzz: no such setting; take it out (target-kissmetrics --about lists all settings)"
 
 
 def test_an_unknown_setting_is_told_of_before_the_missing_key_that_it_may_be() -> None:
@@ -223,7 +219,7 @@ def test_an_unknown_setting_is_told_of_before_the_missing_key_that_it_may_be() -
 
 
 def test_settings_that_somebody_else_reads_are_known() -> None:
-    read_settings({"api_key": KEY, "stream_maps": {}, "batch_size_rows": 5}, ["stream_maps", "batch_size_rows"])
+    read_settings({"api_key": KEY, "stream_maps": {}, "batch_size_rows": 5}, {"stream_maps": {}, "batch_size_rows": {}})
 
 
 @pytest.mark.parametrize(
@@ -248,7 +244,7 @@ def test_a_switch_is_true_or_false(name: str, value: Any) -> None:
 def test_a_switch_can_be_turned(name: str) -> None:
     value = not SCHEMA["properties"][name]["default"]
     settings = read_settings({"api_key": KEY, name: value})
-    assert getattr(settings if hasattr(settings, name) else settings.mapping, name) is value
+    assert getattr(settings, name) is value
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -277,12 +273,12 @@ def test_a_number_has_a_lowest_value(name: str, lowest: float, below: float) -> 
 @pytest.mark.parametrize("name", ["max_aliases_per_identity", "max_connections", "files_max_rows"])
 @pytest.mark.parametrize("value", [1.5, "1.5"])
 def test_a_whole_number_has_no_fraction(name: str, value: Any) -> None:
-    assert mistake({name: value}) == f"{name}: must be a whole number, not {value!r}"
+    assert mistake({name: value}) == f"{name}: must be an integer, not {value!r}"
 
 
 @pytest.mark.parametrize("key", ["$KISSMETRICS_KEY", "${KISSMETRICS_KEY}", "{{key}}", "<your-key>", "%KEY%"])
 def test_a_variable_in_the_place_of_the_key_is_a_mistake(key: str) -> None:
-    with pytest.raises(ConfigError, match=r"^api_key: is a variable that nobody filled in; copy the key"):
+    with pytest.raises(ConfigError, match=r"^api_key: is a variable that was not filled in; copy the key"):
         read_settings({"api_key": key})
 
 
@@ -294,7 +290,7 @@ def test_a_key_that_holds_a_sign_is_a_key(key: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("max_requests_per_second", 1e-300, "must be at least 0.001, not 1e-300; left out: no ceiling"),
+        ("max_requests_per_second", 1e-300, "must be at least 0.001, not 1e-300"),
         ("request_timeout_seconds", 1e300, "must be at most 86400, not 1e+300"),
         ("connect_timeout_seconds", 86_401, "must be at most 86400, not 86401.0"),
         ("retry_timeout_seconds", 1e300, "must be at most 2592000, not 1e+300"),
@@ -307,7 +303,7 @@ def test_a_time_that_no_clock_can_count_is_a_mistake(name: str, value: float, to
 @pytest.mark.parametrize("path", ["/e", "/s", "/a/", "/proxy/e"])
 def test_the_path_of_a_call_is_no_tracking_url(path: str) -> None:
     told = mistake({"tracking_url": f"https://trk.kissmetrics.io{path}"})
-    assert told.startswith("tracking_url: must not end in the path of a call; it must be one such as https://trk")
+    assert told == "tracking_url: must be a URL such as https://trk.kissmetrics.io, without the path of a call"
 
 
 def test_a_tracking_url_may_have_a_path_of_its_own() -> None:
@@ -317,7 +313,7 @@ def test_a_tracking_url_may_have_a_path_of_its_own() -> None:
 
 def test_rejects_and_memory_need_files_of_their_own() -> None:
     told = mistake({"attribute_store_url": "sqlite:///here.db", "rejects_path": "here.db"})
-    assert told == "rejects_path: here.db is the file of attribute_store_url; name another one"
+    assert told == "rejects_path: here.db is the file of attribute_store_url; name another file"
 
 
 def test_more_connections_than_can_be_are_a_mistake() -> None:
@@ -331,10 +327,10 @@ def test_a_number_may_be_text_as_the_environment_has_it(value: Any, number: int)
     assert isinstance(connections, int)
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("name", STRINGS)
 @pytest.mark.parametrize("value", ["", "  ", 5, True, [], {}])
 def test_a_text_is_one_and_not_empty(name: str, value: Any) -> None:
-    assert mistake({name: value}) == f"{name}: must be a text that is not empty, not {value!r}"
+    assert mistake({name: value}) == f"{name}: must be a non-empty string, not {value!r}"
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -345,7 +341,7 @@ def test_a_list_is_one(name: str, value: Any) -> None:
 
 @pytest.mark.parametrize("name", ["revenue_fields", "blocked_identities"])
 def test_a_list_of_texts_holds_nothing_else(name: str) -> None:
-    assert mistake({name: ["a", 5]}) == f"{name}: must be a list of texts, not ['a', 5]"
+    assert mistake({name: ["a", 5]}) == f"{name}: must be a list of strings, not ['a', 5]"
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("pots", "post"), ("GET", "get")])
@@ -356,15 +352,15 @@ def test_a_choice_that_is_nearly_one_is_named_with_the_likely_one(typed: str, me
 
 @pytest.mark.parametrize("value", ["_k", " _k", ",", "x" * 256, "\u200b_k", "a\ud800", ":_p"])
 def test_a_revenue_key_that_is_no_propertys_name_is_a_mistake(value: str) -> None:
-    assert mistake({"revenue_key": value}).startswith("revenue_key: must be a property's name")
+    assert mistake({"revenue_key": value}).startswith("revenue_key: ")
 
 
 def test_a_revenue_key_is_written_as_kissmetrics_would() -> None:
-    assert read_settings({"api_key": KEY, "revenue_key": " Net: Revenue "}).mapping.revenue_key == "Net  Revenue"
+    assert read_settings({"api_key": KEY, "revenue_key": " Net: Revenue "}).revenue_key == "Net  Revenue"
 
 
 def test_blocked_identities_are_compared_as_identities_are_made() -> None:
-    blocked = read_settings({"api_key": KEY, "blocked_identities": [" Guest ", "A:B"]}).mapping.blocked_identities
+    blocked = read_settings({"api_key": KEY, "blocked_identities": [" Guest ", "A:B"]}).blocked_identities
     assert blocked == {"guest", "a b"}
 
 
@@ -447,4 +443,4 @@ def test_a_name_that_no_line_holds_is_told_in_one_line(name: str) -> None:
 
 def test_a_number_may_come_as_the_decimal_that_a_config_file_is_read_with() -> None:
     assert read_settings({"api_key": KEY, "max_requests_per_second": Decimal("2.5")}).max_requests_per_second == 2.5
-    assert mistake({"max_connections": Decimal("1.5")}).startswith("max_connections: must be a whole number")
+    assert mistake({"max_connections": Decimal("1.5")}).startswith("max_connections: must be an integer")

@@ -13,7 +13,7 @@ import pytest
 from forked import command as command_of
 
 from target_kissmetrics.config.stream_entries import read_entry
-from target_kissmetrics.config.stream_names import NameWatch, is_alike, of_entries, of_stream_maps
+from target_kissmetrics.config.stream_names import NameWatch, is_similar, of_entries, of_stream_maps
 from target_kissmetrics.sandbox.running import running
 
 ROWS = [{"id": "u1", "email": "ada@x.org", "plan": "Gold"}]
@@ -46,8 +46,8 @@ def entries(*names: str) -> NameWatch:
         ("påmeldinger", "påmeldingr"),
     ],
 )
-def test_a_slip_is_alike(typed: str, stream: str) -> None:
-    assert is_alike(typed, stream)
+def test_a_slip_is_similar(typed: str, stream: str) -> None:
+    assert is_similar(typed, stream)
 
 
 @pytest.mark.parametrize(
@@ -68,15 +68,15 @@ def test_a_slip_is_alike(typed: str, stream: str) -> None:
         ("--", "__"),
     ],
 )
-def test_names_of_different_things_are_not(one: str, other: str) -> None:
-    assert not is_alike(one, other)
-    assert not is_alike(other, one)
+def test_names_of_different_things_are_not_similar(one: str, other: str) -> None:
+    assert not is_similar(one, other)
+    assert not is_similar(other, one)
 
 
-def test_it_is_told_once_for_a_stream_and_not_of_names_that_have_one() -> None:
+def test_a_stream_is_warned_about_once_and_a_matched_name_never() -> None:
     watch = entries("public-custmers", "public-orders", "public-order")
     assert watch.saw("public-orders") == []
-    told = ["streams[0] is for 'public-custmers'; did you mean 'public-customers', which no entry is for?"]
+    told = ["streams[0].stream 'public-custmers' matches no stream; did you mean 'public-customers'?"]
     assert watch.saw("public-customers") == told
     assert watch.saw("public-customers") == []
     assert [one.name for one in watch.unseen] == ["public-custmers", "public-order"]
@@ -100,10 +100,8 @@ def test_names_of_stream_maps_are_those_of_the_tap() -> None:
         "users.email": None,  # as the environment has it: a field
     }
     watch = NameWatch(of_stream_maps(maps))
-    assert watch.saw("customers") == ["stream_maps is for 'custmers'; did you mean 'customers', which no map is for?"]
-    assert watch.saw("orders") == [
-        "stream_maps.copies.__source__ is for 'ordres'; did you mean 'orders', which no map is for?"
-    ]
+    assert watch.saw("customers") == ["stream_maps 'custmers' matches no stream; did you mean 'customers'?"]
+    assert watch.saw("orders") == ["stream_maps.copies.__source__ 'ordres' matches no stream; did you mean 'orders'?"]
     assert watch.saw("public-x") == []
     assert watch.saw("users") == []
     assert [one.name for one in watch.unseen] == ["custmers", "ordres"]
@@ -134,21 +132,21 @@ def test_a_run_warns_before_the_first_row_and_names_the_rest_at_its_end(tmp_path
         code, log = run(tmp_path, *lines, *messages("public-orders", ROWS), streams=entries, **settings)
     assert code == 0, log
     warnings = [line for line in log if "WARNING" in line]
-    assert warnings[0].endswith(
-        "stream_maps is for 'public-custmers'; did you mean 'public-customers', which no map is for?"
-    )
+    assert warnings[0].endswith("stream_maps 'public-custmers' matches no stream; did you mean 'public-customers'?")
     assert warnings[1].endswith(
-        "streams[0] is for 'public-custmers'; did you mean 'public-customers', which no entry is for?"
+        "streams[0].stream 'public-custmers' matches no stream; did you mean 'public-customers'?"
     )
     read_as = next(number for number, line in enumerate(log) if "stream 'public-customers' is read as" in line)
     assert log.index(warnings[1]) < read_as
     named = [line for line in log if "no stream of this run has the name" in line]
     assert len(named) == 1
     assert "INFO" in named[0]
-    assert named[0].endswith("'public-custmers' (streams[0]), 'gone' (streams[2]), 'public-custmers' (stream_maps)")
+    assert named[0].endswith(
+        "'public-custmers' (streams[0].stream), 'gone' (streams[2].stream), 'public-custmers' (stream_maps)"
+    )
 
 
-def test_a_run_whose_names_are_right_tells_nothing(tmp_path: Path) -> None:
+def test_a_run_whose_names_all_match_warns_of_nothing(tmp_path: Path) -> None:
     with running() as sandbox:
         entry = {"stream": "c*", "kind": "user_attributes"}
         code, log = run(tmp_path, *messages("customers", ROWS, ["id"]), streams=[entry], tracking_url=sandbox.url)
@@ -156,7 +154,7 @@ def test_a_run_whose_names_are_right_tells_nothing(tmp_path: Path) -> None:
     assert not [line for line in log if "did you mean" in line or "no stream of this run" in line]
 
 
-def test_it_is_told_where_the_stream_stops_the_run(tmp_path: Path) -> None:
+def test_the_warning_comes_before_the_stream_stops_the_run(tmp_path: Path) -> None:
     rows = [{"a": "x", "b": "y"}]
     code, log = run(tmp_path, *messages("orders", rows), streams=[{"stream": "ordres", "kind": "ignore"}])
     assert code == 1

@@ -15,27 +15,27 @@ from typing import Any
 _PIPELINE = "target_kissmetrics.sync.pipeline:Pipeline"
 _RUNTIME = "target_kissmetrics.runtime:Runtime"
 _SQL_STORE = "target_kissmetrics.store.sql:SqlStore"
-_WAITING_STORE = "target_kissmetrics.store.waiting:WaitingStore"
+_OVERLAY = "target_kissmetrics.store.overlay:OverlayStore"
 _FILES = "target_kissmetrics.kissmetrics.import_files"
 
 ANYWHERE = {
     # First: only some rows want seconds, and each run leaves fewer rows to the next.
-    "after seconds were held": (f"{_SQL_STORE}.hold", "after"),
-    "before a chunk is planned": (f"{_PIPELINE}._send", "before"),
-    "after intents were noted, before anything is sent": ("target_kissmetrics.sync.planner:Planner.plan", "after"),
-    "after a chunk was handed to the delivery": (f"{_PIPELINE}._send", "after"),
-    "after an answer, before it is remembered": (f"{_PIPELINE}._commit", "before"),
-    "after the memory's commit, before STATE": (f"{_PIPELINE}._commit", "after"),
-    "right before a STATE comes out": (f"{_RUNTIME}._write_state", "before"),
-    "right after a STATE came out": (f"{_RUNTIME}._write_state", "after"),
+    "after seconds were claimed": (f"{_SQL_STORE}.claim", "after"),
+    "before a batch is planned": (f"{_PIPELINE}._send", "before"),
+    "after intents were added, before anything is sent": ("target_kissmetrics.sync.planner:Planner.plan", "after"),
+    "after a batch was handed to the delivery": (f"{_PIPELINE}._send", "after"),
+    "after an answer, before its commit": (f"{_PIPELINE}._commit", "before"),
+    "after the commit, before STATE": (f"{_PIPELINE}._commit", "after"),
+    "right before a STATE is emitted": (f"{_RUNTIME}._write_state", "before"),
+    "right after a STATE was emitted": (f"{_RUNTIME}._write_state", "after"),
 }
 IN_FILES = {
     "after lines were written": (f"{_FILES}:ImportFiles._append", "after"),
     "before a file gets its name": (f"{_FILES}:publish", "before"),
     "between a file's name and the end of its old one": (f"{_FILES}:os.link", "after"),
-    "after a file's rename, before the memory": (f"{_WAITING_STORE}.remember_all", "before"),
-    "in the middle of the memory": (f"{_SQL_STORE}.remember", "after"),
-    "after the memory, before STATE": (f"{_WAITING_STORE}.remember_all", "after"),
+    "after a file's rename, before the commit": (f"{_OVERLAY}.commit_to_base", "before"),
+    "in the middle of the commit": (f"{_SQL_STORE}.commit", "after"),
+    "after the commit of a file, before STATE": (f"{_OVERLAY}.commit_to_base", "after"),
 }
 POINTS = {**ANYWHERE, **IN_FILES}
 

@@ -15,8 +15,8 @@ from target_kissmetrics.kissmetrics.calls import Call, Set
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.store import digests
-from target_kissmetrics.store.changes import KnownPerson
 from target_kissmetrics.store.digests import Digests
+from target_kissmetrics.store.intents import PersonValues
 from target_kissmetrics.store.sql import SqlStore
 from target_kissmetrics.sync.batch import Batch, BatchRow
 from target_kissmetrics.sync.planner import Planner
@@ -68,12 +68,12 @@ def run(url: str, rows: int, processes: int = 2) -> Outcome:
     for person, name, second, value in (call for batch in batches for call in batch):
         outcome.sent.setdefault((person, name), {}).setdefault(second, set()).add(value)
     store = SqlStore(url, PRODUCT)
-    known = store.people([Digests(PRODUCT).person(f"u{number}") for number in range(PEOPLE)])
-    left = store.unanswered()
+    known = store.last_sent([Digests(PRODUCT).person(f"u{number}") for number in range(PEOPLE)])
+    left = store.pending_intents(()).new
     store.close()
     outcome.wrong = _wrong(outcome, known)
     if left:
-        outcome.wrong.append(f"{len(left)} intents are left")
+        outcome.wrong.append(f"{len(left)} plans of intents are left")
     return outcome
 
 
@@ -91,18 +91,18 @@ def work(url: str, seed: int, rows: int) -> Sent:
     )
     counts = StreamCounts("users")
     sent: Sent = []
-    under_way: deque[tuple[Batch, int | None]] = deque()
+    in_flight: deque[Batch] = deque()
     for start in range(0, rows, CHUNK_ROWS):
         # Both go through the same time, each with rows of its own.
         moment = T0 + start * SECONDS // rows
         batch = Batch(rows=[_row(counts, draw, moment) for _ in range(min(CHUNK_ROWS, rows - start))])
         planner.plan([batch])
-        under_way.append((batch, batch.intents))
+        in_flight.append(batch)
         sent += [one for _, call in batch.calls for one in _properties(call)]
-        if len(under_way) > CHUNKS_UNDER_WAY:
-            _remember(store, planner, *under_way.popleft())
-    for batch, note in under_way:
-        _remember(store, planner, batch, note)
+        if len(in_flight) > CHUNKS_UNDER_WAY:
+            _commit(store, planner, in_flight.popleft())
+    for batch in in_flight:
+        _commit(store, planner, batch)
     store.close()
     return sent
 
@@ -118,12 +118,12 @@ def _properties(call: Call) -> Sent:
     return [(call.person, name, call.time, value) for name, value in call.properties.items()]
 
 
-def _remember(store: SqlStore, planner: Planner, batch: Batch, note: int | None) -> None:
-    store.remember(batch.update, [] if note is None else [note])
-    planner.remembered(batch)
+def _commit(store: SqlStore, planner: Planner, batch: Batch) -> None:
+    store.commit(batch.update, batch.intents)
+    planner.committed(batch)
 
 
-def _wrong(outcome: Outcome, known: Mapping[bytes, KnownPerson]) -> list[str]:
+def _wrong(outcome: Outcome, known: Mapping[bytes, PersonValues]) -> list[str]:
     wrong = []
     for (person, name), by_second in outcome.sent.items():
         last = max(by_second)

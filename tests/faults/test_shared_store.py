@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shared_store import PRODUCT, run
 
-from target_kissmetrics.store.changes import Intent, Said
+from target_kissmetrics.store.intents import Intent, NewValue
 from target_kissmetrics.store.sql import SqlStore
 
 ROWS = 8000
@@ -35,7 +35,7 @@ def test_a_process_waits_for_another_one_that_writes(tmp_path: Path) -> None:
     thread = threading.Thread(target=let_go)
     thread.start()
     began = time.monotonic()
-    store.intend([Intent(Said(b"p" * 16, b"k" * 8, b"v" * 8, 1), 1)])
+    store.add_intents([Intent(NewValue(b"p" * 16, b"k" * 8, b"v" * 8, 1), 1)])
     assert time.monotonic() - began > 0.2
     thread.join()
     other.close()

@@ -112,8 +112,8 @@ def test_settings_come_from_files_and_the_environment(tmp_path: Path) -> None:
     [
         ('{"use_custmer_id": true}', "use_custmer_id: no such setting; did you mean 'use_customer_id'"),
         ('{"streams": [{"stream": "x", "kind": "evnt"}]}', "streams[0].kind: must be one of"),
-        ("{", "is no JSON at line 1"),
-        ("[]", "must hold an object of settings"),
+        ("{", "is not JSON at line 1"),
+        ("[]", "must be an object of settings"),
     ],
 )
 def test_a_mistake_in_the_config_is_one_line(tmp_path: Path, config: str, told: str) -> None:
@@ -130,7 +130,7 @@ def test_a_broken_line_ends_it_after_what_was_seen(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     result = run("--html", page, stdin=lines(*messages("orders", ORDERS)) + b'{"type": "RECO')
     assert result.code == 1
-    assert "line 6 of the input is no JSON" in result.err
+    assert "line 6 of the input is not valid JSON" in result.err
     assert "record Purchased" in result.out
     assert "The input ended early" in page.read_text(encoding="utf-8")
 

@@ -66,7 +66,7 @@ def test_rejected_rows_show_the_field_at_fault_and_what_to_do() -> None:
     assert {code: loss.count for code, loss in stream.rejected.items()} == {"bad-timestamp": 1, "no-identity": 1}
     assert becomes(stream.first[0])["time"][0] == "rejected"
     assert isinstance(stream.first[0].outcome, Rejected)
-    assert "name customer_id or device_id" in stream.rejected["no-identity"].reason
+    assert "set customer_id or device_id" in stream.rejected["no-identity"].reason
 
 
 def test_a_stream_that_would_stop_the_run_goes_on_with_the_suggestion() -> None:

@@ -84,7 +84,7 @@ def test_files_stay_as_they_are(tmp_path: Path) -> None:
 def test_no_files_and_empty_files_have_no_rows(tmp_path: Path) -> None:
     assert read() == []
     assert read(written(tmp_path, b"")) == []
-    assert read(written(tmp_path, gzip.compress(b"")), encoding=GZIP) == []
+    assert read(written(tmp_path, packed(b"")), encoding=GZIP) == []
 
 
 @pytest.mark.parametrize(
@@ -98,11 +98,11 @@ def test_no_files_and_empty_files_have_no_rows(tmp_path: Path) -> None:
         (LINES + b"\x01" * 9, None, "line 3 is not valid JSON in UTF-8 (truncated"),
         (json.dumps(ROWS[0], indent=1).encode(), None, "line 1 is not valid JSON"),
         (LINES + b"[" * 100_000 + b"\n", None, "line 3 is not valid JSON"),
-        (gzip.compress(LINES)[:-9], GZIP, "its gzip is truncated or corrupt"),
-        (gzip.compress(LINES)[:-9], None, "its gzip is truncated or corrupt"),
-        (gzip.compress(LINES)[:-8] + b"12345678", GZIP, "its gzip is truncated or corrupt"),
-        (gzip.compress(LINES)[:10] + b"\xff" * 30, GZIP, "its gzip is truncated or corrupt"),
-        (gzip.compress(LINES) + b"rest", GZIP, "its gzip is truncated or corrupt"),
+        (packed(LINES)[:-9], GZIP, "its gzip is truncated or corrupt"),
+        (packed(LINES)[:-9], None, "its gzip is truncated or corrupt"),
+        (packed(LINES)[:-8] + b"12345678", GZIP, "its gzip is truncated or corrupt"),
+        (packed(LINES)[:10] + b"\xff" * 30, GZIP, "its gzip is truncated or corrupt"),
+        (packed(LINES) + b"rest", GZIP, "its gzip is truncated or corrupt"),
         (LINES, GZIP, "it is not gzip, as its message says"),
         (b"", GZIP, "it is not gzip, as its message says"),
         (zlib.compress(LINES), GZIP, "it is not gzip, as its message says"),

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from fakes import pending
 
 from target_kissmetrics.errors import ConfigError, StoreError
-from target_kissmetrics.store import sql as sql_store
-from target_kissmetrics.store.changes import Intent, Known, Said
-from target_kissmetrics.store.dry_run import DryRunStore
-from target_kissmetrics.store.packed import Glance
+from target_kissmetrics.store import layout
+from target_kissmetrics.store.intents import Intent, LastSent, NewValue
+from target_kissmetrics.store.packed import LastCall
 from target_kissmetrics.store.protocol import StoreUpdate
 from target_kissmetrics.store.sql import INTENT_LIFETIME_SECONDS, SqlStore, open_read_only
 
@@ -25,11 +25,11 @@ PLAN, CITY = b"plan....", b"city...."
 GOLD, FREE = b"gold....", b"free...."
 
 
-def known(value: bytes = GOLD, time: int = 100, row_time: int | None = None) -> Known:
-    return Known(value, time, time if row_time is None else row_time)
+def known(value: bytes = GOLD, time: int = 100, row_time: int | None = None) -> LastSent:
+    return LastSent(value, time, time if row_time is None else row_time)
 
 
-def learned(person: bytes, **properties: Known) -> StoreUpdate:
+def learned(person: bytes, **properties: LastSent) -> StoreUpdate:
     keys = {"plan": PLAN, "city": CITY}
     return StoreUpdate(people={person: {keys[name]: value for name, value in properties.items()}})
 
@@ -55,18 +55,18 @@ def other(url: str) -> Iterator[SqlStore]:
 
 
 def test_what_was_never_remembered_is_absent(store: SqlStore) -> None:
-    assert store.people([ANN, BOB]) == {}
-    assert store.people([]) == {}
+    assert store.last_sent([ANN, BOB]) == {}
+    assert store.last_sent([]) == {}
     assert store.partners([ANN]) == {}
-    assert store.held([ANN]) == {}
-    assert store.unanswered() == []
+    assert store.claimed([ANN]) == {}
+    assert pending(store) == []
 
 
 def test_what_is_remembered_is_there_for_the_next_process(store: SqlStore, url: str) -> None:
-    store.remember(learned(ANN, plan=known(GOLD, -5, -7), city=known(FREE, 2**40)), [])
+    store.commit(learned(ANN, plan=known(GOLD, -5, -7), city=known(FREE, 2**40)), [])
     store.close()
     again = SqlStore(url, PRODUCT)
-    assert again.people([ANN, BOB]) == {ANN: {PLAN: Known(GOLD, -5, -7), CITY: Known(FREE, 2**40, 2**40)}}
+    assert again.last_sent([ANN, BOB]) == {ANN: {PLAN: LastSent(GOLD, -5, -7), CITY: LastSent(FREE, 2**40, 2**40)}}
     again.close()
 
 
@@ -74,107 +74,91 @@ def test_the_call_that_changed_somebody_is_known_to_the_next_process_until_anoth
     store: SqlStore, other: SqlStore
 ) -> None:
     first = learned(ANN, plan=known(GOLD), city=known(FREE))
-    first.glances[ANN] = Glance(b"a call..", [PLAN + GOLD, CITY + FREE])
-    store.remember(first, [])
-    assert other.people([ANN])[ANN].was_left_by(b"a call..")
-    (whole,) = [part for part in other.everything() if part.people]
-    assert whole.glances == first.glances
+    first.last_calls[ANN] = LastCall(b"a call..", [PLAN + GOLD, CITY + FREE])
+    store.commit(first, [])
+    assert other.last_sent([ANN])[ANN].was_set_by(b"a call..")
+    (whole,) = [part for part in other.updates() if part.people]
+    assert whole.last_calls == first.last_calls
 
-    other.remember(learned(ANN, plan=known(FREE, 110)), [])
-    assert not store.people([ANN])[ANN].was_left_by(b"a call..")
+    other.commit(learned(ANN, plan=known(FREE, 110)), [])
+    assert not store.last_sent([ANN])[ANN].was_set_by(b"a call..")
 
 
 def test_a_call_is_not_known_where_another_process_had_a_later_value(store: SqlStore, other: SqlStore) -> None:
-    other.remember(learned(ANN, plan=known(FREE, 110)), [])
+    other.commit(learned(ANN, plan=known(FREE, 110)), [])
     late = learned(ANN, plan=known(GOLD), city=known(FREE))
-    late.glances[ANN] = Glance(b"a call..", [PLAN + GOLD, CITY + FREE])
-    store.remember(late, [])
-    assert store.people([ANN]) == {ANN: {PLAN: known(FREE, 110), CITY: known(FREE)}}
-    assert not store.people([ANN])[ANN].was_left_by(b"a call..")
+    late.last_calls[ANN] = LastCall(b"a call..", [PLAN + GOLD, CITY + FREE])
+    store.commit(late, [])
+    assert store.last_sent([ANN]) == {ANN: {PLAN: known(FREE, 110), CITY: known(FREE)}}
+    assert not store.last_sent([ANN])[ANN].was_set_by(b"a call..")
 
 
 def test_people_are_joined_property_by_property_with_what_another_process_stored(
     store: SqlStore, other: SqlStore
 ) -> None:
-    store.remember(learned(ANN, plan=known(FREE, 100)), [])
-    other.remember(learned(ANN, city=known(GOLD, 100)), [])
-    store.remember(learned(ANN, plan=known(GOLD, 90)), [])
-    assert store.people([ANN]) == {ANN: {PLAN: known(FREE, 100), CITY: known(GOLD, 100)}}
-    other.remember(learned(ANN, plan=known(GOLD, 110)), [])
-    assert store.people([ANN]) == {ANN: {PLAN: known(GOLD, 110), CITY: known(GOLD, 100)}}
+    store.commit(learned(ANN, plan=known(FREE, 100)), [])
+    other.commit(learned(ANN, city=known(GOLD, 100)), [])
+    store.commit(learned(ANN, plan=known(GOLD, 90)), [])
+    assert store.last_sent([ANN]) == {ANN: {PLAN: known(FREE, 100), CITY: known(GOLD, 100)}}
+    other.commit(learned(ANN, plan=known(GOLD, 110)), [])
+    assert store.last_sent([ANN]) == {ANN: {PLAN: known(GOLD, 110), CITY: known(GOLD, 100)}}
 
 
 def test_more_people_than_one_query_takes(store: SqlStore) -> None:
     people = {number.to_bytes(16, "big"): {PLAN: known(time=number)} for number in range(2_500)}
-    store.remember(StoreUpdate(people=people), [])
-    assert store.people(people) == people
+    store.commit(StoreUpdate(people=people), [])
+    assert store.last_sent(people) == people
 
 
 def test_an_alias_is_known_from_both_ends_and_kept_once(store: SqlStore, other: SqlStore) -> None:
-    store.remember(StoreUpdate(aliases={(ANN, BOB)}), [])
-    other.remember(StoreUpdate(aliases={(BOB, ANN), (ANN, CAT)}), [])
+    store.commit(StoreUpdate(aliases={(ANN, BOB)}), [])
+    other.commit(StoreUpdate(aliases={(BOB, ANN), (ANN, CAT)}), [])
     assert store.partners([ANN, BOB, CAT]) == {ANN: {BOB, CAT}, BOB: {ANN}, CAT: {ANN}}
 
 
 def test_a_second_is_held_whole_or_not_at_all_by_the_first_who_asks(store: SqlStore, other: SqlStore) -> None:
-    assert store.hold([{ANN: b"row1....", BOB: b"row1...."}]) == {}
-    assert other.hold([{BOB: b"row2....", CAT: b"row2...."}]) == {BOB: b"row1...."}
-    assert store.held([ANN, BOB, CAT]) == {ANN: b"row1....", BOB: b"row1...."}
+    assert store.claim([{ANN: b"row1....", BOB: b"row1...."}]) == {}
+    assert other.claim([{BOB: b"row2....", CAT: b"row2...."}]) == {BOB: b"row1...."}
+    assert store.claimed([ANN, BOB, CAT]) == {ANN: b"row1....", BOB: b"row1...."}
 
 
 def test_an_intent_stays_until_its_calls_were_answered(store: SqlStore, other: SqlStore) -> None:
-    one, two = Intent(Said(ANN, PLAN, GOLD, 100), 101), Intent(Said(BOB, CITY, FREE, -3), -3)
-    first, second = store.intend([one, two]), store.intend([two])
-    assert other.unanswered() == [one, two, two]
-    store.remember(StoreUpdate(), [first])
-    assert other.unanswered() == [two]
-    store.remember(learned(BOB, city=known(FREE, -3)), [second])
-    assert other.unanswered() == []
+    one, two = Intent(NewValue(ANN, PLAN, GOLD, 100), 101), Intent(NewValue(BOB, CITY, FREE, -3), -3)
+    first, second = store.add_intents([one, two]), store.add_intents([two])
+    assert pending(other) == [one, two, two]
+    store.commit(StoreUpdate(), [first])
+    assert pending(other) == [two]
+    store.commit(learned(BOB, city=known(FREE, -3)), [second])
+    assert pending(other) == []
 
 
 def test_intents_are_each_product_s_own(store: SqlStore, url: str) -> None:
-    store.intend([Intent(Said(ANN, PLAN, GOLD, 100), 100)])
+    store.add_intents([Intent(NewValue(ANN, PLAN, GOLD, 100), 100)])
     elsewhere = SqlStore(url, OTHER_PRODUCT)
-    assert elsewhere.unanswered() == []
+    assert pending(elsewhere) == []
     elsewhere.close()
 
 
 def test_intents_that_nobody_came_back_for_are_struck_out(
     store: SqlStore, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.intend([Intent(Said(ANN, PLAN, GOLD, 100), 100)])
+    store.add_intents([Intent(NewValue(ANN, PLAN, GOLD, 100), 100)])
     later = 2_000_000_000 + INTENT_LIFETIME_SECONDS
     monkeypatch.setattr("target_kissmetrics.store.sql.time.time", lambda: float(later))
     again = SqlStore(url, PRODUCT)
-    assert again.unanswered() == []
+    assert pending(again) == []
     again.close()
 
 
 def test_reading_alone_creates_nothing_and_sees_what_is_there(url: str) -> None:
     assert open_read_only(url, PRODUCT) is None
     store = SqlStore(url, PRODUCT)
-    store.remember(learned(ANN, plan=known()), [])
+    store.commit(learned(ANN, plan=known()), [])
     reader = open_read_only(url, PRODUCT)
     assert reader is not None
-    assert reader.people([ANN]) == {ANN: {PLAN: known()}}
+    assert reader.last_sent([ANN]) == {ANN: {PLAN: known()}}
     reader.close()
     store.close()
-
-
-def test_a_dry_run_decides_as_a_real_one_and_leaves_the_store_as_it_was(store: SqlStore, url: str) -> None:
-    store.remember(learned(ANN, plan=known(FREE, 100)), [])
-    store.remember(StoreUpdate(aliases={(ANN, BOB)}), [])
-    store.hold([{ANN: b"row1...."}])
-    dry = DryRunStore(open_read_only(url, PRODUCT), PRODUCT)
-    dry.remember(StoreUpdate(people={ANN: {PLAN: known(GOLD, 200)}}, aliases={(ANN, CAT)}), [])
-    dry.hold([{BOB: b"row2...."}])
-    assert dry.people([ANN]) == {ANN: {PLAN: known(GOLD, 200)}}
-    assert dry.partners([ANN]) == {ANN: {BOB, CAT}}
-    assert dry.held([ANN, BOB]) == {ANN: b"row1....", BOB: b"row2...."}
-    dry.close()
-    assert store.people([ANN]) == {ANN: {PLAN: known(FREE, 100)}}
-    assert store.partners([ANN]) == {ANN: {BOB}}
-    assert store.held([BOB]) == {}
 
 
 def test_a_store_of_a_later_version_is_left_alone(store: SqlStore, url: str) -> None:
@@ -201,13 +185,13 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     url = f"sqlite:///{(tmp_path / 'nowhere' / 'store.db').as_posix()}"
     with pytest.raises(StoreError, match="unable to open database file"):
         SqlStore(url, PRODUCT)
-    with pytest.raises(ConfigError, match="no file can be made in"):
+    with pytest.raises(ConfigError, match="no file can be created in"):
         open_read_only(url, PRODUCT)
 
 
 @pytest.mark.parametrize(
     ("url", "told"),
-    [("no url", "is no SQLAlchemy URL"), ("mysql://u@h/db", "must be a sqlite or postgresql URL, not mysql")],
+    [("no url", "is not a SQLAlchemy URL"), ("mysql://u@h/db", "must be a sqlite or postgresql URL, not mysql")],
 )
 def test_a_url_that_names_no_store_of_ours(url: str, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
@@ -243,7 +227,7 @@ def locked(tmp_path: Path) -> Iterator[tuple[str, sqlite3.Connection]]:
 def test_a_file_that_another_process_writes_into_is_waited_for(locked: tuple[str, sqlite3.Connection]) -> None:
     url, writer = locked
     with closing(SqlStore(url, PRODUCT, read_only=True)) as reader:
-        assert reader.people([ANN]) == {}  # who reads need not wait
+        assert reader.last_sent([ANN]) == {}  # who reads need not wait
     done = threading.Thread(target=lambda: _remember_in(url))
     done.start()
     done.join(0.5)
@@ -252,18 +236,18 @@ def test_a_file_that_another_process_writes_into_is_waited_for(locked: tuple[str
     done.join(30)
     assert not done.is_alive()
     with closing(SqlStore(url, PRODUCT, read_only=True)) as reader:
-        assert reader.people([ANN]) == {ANN: {PLAN: known(GOLD)}}
+        assert reader.last_sent([ANN]) == {ANN: {PLAN: known(GOLD)}}
 
 
 def _remember_in(url: str) -> None:
     with closing(SqlStore(url, PRODUCT)) as store:
-        store.remember(learned(ANN, plan=known(GOLD)), [])
+        store.commit(learned(ANN, plan=known(GOLD)), [])
 
 
 def test_one_that_it_never_lets_go_of_ends_the_run_in_one_line(
     locked: tuple[str, sqlite3.Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sql_store._SQLITE_ARGUMENTS, "timeout", 0.2)
+    monkeypatch.setattr(layout, "LOCK_TIMEOUT_SECONDS", 0.2)
     with pytest.raises(StoreError, match=r"^attribute_store_url: .*database is locked.*; check [^\n]*$"):
         _remember_in(locked[0])
 
@@ -271,6 +255,6 @@ def test_one_that_it_never_lets_go_of_ends_the_run_in_one_line(
 @pytest.mark.parametrize("driver", ["postgresql", "postgresql+psycopg", "postgresql+psycopg2"])
 def test_psycopg_is_taken_whatever_driver_other_tools_have_the_url_for(driver: str) -> None:
     pytest.importorskip("psycopg")
-    engine = sql_store._engine(f"{driver}://nobody@127.0.0.1:9/etl", read_only=True)
+    engine = layout.engine(f"{driver}://nobody@127.0.0.1:9/etl", read_only=True)
     assert engine.driver == "psycopg"
     engine.dispose()

@@ -39,7 +39,7 @@ _ENDS_WELL = (0, None)
 
 def check_settings(config: Mapping[str, Any]) -> None:
     """Read a config, or part of one, as the target does."""
-    read_settings({"api_key": "k", **config}, BUILTIN)
+    read_settings({"api_key": "k", **config}, {name: {} for name in BUILTIN})
 
 
 def check_environment(variables: Mapping[str, str]) -> None:

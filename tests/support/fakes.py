@@ -11,10 +11,9 @@ from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
 from target_kissmetrics.kissmetrics.http.transport import Outcome
 from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.kissmetrics.wire import Request
-from target_kissmetrics.store.changes import Intent, KnownPerson, merge
-from target_kissmetrics.store.packed import Glance, PackedPerson, pack
-from target_kissmetrics.store.protocol import OthersIntents, StoreUpdate
-from target_kissmetrics.store.seconds import Claim
+from target_kissmetrics.store.intents import Intent, IntentChanges, PersonValues
+from target_kissmetrics.store.packed import LastCall, PackedPerson, merge, pack
+from target_kissmetrics.store.protocol import Claim, Store, StoreUpdate
 
 DEADLINE_SECONDS = 20.0
 """How long a test waits for what should happen at once, before it says that it did not."""
@@ -68,8 +67,8 @@ class FakeKissmetrics:
 class Database:
     """What a store keeps, whoever opens it."""
 
-    people: dict[bytes, KnownPerson] = field(default_factory=dict)
-    glances: dict[bytes, Glance] = field(default_factory=dict)
+    people: dict[bytes, PersonValues] = field(default_factory=dict)
+    last_calls: dict[bytes, LastCall] = field(default_factory=dict)
     partners: dict[bytes, set[bytes]] = field(default_factory=dict)
     seconds: dict[bytes, bytes] = field(default_factory=dict)
     intents: dict[int, list[Intent]] = field(default_factory=dict)
@@ -83,57 +82,62 @@ class MemoryStore:
         self.database = database or Database()
         self.is_closed = False
 
-    def people(self, persons: Collection[bytes]) -> Mapping[bytes, KnownPerson]:
+    def last_sent(self, people: Collection[bytes]) -> Mapping[bytes, PersonValues]:
         """Give them packed, as a database would."""
-        known, glances = self.database.people, self.database.glances
-        return {person: PackedPerson(pack(known[person], glances.get(person))) for person in persons if person in known}
+        known, calls = self.database.people, self.database.last_calls
+        return {person: PackedPerson(pack(known[person], calls.get(person))) for person in people if person in known}
 
-    def partners(self, persons: Collection[bytes]) -> Mapping[bytes, set[bytes]]:
+    def partners(self, people: Collection[bytes]) -> Mapping[bytes, set[bytes]]:
         """Give copies, as a database would."""
-        return {person: set(self.database.partners[person]) for person in persons if person in self.database.partners}
+        return {person: set(self.database.partners[person]) for person in people if person in self.database.partners}
 
-    def held(self, slots: Sequence[bytes]) -> Mapping[bytes, bytes]:
-        """Give what is held."""
-        return {slot: self.database.seconds[slot] for slot in slots if slot in self.database.seconds}
+    def claimed(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """Give what is claimed."""
+        return {key: self.database.seconds[key] for key in keys if key in self.database.seconds}
 
-    def hold(self, claims: Sequence[Claim]) -> Mapping[bytes, bytes]:
-        """Hold claims, whole or not at all."""
-        held = self.held([slot for claim in claims for slot in claim])
+    def claim(self, claims: Sequence[Claim]) -> Mapping[bytes, bytes]:
+        """Claim seconds, each claim whole or not at all."""
+        claimed = self.claimed([key for claim in claims for key in claim])
         for claim in claims:
-            if claim.keys().isdisjoint(held):
+            if claim.keys().isdisjoint(claimed):
                 self.database.seconds.update(claim)
-        return held
+        return claimed
 
-    def planning(self, after: int, noted: Collection[int]) -> AbstractContextManager[OthersIntents]:
-        """Tell of the intents of others."""
+    def planning(self) -> AbstractContextManager[None]:
+        """Exclude nobody."""
+        return nullcontext()
+
+    def pending_intents(self, seen: Collection[int]) -> IntentChanges:
+        """Give the intents that are not among the seen ones."""
         intents = self.database.intents
-        new = {number: intents[number] for number in intents if number > after}
-        return nullcontext(OthersIntents(new, [number for number in noted if number not in intents]))
+        new = {number: intents[number] for number in intents if number not in seen}
+        return IntentChanges(new, [number for number in seen if number not in intents])
 
-    def intend(self, intents: Sequence[Intent]) -> int:
-        """Note intents."""
+    def add_intents(self, intents: Sequence[Intent]) -> int:
+        """Add intents."""
         self.database.made += 1
         self.database.intents[self.database.made] = list(intents)
         return self.database.made
 
-    def unanswered(self) -> list[Intent]:
-        """Give all intents."""
-        return [intent for number in sorted(self.database.intents) for intent in self.database.intents[number]]
-
-    def remember(self, learned: StoreUpdate, answered: Collection[int]) -> None:
-        """Remember, and strike out."""
-        for person, properties in learned.people.items():
+    def commit(self, update: StoreUpdate, cleared: Collection[int]) -> None:
+        """Store an update, and clear intents."""
+        for person, properties in update.people.items():
             self.database.people[person] = merge(self.database.people.get(person, {}), properties)
-        self.database.glances.update(learned.glances)
-        for one, other in learned.aliases:
+        self.database.last_calls.update(update.last_calls)
+        for one, other in update.aliases:
             self.database.partners.setdefault(one, set()).add(other)
             self.database.partners.setdefault(other, set()).add(one)
-        for number in answered:
+        for number in cleared:
             self.database.intents.pop(number, None)
 
     def close(self) -> None:
         """Take note."""
         self.is_closed = True
+
+
+def pending(store: Store) -> list[Intent]:
+    """Give the intents that are pending in a store."""
+    return [intent for _, intents in sorted(store.pending_intents(()).new.items()) for intent in intents]
 
 
 class ScriptedTransport:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from target_kissmetrics.config.settings import BLOCKED_IDENTITIES
 from target_kissmetrics.config.stream_entries import read_entry
 from target_kissmetrics.kissmetrics.calls import Alias, Record, Set
 from target_kissmetrics.mapping.detection import resolve
 from target_kissmetrics.mapping.result import EventSlot, Mapped, Rejection
-from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
+from target_kissmetrics.mapping.settings import BLOCKED_IDENTITIES, MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream, StreamMapping
 
 ISO = "2024-01-31T08:00:00Z"

@@ -9,7 +9,6 @@ import pytest
 from target_kissmetrics.kissmetrics.calls import Alias
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.reporting.counts import StreamCounts
-from target_kissmetrics.store.changes import Intent, Said, Unanswered, alias_intent
 from target_kissmetrics.store.digests import Digests
 from target_kissmetrics.store.sql import SqlStore
 from target_kissmetrics.sync.batch import Batch, BatchRow
@@ -36,22 +35,21 @@ class Process:
             warn=lambda _, __: None,
         )
 
-    def plan(self, *pairs: str) -> tuple[Batch, int | None]:
+    def plan(self, *pairs: str) -> Batch:
         """Plan rows, each an alias of two identities of one letter."""
         rows = [BatchRow(self.counts, Mapped(calls=[Alias(pair[0], pair[1], T0)]), {"pair": pair}) for pair in pairs]
         batch = Batch(rows=rows)
         self.planner.plan([batch])
-        return batch, batch.intents
+        return batch
 
-    def remember(self, planned: tuple[Batch, int | None]) -> None:
-        """See the calls answered."""
-        batch, note = planned
-        self.store.remember(batch.update, [] if note is None else [note])
-        self.planner.remembered(batch)
+    def commit(self, planned: Batch) -> None:
+        """See the calls acknowledged."""
+        self.store.commit(planned.update, planned.intents)
+        self.planner.committed(planned)
 
 
-def sent(planned: tuple[Batch, int | None]) -> list[str]:
-    return [call.person + call.other for _, call in planned[0].calls if isinstance(call, Alias)]
+def sent(planned: Batch) -> list[str]:
+    return [call.person + call.other for _, call in planned.calls if isinstance(call, Alias)]
 
 
 @pytest.fixture
@@ -71,12 +69,12 @@ def test_what_another_process_has_on_its_way_counts(processes: tuple[Process, Pr
     assert one.rejected == ["xe"]
 
 
-def test_so_does_what_it_has_sent_and_remembered_since_although_the_identity_is_at_hand(
+def test_so_does_what_it_has_sent_and_remembered_since_although_the_identity_is_in_the_cache(
     processes: tuple[Process, Process],
 ) -> None:
     one, other = processes
-    one.plan("xa")  # at hand from here on: it is never answered
-    other.remember(other.plan("xb"))
+    one.plan("xa")  # kept from here on: it is never acknowledged
+    other.commit(other.plan("xb"))
     assert sent(one.plan("xc")) == []
     assert one.rejected == ["xc"]
 
@@ -88,8 +86,8 @@ def test_an_alias_that_another_one_has_on_its_way_may_go_twice_and_counts_once(
     first = one.plan("xa")
     second = other.plan("ax", "xb", "xc")
     assert (sent(second), other.rejected) == (["ax", "xb"], ["xc"])
-    one.remember(first)
-    other.remember(second)
+    one.commit(first)
+    other.commit(second)
     assert sent(one.plan("xa", "bx")) == []
     assert one.rejected == []
     assert one.counts.unchanged == 2
@@ -102,7 +100,7 @@ def test_a_run_that_repeats_one_that_died_sends_the_same_aliases_and_not_one_mor
     again = Process(store_url)
     planned = again.plan("xc", "xb", "xa")
     assert (sent(planned), again.rejected) == (["xb", "xa"], ["xc"])
-    again.remember(planned)
+    again.commit(planned)
     assert sent(again.plan("xa", "xb")) == []
     again.store.close()
 
@@ -113,13 +111,3 @@ def test_the_limit_holds_for_each_of_the_two(processes: tuple[Process, Process])
     one.plan("ya")
     assert sent(other.plan("za", "zx")) == ["zx"]
     assert other.rejected == ["za"]
-
-
-def test_an_intent_to_alias_is_none_to_set_anything() -> None:
-    one, two = b"1" * 16, b"2" * 16
-    unanswered = Unanswered.of([alias_intent(one, two)])
-    assert (unanswered.partners_of(one), unanswered.partners_of(two)) == ({two}, {one})
-    assert unanswered.is_empty
-    assert unanswered.surpassed(Said(one, two[:8], b"v" * 8, T0)) == -1
-    unanswered.later[3] = Unanswered.of([alias_intent(two, b"3" * 16), Intent(Said(one, b"k" * 8, b"v" * 8, T0), T0)])
-    assert unanswered.partners_of(two) == {one, b"3" * 16}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import permutations
 
 from target_kissmetrics.mapping.rules.fields import Template
 from target_kissmetrics.mapping.settings import MappingSettings
@@ -90,7 +91,7 @@ def about_money(stream: str, columns: Columns, amount: str, event_name: str | No
 
 
 def about_different_ids(streams: Mapping[str, tuple[Columns, Sequence[str]]]) -> Iterator[tuple[str, str, str]]:
-    """Warn of pairs of streams with different IDs for the same people: the second has the first one's IDs elsewhere.
+    """Warn of pairs of streams with different IDs for the same people. The second has those of the first elsewhere.
 
     Args:
         streams: For each stream its columns, and those of its IDs, the preferred first.
@@ -99,22 +100,16 @@ def about_different_ids(streams: Mapping[str, tuple[Columns, Sequence[str]]]) ->
         The names of both, and the warning.
     """
     own = {name: columns[ids[0]] for name, (columns, ids) in streams.items() if ids and ids[0] in columns}
-    for one, first in own.items():
-        for other, second in own.items():
-            columns, ids = streams[other]
-            if one == other or first.texts.keys() & second.texts.keys():
-                continue
-            same = next((name for name in columns if name not in ids and _holds(columns, name, first)), None)
-            if same is not None:
-                yield (
-                    one,
-                    other,
-                    (
-                        f"{one} has the ID {first.name}, {other} has the ID {second.name} and the values of {first.name} "
-                        f"in {same}; to Kissmetrics these are different people; use one ID for both, such as "
-                        f"customer_id: {same} in {other}"
-                    ),
-                )
+    for (one, first), (other, second) in permutations(own.items(), 2):
+        columns, ids = streams[other]
+        same = next((name for name in columns if name not in ids and _holds(columns, name, first)), None)
+        if same is not None and not first.texts.keys() & second.texts.keys():
+            warning = (
+                f"{one} has the ID {first.name}, {other} has the ID {second.name} and the values of {first.name} in "
+                f"{same}; to Kissmetrics these are different people; use one ID for both, such as customer_id: {same} "
+                f"in {other}"
+            )
+            yield one, other, warning
 
 
 def _holds(columns: Columns, name: str, ids: Column) -> bool:

@@ -16,7 +16,6 @@ from target_kissmetrics.mapping.rules.properties import is_metadata, moments
 
 MAX_COLUMNS = 500
 
-_DAY = 86_400
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _BETWEEN = re.compile(r"[\W_]+")
 _PLAIN_NAME = re.compile(r"\w+", re.ASCII)
@@ -58,65 +57,53 @@ class Column:
     @cached_property
     def texts(self) -> dict[str, None]:
         """Its different texts and numbers, as text."""
-        return {str(value): None for value in self.filled if is_scalar(value)}
+        return {str(value): None for value in self.filled if _is_scalar(value)}
 
     @cached_property
     def amounts(self) -> list[Decimal | None]:
         """Its values as amounts; None where a value is not one."""
-        read = map(amounts.to_amount, self.values)
-        return [None if amount is None else Decimal(amount) for amount in read]
+        return [None if (amount := amounts.to_amount(value)) is None else Decimal(amount) for value in self.values]
 
     @cached_property
-    def moments(self) -> list[int | None]:
-        """Its values as times within Kissmetrics' limits, in seconds since the Unix epoch; None for others."""
-        return [_second(value) for value in self.values]
+    def seconds(self) -> list[int]:
+        """Its values that are times within Kissmetrics' limits, in seconds since the Unix epoch."""
+        return [second for second in map(_second, self.filled) if EARLIEST_TIME <= second < LATEST_TIME]
 
     @property
     def is_date_only(self) -> bool:
         """Whether its times are days without a time of day."""
-        seconds = [second for second in self.moments if second is not None]
-        return bool(seconds) and all(second % _DAY == 0 for second in seconds)
+        return bool(self.seconds) and all(second % 86_400 == 0 for second in self.seconds)
 
-    def is_mostly(self, read: Sequence[object]) -> bool:
-        """Tell whether at least four of five values are something; a column that was not sampled may be anything.
-
-        Args:
-            read: For each value whether it is, or what it was read as, None or false where it is not.
-        """
-        found = sum(one is not None and one is not False for one in read)
-        return not self.values or (bool(self.filled) and found * 5 >= len(self.filled) * 4)
-
-    @property
     def is_id(self) -> bool:
         """Whether it may hold IDs."""
-        return self.is_mostly([is_scalar(value) for value in self.values])
+        return self.has_most(sum(map(_is_scalar, self.filled)))
 
-    @property
     def is_text(self) -> bool:
         """Whether it holds texts."""
-        return self.is_mostly([isinstance(value, str) for value in self.values])
+        return self.has_most(sum(isinstance(value, str) for value in self.filled))
+
+    def has_most(self, number: int) -> bool:
+        """Tell whether a number is four fifths of its values; a column that was not sampled may be anything."""
+        return not self.values or (bool(self.filled) and number * 5 >= len(self.filled) * 4)
 
 
 def columns_of(schema: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Column]:
     """Give a stream's columns by name, with those of objects one level deep by path: `billing.email`."""
-    properties = schema.get("properties")
-    declared = properties if isinstance(properties, Mapping) else {}
-    names = dict.fromkeys([*declared, *(name for row in rows for name in row)])
+    declared = schema.get("properties")
+    names = dict.fromkeys(
+        [*(declared if isinstance(declared, Mapping) else ()), *(name for row in rows for name in row)]
+    )
     top = [name for name in names if not is_metadata(name)][:MAX_COLUMNS]
-    paths = dict.fromkeys(path for row in rows for path in _paths(row))
-    nested = [path for path in paths if path not in names][:MAX_COLUMNS]
+    paths = dict.fromkeys(path for row in rows for path in _paths(row) if path not in names)
     dated = {path for path, _ in moments(schema)}
-    return {
-        name: Column(
-            name, [None if is_empty(value) else value for value in map(getter(name), rows)], name in dated, is_nested
-        )
-        for names, is_nested in ((top, False), (nested, True))
-        for name in names
-    }
+    columns = {}
+    for name in [*top, *list(paths)[:MAX_COLUMNS]]:
+        values = [None if is_empty(value) else value for value in map(getter(name), rows)]
+        columns[name] = Column(name, values, name in dated, name in paths)
+    return columns
 
 
-def is_scalar(value: object) -> bool:
-    """Tell whether a value is a text or a number."""
+def _is_scalar(value: object) -> bool:
     return isinstance(value, (str, int, float, Decimal)) and not isinstance(value, bool)
 
 
@@ -126,9 +113,8 @@ def _paths(row: Row) -> Iterator[str]:
             yield from (f"{name}.{key}" for key in value if _PLAIN_NAME.fullmatch(key))
 
 
-def _second(value: object) -> int | None:
+def _second(value: object) -> int:
     try:
-        second = times.to_seconds(value)
+        return times.to_seconds(value)
     except (ValueError, OverflowError):
-        return None
-    return second if EARLIEST_TIME <= second < LATEST_TIME else None
+        return -1

@@ -72,9 +72,11 @@ def suggest(
         key = problem.setting.rpartition(".")[2]
         why.append(f"without {key}: {str(problem).removeprefix(f'{problem.setting}: ')}")
         if key == "kind" or base.pop(key, None) is None:
-            return Suggestion(
-                {"stream": stream.name, "kind": "ignore"}, [*why, f"ignored; fix it, {_NOT_IGNORED}"], True
-            )
+            break
+    if decided is not None:
+        return Suggestion({"stream": stream.name, "kind": decided.kind}, why)
+    why.append(f"ignored; fix it, {_NOT_IGNORED}")
+    return Suggestion({"stream": stream.name, "kind": "ignore"}, why, is_needed=True)
 
 
 def _message_kind(stream: Stream) -> str | None:
@@ -110,7 +112,7 @@ class _Draft:
         self._time: str | None = given.get("timestamp") or best(columns, roles.EVENT_TIME)
         self._ids = [name for name in (self._customer, self._device) if name]
         if is_decided:
-            customers, devices = stream.id_fields(key_is_person=is_people)
+            customers, devices = stream.id_fields(key_is_person=given["kind"] == "user_attributes")
             self._customer, self._device = next(iter(customers), None), next(iter(devices), None)
             self._ids = [*customers, *devices]
 
@@ -139,13 +141,11 @@ class _Draft:
     def _rank_customers(self, *, is_people: bool) -> list[str]:
         """Rank the columns that may hold the person's ID. The key of a table of people does."""
         ranked = rank(self._columns, roles.CUSTOMER)
-        key = self._key
-        if not is_people or key is None or key not in self._columns:
+        if not is_people or self._key is None or self._key not in self._columns:
             return ranked
-        if self._shape.has_own_numbers:
-            return list(dict.fromkeys([*ranked, key]))
-        exact = [name for name in ranked if name in CUSTOMER_ID_CANDIDATES]
-        return list(dict.fromkeys([*exact, key, *ranked]))
+        before = ranked if self._shape.has_own_numbers else set(ranked) & set(CUSTOMER_ID_CANDIDATES)
+        first = [name for name in ranked if name in before]
+        return list(dict.fromkeys([*first, self._key, *ranked]))
 
     def _kind(self) -> tuple[str, str]:
         who, time, shape = self._customer or self._device, self._time, self._shape
@@ -228,7 +228,7 @@ class _Draft:
 
     def _event_name(self) -> str:
         besides = [self._customer, self._device, self._time]
-        column = best(self._columns, roles.EVENT_NAME, besides) or best(self._columns, roles.EVENT_TYPE, besides)
+        column = best(self._columns, roles.EVENT_NAME, besides)
         table = words_of(self._stream.name)
         if column is None or {"{", "}"} & set(column) or "event_name" in self.entry:
             return self._shape.event_name or title(table) or "Happened"

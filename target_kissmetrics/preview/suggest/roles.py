@@ -66,27 +66,19 @@ def best(columns: Columns, role: Role, besides: Collection[str | None] = ()) -> 
 # Checks of values
 
 
-def _is_id(column: Column) -> bool:
-    return column.is_id
-
-
-def _is_text(column: Column) -> bool:
-    return column.is_text
-
-
 def _is_device(column: Column) -> bool:
     """Tell IDs from flags: one or two values in many rows do not tell devices apart."""
-    return column.is_id and (len(column.values) < _FEW_ROWS or len(column.texts) > _FLAG_VALUES)
+    return column.is_id() and (len(column.values) < _FEW_ROWS or len(column.texts) > _FLAG_VALUES)
 
 
 def _is_time(column: Column) -> bool:
-    is_iso = column.is_text and not column.is_date_only and all(map(times.is_full_iso, column.texts))
+    is_iso = column.is_text() and not column.is_date_only and all(map(times.is_full_iso, column.texts))
     is_hinted = column.is_moment or is_iso or re.search(_TIME_NAME, column.words) is not None
-    return is_hinted and column.is_mostly(column.moments)
+    return is_hinted and column.has_most(len(column.seconds))
 
 
 def _is_amount(column: Column) -> bool:
-    return column.is_mostly(column.amounts) and not column.is_moment
+    return column.has_most(sum(amount is not None for amount in column.amounts)) and not column.is_moment
 
 
 def _is_label(column: Column) -> bool:
@@ -95,12 +87,7 @@ def _is_label(column: Column) -> bool:
         return True
     is_short = len(column.texts) <= _MAX_LABELS and max(map(len, column.texts), default=0) <= _MAX_LABEL_CHARACTERS
     comes_again = len(column.texts) * 2 <= max(len(column.filled), _FEW_ROWS)
-    return is_short and comes_again and column.is_text and not column.is_mostly(column.moments)
-
-
-def _says_what_was_done(column: Column) -> bool:
-    done = sum(_has(rf"\w\w+ed|{_DONE}", words(text)) for text in column.texts)
-    return _is_label(column) and len(column.texts) > 1 and done * 2 > len(column.texts)
+    return is_short and comes_again and column.is_text() and not column.has_most(len(column.seconds))
 
 
 # The table
@@ -127,10 +114,9 @@ _PERSON = (
 _MAIL = "e ?mail|mail"
 _TIME_ENDS = "at|on|time|date|datetime|timestamp|ts|day|when|epoch|utc|dt"
 _TIME_NAME = rf"\b({_TIME_ENDS}|\w+ed)$|\b(date|timestamp)\b"
-_DONE = "paid|sent|bought|sold|login|logout|signup|start|stop|create|cancel|pause|renew|refund|purchase|view|click|join"
 
 CUSTOMER = Role(
-    _is_id,
+    Column.is_id,
     (
         *_exactly(CUSTOMER_ID_CANDIDATES),
         _both("user|customer", _ID),
@@ -172,7 +158,6 @@ EVENT_NAME = Role(
     ),
     never=f"{_ID}|{_TIME_ENDS}",
 )
-EVENT_TYPE = Role(_says_what_was_done, (r"\b(type|kind)$",))
 AMOUNT = Role(
     _is_amount,
     (
@@ -184,18 +169,17 @@ AMOUNT = Role(
     "rate|percent|date|at|on",
 )
 TAX_OR_SHIPPING = Role(_is_amount, (r"\b(tax|vat|shipping)\b",))
-CURRENCY = Role(_is_text, (r"\bcurrency\b",))
+CURRENCY = Role(Column.is_text, (r"\bcurrency\b",))
 STATUS = Role(_is_label, (r"\b(status|state)\b",))
 PRIVATE = Role(
-    lambda column: column.is_id or column.words.endswith("geo"),
+    lambda column: column.is_id() or column.words.endswith("geo"),
     (
         r"\b(password|passwd|secret|token|ssn|iban|cvv|cvc|hash|salt|otp|passphrase|passport|surname|forename)\b",
         r"\b(card number|api key|credit card|social security|private key|user agent|address line|latitude|longitude)\b",
         r"\b(phone|telephone|fax|birth|birthday|birthdate|dob|street|postcode|zip|zipcode|postal|ip|nickname)\b",
         r"\b(lat|lng|coordinates|geolocation|(geo|location|address) (lon|long)|\w+ geo)$",
-        r"\b(firstname|lastname|fullname|displayname)\b",
-        r"\b(first|last|middle|given|family|full|display|customer|contact|buyer|client|member|recipient|billing|"
-        r"student|subscriber|maiden|person|shopper) name$",
+        r"\b(first|last|full|display)name\b|\b(first|last|middle|given|family|full|display|maiden) name$",
+        rf"\b({_PERSON}|billing) name$",
         rf"\baddress$|\b({_MAIL})\b",
     ),
     never="is|has|opt|opted|optin|opens|opened|clicks|clicked|sent|count|status|verified|confirmed|type|domain|"

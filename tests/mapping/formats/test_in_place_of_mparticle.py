@@ -58,7 +58,7 @@ def test_set_user_identity_and_set_user_attribute() -> None:
 
 @pytest.mark.parametrize(("flag", "person"), [(False, "d1"), (True, "c1")])
 def test_use_customer_id(flag: bool, person: str) -> None:
-    assert read_settings({"api_key": "k"}).mapping.use_customer_id is False
+    assert read_settings({"api_key": "k"}).use_customer_id is False
     assert record_of(map_batch(BOTH, use_customer_id=flag)).person == person
 
 
@@ -83,7 +83,7 @@ def test_include_all_user_attributes(tmp_path: Path, flag: bool, sent: list[int]
 
 @pytest.mark.parametrize("name", ["LTV", "revenue", "$Amount"])
 def test_revenue_key_takes_the_amount_of_every_ltv_attribute_name(name: str) -> None:
-    assert read_settings({"api_key": "k"}).mapping.revenue_key == "Billing Amount"
+    assert read_settings({"api_key": "k"}).revenue_key == "Billing Amount"
     attributes = {name: "19.90", "$MethodName": "LogLTVIncrease"}
     batch = {"events": [event("custom_event", event_name="Paid", custom_attributes=attributes)]}
     properties = record_of(map_batch(batch, revenue_key="Money", revenue_fields=("revenue", "LTV"))).properties

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mapping_streams import stream_of
 
-from target_kissmetrics.config.settings import BLOCKED_IDENTITIES
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.rules.identity import (
     CUSTOMER_ID_CANDIDATES,
@@ -17,6 +16,7 @@ from target_kissmetrics.mapping.rules.identity import (
     Person,
     to_identity,
 )
+from target_kissmetrics.mapping.settings import BLOCKED_IDENTITIES
 
 FIELDS = ("customer_id", "device_id")
 

@@ -1,0 +1,197 @@
+"""Derives the JSON Schema of settings and their checked values from the dataclasses that define them.
+
+`mapping.settings.setting` defines one setting as a field of such a dataclass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import Field, fields
+from decimal import Decimal
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+
+from target_kissmetrics.errors import ConfigError, did_you_mean
+
+Schema = Mapping[str, Any]
+
+_JSON_TYPES = {bool: "boolean", int: "integer", float: "number", tuple: "array", frozenset: "array"}
+
+_PYTHON_TYPES: Mapping[str, tuple[type, ...]] = {
+    "boolean": (bool,),
+    "string": (str,),
+    "array": (list, tuple),
+    "object": (Mapping,),
+}
+
+_WORDS = {
+    "boolean": "true or false",
+    "integer": "an integer",
+    "number": "a number",
+    "string": "a non-empty string",
+    "array": "a list",
+    "object": "an object",
+}
+
+
+# Schema
+
+
+@cache
+def schema_of(settings: type, *, with_defaults: bool = True) -> dict[str, Any]:
+    """Return the JSON Schema of an object that holds settings.
+
+    Args:
+        settings: The dataclass that defines them.
+        with_defaults: Whether to include the defaults.
+    """
+    hints = get_type_hints(settings)
+    defined = sorted(_defined(settings), key=lambda one: not one.metadata["required"])
+    return {
+        "type": "object",
+        "properties": {
+            one.name: _property_schema(one, hints[one.name], with_defaults=with_defaults) for one in defined
+        },
+        "required": [one.name for one in defined if one.metadata["required"]],
+        "additionalProperties": False,
+    }
+
+
+def _defined(settings: type) -> Iterator[Field[Any]]:
+    return (one for one in fields(settings) if one.metadata)
+
+
+def _property_schema(setting: Field[Any], hint: Any, *, with_defaults: bool) -> dict[str, Any]:
+    choices = get_args(hint) if get_origin(hint) in {Union, UnionType} else (hint,)
+    kind = next(choice for choice in choices if choice is not NoneType)
+    origin, of = get_origin(kind) or kind, setting.metadata["of"]
+    name = _JSON_TYPES.get(origin, "object" if of else "string")
+    schema: dict[str, Any] = {"type": [name] if setting.metadata["required"] else [name, "null"]}
+    if name == "array":
+        schema["items"] = schema_of(of, with_defaults=False) if of else {"type": ["string"]}
+    elif of:
+        schema = schema_of(of, with_defaults=False) | schema
+    elif origin is Literal:
+        schema["enum"] = list(get_args(kind))
+    if with_defaults and setting.metadata["default"] is not None:
+        schema["default"] = setting.metadata["default"]
+    keywords = {name: value() if callable(value) else value for name, value in setting.metadata["keywords"].items()}
+    return {**schema, **keywords}
+
+
+# Values
+
+
+def read_object(settings: type, given: object, place: str = "", known: Collection[str] = ()) -> Any:
+    """Read an object that holds settings. A null is a setting that is missing.
+
+    Args:
+        settings: The dataclass that defines them.
+        given: The object, from a config.
+        place: Its name in messages: `streams[2]`; empty for the config itself.
+        known: Names that the config may hold besides; somebody else reads them.
+
+    Returns:
+        An instance of the dataclass.
+
+    Raises:
+        ConfigError: The first mistake.
+    """
+    schema = schema_of(settings)
+    defined = {one.name: one for one in _defined(settings)}
+    if not isinstance(given, Mapping):
+        example = ", ".join(f"{name}: ..." for name in schema["required"])
+        raise ConfigError(place, f"must be an object such as {{{example}}}, not {given!r}")
+    prefix = f"{place}." if place else ""
+    for name, value in given.items():
+        if name not in defined and name not in known and (value is not None or not place):
+            raise ConfigError(f"{prefix}{name}", _unknown(name, [*defined, *known], "key" if place else "setting"))
+    values = {"place": place} if any(one.name == "place" for one in fields(settings)) else {}
+    for name, setting in defined.items():
+        value, required = given.get(name), setting.metadata["required"]
+        if value is not None:
+            values[name] = _read(setting, schema["properties"][name], f"{prefix}{name}", value)
+        elif required:
+            raise ConfigError(f"{prefix}{name}", f"is required; {required}")
+    return settings(**values)
+
+
+def _unknown(name: object, known: Collection[str], what: str) -> str:
+    likely = did_you_mean(str(name), sorted(known))
+    every = "target-kissmetrics --about lists all settings" if what == "setting" else f"keys are {', '.join(known)}"
+    return f"no such {what}{likely or f'; take it out ({every})'}"
+
+
+def _read(setting: Field[Any], schema: Schema, place: str, given: object) -> Any:
+    value = _checked(place, schema, given)
+    of, read = setting.metadata["of"], setting.metadata["read"]
+    if of and isinstance(value, tuple):
+        value = tuple(read_object(of, item, f"{place}[{index}]") for index, item in enumerate(value))
+    elif of:
+        value = read_object(of, value, place)
+    return read(place, value) if read else value
+
+
+def _checked(place: str, schema: Schema, given: object) -> Any:
+    """Check the type, the choices and the limits. Digits in a string count as a number, a list becomes a tuple."""
+    if "enum" in schema:
+        if given not in schema["enum"]:
+            raise ConfigError(place, not_a_choice(schema["enum"], given))
+        return given
+    kinds = [kind for kind in schema["type"] if kind != "null"]
+    number = _number(given, kinds[0])
+    if number is not None:
+        check_limits(place, schema, number)
+        return number
+    if not any(_is_a(kind, given) for kind in kinds):
+        problem = f"must be {_WORDS[kinds[0]]}" if schema.get("secret") else wrong_type(kinds, given)
+        raise ConfigError(place, problem)
+    if not isinstance(given, (list, tuple)):
+        return given
+    if "properties" not in schema.get("items", ()) and not all(isinstance(item, str) for item in given):
+        raise ConfigError(place, f"must be a list of strings, not {given!r}")
+    return tuple(given)
+
+
+def _is_a(kind: str, value: object) -> bool:
+    is_blank = isinstance(value, str) and not value.strip()
+    return isinstance(value, _PYTHON_TYPES.get(kind, ())) and not is_blank
+
+
+def _number(value: object, kind: str) -> int | float | None:
+    if kind not in {"integer", "number"} or isinstance(value, bool):
+        return None
+    try:
+        number = float(cast("Any", value)) if isinstance(value, (int, float, Decimal, str)) else math.nan
+    except (ValueError, OverflowError):
+        return None
+    if not math.isfinite(number) or (kind == "integer" and not number.is_integer()):
+        return None
+    return int(number) if kind == "integer" else number
+
+
+def check_limits(place: str, schema: Schema, value: float) -> None:
+    """Check `minimum` and `maximum`.
+
+    Raises:
+        ConfigError: The value is beyond one of them.
+    """
+    if value < schema.get("minimum", value):
+        raise ConfigError(place, f"must be at least {schema['minimum']}, not {value}")
+    if value > schema.get("maximum", value):
+        raise ConfigError(place, f"must be at most {schema['maximum']}, not {value}")
+    if value <= schema.get("exclusiveMinimum", -math.inf):
+        raise ConfigError(place, f"must be more than {schema['exclusiveMinimum']}, not {value}")
+
+
+def wrong_type(kinds: Collection[str], value: object) -> str:
+    """Return the message for a value that has none of the JSON types."""
+    return f"must be {' or '.join(_WORDS[kind] for kind in kinds if kind in _WORDS)}, not {value!r}"
+
+
+def not_a_choice(choices: Collection[Any], value: object) -> str:
+    """Return the message for a value that is none of the choices."""
+    names = [str(getattr(choice, "value", choice)) for choice in choices]
+    return f"must be one of {', '.join(names)}, not {value!r}{did_you_mean(str(value), names)}"

@@ -1,0 +1,263 @@
+"""Last sent values, and intents: what a run is about to send.
+
+The planner adds intents to the store before their calls leave, and the run clears them after it emitted the STATE
+behind the calls. So after a kill, the pending intents say what Kissmetrics may have received. The repeat sends the same
+value with the same second, and no other value with that second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from target_kissmetrics.store import digests
+
+
+class LastSent(NamedTuple):
+    """The last value sent of one property of one person.
+
+    Attributes:
+        value: Digest of the value.
+        time: The second it was sent with.
+        row_time: The second of its row: earlier than `time` if another value had that second. A row with a second in
+            between is newer than this one.
+    """
+
+    value: bytes
+    time: int
+    row_time: int
+
+
+PersonValues = Mapping[bytes, LastSent]
+"""Property key -> its last sent value."""
+
+
+class NewValue(NamedTuple):
+    """The value of one property of one person in a row; or an event that is recorded once, with `NO_VALUE`."""
+
+    person: bytes
+    key: bytes
+    value: bytes
+    row_time: int
+
+
+class Intent(NamedTuple):
+    """A value that is about to be sent with the second `time`."""
+
+    new: NewValue
+    time: int
+
+
+_ALIAS_CUT = digests.PERSON_BYTES - digests.VALUE_BYTES
+"""The key and the value of an alias's intent hold the other person's digest."""
+
+NO_TIME = -1
+"""The time of an alias's intent."""
+
+
+def alias_intent(one: bytes, other: bytes) -> Intent:
+    """Make the intent of an alias."""
+    return Intent(NewValue(one, other[:_ALIAS_CUT], other[_ALIAS_CUT:], NO_TIME), NO_TIME)
+
+
+class PropertyIntents:
+    """The pending intents of one property of one person, in the order they were added."""
+
+    __slots__ = ("_intents", "_latest", "_taken", "_times")
+
+    def __init__(self, intents: Sequence[Intent] = ()) -> None:
+        self._intents = intents
+        self._times = {intent.new: intent.time for intent in intents}
+        self._taken: dict[int, set[bytes]] = {}
+        for intent in intents:
+            self._taken.setdefault(intent.time, set()).add(intent.new.value)
+        # The latest intent, and the latest one with another value.
+        self._latest: list[Intent] = []
+        for intent in sorted(intents, key=lambda intent: intent.time)[::-1]:
+            if not self._latest or intent.new.value != self._latest[0].new.value:
+                self._latest.append(intent)
+            if len(self._latest) > 1:
+                break
+
+    @property
+    def once_time(self) -> int | None:
+        """The second of an event that is recorded once; None without an intent."""
+        return self._intents[0].time if self._intents else None
+
+    def intended(self, new: NewValue) -> int | None:
+        """Give the second of this very value; None without an intent."""
+        return self._times.get(new)
+
+    def second(self, new: NewValue, earliest: int) -> int:
+        """Give the second to send a value with: its intended one, else the first that no other value may have."""
+        intended = self._times.get(new)
+        if intended is not None and intended >= earliest:
+            return intended
+        if intended is None:
+            earliest = max(earliest, self.surpassed(new) + 1)
+        while any(value != new.value for value in self._taken.get(earliest, ())):
+            earliest += 1
+        return earliest
+
+    def surpassed(self, new: NewValue) -> int:
+        """Give the latest second at which Kissmetrics may have another value that is not newer than this one; or -1.
+
+        This value has to be sent with a later second, even if it equals the last sent value.
+        """
+        return max(
+            (
+                intent.time
+                for intent in self._latest
+                if intent.new.value != new.value and intent.new.row_time <= new.row_time
+            ),
+            default=-1,
+        )
+
+    def was_unchanged(self, new: NewValue) -> bool:
+        """Tell whether the last intent up to this row's second has the same value.
+
+        True for an unchanged row that is read again after a kill between the commit and its STATE: the last sent value
+        is newer than the row.
+        """
+        earlier = [intent for intent in self._intents if intent.new.row_time <= new.row_time]
+        if not earlier:
+            return False
+        return max(earlier, key=lambda intent: (intent.new.row_time, intent.time)).new.value == new.value
+
+
+_NONE = PropertyIntents()
+
+
+class IntentChanges(NamedTuple):
+    """How the store's pending intents differ from those a process has seen.
+
+    Attributes:
+        new: Number -> intents that were added.
+        cleared: Numbers that were cleared.
+    """
+
+    new: Mapping[int, Sequence[Intent]]
+    cleared: Collection[int]
+
+
+class PendingIntents:
+    """The pending intents of killed runs, and of processes that run now.
+
+    This process's own intents are not among them, only their numbers: it knows what it sends.
+    """
+
+    def __init__(self) -> None:
+        self._intents: dict[int, Sequence[Intent]] = {}
+        self._people: dict[bytes, dict[int, list[Intent]]] = {}
+        self._partners: dict[bytes, dict[int, set[bytes]]] = {}
+        self._properties: dict[tuple[bytes, bytes], PropertyIntents] = {}
+        self._is_loaded = False
+        self._inherited: dict[int, int] = {}  # number -> how many of its intents are repeated
+        self._repeated: dict[tuple[bytes, bytes], tuple[int, int]] = {}
+
+    @property
+    def numbers(self) -> Collection[int]:
+        """Numbers that are known to be pending."""
+        return self._intents.keys()
+
+    def add_own(self, number: int) -> None:
+        """Add the number of this process's own intents."""
+        self._intents[number] = ()
+
+    def update(self, changes: IntentChanges) -> None:
+        """Follow the store. The intents of the first update are those of killed runs, if not of running processes."""
+        if not self._is_loaded:
+            self._inherited = dict.fromkeys(changes.new, 0)
+            self._is_loaded = True
+        if changes.new or changes.cleared:
+            self._properties.clear()
+        for number in changes.cleared:
+            self._remove(number)
+        for number in sorted(changes.new):
+            self._add(number, changes.new[number])
+
+    def __contains__(self, person: bytes) -> bool:
+        """Whether a property or an event of a person is pending."""
+        return person in self._people
+
+    def of(self, person: bytes, key: bytes) -> PropertyIntents:
+        """Give the pending intents of a property."""
+        if person not in self._people:
+            return _NONE
+        found = self._properties.get((person, key))
+        if found is None:
+            everything = (intent for intents in self._people[person].values() for intent in intents)
+            found = PropertyIntents([intent for intent in everything if intent.new.key == key])
+            self._properties[person, key] = found
+        return found
+
+    def partners_of(self, person: bytes) -> set[bytes]:
+        """Give the people whom a pending alias joins with a person."""
+        return {partner for partners in self._partners.get(person, {}).values() for partner in partners}
+
+    def repeated(self, planned: Intent) -> None:
+        """Note that this run planned the row of a value, or an alias, again.
+
+        Args:
+            planned: The row's value, and the second of the last sent value after it.
+        """
+        subject = _subject(planned)
+        if subject[0] in self._people or subject[0] in self._partners:
+            row_time, time = self._repeated.get(subject, (planned.new.row_time, planned.time))
+            self._repeated[subject] = max(row_time, planned.new.row_time), max(time, planned.time)
+
+    def superseded(self) -> list[int]:
+        """Give the numbers whose rows this run planned again, each number once.
+
+        They are needed until the STATE behind the repeated rows is emitted. Numbers that were added after this run
+        began are never among them: their process may still run.
+        """
+        for number, position in self._inherited.items():
+            intents = self._intents[number]
+            while position < len(intents) and self._is_repeated(intents[position]):
+                position += 1
+            self._inherited[number] = position
+        numbers = [number for number, position in self._inherited.items() if position == len(self._intents[number])]
+        for number in numbers:
+            del self._inherited[number]
+        return numbers
+
+    def _is_repeated(self, intent: Intent) -> bool:
+        repeated = self._repeated.get(_subject(intent))
+        return repeated is not None and intent.new.row_time <= repeated[0] and intent.time <= repeated[1]
+
+    def _add(self, number: int, intents: Sequence[Intent]) -> None:
+        self._intents[number] = intents
+        for intent in intents:
+            person, subject = _subject(intent)
+            if intent.time == NO_TIME:
+                for one, other in ((person, subject), (subject, person)):
+                    self._partners.setdefault(one, {}).setdefault(number, set()).add(other)
+            else:
+                self._people.setdefault(person, {}).setdefault(number, []).append(intent)
+
+    def _remove(self, number: int) -> None:
+        self._inherited.pop(number, None)
+        for intent in self._intents.pop(number):
+            person, subject = _subject(intent)
+            if intent.time == NO_TIME:
+                _drop(self._partners, person, number)
+                _drop(self._partners, subject, number)
+            else:
+                _drop(self._people, person, number)
+
+
+def _subject(intent: Intent) -> tuple[bytes, bytes]:
+    """Give the person and the property's key, or the two people of an alias in order."""
+    new = intent.new
+    if intent.time != NO_TIME:
+        return new.person, new.key
+    one, other = sorted((new.person, new.key + new.value))
+    return one, other
+
+
+def _drop(index: dict[bytes, Any], person: bytes, number: int) -> None:
+    by_number = index.get(person, {})
+    by_number.pop(number, None)
+    if not by_number:
+        index.pop(person, None)

@@ -1,0 +1,236 @@
+"""Sends only user attributes that changed.
+
+Kissmetrics keeps one value of a property per person and second, the first that arrives. So another value in the second
+of the last sent one is sent one second later. A value equal to the last sent one is not sent, so that the time of an
+unchanged attribute does not move. An older value is sent with its own time and does not replace the last sent one.
+
+A value keeps the second of its pending intent, and no other value is sent with that second: so a run that was killed
+repeats itself, wherever its batches begin and end. The exception are values of one second: if the killed run sent only
+the last of them, and the repeat, cut elsewhere, sends each, they move on to later seconds, so that the last one is the
+latest.
+
+Kissmetrics deletes nothing. An attribute that was deleted at its source is forgotten here, so that it is sent again
+when it comes back. Its seconds are not forgotten: a value that comes back in the second of the last one still moves on,
+and a value older than the deletion is still an older one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from target_kissmetrics.kissmetrics.calls import Outgoing, Properties, Set
+from target_kissmetrics.mapping.result import Deletion
+from target_kissmetrics.reporting.counts import StreamCounts
+from target_kissmetrics.store import digests
+from target_kissmetrics.store.intents import Intent, LastSent, NewValue, PropertyIntents
+from target_kissmetrics.store.packed import LastCall, PackedPerson
+from target_kissmetrics.sync.batch import Batch
+from target_kissmetrics.sync.view import StoreView
+
+
+class Sent(NamedTuple):
+    """A decision to send a value.
+
+    Attributes:
+        time: With this second.
+        is_last: It becomes the last sent value; false for an older one.
+    """
+
+    time: int
+    is_last: bool
+
+
+def property_change(
+    last: LastSent | None, new: NewValue, pending: PropertyIntents, *, always: bool = False, after: int = -1
+) -> Sent | None:
+    """Decide whether to send a property, and with which second.
+
+    Args:
+        last: Its last sent value, if any.
+        new: Its value in a row.
+        pending: Its pending intents.
+        always: Send an unchanged value too (`include_all_user_attributes`).
+        after: The latest second at which Kissmetrics may have a value that this one replaced within its own second.
+
+    Returns:
+        What to send; None if nothing changed.
+    """
+    if last is None:
+        return Sent(pending.second(new, max(new.row_time, after + 1)), is_last=True)
+    changed = new.value != last.value
+    # A value that a killed run may have sent after the last sent one is a change to revert.
+    if not changed and not always and max(pending.surpassed(new), after) <= last.time:
+        return None
+    if new.row_time < last.row_time:
+        intended = pending.intended(new)
+        if intended is None and pending.was_unchanged(new):
+            return None
+        return Sent(intended if intended is not None and intended < last.time else new.row_time, is_last=False)
+    # In the second of the last sent value, or where that one moved to: another value moves on, the same one stays.
+    return Sent(pending.second(new, max(new.row_time, last.time + changed, after + 1)), is_last=True)
+
+
+def forgotten(last: LastSent | None, time: int) -> LastSent | None:
+    """Decide about an attribute that was deleted at its source.
+
+    Args:
+        last: Its last sent value, if any.
+        time: The second of the deletion.
+
+    Returns:
+        What replaces the last sent value; None if it was set after the deletion, or is forgotten already.
+    """
+    if last is None:
+        return LastSent(digests.FORGOTTEN, 0, time)
+    if last.row_time > time or (last.value == digests.FORGOTTEN and last.row_time == time):
+        return None
+    return LastSent(digests.FORGOTTEN, last.time, time)
+
+
+class MergedSet(msgspec.Struct):
+    """User attributes of one person and second, to be sent as one call with the last values.
+
+    Attributes:
+        call: The first of its calls. While `properties` is None, it is the only one.
+        properties: By property key: name and value.
+        replaced: By property key: values that another one of the same second replaced.
+    """
+
+    batch: Batch
+    counts: StreamCounts
+    call: Set
+    properties: dict[bytes, tuple[str, str]] | None = None
+    replaced: dict[bytes, list[str]] = {}
+    person: bytes = b""
+
+    def by_key(self) -> dict[bytes, tuple[str, str]]:
+        """Give the properties."""
+        if self.properties is None:
+            self.properties = {digests.property_key(item[0]): item for item in self.call.properties.items()}
+        return self.properties
+
+    def add(self, call: Set) -> None:
+        """Merge a later call of the same second."""
+        properties = self.by_key()
+        for item in call.properties.items():
+            key = digests.property_key(item[0])
+            before = properties.get(key)
+            if before is not None and before[1] != item[1]:
+                self.replaced.setdefault(key, []).append(before[1])
+            properties[key] = item
+
+
+class Forgetting(msgspec.Struct):
+    """An attribute to be forgotten, in its turn among the sets."""
+
+    batch: Batch
+    deletion: Deletion
+    person: bytes = b""
+
+
+Step = MergedSet | Forgetting
+
+
+def steps_of(batches: Sequence[Batch], product: digests.Digests) -> list[Step]:
+    """Give the user attributes to set and to forget, in their order; those of one person and second are merged."""
+    steps: list[Step] = []
+    merged: dict[tuple[str, int, int], MergedSet] = {}
+    deletions: Counter[str] = Counter()
+    for batch in batches:
+        for row in batch.rows:
+            for deletion in row.mapped.deletions:
+                deletions[deletion.person] += 1
+                steps.append(Forgetting(batch, deletion, product.person(deletion.person)))
+            for call in row.mapped.calls:
+                if not isinstance(call, Set) or not call.distinct:
+                    continue
+                # What is set after a deletion is not merged with what was set before it.
+                key = (call.person, call.time, deletions[call.person] if deletions else 0)
+                entry = merged.get(key)
+                if entry is None:
+                    entry = merged[key] = MergedSet(batch, row.counts, call, person=product.person(call.person))
+                    steps.append(entry)
+                else:
+                    entry.add(call)
+    return steps
+
+
+def plan_changes(steps: Sequence[Step], view: StoreView, *, include_all: bool) -> None:
+    """Give each batch the calls for attributes that changed, with their updates and intents.
+
+    Args:
+        steps: From `steps_of`.
+        view: Holds everybody in the steps.
+        include_all: Send unchanged attributes too.
+    """
+    noted: set[tuple[bytes, bytes]] = set()
+    for step in steps:
+        if isinstance(step, Forgetting):
+            _forget(step, view)
+        elif not include_all and _is_plainly_unchanged(step, view):
+            step.counts.unchanged += len(step.call.properties)
+        else:
+            _plan_set(step, view, noted, include_all)
+
+
+def _is_plainly_unchanged(step: MergedSet, view: StoreView) -> bool:
+    """Decide for most people of a repeated run, as `property_change` would, from the packed values alone."""
+    packed = view.people[step.person]
+    if step.properties is not None or not isinstance(packed, PackedPerson) or step.person in view.pending:
+        return False
+    properties = step.call.properties
+    if packed.was_set_by(digests.whole(properties)):
+        return True
+    key_of, value_of = digests.property_key, digests.value
+    return packed.has_values([key_of(name) + value_of(text) for name, text in properties.items()])
+
+
+def _plan_set(step: MergedSet, view: StoreView, noted: set[tuple[bytes, bytes]], include_all: bool) -> None:
+    person, batch, is_merged = step.person, step.batch, step.properties is not None
+    values = view.values(person)
+    by_time: dict[int, Properties] = {}
+    pairs: list[bytes] = []
+    for key, (name, text) in step.by_key().items():
+        new = NewValue(person, key, digests.value(text), step.call.time)
+        pairs.append(key + new.value)
+        last, pending = values.get(key), view.pending.of(person, key)
+        after = _latest_replaced(new, step.replaced.get(key, ()), pending)
+        sent = property_change(last, new, pending, always=include_all, after=after)
+        if sent is None:
+            step.counts.unchanged += 1
+        else:
+            by_time.setdefault(sent.time, {})[name] = text
+            if sent.is_last:
+                # The value before is an intent too, once per plan: for rows that are read again after a kill.
+                if last is not None and last.value != digests.FORGOTTEN and (person, key) not in noted:
+                    noted.add((person, key))
+                    view.intents.append(Intent(new._replace(value=last.value, row_time=last.row_time), last.time))
+                values[key] = LastSent(new.value, sent.time, new.row_time)
+                batch.update.add(person, key, values[key])
+            view.intents.append(Intent(new, sent.time))
+        view.pending.repeated(Intent(new, values[key].time))
+    # Of merged calls, none sets everything that this one sets: the store would recognize none of them.
+    if by_time and not is_merged:
+        batch.update.last_calls[person] = LastCall(digests.whole(step.call.properties), pairs)
+    for time, properties in by_time.items():
+        batch.calls.append(Outgoing(step.counts, replace(step.call, time=time, properties=properties)))
+
+
+def _latest_replaced(new: NewValue, replaced: Sequence[str], pending: PropertyIntents) -> int:
+    """Give the latest second at which a killed run may have sent one of the values that this one replaced; or -1."""
+    seconds = [pending.intended(new._replace(value=digests.value(text))) for text in replaced]
+    return max((second for second in seconds if second is not None), default=-1)
+
+
+def _forget(step: Forgetting, view: StoreView) -> None:
+    values = view.values(step.person)
+    key = digests.property_key(step.deletion.name)
+    after = forgotten(values.get(key), step.deletion.time)
+    if after is not None:
+        values[key] = after
+        step.batch.update.add(step.person, key, after)

@@ -1,0 +1,141 @@
+"""Moves duplicate events to seconds of their own (`spread_duplicates`).
+
+Kissmetrics keeps one event per person, name and second. A row claims the first free second from its own on, and the
+store keeps the claim: so the same row has the same second in any later run, even when its amount or its line items
+changed since. An event with line items claims as many seconds in a row as it has items. Kissmetrics also keeps one
+amount per person and second, whatever the events' names, so an amount claims its second for the revenue property too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
+from target_kissmetrics.store.digests import Digests
+from target_kissmetrics.store.protocol import Claim, Store
+from target_kissmetrics.sync.batch import BatchRow
+
+FIRST_WINDOW = 1
+WINDOW_GROWTH = 8
+"""Each round looks at so many times more seconds: most rows need one round, a day with a thousand orders needs four."""
+
+SECOND_BYTES = 8
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """An event that wants seconds of its own.
+
+    Attributes:
+        names: The event's name, and the revenue property if it has an amount.
+        seconds: How many it claims in a row.
+        key: Digest of its row.
+        found: The first second that it claimed.
+    """
+
+    row: BatchRow
+    person: str
+    names: Sequence[str]
+    time: int
+    seconds: int
+    token: bytes
+    key: bytes
+    found: int | None = None
+
+
+def spread_duplicates(rows: Iterable[BatchRow], digests: Digests, store: Store) -> None:
+    """Claim a second for each event that wants one, permanently, and move it there with its line items."""
+    wanted = _wanted(rows, digests)
+    if not wanted:
+        return
+    finder = _Finder(digests, store)
+    remaining = wanted
+    while remaining:
+        claims = finder.find(remaining)
+        lost = store.claim(list(claims.values())) if claims else {}
+        losers = {key for key, claim in claims.items() if not claim.keys().isdisjoint(lost)}
+        for key in losers:
+            finder.claimed.update((slot, lost.get(slot)) for slot in claims[key])
+        remaining = [want for want in remaining if want.key in losers]
+    for want in wanted:
+        if want.found is not None and want.found != want.time:
+            want.row.counts.moved += 1
+            want.row.mapped.calls = [_moved(call, want.found - want.time) for call in want.row.mapped.calls]
+
+
+def _wanted(rows: Iterable[BatchRow], digests: Digests) -> list[_Wanted]:
+    wanted = []
+    for row in rows:
+        for slot in row.mapped.slots:
+            event = row.mapped.calls[slot.record]
+            if slot.spread and isinstance(event, Record) and not event.once:
+                names = (event.event, slot.revenue_property) if slot.revenue_property else (event.event,)
+                key = digests.row(event.person, event.event, event.time, slot.row)
+                wanted.append(_Wanted(row, event.person, names, event.time, slot.seconds, slot.row, key))
+    return wanted
+
+
+class _Finder:
+    """Finds free seconds.
+
+    Attributes:
+        claimed: Digests of seconds and rows -> what is claimed under them; None: free.
+    """
+
+    def __init__(self, digests: Digests, store: Store) -> None:
+        self._digests = digests
+        self._store = store
+        self.claimed: dict[bytes, bytes | None] = {}
+
+    def find(self, wanted: Sequence[_Wanted]) -> dict[bytes, Claim]:
+        """Give each row its second; return the claims of those that had none, by the rows' keys."""
+        claims: dict[bytes, Claim] = {}
+        self._look_up({want.key for want in wanted})
+        remaining = [want for want in wanted if not self._recall(want)]
+        reach = FIRST_WINDOW
+        while remaining:
+            slots = {slot for want in remaining for slot in self._slots(want, want.time, reach + want.seconds - 1)}
+            self._look_up(slots)
+            remaining = [w for w in remaining if not self._recall(w) and not self._place(w, reach, claims)]
+            reach *= WINDOW_GROWTH
+        return claims
+
+    def _look_up(self, keys: set[bytes]) -> None:
+        unknown = [key for key in keys if key not in self.claimed]
+        claimed = self._store.claimed(unknown) if unknown else {}
+        self.claimed.update((key, claimed.get(key)) for key in unknown)
+
+    def _recall(self, want: _Wanted) -> bool:
+        second = self.claimed[want.key]
+        if second is None:
+            return False
+        want.found = int.from_bytes(second, "big", signed=True)
+        return True
+
+    def _place(self, want: _Wanted, reach: int, claims: dict[bytes, Claim]) -> bool:
+        for start in range(want.time, want.time + reach):
+            slots = self._slots(want, start, want.seconds)
+            if all(self.claimed[slot] is None for slot in slots):
+                second = start.to_bytes(SECOND_BYTES, "big", signed=True)
+                claims[want.key] = {**dict.fromkeys(slots, want.token), want.key: second}
+                self.claimed.update(claims[want.key])
+                want.found = start
+                return True
+        return False
+
+    def _slots(self, want: _Wanted, start: int, seconds: int) -> list[bytes]:
+        return [
+            self._digests.second(want.person, name, second)
+            for second in range(start, start + seconds)
+            for name in want.names
+        ]
+
+
+def _moved(call: Call, by: int) -> Call:
+    """Move an event and its line items; user attributes and aliases keep their time."""
+    if isinstance(call, Alias) or (isinstance(call, Set) and call.distinct):
+        return call
+    return replace(call, time=call.time + by)

@@ -1,0 +1,91 @@
+"""What the store says of the people of some batches, joined with what uncommitted batches will say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+
+from target_kissmetrics.store.digests import Digests
+from target_kissmetrics.store.intents import Intent, LastSent, PendingIntents
+from target_kissmetrics.store.packed import PackedPerson, merge
+from target_kissmetrics.store.protocol import Store, StoreUpdate
+
+
+class StoreView:
+    """Loads what a plan needs, takes its changes, and keeps them until they are committed.
+
+    Attributes:
+        digests: Digests within this product.
+        pending: Intents of killed runs and of other processes.
+        people: Last sent values of those who were loaded; packed until they change.
+        partners: Partners of those who were loaded for an alias; may be changed.
+        intents: What the plan is about to send.
+    """
+
+    def __init__(self, store: Store, digests: Digests) -> None:
+        self.digests = digests
+        self.pending = PendingIntents()
+        self.people: dict[bytes, PackedPerson | dict[bytes, LastSent]] = {}
+        self.partners: dict[bytes, set[bytes]] = {}
+        self.intents: list[Intent] = []
+        self._store = store
+        self._uncommitted: dict[bytes, dict[bytes, LastSent]] = {}
+        self._uncommitted_partners: dict[bytes, set[bytes]] = {}
+        self._batches: Counter[bytes] = Counter()
+
+    def load(self, people: Collection[bytes], aliased: Collection[bytes]) -> None:
+        """Load people, and partners, under the planning lock.
+
+        Intents first: what they were cleared for is in the values that are read after them.
+        """
+        self.pending.update(self._store.pending_intents(self.pending.numbers))
+        self.intents = []
+        stored = self._store.last_sent(people) if people else {}
+        uncommitted = self._uncommitted
+        self.people = {}
+        for person in people:
+            last = stored.get(person, {})
+            if person in uncommitted:
+                self.people[person] = merge(last, uncommitted[person])
+            else:
+                self.people[person] = last if isinstance(last, PackedPerson) else dict(last)
+        partners = self._store.partners(aliased) if aliased else {}
+        own = self._uncommitted_partners
+        self.partners = {person: {*partners.get(person, ()), *own.get(person, ())} for person in aliased}
+
+    def values(self, person: bytes) -> dict[bytes, LastSent]:
+        """Give the last sent values of a person, which may be changed."""
+        values = self.people[person]
+        if isinstance(values, PackedPerson):
+            values = self.people[person] = dict(values)
+        return values
+
+    def add_intents(self) -> list[int]:
+        """Add the plan's intents to the store; give their number, and the numbers of those that they supersede."""
+        number = self._store.add_intents(self.intents) if self.intents else None
+        superseded = self.pending.superseded()
+        if number is None:
+            return superseded
+        self.pending.add_own(number)
+        return [*superseded, number]
+
+    def keep(self, update: StoreUpdate) -> None:
+        """Keep what a batch changes until it is committed: the store does not say it yet."""
+        for person, properties in update.people.items():
+            self._uncommitted.setdefault(person, {}).update(properties)
+            self._batches[person] += 1
+        for one, other in update.aliases:
+            self._uncommitted_partners.setdefault(one, set()).add(other)
+            self._uncommitted_partners.setdefault(other, set()).add(one)
+
+    def committed(self, update: StoreUpdate) -> None:
+        """Drop what was kept of a batch."""
+        for person in update.people:
+            self._batches[person] -= 1
+            if not self._batches[person]:
+                del self._batches[person], self._uncommitted[person]
+        for one, other in update.aliases:
+            for person, partner in ((one, other), (other, one)):
+                self._uncommitted_partners[person].discard(partner)
+                if not self._uncommitted_partners[person]:
+                    del self._uncommitted_partners[person]
