@@ -45,7 +45,7 @@ def _read_tracking_url(place: str, value: str) -> str:
     except ValueError:
         raise ConfigError(place, example) from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_valid or " " in parts.netloc:
-        raise ConfigError(place, f"{example}: https:// or http://, and a host")
+        raise ConfigError(place, f"{example}, with a scheme (https:// or http://) and a host")
     if parts.query or parts.fragment or parts.username or parts.password:
         raise ConfigError(place, f"{example}, without user, query or fragment")
     if parts.path.rstrip("/").rpartition("/")[2] in _ENDPOINTS:

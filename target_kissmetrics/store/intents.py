@@ -212,8 +212,8 @@ class PendingIntents:
         They are needed until the STATE behind the repeated rows is emitted. Numbers that were added after this run
         began are never among them: their process may still run.
         """
-        for number, position in self._inherited.items():
-            intents = self._intents[number]
+        for number, repeated in self._inherited.items():
+            intents, position = self._intents[number], repeated
             while position < len(intents) and self._is_repeated(intents[position]):
                 position += 1
             self._inherited[number] = position

@@ -1,7 +1,7 @@
 """Who a row is about.
 
 An identity has at most 255 characters; `,` and `:` become spaces in it, as in Kissmetrics and its clients. Blocked
-identities (`anonymous`, `null`, ...) are rejected: everybody who shares one would become one person permanently. Source:
+identities (`anonymous`, `null`, ...) are rejected: all who share one would become one person permanently. Source:
 support.kissmetrics.io, "Identities and aliases".
 """
 

@@ -1,6 +1,6 @@
 """Which fields of a row become properties, under which names, and with which values.
 
-Nested objects are flattened with `.`; lists of scalars are joined; lists that hold objects or lists are dropped. Null and
+Nested objects are flattened with `.`; lists of scalars are joined; lists of objects or lists are dropped. Null and
 empty values are not sent. What the schema and the settings say of a field is worked out once, not for each row.
 """
 

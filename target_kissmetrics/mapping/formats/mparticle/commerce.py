@@ -1,7 +1,7 @@
 """mParticle's `commerce_event`: products, promotions, impressions.
 
-    product_action       record "Product {Action}" with the order's properties; a set for each product; `total_amount` of a
-                         `purchase` is its revenue, of a `refund` its negative revenue
+    product_action       record "Product {Action}" with the order's properties; a set for each product; the
+                         `total_amount` of a `purchase` is its revenue, of a `refund` its negative revenue
     promotion_action     record "Promotion {Action}"; a set for each promotion
     product_impressions  record "Product Impression"; a set for each product, with its impression's name
 
@@ -113,7 +113,7 @@ class Commerce:
         products = _objects(action.get("products"), _PRODUCTS, rejections)
         return self._add(event, products, _PRODUCTS, data, sender, mapped, order=order, amount=amount)
 
-    def _add(  # noqa: PLR0913 - what an event with items is
+    def _add(  # noqa: PLR0913, PLR0917 - what an event with items is
         self,
         event: str,
         items: list[Row],

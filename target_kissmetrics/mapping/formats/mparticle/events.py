@@ -3,7 +3,7 @@
     custom_event   record `event_name` with its attributes; "Purchased" for `LogEcommerceTransaction`
     screen_view    record `screen_name` with its attributes
 
-Attributes whose names start with `$` are mParticle's own and not sent: `$Amount` beside `$MethodName` `LogLTVIncrease` or
+Attributes named `$...` are mParticle's own and not sent. `$Amount` beside `$MethodName` `LogLTVIncrease` or
 `LogEcommerceTransaction` is the event's revenue. Source: mParticle's SDKs (`logLTVIncrease`, `logEcommerceTransaction`)
 and its Kissmetrics event integration ("Revenue Key").
 """

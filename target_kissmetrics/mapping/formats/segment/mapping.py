@@ -1,7 +1,7 @@
 """Kind `segment`: a row is a message of Segment or RudderStack, as JSON or as a row of one of their warehouse tables.
 
 `userId` is the customer ID, `anonymousId` the device ID; the settings decide which of them identifies the person, and
-whether the two are aliased. `message_types` has what each type becomes, `tables` how a table is recognized. `context.ip`
+whether the two are aliased. `message_types` has what each type becomes, `tables` how a table is found. `context.ip`
 and `context.userAgent` are passed on with the calls; `context.campaign` and the page's referrer become properties of
 events, under the names in Kissmetrics' reports.
 
