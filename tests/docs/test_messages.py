@@ -32,7 +32,7 @@ MESSAGES = {
 NEXT_STEP = re.compile(
     r"\b(must (be|start|hold|have|not)|fix|name (it|one|another|the|a)|make (it|room)|take (it|one)|copy|check|remove|"
     r"rename|give (it|the)|install|needs: pip|write (it|another|the)|upgrade|grant|enable|raise max|set |use |add |"
-    r"free |https://|without |belong together|(pipe|let|try|run)\b|save it|change the kind|is the file of|bug in the tap)",
+    r"free |belong together|(pipe|let|try|run)\b|save it|change the kind|is the file of|bug in the tap)",
     re.IGNORECASE,
 )
 
