@@ -264,7 +264,7 @@ def _server(url: str | None) -> Iterator[str]:
     if url is not None:
         yield url
         return
-    sys.path.append(str(ROOT / "tests"))
+    sys.path.append(str(ROOT / "tests" / "support"))
     from postgres_server import binaries, running_postgres  # noqa: PLC0415 - needed by some examples alone
 
     if binaries() is None:
