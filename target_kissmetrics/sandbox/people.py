@@ -114,7 +114,7 @@ class Person:
     """A person of one product: one identity, or several that aliases joined.
 
     Attributes:
-        number: Their place among all people of the model, for ever (of two who were joined, the older one's).
+        number: Their place among all people of the model, permanently (of two who were joined, the older one's).
         product: The product they are a person of.
         identities: Their identities.
         events: The instances of their events.
