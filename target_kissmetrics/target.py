@@ -26,7 +26,7 @@ from target_kissmetrics.reporting.rejects import check_rejects_path
 from target_kissmetrics.reporting.report import About
 from target_kissmetrics.reporting.report_writer import ReportWriter, check_report_path
 from target_kissmetrics.reporting.told_settings import told_settings
-from target_kissmetrics.runtime import Runtime, check, client_of
+from target_kissmetrics.runtime import Runtime, check, http_library
 from target_kissmetrics.singer.batch_files import Storage, batch_rows, read_storage
 from target_kissmetrics.singer.reader import MessageReader
 from target_kissmetrics.singer.state import write_state
@@ -92,7 +92,7 @@ class TargetKissmetrics(Target):
             version=self.get_plugin_version(),
             sdk=self.get_sdk_version(),
             delivery="dry run" if settings.dry_run else settings.delivery,
-            client=("curl" if client_of(settings, "").uses_curl else "requests") if sends else None,
+            client=http_library(settings) if sends else None,
             settings=told_settings(self.config, own_settings.SCHEMA["properties"]),
         )
         return ReportWriter(

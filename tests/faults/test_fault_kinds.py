@@ -21,6 +21,7 @@ from target_kissmetrics.kissmetrics.http.dispatcher import Dispatcher
 from target_kissmetrics.kissmetrics.http.pacing import Pacing
 from target_kissmetrics.kissmetrics.http.requests_transport import RequestsTransport
 from target_kissmetrics.kissmetrics.http.retry import RetryPolicy
+from target_kissmetrics.kissmetrics.http.transport import Host
 from target_kissmetrics.kissmetrics.wire import Encoder
 
 KEY = "s3cret"
@@ -71,7 +72,7 @@ def send(request: pytest.FixtureRequest) -> Send:
         client = RequestsTransport if request.param == "requests" else CurlTransport
         delivery = Dispatcher(
             encoder=Encoder(KEY),
-            transport=lambda: client(url, timeout, timeout, "test", connections),
+            transport=lambda: client(Host(url, timeout, timeout, "test", connections)),
             policy=RetryPolicy(budget, lambda longest: min(longest, 0.01)),
             pacing=Pacing(),
             connections=connections,

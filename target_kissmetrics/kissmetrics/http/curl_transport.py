@@ -26,7 +26,9 @@ import pycurl
 
 from target_kissmetrics.kissmetrics.http.transport import (
     MAX_ANSWER_BYTES,
+    NOT_TLS,
     TIMED_OUT,
+    Host,
     Outcome,
     is_html,
     proxy_refuses,
@@ -38,8 +40,6 @@ STEP_SECONDS = 0.01
 
 START_BYTES = 512
 """The start of an answer that is kept."""
-
-OUTCOMES_AT_ONCE = 1024
 
 _CAUSES = {
     pycurl.E_OPERATION_TIMEDOUT: TIMED_OUT,
@@ -58,7 +58,7 @@ _PERMANENT = {
 }
 
 
-_NOT_TLS = ("wrong version number", "http request", "packet length too long", "unknown protocol")
+_NOT_TLS_TEXTS = ("wrong version number", "http request", "packet length too long", "unknown protocol")
 """TLS libraries say so, in texts without a URL, of a host that does not speak TLS at all."""
 
 _NO_BODY_STATUSES = frozenset({204, 304})
@@ -82,28 +82,18 @@ class _Handle:
 
 
 class CurlTransport:
-    """A `Transport` over libcurl.
+    """A `Transport` over libcurl."""
 
-    Args:
-        base_url: Scheme and host of the tracking API: `https://trk.kissmetrics.io`.
-        timeout: Seconds for one request, with connecting and reading.
-        connect_timeout: Seconds for connecting, within `timeout`.
-        user_agent: The `User-Agent` header.
-        connections: The most connections.
-    """
-
-    def __init__(
-        self, base_url: str, timeout: float, connect_timeout: float, user_agent: str, connections: int
-    ) -> None:
-        self._base_url = base_url
-        self._is_tls = base_url.startswith("https:")
-        self._timeout_ms = max(1, int(timeout * 1000))
-        self._connect_timeout_ms = max(1, min(self._timeout_ms, int(connect_timeout * 1000)))
-        self._headers = ["Accept: image/gif, */*", "Expect:", f"User-Agent: {user_agent}"]
-        self._proxy = _proxy(base_url)
+    def __init__(self, host: Host) -> None:
+        self._base_url = host.url
+        self._is_tls = host.url.startswith("https:")
+        self._timeout_ms = max(1, int(host.timeout * 1000))
+        self._connect_timeout_ms = max(1, min(self._timeout_ms, int(host.connect_timeout * 1000)))
+        self._headers = ["Accept: image/gif, */*", "Expect:", f"User-Agent: {host.user_agent}"]
+        self._proxy = _proxy(host.url)
         self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
-        self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, connections)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, host.connections)
+        self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, host.connections)
         self._idle: list[_Handle] = []
         self._busy: dict[pycurl.Curl, _Handle] = {}
         self._selector = selectors.DefaultSelector()
@@ -158,14 +148,10 @@ class CurlTransport:
         self._waker.close()
 
     def _outcomes(self) -> list[tuple[Hashable, Outcome]]:
-        outcomes: list[tuple[Hashable, Outcome]] = []
-        more = bool(self._busy)
-        while more:
-            left, answered, failed = self._multi.info_read(OUTCOMES_AT_ONCE)
-            outcomes.extend([self._finish(curl) for curl in answered])
-            outcomes.extend([self._finish(curl, number, text) for curl, number, text in failed])
-            more = left > 0
-        return outcomes
+        if not self._busy:
+            return []
+        _, answered, failed = self._multi.info_read()
+        return [self._finish(curl) for curl in answered] + [self._finish(*failure) for failure in failed]
 
     def _finish(self, curl: pycurl.Curl, error: int | None = None, text: str = "") -> tuple[Hashable, Outcome]:
         """Return an attempt's outcome, and make its handle ready for the next one."""
@@ -255,8 +241,8 @@ def _broke_off(curl: pycurl.Curl, status: int) -> bool:
 
 def _no_answer(curl: pycurl.Curl, error: int, text: str) -> Outcome:
     """Name the cause; libcurl's own text is read for TLS alone, and never shown."""
-    if error == pycurl.E_SSL_CONNECT_ERROR and any(words in text.lower() for words in _NOT_TLS):
-        return Outcome(cause="it does not speak TLS; is its address one of http://?", permanent=True)
+    if error == pycurl.E_SSL_CONNECT_ERROR and any(words in text.lower() for words in _NOT_TLS_TEXTS):
+        return Outcome(cause=NOT_TLS, permanent=True)
     if error == pycurl.E_UNSUPPORTED_PROTOCOL and curl.getinfo(pycurl.PRIMARY_IP):
         return Outcome(cause=_CAUSES[pycurl.E_FTP_WEIRD_SERVER_REPLY])
     if error in _PERMANENT:

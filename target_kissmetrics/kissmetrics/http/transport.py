@@ -13,13 +13,30 @@ from typing import Protocol
 
 from target_kissmetrics.kissmetrics.wire import Request
 
-CONNECT_TIMEOUT_SECONDS = 10.0
-"""Default limit for setting up a connection."""
-
 MAX_ANSWER_BYTES = 65536
 """No more of an answer is read; Kissmetrics' GIF has 43 bytes."""
 
 TIMED_OUT = "no answer in time"
+NOT_TLS = "it does not speak TLS; is its address one of http://?"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """How a transport reaches the tracking API.
+
+    Attributes:
+        url: Scheme and host: `https://trk.kissmetrics.io`.
+        timeout: Seconds for one attempt, with connecting and reading.
+        connect_timeout: Seconds for connecting, at most `timeout`.
+        user_agent: The `User-Agent` header.
+        connections: The most connections.
+    """
+
+    url: str
+    timeout: float
+    connect_timeout: float
+    user_agent: str
+    connections: int
 
 
 @dataclass(frozen=True, slots=True)
