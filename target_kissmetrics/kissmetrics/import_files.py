@@ -2,11 +2,8 @@
 
 Kissmetrics imports the files of a bucket that match `<base>*.json` in alphanumeric order, one an hour
 (support.kissmetrics.io, "Importing data"), so a name starts with the moment its file was begun. A random token follows,
-because several processes may write to one folder.
-
-In a local folder a file is written under a name that does not match, forced to the disk, and linked to its final name,
-which fails if that name exists. In a bucket (any fsspec URL) an object appears when its upload is complete, and grants
-Kissmetrics' canonical user to read it.
+because several processes may write to one folder. A file in a local folder is written under a name that does not match.
+In a bucket (any fsspec URL) an object appears when its upload is complete.
 """
 
 from __future__ import annotations
@@ -104,16 +101,14 @@ class _RemoteFile:
 
 
 def file_opener(url: str) -> Callable[[str], OpenFile]:
-    """Return a function that begins a file, given its name, in the folder of a path or an fsspec URL.
-
-    The library behind an fsspec URL reads credentials from the environment.
+    """Return a function that begins a file, given its name, in a local folder or at an fsspec URL.
 
     Raises:
-        ImportError: That library is not installed.
+        ImportError: The library behind the URL is not installed.
     """
-    path = _local_path(url)
-    if path is not None:
-        return lambda name: _LocalFile(path / name)
+    folder = _local_path(url)
+    if folder is not None:
+        return lambda name: _LocalFile(folder / name)
     fs, root = _remote(url)
     grants = GRANTS if url.startswith(("s3:", "s3a:")) else {}
     return lambda name: _RemoteFile(fs, f"{root.rstrip('/')}/{name}", grants)
@@ -141,6 +136,7 @@ def _local_path(url: str) -> Path | None:
 
 
 def _remote(url: str) -> tuple[Any, str]:
+    """Return the file system of an fsspec URL, whose library reads credentials from the environment, and the path."""
     import fsspec  # noqa: PLC0415 - an extra brings its file systems
 
     fs, root = fsspec.core.url_to_fs(url)

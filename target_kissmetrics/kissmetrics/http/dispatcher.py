@@ -7,6 +7,7 @@ Calls come in batches, and outcomes are judged in groups, so that the thread whi
 from __future__ import annotations
 
 import heapq
+import itertools
 import threading
 import time
 from collections import deque
@@ -31,36 +32,19 @@ class CallMonitor(Protocol):
     """Observes a dispatcher, from its thread. Must be quick and must not raise."""
 
     def acknowledged(self, outgoing: Outgoing, seconds: float, attempts: int) -> None:
-        """Kissmetrics acknowledged a call.
-
-        Args:
-            outgoing: The call.
-            seconds: From the start of its first attempt to its acknowledgement.
-            attempts: Made in all, from 1.
-        """
+        """Kissmetrics acknowledged a call, so many seconds after the start of its first attempt."""
 
     def retried(self, why: str) -> None:
-        """A call will be retried.
-
-        Args:
-            why: What happened, in words that hold nothing of the call.
-        """
+        """A call will be retried; `why` holds nothing of the call."""
 
 
 @dataclass(slots=True)
 class _Batch:
-    """Calls of one `send`.
-
-    Attributes:
-        calls: All of them.
-        acknowledged: Called once none is outstanding.
-        outstanding: How many of them are not acknowledged.
-        started: How many of them had a first attempt.
-    """
+    """Calls of one `send`: how many had a first attempt, and how many are not acknowledged."""
 
     calls: Sequence[Outgoing]
     acknowledged: Callable[[], None]
-    outstanding: int
+    unacknowledged: int
     started: int = 0
 
 
@@ -112,25 +96,23 @@ class Dispatcher:
         self._failed = failed
         self._log = HostLog(host, policy.budget, warn)
         self._monitor = monitor
-        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._transport: Transport | None = None
         self._stopping = False
         self._batches: deque[_Batch] = deque()
         self._retries: list[tuple[float, int, _CallInFlight]] = []
-        self._retry_number = 0
+        self._retry_numbers = itertools.count()
         self._in_flight = 0
 
     def send(self, calls: Sequence[Outgoing], acknowledged: Callable[[], None]) -> None:
-        """Begin to deliver a batch. Returns at once; the caller bounds how many calls are in flight."""
+        """Begin to deliver a batch. Returns at once; the caller bounds how many calls are in flight. For one thread."""
         if not calls:
             acknowledged()
             return
-        with self._lock:
-            self._batches.append(_Batch(calls, acknowledged, len(calls)))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
-                self._thread.start()
+        self._batches.append(_Batch(calls, acknowledged, len(calls)))
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
+            self._thread.start()
         self._wake()
 
     def tick(self) -> None:
@@ -162,23 +144,19 @@ class Dispatcher:
 
     def _loop(self, transport: Transport) -> None:
         while not self._stopping or self._in_flight:
-            seconds = IDLE_SECONDS if self._stopping else self._start_attempts(transport)
-            outcomes = transport.wait(seconds)
-            if outcomes:
-                self._judge(outcomes)
+            self._judge(transport.wait(IDLE_SECONDS if self._stopping else self._start_attempts(transport)))
 
     def _start_attempts(self, transport: Transport) -> float:
         """Start all attempts that may start now. Returns the seconds until the next one may."""
         now = time.monotonic()
         while True:
-            is_retry = bool(self._retries) and self._retries[0][0] <= now
-            if not is_retry and not self._may_start_call():
-                until_retry = self._retries[0][0] - now if self._retries else IDLE_SECONDS
+            until_retry = self._retries[0][0] - now if self._retries else IDLE_SECONDS
+            if until_retry > 0 and not self._may_start_call():
                 return min(IDLE_SECONDS, until_retry)
             seconds = self._pacing.start()
             if seconds > 0:
                 return min(IDLE_SECONDS, seconds)
-            call = heapq.heappop(self._retries)[2] if is_retry else self._next_call()
+            call = self._next_call() if until_retry > 0 else heapq.heappop(self._retries)[2]
             call.attempts += 1
             self._in_flight += 1
             transport.start(call.request, call)
@@ -204,8 +182,8 @@ class Dispatcher:
             if is_acknowledged(outcome):
                 self._log.has_acknowledged = True
                 self._monitor.acknowledged(call.outgoing, elapsed, call.attempts)
-                call.batch.outstanding -= 1
-                if not call.batch.outstanding:
+                call.batch.unacknowledged -= 1
+                if not call.batch.unacknowledged:
                     call.batch.acknowledged()
             elif not self._stopping:
                 self._follow(self._policy.judge(outcome, attempts=call.attempts, elapsed=elapsed, now=now), call)
@@ -219,8 +197,7 @@ class Dispatcher:
             self._log.retried(verdict, call.attempts)
         elif self._pacing.pause(verdict.seconds):
             self._log.paused(verdict)
-        self._retry_number += 1
-        heapq.heappush(self._retries, (time.monotonic() + verdict.seconds, self._retry_number, call))
+        heapq.heappush(self._retries, (time.monotonic() + verdict.seconds, next(self._retry_numbers), call))
 
     def _stop(self, error: DeliveryError) -> None:
         if not self._stopping:

@@ -23,22 +23,9 @@ FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
 
 
-def is_acknowledged(outcome: Outcome) -> bool:
-    """Tell whether Kissmetrics acknowledged the call: 2xx without an HTML page; also 304, like its Android SDK."""
-    if outcome.status is None or outcome.html:
-        return False
-    return 200 <= outcome.status < 300 or outcome.status == 304
-
-
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Try again.
-
-    Attributes:
-        seconds: After this long.
-        why: What happened, in words.
-        overloaded: The host asked all requests to slow down, not this call alone.
-    """
+    """Try again after so many seconds; `overloaded`: the host asked all requests to slow down, not this call alone."""
 
     seconds: float
     why: str
@@ -47,12 +34,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Stop.
-
-    Attributes:
-        why: What happened, in words.
-        permanent: No later attempt would end otherwise; else the retry budget does not suffice.
-    """
+    """Stop; `permanent`: no later attempt would end otherwise, else the retry budget does not suffice."""
 
     why: str
     permanent: bool
@@ -98,6 +80,13 @@ class RetryPolicy:
             why,
             overloaded=asked is not None or outcome.status in {429, 503},
         )
+
+
+def is_acknowledged(outcome: Outcome) -> bool:
+    """Tell whether Kissmetrics acknowledged the call: 2xx without an HTML page; also 304, like its Android SDK."""
+    if outcome.status is None or outcome.html:
+        return False
+    return 200 <= outcome.status < 300 or outcome.status == 304
 
 
 def _is_retried(outcome: Outcome) -> bool:
