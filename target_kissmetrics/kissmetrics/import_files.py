@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -31,20 +31,9 @@ GRANTS = {"GrantRead": f'id="{KISSMETRICS_USER}"', "GrantReadACP": f'id="{KISSME
 _ENCODER = msgspec.json.Encoder()
 
 
-class OpenFile(Protocol):
-    """A file that does not exist yet under its final name."""
-
-    def write(self, data: bytes) -> object:
-        """Write complete lines."""
-
-    def complete(self) -> None:
-        """Let it appear under its final name. Raises FileExistsError if that name exists."""
-
-    def discard(self) -> None:
-        """Remove it."""
-
-
 class _LocalFile:
+    """A file that appears under its final name when it is complete."""
+
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
@@ -81,6 +70,8 @@ def publish(part: Path, final: Path) -> None:
 
 
 class _RemoteFile:
+    """An object that appears when its upload is complete."""
+
     def __init__(self, fs: Any, path: str, grants: dict[str, str]) -> None:
         self._fs = fs
         self._path = path
@@ -98,6 +89,9 @@ class _RemoteFile:
         with suppress(Exception):
             self._file.discard()
         self._file.closed = True
+
+
+OpenFile = _LocalFile | _RemoteFile
 
 
 def file_opener(url: str) -> Callable[[str], OpenFile]:

@@ -18,6 +18,8 @@ import select
 import selectors
 import socket
 from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
 
@@ -50,28 +52,24 @@ _CAUSES = {
     pycurl.E_SSL_CONNECT_ERROR: "no TLS connection can be made",
     pycurl.E_FTP_WEIRD_SERVER_REPLY: "its answer is not HTTP",
 }
-_PERMANENT = {
+_PERMANENT_CAUSES = {
     pycurl.E_PEER_FAILED_VERIFICATION: "its certificate is not trusted",
     pycurl.E_SSL_CACERT_BADFILE: "the CA bundle (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE) cannot be read",
     pycurl.E_URL_MALFORMAT: "the address or the proxy's address cannot be used",
     pycurl.E_UNSUPPORTED_PROTOCOL: "the address or the proxy's address cannot be used",
 }
-
-
 _NOT_TLS_TEXTS = ("wrong version number", "http request", "packet length too long", "unknown protocol")
 """TLS libraries say so, in texts without a URL, of a host that does not speak TLS at all."""
 
 _NO_BODY_STATUSES = frozenset({204, 304})
 
 
-class _Handle:
-    """One of libcurl's handles, with its attempt and the start of the answer."""
+class _Handle(pycurl.Curl):  # type: ignore[misc] - pycurl has no types
+    """A handle of libcurl, with the mark of its attempt and the start of the answer."""
 
-    def __init__(self) -> None:
-        self.curl = pycurl.Curl()
-        self.mark: Hashable = None
-        self.start = b""
-        self.received = 0
+    mark: Hashable
+    start: bytes
+    received: int
 
     def write(self, data: bytes) -> int:
         """Receive a part of the answer; libcurl stops when the result is less than its length."""
@@ -86,16 +84,12 @@ class CurlTransport:
 
     def __init__(self, host: Host) -> None:
         self._base_url = host.url
-        self._is_tls = host.url.startswith("https:")
-        self._timeout_ms = max(1, int(host.timeout * 1000))
-        self._connect_timeout_ms = max(1, min(self._timeout_ms, int(host.connect_timeout * 1000)))
-        self._headers = ["Accept: image/gif, */*", "Expect:", f"User-Agent: {host.user_agent}"]
-        self._proxy = _proxy(host.url)
+        self._options = _options(host)
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, host.connections)
         self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, host.connections)
         self._idle: list[_Handle] = []
-        self._busy: dict[pycurl.Curl, _Handle] = {}
+        self._busy: set[_Handle] = set()
         self._selector = selectors.DefaultSelector()
         self._woken, self._waker = socket.socketpair()
         self._woken.setblocking(False)
@@ -104,16 +98,15 @@ class CurlTransport:
 
     def start(self, request: Request, mark: Hashable) -> None:
         """Start one attempt."""
-        handle = self._idle.pop() if self._idle else self._make()
-        handle.mark = mark
-        curl = handle.curl
-        curl.setopt(pycurl.URL, f"{self._base_url}{request.target}")
+        handle = self._idle.pop() if self._idle else self._make_handle()
+        handle.mark, handle.start, handle.received = mark, b"", 0
+        handle.setopt(pycurl.URL, f"{self._base_url}{request.target}")
         if request.body is None:
-            curl.setopt(pycurl.HTTPGET, 1)
+            handle.setopt(pycurl.HTTPGET, 1)
         else:
-            curl.setopt(pycurl.POSTFIELDS, request.body)
-        self._busy[curl] = handle
-        self._multi.add_handle(curl)
+            handle.setopt(pycurl.POSTFIELDS, request.body)
+        self._busy.add(handle)
+        self._multi.add_handle(handle)
 
     def wait(self, seconds: float) -> Sequence[tuple[Hashable, Outcome]]:
         """Return the outcomes since the last call; without any, wait for the first one."""
@@ -136,13 +129,12 @@ class CurlTransport:
 
     def close(self) -> None:
         """Close all connections; attempts in flight are abandoned."""
-        for handle in self._busy.values():
-            self._multi.remove_handle(handle.curl)
+        for handle in self._busy:
+            self._multi.remove_handle(handle)
         # A connection reports its end through the handle that opened it: handles go last.
         self._multi.close()
-        for handle in [*self._busy.values(), *self._idle]:
-            handle.curl.close()
-        self._busy, self._idle = {}, []
+        for handle in [*self._busy, *self._idle]:
+            handle.close()
         self._selector.close()
         self._woken.close()
         self._waker.close()
@@ -153,48 +145,21 @@ class CurlTransport:
         _, answered, failed = self._multi.info_read()
         return [self._finish(curl) for curl in answered] + [self._finish(*failure) for failure in failed]
 
-    def _finish(self, curl: pycurl.Curl, error: int | None = None, text: str = "") -> tuple[Hashable, Outcome]:
+    def _finish(self, handle: _Handle, error: int = pycurl.E_OK, text: str = "") -> tuple[Hashable, Outcome]:
         """Return an attempt's outcome, and make its handle ready for the next one."""
-        handle = self._busy.pop(curl)
-        status = curl.getinfo(pycurl.RESPONSE_CODE)
-        if error is None or (error == pycurl.E_WRITE_ERROR and handle.received > MAX_ANSWER_BYTES):
-            outcome = self._answer(handle, status)
-        else:
-            outcome = _no_answer(curl, error, text)
-        mark = handle.mark
-        handle.mark, handle.start, handle.received = None, b"", 0
-        self._multi.remove_handle(curl)
+        is_long = error == pycurl.E_WRITE_ERROR and handle.received > MAX_ANSWER_BYTES
+        outcome = _answer(handle) if error == pycurl.E_OK or is_long else _no_answer(handle, error, text)
+        self._busy.remove(handle)
+        self._multi.remove_handle(handle)
         self._idle.append(handle)
-        return mark, outcome
+        return handle.mark, outcome
 
-    @staticmethod
-    def _answer(handle: _Handle, status: int) -> Outcome:
-        if not handle.received and _broke_off(handle.curl, status):
-            return Outcome(cause=_CAUSES[pycurl.E_PARTIAL_FILE])
-        html = is_html(handle.curl.getinfo(pycurl.CONTENT_TYPE) or "", handle.start)
-        if status < 300:
-            return Outcome(status, html=html)
-        after = handle.curl.getinfo(pycurl.RETRY_AFTER)
-        return Outcome(status, html=html, retry_after=str(after) if after else None)
-
-    def _make(self) -> _Handle:
+    def _make_handle(self) -> _Handle:
         handle = _Handle()
-        curl = handle.curl
-        curl.setopt(pycurl.NOSIGNAL, 1)
-        curl.setopt(pycurl.WRITEFUNCTION, handle.write)
-        curl.setopt(pycurl.HTTPHEADER, self._headers)
-        curl.setopt(pycurl.CONNECTTIMEOUT_MS, self._connect_timeout_ms)
-        curl.setopt(pycurl.TIMEOUT_MS, self._timeout_ms)
-        curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
-        curl.setopt(pycurl.PATH_AS_IS, 1)
-        curl.setopt(pycurl.SOCKOPTFUNCTION, self._opened)
-        for option, text in self._proxy:
-            curl.setopt(option, text)
-        if self._is_tls:
-            curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
-            curl.setopt(pycurl.PIPEWAIT, 1)
-            bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or certifi.where()
-            curl.setopt(pycurl.CAPATH if os.path.isdir(bundle) else pycurl.CAINFO, bundle)  # noqa: PTH112
+        for option, value in self._options:
+            handle.setopt(option, value)
+        handle.setopt(pycurl.WRITEFUNCTION, handle.write)
+        handle.setopt(pycurl.SOCKOPTFUNCTION, self._opened)
         return handle
 
     def _opened(self, descriptor: int, _: int) -> int:
@@ -223,11 +188,36 @@ def _is_open(descriptor: int) -> bool:
     return True
 
 
-def _proxy(base_url: str) -> list[tuple[int, str]]:
-    """Return libcurl's options for the proxy of the environment; libcurl itself reads only some of the variables."""
+def _options(host: Host) -> list[tuple[int, Any]]:
+    """Return the options of each handle. libcurl itself reads only some of the environment's variables for proxies."""
     proxies = getproxies_environment()
-    proxy = proxies.get(urlsplit(base_url).scheme) or proxies.get("all") or ""
-    return [(pycurl.PROXY, proxy), (pycurl.NOPROXY, proxies.get("no", ""))]
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or certifi.where()
+    options = [
+        (pycurl.NOSIGNAL, 1),
+        (pycurl.HTTPHEADER, ["Accept: image/gif, */*", "Expect:", f"User-Agent: {host.user_agent}"]),
+        (pycurl.CONNECTTIMEOUT_MS, max(1, int(min(host.timeout, host.connect_timeout) * 1000))),
+        (pycurl.TIMEOUT_MS, max(1, int(host.timeout * 1000))),
+        (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
+        (pycurl.PATH_AS_IS, 1),
+        (pycurl.PROXY, proxies.get(urlsplit(host.url).scheme) or proxies.get("all") or ""),
+        (pycurl.NOPROXY, proxies.get("no", "")),
+    ]
+    if host.url.startswith("https:"):
+        options += [
+            (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS),
+            (pycurl.PIPEWAIT, 1),
+            (pycurl.CAPATH if Path(bundle).is_dir() else pycurl.CAINFO, bundle),
+        ]
+    return options
+
+
+def _answer(handle: _Handle) -> Outcome:
+    status = handle.getinfo(pycurl.RESPONSE_CODE)
+    if not handle.received and _broke_off(handle, status):
+        return Outcome(cause=_CAUSES[pycurl.E_PARTIAL_FILE])
+    after = 0 if status < 300 else handle.getinfo(pycurl.RETRY_AFTER)
+    html = is_html(handle.getinfo(pycurl.CONTENT_TYPE) or "", handle.start)
+    return Outcome(status, html=html, retry_after=str(after) if after else None)
 
 
 def _broke_off(curl: pycurl.Curl, status: int) -> bool:
@@ -245,8 +235,8 @@ def _no_answer(curl: pycurl.Curl, error: int, text: str) -> Outcome:
         return Outcome(cause=NOT_TLS, permanent=True)
     if error == pycurl.E_UNSUPPORTED_PROTOCOL and curl.getinfo(pycurl.PRIMARY_IP):
         return Outcome(cause=_CAUSES[pycurl.E_FTP_WEIRD_SERVER_REPLY])
-    if error in _PERMANENT:
-        return Outcome(cause=_PERMANENT[error], permanent=True)
+    if error in _PERMANENT_CAUSES:
+        return Outcome(cause=_PERMANENT_CAUSES[error], permanent=True)
     if error in _CAUSES:
         return Outcome(cause=_CAUSES[error])
     proxy_status = curl.getinfo(pycurl.HTTP_CONNECTCODE)

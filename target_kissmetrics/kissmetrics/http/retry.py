@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from email.utils import mktime_tz, parsedate_tz
 
 import backoff
 
@@ -111,9 +110,7 @@ def _retry_after(header: str | None, now: float) -> float | None:
     if text.isascii() and text.isdigit():
         return float(text[:9])
     try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):
+        date = parsedate_tz(text)
+        return None if date is None else max(mktime_tz(date) - now, 0.0)
+    except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max((moment - datetime.fromtimestamp(now, tz=UTC)).total_seconds(), 0.0)
