@@ -1,9 +1,7 @@
 """The `curl` client: libcurl's multi interface, many requests at once from one thread.
 
-libcurl does all that can be done (`perform`) whenever one of its sockets is readable, and this module waits for that
-itself: one call without Python's lock serves all connections, where libcurl's own notifications would call back into
-Python several times a request. Whatever has no readable socket yet (a name that is being resolved, a connection that is
-being made) is served every `STEP_SECONDS`.
+libcurl does all that can be done (`perform`) whenever one of its sockets is ready. What has no socket yet (a name that is
+being resolved) is served every `STEP_SECONDS`, and so are sockets past the limit of `select`.
 
 Proxies and the CA bundle come from the environment, as for the `requests` client: `HTTPS_PROXY`, `HTTP_PROXY`,
 `ALL_PROXY`, `NO_PROXY`, `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`. HTTP/2 is used where an https host offers it. Messages
@@ -15,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import selectors
 import socket
 from collections.abc import Hashable, Sequence
 from pathlib import Path
@@ -64,12 +61,14 @@ _NOT_TLS_TEXTS = ("wrong version number", "http request", "packet length too lon
 _NO_BODY_STATUSES = frozenset({204, 304})
 
 
-class _Handle(pycurl.Curl):  # type: ignore[misc] - pycurl has no types
+class _Handle:
     """A handle of libcurl, with the mark of its attempt and the start of the answer."""
 
-    mark: Hashable
-    start: bytes
-    received: int
+    def __init__(self) -> None:
+        self.curl = pycurl.Curl()
+        self.mark: Hashable = None
+        self.start = b""
+        self.received = 0
 
     def write(self, data: bytes) -> int:
         """Receive a part of the answer; libcurl stops when the result is less than its length."""
@@ -89,24 +88,23 @@ class CurlTransport:
         self._multi.setopt(pycurl.M_MAXCONNECTS, host.connections)
         self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, host.connections)
         self._idle: list[_Handle] = []
-        self._busy: set[_Handle] = set()
-        self._selector = selectors.DefaultSelector()
+        self._busy: dict[pycurl.Curl, _Handle] = {}
         self._woken, self._waker = socket.socketpair()
         self._woken.setblocking(False)
         self._waker.setblocking(False)
-        self._selector.register(self._woken, selectors.EVENT_READ)
 
     def start(self, request: Request, mark: Hashable) -> None:
         """Start one attempt."""
         handle = self._idle.pop() if self._idle else self._make_handle()
         handle.mark, handle.start, handle.received = mark, b"", 0
-        handle.setopt(pycurl.URL, f"{self._base_url}{request.target}")
+        curl = handle.curl
+        curl.setopt(pycurl.URL, f"{self._base_url}{request.target}")
         if request.body is None:
-            handle.setopt(pycurl.HTTPGET, 1)
+            curl.setopt(pycurl.HTTPGET, 1)
         else:
-            handle.setopt(pycurl.POSTFIELDS, request.body)
-        self._busy.add(handle)
-        self._multi.add_handle(handle)
+            curl.setopt(pycurl.POSTFIELDS, request.body)
+        self._busy[curl] = handle
+        self._multi.add_handle(curl)
 
     def wait(self, seconds: float) -> Sequence[tuple[Hashable, Outcome]]:
         """Return the outcomes since the last call; without any, wait for the first one."""
@@ -114,7 +112,8 @@ class CurlTransport:
         outcomes = self._outcomes()
         if outcomes:
             return outcomes
-        self._select(min(seconds, STEP_SECONDS) if self._busy else seconds)
+        readable, writable, failed = self._multi.fdset()
+        select.select([*readable, self._woken], writable, failed, min(seconds, STEP_SECONDS) if self._busy else seconds)
         with contextlib.suppress(BlockingIOError):
             while self._woken.recv(4096):
                 continue
@@ -129,13 +128,12 @@ class CurlTransport:
 
     def close(self) -> None:
         """Close all connections; attempts in flight are abandoned."""
-        for handle in self._busy:
-            self._multi.remove_handle(handle)
+        for curl in self._busy:
+            self._multi.remove_handle(curl)
         # A connection reports its end through the handle that opened it: handles go last.
         self._multi.close()
-        for handle in [*self._busy, *self._idle]:
-            handle.close()
-        self._selector.close()
+        for handle in [*self._busy.values(), *self._idle]:
+            handle.curl.close()
         self._woken.close()
         self._waker.close()
 
@@ -145,47 +143,21 @@ class CurlTransport:
         _, answered, failed = self._multi.info_read()
         return [self._finish(curl) for curl in answered] + [self._finish(*failure) for failure in failed]
 
-    def _finish(self, handle: _Handle, error: int = pycurl.E_OK, text: str = "") -> tuple[Hashable, Outcome]:
+    def _finish(self, curl: pycurl.Curl, error: int = pycurl.E_OK, text: str = "") -> tuple[Hashable, Outcome]:
         """Return an attempt's outcome, and make its handle ready for the next one."""
+        handle = self._busy.pop(curl)
         is_long = error == pycurl.E_WRITE_ERROR and handle.received > MAX_ANSWER_BYTES
-        outcome = _answer(handle) if error == pycurl.E_OK or is_long else _no_answer(handle, error, text)
-        self._busy.remove(handle)
-        self._multi.remove_handle(handle)
+        outcome = _answer(handle) if error == pycurl.E_OK or is_long else _no_answer(curl, error, text)
+        self._multi.remove_handle(curl)
         self._idle.append(handle)
         return handle.mark, outcome
 
     def _make_handle(self) -> _Handle:
         handle = _Handle()
         for option, value in self._options:
-            handle.setopt(option, value)
-        handle.setopt(pycurl.WRITEFUNCTION, handle.write)
-        handle.setopt(pycurl.SOCKOPTFUNCTION, self._opened)
+            handle.curl.setopt(option, value)
+        handle.curl.setopt(pycurl.WRITEFUNCTION, handle.write)
         return handle
-
-    def _opened(self, descriptor: int, _: int) -> int:
-        # The socket that had this number before was closed without notice. pycurl would call back only for handles that
-        # are at work, and for others warn and leave the socket open: a kept connection may end while the handle that
-        # opened it is idle. The system forgets a closed socket by itself.
-        with contextlib.suppress(KeyError):
-            self._selector.unregister(descriptor)
-        self._selector.register(descriptor, selectors.EVENT_READ)
-        return int(pycurl.SOCKOPT_OK)
-
-    def _select(self, seconds: float) -> None:
-        try:
-            self._selector.select(seconds)
-        except (OSError, ValueError):  # Windows does not forget closed sockets
-            for descriptor in [key.fd for key in self._selector.get_map().values()]:
-                if not _is_open(descriptor):
-                    self._selector.unregister(descriptor)
-
-
-def _is_open(descriptor: int) -> bool:
-    try:
-        select.select([descriptor], [], [], 0)
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def _options(host: Host) -> list[tuple[int, Any]]:
@@ -212,11 +184,12 @@ def _options(host: Host) -> list[tuple[int, Any]]:
 
 
 def _answer(handle: _Handle) -> Outcome:
-    status = handle.getinfo(pycurl.RESPONSE_CODE)
-    if not handle.received and _broke_off(handle, status):
+    curl = handle.curl
+    status = curl.getinfo(pycurl.RESPONSE_CODE)
+    if not handle.received and _broke_off(curl, status):
         return Outcome(cause=_CAUSES[pycurl.E_PARTIAL_FILE])
-    after = 0 if status < 300 else handle.getinfo(pycurl.RETRY_AFTER)
-    html = is_html(handle.getinfo(pycurl.CONTENT_TYPE) or "", handle.start)
+    after = 0 if status < 300 else curl.getinfo(pycurl.RETRY_AFTER)
+    html = is_html(curl.getinfo(pycurl.CONTENT_TYPE) or "", handle.start)
     return Outcome(status, html=html, retry_after=str(after) if after else None)
 
 
