@@ -28,7 +28,7 @@ class Rejection(NamedTuple):
 
     @classmethod
     def of(cls, problem: Rejected, field: str | None = None, *, counts_as_row: bool = False) -> Rejection:
-        """Return what is reported of a problem; `field` is for one that names no field of its own."""
+        """Return the rejection for a problem; `field` is for one that names no field of its own."""
         return cls(problem.code, problem.reason, problem.field or field, counts_as_row)
 
 

@@ -19,10 +19,6 @@ MAX_LISTED_FIELDS = 40
 """Fields that an error lists."""
 
 
-def _ignore(_: str) -> None:
-    """Drop a warning."""
-
-
 @dataclass(frozen=True, slots=True)
 class Stream:
     """What is known of a stream before its first row.
@@ -42,7 +38,7 @@ class Stream:
     key_properties: Sequence[str]
     entry: StreamSettings
     settings: MappingSettings
-    warn: Callable[[str], None] = field(default=_ignore)
+    warn: Callable[[str], None] = field(default=lambda _: None)
     now: Callable[[], float] = field(default=time.time)
 
     @property
@@ -56,7 +52,7 @@ class Stream:
         """The field that is the stream's whole key, if there is one."""
         return self.key_properties[0] if len(self.key_properties) == 1 else None
 
-    # Detection
+    # Fields by role
 
     def first_of(self, candidates: Sequence[str]) -> str | None:
         """Return the first candidate that the schema has."""
@@ -70,13 +66,8 @@ class Stream:
     @property
     def identity_field(self) -> str | None:
         """The field that most likely identifies a person."""
-        return (
-            self.named("customer_id")
-            or self.named("device_id")
-            or self.first_of(CUSTOMER_ID_CANDIDATES + DEVICE_ID_CANDIDATES)
-        )
-
-    # Fields by role
+        candidates = CUSTOMER_ID_CANDIDATES + DEVICE_ID_CANDIDATES
+        return self.named("customer_id") or self.named("device_id") or self.first_of(candidates)
 
     def _has(self, path: str) -> bool:
         return path in self.fields or path.partition(".")[0] in self.fields
@@ -89,17 +80,10 @@ class Stream:
         return not self.entry.is_glob and not self.schema.get("additionalProperties") and not self.may_have(path)
 
     def checked(self, key: str, path: str) -> str:
-        """Return a field that the entry names.
-
-        Raises:
-            ConfigError: The stream has no such field, so every row would be rejected or misread.
-        """
+        """Return a field that the entry names, or raise ConfigError if the stream does not have it."""
         if self._lacks(path):
-            likely = did_you_mean(path, self.fields)
-            raise ConfigError(
-                f"{self.entry.place}.{key}",
-                f"stream {self.name!r} has no field {path!r}{likely} ({self.list_fields()}); name one of them",
-            )
+            problem = f"stream {self.name!r} has no field {path!r}{did_you_mean(path, self.fields)}"
+            raise ConfigError(f"{self.entry.place}.{key}", f"{problem} ({self.list_fields()}); name one of them")
         return path
 
     def list_fields(self) -> str:
@@ -109,10 +93,8 @@ class Stream:
 
     def missing(self, key: str, role: str) -> ConfigError:
         """Return the error of a stream without a field that every row needs."""
-        return ConfigError(
-            f"{self.entry.place}.{key}",
-            f"stream {self.name!r} has no known field for {role}; name one ({self.list_fields()})",
-        )
+        problem = f"stream {self.name!r} has no known field for {role}; name one ({self.list_fields()})"
+        return ConfigError(f"{self.entry.place}.{key}", problem)
 
     def choose(self, key: str, candidates: Sequence[str]) -> tuple[str, ...]:
         """Return the fields for a role: the one that the entry names, else the candidates that the schema has.
@@ -124,7 +106,7 @@ class Stream:
         if path:
             return (self.checked(key, path),)
         # A schema without fields says nothing: try every candidate in each row.
-        return tuple(name for name in candidates if name in self.fields) if self.fields else tuple(candidates)
+        return tuple(name for name in candidates if not self.fields or name in self.fields)
 
     def id_fields(self, *, key_is_person: bool = False) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the fields of the customer ID and those of the device ID, in the order they are tried.
@@ -142,14 +124,7 @@ class Stream:
     # Rules for rows
 
     def identity_rule(self, *, key_is_person: bool = False) -> IdentityRule:
-        """Return the rule for who a row is about.
-
-        Args:
-            key_is_person: As for `id_fields`.
-
-        Raises:
-            ConfigError: No field of the stream can hold an ID.
-        """
+        """Return the rule for who a row is about; see `id_fields`. Raises ConfigError if no field can hold an ID."""
         customer, device = self.id_fields(key_is_person=key_is_person)
         if not customer and not device:
             raise self.missing("customer_id", "an ID")
@@ -160,12 +135,9 @@ class Stream:
         return RowClock(self.choose("timestamp", candidates), required=required, now=self.now)
 
     def property_maker(self, reserved: Collection[str] = ()) -> PropertyMaker:
-        """Return what makes the properties of rows. Warns of chosen fields that the stream does not have.
+        """Return what makes the properties of rows; see `PropertyMaker`. Warns of chosen fields that do not exist.
 
         They are no error, since a field may come and go. But a typo in `exclude` sends what must not be sent.
-
-        Args:
-            reserved: Names of properties that the mapping sets itself, folded.
         """
         entry = self.entry
         renamed = [path for path, _ in entry.rename]

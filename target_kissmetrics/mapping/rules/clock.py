@@ -49,10 +49,6 @@ class RowClock:
     def read(self, row: Row, extracted: object) -> tuple[int, str | None]:
         """Return a row's time in whole seconds since the Unix epoch, and the field it came from.
 
-        Args:
-            row: The row.
-            extracted: The message's `time_extracted`, or None.
-
         Raises:
             Rejected: There is no time, it cannot be read, or Kissmetrics does not keep it.
         """
@@ -66,9 +62,7 @@ class RowClock:
             raise Rejected("no-timestamp", f"no time: {path}, which the stream's entry names, is empty", path)
         if extracted:
             with contextlib.suppress(ValueError, OverflowError):
-                seconds = times.to_seconds(extracted)
-                check(seconds, "time_extracted", in_messages=self._in_messages)
-                return seconds, None
+                return _kept(times.to_seconds(extracted), "time_extracted", in_messages=self._in_messages), None
         return int(self._now()), None
 
 
@@ -82,19 +76,14 @@ def seconds_of(value: object, field: str, *, in_messages: bool = False) -> int:
         seconds = times.to_seconds(value)
     except (ValueError, OverflowError) as problem:
         raise Rejected("bad-timestamp", str(problem), field, in_messages=in_messages) from None
-    check(seconds, field, in_messages=in_messages)
-    return seconds
+    return _kept(seconds, field, in_messages=in_messages)
 
 
-def check(seconds: int, field: str, *, in_messages: bool = False) -> None:
-    """Check that Kissmetrics keeps data of a time.
-
-    Raises:
-        Rejected: It is before 2009, or so late that it must be misread.
-    """
+def _kept(seconds: int, field: str, *, in_messages: bool) -> int:
     if seconds < EARLIEST_TIME:
         problem = "the time is before 2009-01-01, and Kissmetrics keeps no older data"
         raise Rejected("too-old", problem, field, in_messages=in_messages)
     if seconds >= LATEST_TIME:
         problem = "the time is after 2100-01-01, so its unit is probably wrong"
         raise Rejected("bad-timestamp", problem, field, in_messages=in_messages)
+    return seconds

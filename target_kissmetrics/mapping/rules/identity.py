@@ -1,8 +1,8 @@
 """Who a row is about.
 
 An identity has at most 255 characters; `,` and `:` become spaces in it, as in Kissmetrics and its clients. Blocked
-identities (`anonymous`, `null`, ...) are rejected: all who share one would become one person permanently. Source:
-support.kissmetrics.io, "Identities and aliases".
+identities (`anonymous`, `null`, ...) are rejected: everybody who shares one would become one person permanently.
+Source: support.kissmetrics.io, "Identities and aliases".
 """
 
 from __future__ import annotations
@@ -20,15 +20,9 @@ from target_kissmetrics.mapping.settings import MappingSettings
 
 CUSTOMER_ID_CANDIDATES = ("customer_id", "customerid", "customerId", "user_id", "userId")
 DEVICE_ID_CANDIDATES = (
-    "device_id",
-    "deviceId",
-    "device_uuid",
-    "mp_deviceid",
-    "anonymous_id",
-    "anonymousId",
-    "visitor_id",
+    "device_id", "deviceId", "device_uuid", "mp_deviceid", "anonymous_id", "anonymousId", "visitor_id",
     "user_pseudo_id",
-)
+)  # fmt: skip
 
 
 class Person(msgspec.Struct, frozen=True, gc=False):
@@ -45,13 +39,6 @@ class Person(msgspec.Struct, frozen=True, gc=False):
     other: str | None
     other_field: str | None
     used: tuple[str, ...]
-
-
-class Id(msgspec.Struct, frozen=True, gc=False):
-    """An identity, and the field that holds it."""
-
-    field: str
-    text: str
 
 
 class IdentityRule:
@@ -94,13 +81,14 @@ class IdentityRule:
         chosen = preferred or (other if self._settings.identity_fallback else None)
         if chosen is None:
             raise self._no_identity()
-        self._check(chosen)
+        field, identity = chosen
+        self._check(identity, field)
         if preferred is None or other is None:
-            return Person(chosen.text, None, None, (chosen.field,))
-        used = (preferred.field, other.field)
-        if self._settings.alias_identities and self._may_be_partner(other, of=chosen):
-            return Person(chosen.text, other.text, other.field, used)
-        return Person(chosen.text, None, None, used)
+            return Person(identity, None, None, (field,))
+        other_field, partner = other
+        if not self._settings.alias_identities or partner == identity or not self._is_allowed(partner, other_field):
+            return Person(identity, None, None, (field, other_field))
+        return Person(identity, partner, other_field, (field, other_field))
 
     def require(self, row: Row, *alternatives: FirstOf, needed_for: str = "", to_do: str | None = None) -> str:
         """Return the first identity that some fields hold.
@@ -117,30 +105,27 @@ class IdentityRule:
         for fields in alternatives:
             found = find_id(fields, row)
             if found is not None:
-                self._check(found)
-                return found.text
+                self._check(found[1], found[0])
+                return found[1]
         paths = alternatives[0].paths
         raise self._rejected("no-identity", f"no identity: {_empty(paths)}{needed_for}", paths[0], to_do)
 
-    def _may_be_partner(self, other: Id, *, of: Id) -> bool:
-        if other.text == of.text:
-            return False
+    def _is_allowed(self, identity: str, field: str) -> bool:
         try:
-            self._check(other)
+            self._check(identity, field)
         except Rejected:
             return False
         return True
 
-    def _check(self, found: Id) -> None:
-        identity = found.text
+    def _check(self, identity: str, field: str) -> None:
         if len(identity) > MAX_IDENTITY_CHARACTERS:
             problem = f"the identity has {len(identity)} characters, over the limit of {MAX_IDENTITY_CHARACTERS}"
-            raise self._rejected("identity-too-long", problem, found.field)
+            raise self._rejected("identity-too-long", problem, field)
         if identity.lower() in self._settings.blocked_identities:
             problem = f"{identity!r} is shared by many people (blocked_identities) and would merge them permanently"
-            raise self._rejected("blocked-identity", problem, found.field)
+            raise self._rejected("blocked-identity", problem, field)
         if not names.is_utf8(identity):
-            raise self._rejected("bad-text", "the identity has an unpaired UTF-16 surrogate", found.field)
+            raise self._rejected("bad-text", "the identity has an unpaired UTF-16 surrogate", field)
 
     def _no_identity(self) -> Rejected:
         paths = self._preferred.paths + (self._other.paths if self._settings.identity_fallback else ())
@@ -174,16 +159,14 @@ def to_identity(value: object) -> str:
             return ""
         whole = value.to_integral_value()
         return str(int(whole)) if value == whole else f"{value:f}"
-    if isinstance(value, int):
-        return str(value) if value.bit_length() < 800 else ""
-    return ""
+    return str(value) if isinstance(value, int) and value.bit_length() < 800 else ""
 
 
-def find_id(fields: FirstOf, row: Row) -> Id | None:
-    """Return the first ID that some fields hold; a value that cannot be an identity counts as empty."""
+def find_id(fields: FirstOf, row: Row) -> tuple[str, str] | None:
+    """Return the first identity that some fields hold, as (field, identity); other values count as empty."""
     for field, get in fields.getters:
         value = get(row)
         text = to_identity(value) if value is not None else ""
         if text:
-            return Id(field, text)
+            return field, text
     return None
