@@ -1,9 +1,9 @@
 """Kind `event`: a row is something that a person did.
 
-The row becomes a *record* call with the row's fields as properties, and its amount in the revenue property (net, negative
-for a refund). Each object in a list of line items becomes a *set* call, 0, 1, 2, ... seconds after the event, since
-Kissmetrics keeps one value of a property a second; its e-commerce guide does the same. An object of user attributes
-becomes a *set* call that is change-tracked.
+The row becomes a *record* call with the row's fields as properties, and its amount in the revenue property (net,
+negative for a refund). Each object in a list of line items becomes a *set* call, 0, 1, 2, ... seconds after the event,
+since Kissmetrics keeps one value of a property a second; its e-commerce guide does the same. An object of user
+attributes becomes a *set* call that is change-tracked.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class EventMapping:
         self._clock = stream.clock(EVENT_TIME_CANDIDATES, required=bool(entry.timestamp))
         if not self._clock.paths:
             stream.warn(
-                "no field holds the events' time, so time_extracted or now is used, and a later run that reads the same "
-                "rows again creates new events; set timestamp in the stream's entry"
+                "no field holds the events' time, so time_extracted or now is used, and a later run that reads the "
+                "same rows again creates new events; set timestamp in the stream's entry"
             )
         self._names = _name_templates(stream)
         self._revenue = Revenue(settings.revenue_key, _amount_fields(stream))

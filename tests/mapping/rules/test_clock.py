@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -52,7 +52,7 @@ def test_a_field_that_the_entry_names_is_the_only_one_tried() -> None:
 def test_without_a_time_in_the_row_the_time_of_extraction_stands_in_and_then_now(row: dict[str, Any]) -> None:
     clock = events("timestamp")
     assert clock.read(row, EXTRACTED) == (EXTRACTED_SECONDS, None)
-    assert clock.read(row, datetime(2025, 1, 1, tzinfo=timezone.utc)) == (EXTRACTED_SECONDS, None)
+    assert clock.read(row, datetime(2025, 1, 1, tzinfo=UTC)) == (EXTRACTED_SECONDS, None)
     assert clock.read(row, None) == (NOW, None)
     assert clock.read(row, "no time at all") == (NOW, None)
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -53,9 +53,9 @@ ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(mi
         "1706688000123",
         "1706688000123456",
         "1706688000123456789",
-        datetime(2024, 1, 31, 8, tzinfo=timezone.utc),
+        datetime(2024, 1, 31, 8, tzinfo=UTC),
         datetime(2024, 1, 31, 8),  # noqa: DTZ001 - without a zone it is UTC
-        datetime(2024, 1, 31, 8, 0, 0, 999999, tzinfo=timezone.utc),
+        datetime(2024, 1, 31, 8, 0, 0, 999999, tzinfo=UTC),
         datetime(2024, 1, 31, 10, tzinfo=timezone(timedelta(hours=2))),
     ],
 )

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -160,7 +160,7 @@ def test_texts_of_a_date_time_field_are_written_as_the_setting_says(value: Any, 
 @pytest.mark.parametrize(
     ("value", "unix", "iso"),
     [
-        (datetime(2024, 1, 31, 8, tzinfo=timezone.utc), "1706688000", "2024-01-31T08:00:00Z"),
+        (datetime(2024, 1, 31, 8, tzinfo=UTC), "1706688000", "2024-01-31T08:00:00Z"),
         (datetime(2024, 1, 31, 8), "1706688000", "2024-01-31T08:00:00Z"),  # noqa: DTZ001 - without a zone it is UTC
         (datetime(2024, 1, 31, 3, tzinfo=timezone(timedelta(hours=-5))), "1706688000", "2024-01-31T08:00:00Z"),
         (date(2024, 1, 31), "1706659200", "2024-01-31"),

@@ -5,8 +5,8 @@
     user_attribute_change      set; a deleted attribute is forgotten
     user_attributes, user_identities
                                one set, at the time of the batch's last event
-    deleted_user_attributes    Kissmetrics cannot delete: counted, warned of once, and forgotten in the store, so that the
-                               attribute is sent again if it comes back
+    deleted_user_attributes    Kissmetrics cannot delete: counted, warned of once, and forgotten in the store, so that
+                               the attribute is sent again if it comes back
     all other event types      skipped, and counted by type
 
 An invalid event is rejected alone, with its place in the batch; the rest is sent. Attributes of people are
@@ -189,8 +189,8 @@ class MParticleMapping:
         if not self._warned_of_deletion:
             self._warned_of_deletion = True
             self._warn(
-                f"user attribute {name[:80]!r} was deleted at the source, but Kissmetrics cannot delete it: it keeps the "
-                "value, and the attribute is sent again if it comes back; further deletions are counted, not logged"
+                f"user attribute {name[:80]!r} was deleted at the source, but Kissmetrics cannot delete it: it keeps "
+                "the value, and the attribute is sent again if it comes back; further deletions are only counted"
             )
 
 
