@@ -18,7 +18,7 @@ from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.values import plain_number
 
 PACKAGE = Path(__file__).parent.parent.parent / "target_kissmetrics"
-ELSEWHERE = {"schema": "sync/intake.py", "alias-limit": "sync/planner.py"}
+ELSEWHERE = {"schema": "sync/intake.py", "alias-limit": "sync/aliases.py"}
 """Codes of what is no mapping's business."""
 
 VERBS = {"check", "cut", "fill", "filter", "fix", "flatten", "if", "rename", "set", "use"}
