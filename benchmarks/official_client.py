@@ -21,7 +21,7 @@ def main() -> None:
         message = json.loads(line)
         if message["type"] == "RECORD":
             row = message["record"]
-            moment = datetime.fromisoformat(row.pop("timestamp").replace("Z", "+00:00"))
+            moment = datetime.fromisoformat(row.pop("timestamp"))
             client.record(row.pop("user_id"), row.pop("event"), row, int(moment.timestamp()))
 
 

@@ -206,7 +206,7 @@ class Example:
         """Take note of what the preview warns of, for what the target read and the example's config."""
         settings = read_settings(self._config)
         entries = tuple(self._config["streams"])
-        plan = Plan(settings.mapping, settings.streams, entries, settings.max_aliases_per_identity, 0, int(time.time()))
+        plan = Plan(settings, settings.streams, entries, settings.max_aliases_per_identity, 0, int(time.time()))
         preview = Preview(plan)
         read(io.BytesIO(lines.encode()), preview, self._config)
         preview.finish()
@@ -264,7 +264,7 @@ def _server(url: str | None) -> Iterator[str]:
     if url is not None:
         yield url
         return
-    sys.path.append(str(ROOT / "tests"))
+    sys.path.append(str(ROOT / "tests" / "support"))
     from postgres_server import binaries, running_postgres  # noqa: PLC0415 - needed by some examples alone
 
     if binaries() is None:

@@ -78,14 +78,14 @@ class Runtime:
         self._counts: dict[str, StreamCounts] = {}
         self._schemas: dict[str, Mapping[str, Any]] = {}
         self._on_probation_warned: set[str] = set()
-        self._entry_names = NameWatch(of_entries(settings.streams))
+        self.entry_names = NameWatch(of_entries(settings.streams))
         self._started = time.monotonic()
         self._pipeline: Pipeline | None = None
         self._store: Store | None = None
         self._monitor: Monitor | None = None
         self._import_run: FilesRun | None = None
         self.rejects = RejectPolicy(
-            sink=replay or self._reject_sink(),
+            sink=replay or (LoggedRejects(logger) if settings.dry_run else Rejects(settings.rejects_path)),
             schemas=self._schemas,
             fail=settings.on_invalid_record == "fail",
             max_rejects=None if self._is_replay else settings.max_rejects,
@@ -110,14 +110,9 @@ class Runtime:
 
     def entry_of(self, stream: str) -> StreamSettings:
         """Give the first entry of `streams` that matches; warn where one was likely meant to."""
-        for warning in self._entry_names.saw(stream):
+        for warning in self.entry_names.saw(stream):
             self._logger.warning(warning)
         return entry_for(self.settings.streams, stream) or StreamSettings(stream=stream)
-
-    @property
-    def unseen_entries(self) -> list[Any]:
-        """Names in `streams` that no stream of the run had."""
-        return list(self._entry_names.unseen)
 
     def schema(self, stream: str, message: Mapping[str, Any]) -> None:
         """Keep a stream's SCHEMA message, which is written beside its rejects.
@@ -224,12 +219,10 @@ class Runtime:
             log_totals(counts)
         has_rejects = any(counts.all_rejected or counts.all_dropped for counts in streams)
         if has_rejects and not self._is_replay and not self.settings.dry_run:
-            path = self.settings.rejects_path
             self._logger.info(
                 "rejected rows and dropped properties are in %s, each with its reason; once the mapping is fixed: "
                 "target-kissmetrics-replay %s --config ...",
-                path,
-                path,
+                *(self.settings.rejects_path,) * 2,
             )
         if self.report is not None:
             self.report.write(streams, sys.exc_info()[1], stopped_by)
@@ -321,9 +314,6 @@ class Runtime:
     def _streams(self) -> list[StreamCounts]:
         return list(self._counts.values())
 
-    def _reject_sink(self) -> RejectSink:
-        return LoggedRejects(self._logger) if self.settings.dry_run else Rejects(self.settings.rejects_path)
-
     def _reject_alias(self, row: BatchRow, code: Code, problem: str) -> None:
         is_row = len(row.mapped.calls) == 1
         rejected = Rejected(code, problem, None if is_row else row.mapped.alias_field)
@@ -331,10 +321,7 @@ class Runtime:
 
     def _emit_earned(self, value: Any) -> None:
         """Emit a STATE whose calls were acknowledged; in import files, it waits until they are whole."""
-        if self._import_run is None:
-            self._write_state(value)
-        else:
-            self._import_run.emit(value)
+        (self._write_state if self._import_run is None else self._import_run.emit)(value)
 
     def _write_state(self, value: Any) -> None:
         if not self.settings.dry_run:

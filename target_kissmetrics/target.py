@@ -232,7 +232,7 @@ class TargetKissmetrics(Target):
         """
         super().process_endofpipe()
         self.runtime.end(self.termination)
-        unseen = [*self.runtime.unseen_entries, *self._map_names.unseen]
+        unseen = [*self.runtime.entry_names.unseen, *self._map_names.unseen]
         if unseen and self.mapper.stream_maps and not self._is_check:
             self.logger.info("no stream of this run has the name %s", named(unseen))
 

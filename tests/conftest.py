@@ -20,10 +20,13 @@ TESTS = Path(__file__).parent
 SLOW = (
     "commands/",
     "faults/",
+    "kissmetrics/http/test_dispatcher.py::test_after_failures_that_pass",
     "preview/test_preview_cli.py",
     "reporting/test_reported_runs.py",
     "sandbox/test_sandbox_cli.py",
     "singer/test_batch_messages.py",
+    "sync/test_replays.py::test_after_a_crash_anywhere",
+    "sync/test_replays.py::test_deletions_over_a_crash",
     "test_files_delivery.py",
     "test_hostile_input.py",
     "test_nginx.py",
@@ -31,7 +34,7 @@ SLOW = (
     "test_purchase_history.py",
     "test_steady_state.py",
 )
-"""Folders and files whose tests start a process each (a second of CPU time), or wait for real time-outs."""
+"""Folders, files and tests that start many processes, wait for real time-outs, or try hundreds of runs."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -39,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests, before `-m` selects them and before pytest-xdist groups them."""
     for item in items:
         place = item.path.relative_to(TESTS).as_posix()
-        if place.startswith(SLOW):
+        if f"{place}::{item.name}".startswith(SLOW):
             item.add_marker(pytest.mark.slow)
         if not isinstance(item, pytest.Function):
             continue

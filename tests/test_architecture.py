@@ -48,7 +48,7 @@ ARROWS: dict[str, set[str]] = {
 circle: nobody imports what stands further down."""
 
 LIBRARIES = {
-    "singer_sdk": {"target", "sinks", "singer", "config", "reporting", "preview"},
+    "singer_sdk": {"target", "sinks", "singer", "config", "reporting", "preview", "commands"},
     "requests": {"kissmetrics/http/requests_connection.py"},
     "urllib3": {"kissmetrics/http/requests_connection.py"},
     "pycurl": {"kissmetrics/http/curl_transport.py"},

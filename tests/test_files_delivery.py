@@ -280,7 +280,7 @@ def test_nothing_is_remembered_nor_passed_on_before_the_file_is_whole_nor_after_
         store = OverlayStore(opened(), b"p" * 16, dry_run=False)
         files = FilesRun(store=store, url=str(folder), base="km", max_rows=9, emit=out.append)
         if folder.name == "file":
-            with pytest.raises(Refused, match="cannot write to .*: File exists"):
+            with pytest.raises(Refused, match=r"cannot write to .*: File exists"):
                 files.send([Outgoing(None, call) for call in CALLS], lambda: None)
             files.emit("never")
             files.close(0)

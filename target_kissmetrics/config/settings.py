@@ -38,19 +38,19 @@ _ENDPOINTS = frozenset({"e", "s", "a"})
 
 
 def _read_tracking_url(place: str, value: str) -> str:
-    example = "must be a URL such as https://trk.kissmetrics.io"
+    example = "write a URL such as https://trk.kissmetrics.io"
     try:
         parts = urlsplit(value.strip())
         port_is_valid = parts.port is None or parts.port > 0
     except ValueError:
-        raise ConfigError(place, example) from None
+        raise ConfigError(place, f"must be a valid URL; {example}") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_valid or " " in parts.netloc:
-        raise ConfigError(place, f"{example}: https:// or http://, and a host")
+        raise ConfigError(place, f"must have a scheme (https:// or http://) and a host; {example}")
     if parts.query or parts.fragment or parts.username or parts.password:
-        raise ConfigError(place, f"{example}, without user, query or fragment")
+        raise ConfigError(place, f"must not have a user, a query or a fragment; {example}")
     if parts.path.rstrip("/").rpartition("/")[2] in _ENDPOINTS:
         # The target appends the paths of the calls, and Kissmetrics may answer 200 to a path that means nothing.
-        raise ConfigError(place, f"{example}, without the path of a call")
+        raise ConfigError(place, f"must not end with the path of a call; {example}")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 

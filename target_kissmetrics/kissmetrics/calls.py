@@ -60,7 +60,7 @@ class Set(msgspec.Struct, frozen=True, gc=False):
 
 
 class Alias(msgspec.Struct, frozen=True, gc=False):
-    """Make two identities one person, for ever. The order does not matter.
+    """Make two identities one person, permanently. The order does not matter.
 
     Attributes:
         person: One identity.

@@ -43,7 +43,8 @@ REASONS: Mapping[Code, Reason] = {
     "no-identity": Reason(
         "row",
         "no identity: every field that can hold an ID is empty",
-        "set customer_id or device_id in the stream's entry to the field of the ID, or fill it in at the source",
+        "set customer_id or device_id in the stream's entry to the field that holds the ID, or fill it in at the "
+        "source",
         f"fill one in at the source, or {_FILTER}",
     ),
     "blocked-identity": Reason(
@@ -93,7 +94,8 @@ REASONS: Mapping[Code, Reason] = {
     "too-old": Reason(
         "row",
         "the time is before 2009-01-01, and Kissmetrics keeps no older data",
-        f"{_FILTER}; if the year is wrong, fix it at the source, or set timestamp in the stream's entry to another one",
+        f"{_FILTER}; if the year is wrong, fix it at the source, or set timestamp in the stream's entry to another "
+        "field",
         f"{_FILTER}; if the year is wrong, fix it at the source",
     ),
     "schema": Reason(

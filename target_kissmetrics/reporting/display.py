@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 
 SHOWN_CHARACTERS = 120
@@ -30,7 +30,7 @@ def value(given: object, limit: int = SHOWN_CHARACTERS) -> str:
 
 def moment(seconds: int) -> str:
     """Write seconds since the Unix epoch as `2024-01-31 08:00:00Z`."""
-    return datetime.fromtimestamp(seconds, tz=timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ")
+    return datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def count(number: int) -> str:

@@ -12,7 +12,7 @@ import os
 import stat
 import threading
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +170,7 @@ def as_line(  # noqa: PLR0913 - all by name
 ) -> bytes:
     """Give one line of the file; `time` defaults to now."""
     entry = {
-        "time": time or datetime.now(tz=timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "time": time or datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "stream": stream,
         "code": code,
         "reason": reason,

@@ -1,14 +1,18 @@
-"""The report of a run as one HTML page: opens offline, can be attached to a ticket, holds no personal data."""
+"""The report of a run as one HTML page without personal data: opens offline, without scripts, light and dark.
+
+All text from data is escaped. The page's own policy lets nothing run or load, in case one text is forgotten.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from html import escape
+from importlib.resources import files
+from string import Template
 
 from target_kissmetrics.reporting import display as shown
 from target_kissmetrics.reporting.counts import FIGURES
-from target_kissmetrics.reporting.html_page import document, note, table
 from target_kissmetrics.reporting.plot import number, plot
 from target_kissmetrics.reporting.report import Latency, Moment, Names, RunReport, StreamReport
 
@@ -23,8 +27,8 @@ _ENDINGS = {
 
 _DELIVERIES = {
     "api": "",
-    "files": '<p class="soft">Calls were written to import files; Kissmetrics has them once it has read the files.</p>',
-    "dry run": note("warn", "this was a dry run. Nothing was sent or stored; calls are those that would be sent."),
+    "files": "Calls were written to import files; Kissmetrics has them once it has read the files.",
+    "dry run": "This was a dry run. Nothing was sent or stored; calls are those that would be sent.",
 }
 
 _ALWAYS = ("rows", "record_calls", "set_calls", "alias_calls", "unchanged", "rejected")
@@ -35,30 +39,26 @@ def as_page(report: RunReport) -> str:
     """Write a report as a page."""
     kind, word, meaning = _ENDINGS[report.ended_as]
     reason = f"{report.reason.rstrip('.')}. " if report.reason else ""
-    took = f"{number(report.seconds)} s" if report.seconds < 120 else f"{timedelta(seconds=round(report.seconds))} h"
+    took = f"{number(report.seconds)} s" if report.seconds < 120 else str(timedelta(seconds=round(report.seconds)))
     client = f", requests sent by {report.client}" if report.client else ""
     what = f"target-kissmetrics {report.version}, Meltano SDK {report.sdk}, {report.python}{client}"
-    names = "" if report.has_names else ", nor names of events and properties except those in the settings"
+    delivery = _DELIVERIES[report.delivery]
     body = [
-        '<a class="skip" href="#main">Skip to the figures</a>',
-        "<header><h1>Run of target-kissmetrics</h1>",
-        f'<p class="soft">Started {report.started}, took {took}. {_text(what)}.</p></header>',
-        note(kind, f"{reason}{meaning}", word),
-        _DELIVERIES[report.delivery],
-        '<main id="main">',
         _totals(report),
-        *(note("warn", text) for text in findings(report)),
+        *(_note("warn", "Warning", text) for text in findings(report)),
         _course("All streams", report.over_time, report.seconds),
         _streams(report.streams),
         _slowest(report),
         _counted("Retries by cause", report.retries_by_cause),
         *(_stream(index, stream, report.seconds) for index, stream in enumerate(report.streams)),
-        '<section class="stream"><h2>Settings</h2>',
-        _folded("All settings", _pairs("Settings", report.settings.items())),
-        "</section></main>",
-        f'<footer class="soft">This page holds no identity, no value of a property and no API key{names}.</footer>',
     ]
-    return document("Run of target-kissmetrics", body)
+    return Template(files(__package__).joinpath("page.html").read_text(encoding="utf-8")).substitute(
+        about=f"Started {report.started}, took {took}. {_text(what)}.",
+        notes=_note(kind, word, f"{reason}{meaning}") + (_note("warn", "Note", delivery) if delivery else ""),
+        body="\n".join(body),
+        settings=_folded("All settings", _pairs("Settings", report.settings.items())),
+        names="" if report.has_names else ", nor names of events and properties except those in the settings",
+    )
 
 
 def findings(report: RunReport) -> list[str]:
@@ -120,7 +120,7 @@ def _course(title: str, moments: Sequence[Moment], seconds: float) -> str:
         "95 % within": [moment.latency.p95 for moment in moments],
         "longest": [moment.latency.longest for moment in moments],
     }
-    numbers = table(
+    numbers = _table(
         f"{title}, in numbers",
         ("From second", "Rows", "Calls", "Calls a second", "Median", "95 % within", "Longest"),
         [
@@ -153,7 +153,7 @@ def _streams(streams: Sequence[StreamReport]) -> str:
         )
         for index, stream in enumerate(streams)
     ]
-    return f"<h2>Streams</h2>{table('Rows and calls of each stream', heads, rows, numbers=range(1, len(heads)))}"
+    return f"<h2>Streams</h2>{_table('Rows and calls of each stream', heads, rows, numbers=range(1, len(heads)))}"
 
 
 def _stream(index: int, stream: StreamReport, seconds: float) -> str:
@@ -192,8 +192,30 @@ def _slowest(report: RunReport) -> str:
         for call in report.slowest_calls
     ]
     heads = ["Call", "Stream", "Seconds", "Attempts", "Answered at second", "Event"][: len(rows[0])]
-    slowest = table("Slowest calls, first attempt to last answer", heads, rows, numbers=(2, 3, 4))
+    slowest = _table("Slowest calls, first attempt to last answer", heads, rows, numbers=(2, 3, 4))
     return f'<div class="side">{slowest}</div>'
+
+
+def _table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:
+    """Write a table of HTML cells; the first cell of each row is its head. `numbers` are columns, from 0."""
+    classes = [' class="number"' if index in numbers else "" for index in range(len(heads))]
+    head = "".join(f'<th scope="col"{kind}>{name}</th>' for kind, name in zip(classes, heads, strict=True))
+    lines = "".join(
+        f'<tr><th scope="row">{first}</th>'
+        + "".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(classes[1:], rest, strict=True))
+        + "</tr>"
+        for first, *rest in rows
+    )
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">'
+        f"<table><caption>{escape(caption)}</caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>"
+    )
+
+
+def _note(kind: str, word: str, text: str) -> str:
+    """Write a note in the colours of `good`, `warn` or `stop`."""
+    return f'<p class="note {kind}"><strong>{word}:</strong> {_text(text, 3000)}</p>'
 
 
 def _counted(title: str, counts: Mapping[str, int]) -> str:
@@ -202,7 +224,7 @@ def _counted(title: str, counts: Mapping[str, int]) -> str:
 
 def _pairs(title: str, pairs: Iterable[tuple[str, str]], *, numbers: Sequence[int] = ()) -> str:
     rows = [(_text(name, 300), _text(value, 2000)) for name, value in pairs]
-    return table(title, ("Name", "Value"), rows, numbers=numbers)
+    return _table(title, ("Name", "Value"), rows, numbers=numbers)
 
 
 def _folded(title: str, content: str) -> str:

@@ -9,7 +9,7 @@ import signal
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from target_kissmetrics.errors import ConfigError, TargetError, redact_key
@@ -106,7 +106,7 @@ class ReportWriter:
         """
         from target_kissmetrics.reporting.report_page import as_page  # noqa: PLC0415 - few runs need it
 
-        ending, now = self._ending(error, stopped_by), datetime.now(tz=timezone.utc)
+        ending, now = self._ending(error, stopped_by), datetime.now(tz=UTC)
         report = self.recorder.report(streams, self.about, ending, names=self.names, now=now)
         page, data = report_paths(self.path)
         try:

@@ -16,7 +16,8 @@ from target_kissmetrics.sandbox import rules
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from target_kissmetrics.sandbox.model import Model, Person
+    from target_kissmetrics.sandbox.model import Model
+    from target_kissmetrics.sandbox.people import Person
 
 _EXACT: Final = Context(prec=300)
 

@@ -52,7 +52,7 @@ def calls_of_file(path: Path, arrived: int) -> Iterator[Call]:
     except UnicodeDecodeError as error:
         raise BrokenImportError(f"{path}, line {number}: not UTF-8; save it as such") from error
     except BrokenImportError as error:
-        raise BrokenImportError(f"{path}, line {number}: {error}; mend the line, or take it out") from error
+        raise BrokenImportError(f"{path}, line {number}: {error}; fix the line, or take it out") from error
 
 
 def calls_of_line(line: str, arrived: int) -> list[Call]:

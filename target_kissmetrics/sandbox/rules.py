@@ -9,7 +9,19 @@ from __future__ import annotations
 import hashlib
 import re
 from decimal import Decimal
-from typing import Final
+from typing import Final, Literal
+
+Reason = Literal[
+    "duplicate-event",
+    "duplicate-property",
+    "too-old",
+    "no-person",
+    "no-event-name",
+    "too-long",
+    "bad-timestamp",
+    "over-1000",
+]
+"""Why something was not kept."""
 
 LONGEST_NAME: Final = 255
 """Characters of an event name or a property name."""

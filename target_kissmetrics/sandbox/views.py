@@ -17,7 +17,8 @@ from target_kissmetrics.sandbox import rules
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from target_kissmetrics.sandbox.model import Model, Person, Product
+    from target_kissmetrics.sandbox.model import Model
+    from target_kissmetrics.sandbox.people import Person, Product
 
 Bucket = Literal["day", "week", "month"]
 Json = dict[str, Any]

@@ -65,7 +65,7 @@ def once_key(event: str) -> bytes:
 
 
 SHORT_VALUE_CHARACTERS = 32
-"""Plans, countries, numbers, true and false: they come again and again, and are few enough to be kept at hand."""
+"""Plans, countries, numbers, true and false: they come again and again, and are few enough for a cache."""
 
 
 def value(text: str) -> bytes:

@@ -152,8 +152,8 @@ class PendingIntents:
         self._partners: dict[bytes, dict[int, set[bytes]]] = {}
         self._properties: dict[tuple[bytes, bytes], PropertyIntents] = {}
         self._is_loaded = False
-        self._inherited: dict[int, int] = {}  # number -> how many of its intents are repeated
-        self._repeated: dict[tuple[bytes, bytes], tuple[int, int]] = {}
+        self._inherited: dict[int, list[Intent]] = {}  # those that are not repeated yet
+        self._repeated: dict[tuple[bytes, bytes], tuple[int, int] | None] = {}
 
     @property
     def numbers(self) -> Collection[int]:
@@ -167,7 +167,8 @@ class PendingIntents:
     def update(self, changes: IntentChanges) -> None:
         """Follow the store. The intents of the first update are those of killed runs, if not of running processes."""
         if not self._is_loaded:
-            self._inherited = dict.fromkeys(changes.new, 0)
+            self._inherited = {number: list(intents) for number, intents in changes.new.items()}
+            self._repeated = {_subject(intent): None for intents in changes.new.values() for intent in intents}
             self._is_loaded = True
         if changes.new or changes.cleared:
             self._properties.clear()
@@ -202,8 +203,8 @@ class PendingIntents:
             planned: The row's value, and the second of the last sent value after it.
         """
         subject = _subject(planned)
-        if subject[0] in self._people or subject[0] in self._partners:
-            row_time, time = self._repeated.get(subject, (planned.new.row_time, planned.time))
+        if subject in self._repeated:
+            row_time, time = self._repeated[subject] or (planned.new.row_time, planned.time)
             self._repeated[subject] = max(row_time, planned.new.row_time), max(time, planned.time)
 
     def superseded(self) -> list[int]:
@@ -212,12 +213,10 @@ class PendingIntents:
         They are needed until the STATE behind the repeated rows is emitted. Numbers that were added after this run
         began are never among them: their process may still run.
         """
-        for number, position in self._inherited.items():
-            intents = self._intents[number]
-            while position < len(intents) and self._is_repeated(intents[position]):
-                position += 1
-            self._inherited[number] = position
-        numbers = [number for number, position in self._inherited.items() if position == len(self._intents[number])]
+        for remaining in self._inherited.values():
+            while remaining and self._is_repeated(remaining[-1]):
+                remaining.pop()
+        numbers = [number for number, remaining in self._inherited.items() if not remaining]
         for number in numbers:
             del self._inherited[number]
         return numbers

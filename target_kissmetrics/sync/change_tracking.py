@@ -192,7 +192,7 @@ def _is_plainly_unchanged(step: MergedSet, view: StoreView) -> bool:
 
 def _plan_set(step: MergedSet, view: StoreView, noted: set[tuple[bytes, bytes]], include_all: bool) -> None:
     person, batch, is_merged = step.person, step.batch, step.properties is not None
-    values = view.values(person)
+    values, is_pending = view.values(person), person in view.pending
     by_time: dict[int, Properties] = {}
     pairs: list[bytes] = []
     for key, (name, text) in step.by_key().items():
@@ -213,7 +213,8 @@ def _plan_set(step: MergedSet, view: StoreView, noted: set[tuple[bytes, bytes]],
                 values[key] = LastSent(new.value, sent.time, new.row_time)
                 batch.update.add(person, key, values[key])
             view.intents.append(Intent(new, sent.time))
-        view.pending.repeated(Intent(new, values[key].time))
+        if is_pending:
+            view.pending.repeated(Intent(new, values[key].time))
     # Of merged calls, none sets everything that this one sets: the store would recognize none of them.
     if by_time and not is_merged:
         batch.update.last_calls[person] = LastCall(digests.whole(step.call.properties), pairs)

@@ -180,8 +180,8 @@ def test_a_run_finds_it_too_before_it_reads(folder: Path) -> None:
 
 def test_a_store_in_a_folder_that_is_not_there(folder: Path, url: str) -> None:
     told = problem(folder, tracking_url=url, attribute_store_url="sqlite:///nowhere/store.db")
-    assert told.startswith("attribute_store_url: no file can be made in ")
-    assert told.endswith("; name another folder, or make it writable")
+    assert told.startswith("attribute_store_url: no file can be created in ")
+    assert told.endswith("; use another folder, or make it writable")
 
 
 def test_a_store_that_is_none(folder: Path, url: str) -> None:
@@ -189,7 +189,7 @@ def test_a_store_that_is_none(folder: Path, url: str) -> None:
     told = problem(folder, tracking_url=url, attribute_store_url="sqlite:///store.db")
     assert told == (
         "attribute_store_url: the store cannot be used: file is not a database; check the URL, and that the "
-        "database is there and may be written"
+        "database exists and is writable"
     )
 
 
@@ -229,7 +229,7 @@ def test_a_postgresql_store_that_its_user_may_not_write(folder: Path, url: str, 
             connection.exec_driver_sql("DROP ROLE reader")
         engine.dispose()
     assert told == (
-        "attribute_store_url: the database's user may not make its tables; grant it that, or name another user"
+        "attribute_store_url: the database user may not create its tables; grant it the privilege, or use another user"
     )
     assert check(folder, tracking_url=url, attribute_store_url=postgres)[0] == 0
 
@@ -281,7 +281,7 @@ def test_import_files_in_the_place_of_a_file(folder: Path) -> None:
     (folder / "taken").write_text("", encoding="utf-8")
     told = problem(folder, delivery="files", files_url="taken")
     assert told.startswith("files_url: cannot write to taken: ")
-    assert "check that it is there and may be written" in told
+    assert "check that it exists and is writable" in told
 
 
 def test_import_files_where_no_library_leads(folder: Path) -> None:

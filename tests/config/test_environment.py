@@ -102,7 +102,7 @@ def test_preview_target_and_replay_take_the_environment_as_meltano_writes_it(tmp
     assert "amount = 12.5" in out
     assert "s3cret" not in out
     warned = [line for line in out.splitlines() if line.startswith("! ")]
-    assert warned == ["! stream_maps is for 'gone', and no stream of the input has that name"]
+    assert warned == ["! stream_maps: 'gone' matches no stream of the input"]
     with running() as sandbox:
         settings: dict[str, Any] = {
             "api_key": "k-e-y",

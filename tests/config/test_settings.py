@@ -303,7 +303,7 @@ def test_a_time_that_no_clock_can_count_is_a_mistake(name: str, value: float, to
 @pytest.mark.parametrize("path", ["/e", "/s", "/a/", "/proxy/e"])
 def test_the_path_of_a_call_is_no_tracking_url(path: str) -> None:
     told = mistake({"tracking_url": f"https://trk.kissmetrics.io{path}"})
-    assert told == "tracking_url: must be a URL such as https://trk.kissmetrics.io, without the path of a call"
+    assert told == "tracking_url: must not end with the path of a call; write a URL such as https://trk.kissmetrics.io"
 
 
 def test_a_tracking_url_may_have_a_path_of_its_own() -> None:

@@ -21,13 +21,13 @@ from target_kissmetrics.mapping.registry import KINDS
 from target_kissmetrics.mapping.reject_codes import REASONS
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.progress import Progress, log_progress, log_totals
-from target_kissmetrics.sandbox.model import Reason
+from target_kissmetrics.sandbox.rules import Reason
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def _tables() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("readme_tables", ROOT / "scripts" / "readme_tables.py")
+    spec = importlib.util.spec_from_file_location("reference_tables", ROOT / "scripts" / "reference_tables.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -39,7 +39,7 @@ def test_the_generated_tables_are_up_to_date() -> None:
     tables = _tables()
     for page in tables.PAGES:
         text = page.read_text(encoding="utf-8")
-        assert tables.with_tables(text) == text, f"{page.name}: run python scripts/readme_tables.py"
+        assert tables.with_tables(text) == text, f"{page.name}: run python scripts/reference_tables.py"
 
 
 def test_every_table_stands_on_a_page() -> None:

@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
@@ -164,7 +164,7 @@ def _status(status: int, headers: Mapping[str, str] | None = None, body: bytes =
 
 
 def _retry_at_a_date(exchange: Exchange) -> None:
-    moment = datetime.now(tz=timezone.utc) + timedelta(seconds=1)
+    moment = datetime.now(tz=UTC) + timedelta(seconds=1)
     exchange.answer(429, {"Retry-After": format_datetime(moment, usegmt=True)})
 
 

@@ -6,11 +6,11 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 PEOPLE = 6
-DAY = datetime(2024, 1, 1, tzinfo=timezone.utc)
+DAY = datetime(2024, 1, 1, tzinfo=UTC)
 
 _TEXT = {"type": ["string", "null"]}
 _SCHEMAS = {

@@ -69,7 +69,7 @@ def test_a_pipe_that_nobody_reads_does_not_hold_the_run_up(tmp_path: Path) -> No
     os.mkfifo(path)
     rejects = Rejects(str(path))
     write(rejects)
-    with pytest.raises(StoreError, match="no file"):
+    with pytest.raises(StoreError, match="not a regular file"):
         rejects.flush()
 
 

@@ -110,7 +110,7 @@ def test_it_says_how_the_run_ended_and_what_that_means(ending: Ending, told: str
 
 def test_it_says_that_a_dry_run_sent_nothing_and_that_files_have_to_be_taken() -> None:
     dry = Parsed(as_page(Reported().report(about=msgspec.structs.replace(ABOUT, delivery="dry run")))).text
-    assert "this was a dry run. Nothing was sent or stored" in dry
+    assert "This was a dry run. Nothing was sent or stored" in dry
     files = Parsed(as_page(Reported().report(about=msgspec.structs.replace(ABOUT, delivery="files")))).text
     assert "Kissmetrics has them once it has read the files" in files
     assert "dry run" not in files

@@ -153,7 +153,7 @@ def test_a_dry_run_and_files_leave_one_that_says_so(tmp_path: Path) -> None:
     assert run(tmp_path, rows(), dry_run=True).returncode == 0
     report = report_in(tmp_path)
     assert (report["delivery"], report["client"], report["figures"]["record_calls"]) == ("dry run", None, 21)
-    assert "this was a dry run" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "This was a dry run" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert run(tmp_path, rows(), delivery="files").returncode == 0
     report = report_in(tmp_path)
     assert (report["delivery"], report["figures"]["set_calls"]) == ("files", 20)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -193,5 +193,5 @@ def test_search_looks_in_identities_and_names_without_case() -> None:
 
 
 def test_days_are_those_of_utc() -> None:
-    second = int(datetime(2024, 2, 29, 23, 59, 59, tzinfo=timezone.utc).timestamp())
+    second = int(datetime(2024, 2, 29, 23, 59, 59, tzinfo=UTC).timestamp())
     assert views.events_over_time(model(call("a", "Paid", second)), [])["starts"] == ["2024-02-29"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -116,7 +116,7 @@ fields = st.fixed_dictionaries(
         "x": st.floats(allow_nan=False, allow_infinity=False) | st.none(),
         "text": st.text() | st.none(),
         "flag": st.booleans() | st.none(),
-        "at": st.datetimes(timezones=st.just(timezone.utc)) | st.none(),
+        "at": st.datetimes(timezones=st.just(UTC)) | st.none(),
         "day": st.dates() | st.none(),
         "amount": st.decimals(-10_000, 10_000, places=2) | st.none(),
         "many": st.lists(st.integers(-9, 9), max_size=3),

@@ -118,7 +118,7 @@ def _until_it_listens(port: int, process: subprocess.Popen[bytes]) -> None:
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:  # noqa: PERF203 - waiting is meant to take a while
+        except OSError:
             assert process.poll() is None, "nginx ended while it started"
             assert time.monotonic() < deadline, "nginx did not start in time"
             time.sleep(0.05)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from fakes import FakeClock
 
@@ -11,7 +11,7 @@ from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.recorder import Recorder
 from target_kissmetrics.reporting.report import About, Ending, RunReport
 
-NOW = datetime(2024, 5, 1, 12, 0, 0, tzinfo=timezone.utc)
+NOW = datetime(2024, 5, 1, 12, 0, 0, tzinfo=UTC)
 SECOND = 1_704_067_200
 PERSON = "ada@example.com"
 ABOUT = About(
@@ -33,6 +33,9 @@ def properties_of(at: int = 0) -> Set:
 
 def alias() -> Alias:
     return Alias(PERSON, "device-1", SECOND)
+
+
+COMPLETE = Ending("complete")
 
 
 class Reported:
@@ -64,5 +67,7 @@ class Reported:
         self.clock.advance(seconds)
         self.recorder.tick(self.streams.values())
 
-    def report(self, ending: Ending = Ending("complete"), about: About = ABOUT, *, names: bool = False) -> RunReport:
-        return self.recorder.report(list(self.streams.values()), about, ending, names=names, now=NOW)
+    def report(self, ending: Ending | None = None, about: About = ABOUT, *, names: bool = False) -> RunReport:
+        return self.recorder.report(
+            list(self.streams.values()), about, ending or Ending("complete"), names=names, now=NOW
+        )

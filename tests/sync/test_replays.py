@@ -195,7 +195,7 @@ def _take(kissmetrics: FakeKissmetrics, calls: Sequence[Call]) -> None:
 
 
 def _deleting(steps: list[tuple[int, str | None]]) -> tuple[list[Mapped], set[tuple[int, str]], set[tuple[int, str]]]:
-    """Give rows that set and delete, the values they set, and those that are new: another one, or one that came back."""
+    """Give rows that set and delete, the values they set, and those that are new or came back."""
     clock, last = 0, None
     rows: list[Mapped] = []
     said, changes = set(), set()

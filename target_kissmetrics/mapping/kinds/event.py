@@ -1,9 +1,9 @@
 """Kind `event`: a row is something that a person did.
 
-The row becomes a *record* call with the row's fields as properties, and its amount in the revenue property (net,
-negative for a refund). Each object in a list of line items becomes a *set* call, 0, 1, 2, ... seconds after the event,
-since Kissmetrics keeps one value of a property a second; its e-commerce guide does the same. An object of user
-attributes becomes a *set* call that is change-tracked.
+The row becomes a *record* call with its fields as properties, and its amount in the revenue property (net; negative
+for refunds). Each object in a list of line items becomes a *set* call, 0, 1, 2, ... seconds after the event, since
+Kissmetrics keeps one value of a property a second; its e-commerce guide does the same. An object of user attributes
+becomes a *set* call that is change-tracked.
 """
 
 from __future__ import annotations

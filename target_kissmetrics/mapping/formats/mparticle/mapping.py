@@ -190,7 +190,7 @@ class MParticleMapping:
             self._warned_of_deletion = True
             self._warn(
                 f"user attribute {name[:80]!r} was deleted at the source, but Kissmetrics cannot delete it: it keeps "
-                "the value, and the attribute is sent again if it comes back; further deletions are only counted"
+                "the value, and the attribute is sent again if it comes back; further deletions are counted, not logged"
             )
 
 

@@ -1,6 +1,6 @@
 """Writes the tables of docs/: settings, keys, reject codes, metrics, the report, commands, examples.
 
-    python scripts/readme_tables.py          rewrite the pages
+    python scripts/reference_tables.py          rewrite the pages
 
 A table stands between two comments, `<!-- NAME: ... -->` and `<!-- end of NAME -->`. The pages keep the tables, so that
 they can be read in the repository and changes show in a diff. A test compares them with the code.
