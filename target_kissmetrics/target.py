@@ -135,6 +135,17 @@ class TargetKissmetrics(Target):
             return [str(problem)]
         return []
 
+    @classmethod
+    def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
+        """Add the SDK's settings; validation is off by default, since the mapping checks each value that it uses."""
+        super().append_builtin_config(config_jsonschema)
+        settings = config_jsonschema["properties"]
+        settings["validate_records"] = {
+            **settings["validate_records"],
+            "default": False,
+            "description": "Reject rows that do not match the schema of their stream.",
+        }
+
     # Messages
 
     @property
