@@ -1,7 +1,7 @@
 """The `curl` client: libcurl's multi interface, many requests at once from one thread.
 
-libcurl does all that can be done (`perform`) whenever one of its sockets is ready. What has no socket yet (a name that is
-being resolved) is served every `STEP_SECONDS`, and so are sockets past the limit of `select`.
+libcurl does all that can be done (`perform`) whenever one of its sockets is ready. What has no socket yet (a name that
+is being resolved) is served every `STEP_SECONDS`, and so are sockets past the limit of `select`.
 
 Proxies and the CA bundle come from the environment, as for the `requests` client: `HTTPS_PROXY`, `HTTP_PROXY`,
 `ALL_PROXY`, `NO_PROXY`, `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`. HTTP/2 is used where an https host offers it. Messages
