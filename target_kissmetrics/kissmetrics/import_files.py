@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,7 @@ def _remote(url: str) -> tuple[Any, str]:
     return fs, root
 
 
+@dataclass(kw_only=True, eq=False)
 class ImportFiles:
     """Writes calls as lines of import files. For one thread.
 
@@ -151,21 +153,15 @@ class ImportFiles:
         ImportError: The library for this kind of URL is not installed.
     """
 
-    def __init__(
-        self,
-        *,
-        url: str,
-        base: str,
-        max_rows: int,
-        completed: Callable[[], None],
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._url = url
-        self._open_file = file_opener(url)
-        self._base = base
-        self._max_rows = max_rows
-        self._completed = completed
-        self._clock = clock
+    url: str
+    base: str
+    max_rows: int
+    completed: Callable[[], None]
+    clock: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
+        """Begin without a file."""
+        self._open_file = file_opener(self.url)
         self._token = secrets.token_hex(4)
         self._last_milliseconds = 0
         self._file: OpenFile | None = None
@@ -181,7 +177,7 @@ class ImportFiles:
     @property
     def age(self) -> float:
         """Seconds since the open file was begun; 0 without one."""
-        return self._clock() - self._opened_at if self._file else 0.0
+        return self.clock() - self._opened_at if self._file else 0.0
 
     def write(self, calls: Iterable[Call]) -> None:
         """Write calls; a file that is full is completed.
@@ -191,11 +187,11 @@ class ImportFiles:
         """
         lines = [_ENCODER.encode(as_import_line(call)) for call in calls]
         while lines:
-            room = self._max_rows - self._rows
+            room = self.max_rows - self._rows
             with self._discarding_on_error():
                 self._append(lines[:room])
             lines = lines[room:]
-            if self._rows >= self._max_rows:
+            if self._rows >= self.max_rows:
                 self.complete()
 
     def complete(self) -> None:
@@ -210,22 +206,20 @@ class ImportFiles:
             with self._discarding_on_error():
                 self._file.complete()
             self._file, self._rows = None, 0
-        self._completed()
+        self.completed()
 
     def _append(self, lines: list[bytes]) -> None:
         if self._file is None:
             self._file = self._open_file(self._next_name())
-            self._opened_at = self._clock()
+            self._opened_at = self.clock()
         self._file.write(b"\n".join(lines) + b"\n")
         self._rows += len(lines)
 
     def _next_name(self) -> str:
         """Name a file. Names sort by time, even if the clock is set back."""
-        self._last_milliseconds = max(int(self._clock() * 1000), self._last_milliseconds + 1)
+        self._last_milliseconds = max(int(self.clock() * 1000), self._last_milliseconds + 1)
         seconds, milliseconds = divmod(self._last_milliseconds, 1000)
-        return (
-            f"{self._base}-{datetime.fromtimestamp(seconds, UTC):%Y%m%dT%H%M%S}{milliseconds:03d}Z-{self._token}.json"
-        )
+        return f"{self.base}-{datetime.fromtimestamp(seconds, UTC):%Y%m%dT%H%M%S}{milliseconds:03d}Z-{self._token}.json"
 
     @contextmanager
     def _discarding_on_error(self) -> Iterator[None]:
@@ -235,7 +229,7 @@ class ImportFiles:
             self._broken = True
             if self._file is not None:
                 self._file.discard()
-            raise Refused(f"files_url: {describe_write_error(self._url, error)}") from None
+            raise Refused(f"files_url: {describe_write_error(self.url, error)}") from None
 
 
 def describe_write_error(url: str, error: Exception) -> str:

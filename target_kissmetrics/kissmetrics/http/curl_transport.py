@@ -27,10 +27,11 @@ from target_kissmetrics.kissmetrics.http.transport import (
     MAX_ANSWER_BYTES,
     NOT_TLS,
     TIMED_OUT,
+    UNUSABLE_ADDRESS,
     Host,
     Outcome,
     is_html,
-    proxy_refuses,
+    proxy_answered,
 )
 from target_kissmetrics.kissmetrics.wire import Request
 
@@ -40,20 +41,20 @@ STEP_SECONDS = 0.01
 START_BYTES = 512
 """The start of an answer that is kept."""
 
-_CAUSES = {
+_OUTCOMES = {
     pycurl.E_OPERATION_TIMEDOUT: TIMED_OUT,
-    pycurl.E_COULDNT_RESOLVE_HOST: "its name cannot be resolved",
-    pycurl.E_COULDNT_RESOLVE_PROXY: "the proxy's name cannot be resolved",
-    pycurl.E_GOT_NOTHING: "connection closed without an answer",
-    pycurl.E_PARTIAL_FILE: "connection closed in the middle of the answer",
-    pycurl.E_SSL_CONNECT_ERROR: "no TLS connection can be made",
-    pycurl.E_FTP_WEIRD_SERVER_REPLY: "its answer is not HTTP",
-}
-_PERMANENT_CAUSES = {
-    pycurl.E_PEER_FAILED_VERIFICATION: "its certificate is not trusted",
-    pycurl.E_SSL_CACERT_BADFILE: "the CA bundle (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE) cannot be read",
-    pycurl.E_URL_MALFORMAT: "the address or the proxy's address cannot be used",
-    pycurl.E_UNSUPPORTED_PROTOCOL: "the address or the proxy's address cannot be used",
+    pycurl.E_COULDNT_RESOLVE_HOST: Outcome(cause="its name cannot be resolved"),
+    pycurl.E_COULDNT_RESOLVE_PROXY: Outcome(cause="the proxy's name cannot be resolved"),
+    pycurl.E_GOT_NOTHING: Outcome(cause="connection closed without an answer"),
+    pycurl.E_PARTIAL_FILE: Outcome(cause="connection closed in the middle of the answer"),
+    pycurl.E_SSL_CONNECT_ERROR: Outcome(cause="no TLS connection can be made"),
+    pycurl.E_FTP_WEIRD_SERVER_REPLY: Outcome(cause="its answer is not HTTP"),
+    pycurl.E_PEER_FAILED_VERIFICATION: Outcome(cause="its certificate is not trusted", permanent=True),
+    pycurl.E_SSL_CACERT_BADFILE: Outcome(
+        cause="the CA bundle (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE) cannot be read", permanent=True
+    ),
+    pycurl.E_URL_MALFORMAT: UNUSABLE_ADDRESS,
+    pycurl.E_UNSUPPORTED_PROTOCOL: UNUSABLE_ADDRESS,
 }
 _NOT_TLS_TEXTS = ("wrong version number", "http request", "packet length too long", "unknown protocol")
 """TLS libraries say so, in texts without a URL, of a host that does not speak TLS at all."""
@@ -187,7 +188,7 @@ def _answer(handle: _Handle) -> Outcome:
     curl = handle.curl
     status = curl.getinfo(pycurl.RESPONSE_CODE)
     if not handle.received and _broke_off(curl, status):
-        return Outcome(cause=_CAUSES[pycurl.E_PARTIAL_FILE])
+        return _OUTCOMES[pycurl.E_PARTIAL_FILE]
     after = 0 if status < 300 else curl.getinfo(pycurl.RETRY_AFTER)
     html = is_html(curl.getinfo(pycurl.CONTENT_TYPE) or "", handle.start)
     return Outcome(status, html=html, retry_after=str(after) if after else None)
@@ -205,15 +206,13 @@ def _broke_off(curl: pycurl.Curl, status: int) -> bool:
 def _no_answer(curl: pycurl.Curl, error: int, text: str) -> Outcome:
     """Name the cause; libcurl's own text is read for TLS alone, and never shown."""
     if error == pycurl.E_SSL_CONNECT_ERROR and any(words in text.lower() for words in _NOT_TLS_TEXTS):
-        return Outcome(cause=NOT_TLS, permanent=True)
+        return NOT_TLS
     if error == pycurl.E_UNSUPPORTED_PROTOCOL and curl.getinfo(pycurl.PRIMARY_IP):
-        return Outcome(cause=_CAUSES[pycurl.E_FTP_WEIRD_SERVER_REPLY])
-    if error in _PERMANENT_CAUSES:
-        return Outcome(cause=_PERMANENT_CAUSES[error], permanent=True)
-    if error in _CAUSES:
-        return Outcome(cause=_CAUSES[error])
+        return _OUTCOMES[pycurl.E_FTP_WEIRD_SERVER_REPLY]
+    if error in _OUTCOMES:
+        return _OUTCOMES[error]
     proxy_status = curl.getinfo(pycurl.HTTP_CONNECTCODE)
     if proxy_status >= 300:
-        return Outcome(cause=f"the proxy answered {proxy_status}", permanent=proxy_refuses(proxy_status))
+        return proxy_answered(proxy_status)
     system = curl.getinfo(pycurl.OS_ERRNO)
     return Outcome(cause=f"connection failed ({os.strerror(system) if system else f'curl error {error}'})")

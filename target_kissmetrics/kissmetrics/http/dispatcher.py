@@ -59,6 +59,7 @@ class _CallInFlight:
     attempts: int = 0
 
 
+@dataclass(kw_only=True, eq=False)
 class Dispatcher:
     """Delivers calls, one request each. Its thread starts with the first call.
 
@@ -75,29 +76,21 @@ class Dispatcher:
         monitor: Observes calls.
     """
 
-    def __init__(  # noqa: PLR0913 - all by name
-        self,
-        *,
-        encoder: Encoder,
-        transport: Callable[[], Transport],
-        policy: RetryPolicy,
-        pacing: Pacing,
-        connections: int,
-        host: str,
-        failed: Callable[[DeliveryError], None],
-        warn: Callable[[str], None],
-        monitor: CallMonitor,
-    ) -> None:
-        self._encoder = encoder
-        self._make_transport = transport
-        self._policy = policy
-        self._pacing = pacing
-        self._connections = connections
-        self._failed = failed
-        self._log = HostLog(host, policy.budget, warn)
-        self._monitor = monitor
+    encoder: Encoder
+    transport: Callable[[], Transport]
+    policy: RetryPolicy
+    pacing: Pacing
+    connections: int
+    host: str
+    failed: Callable[[DeliveryError], None]
+    warn: Callable[[str], None]
+    monitor: CallMonitor
+
+    def __post_init__(self) -> None:
+        """Begin without calls."""
+        self._log = HostLog(self.host, self.policy.budget, self.warn)
         self._thread: threading.Thread | None = None
-        self._transport: Transport | None = None
+        self._open_transport: Transport | None = None
         self._stopping = False
         self._batches: deque[_Batch] = deque()
         self._retries: list[tuple[float, int, _CallInFlight]] = []
@@ -126,7 +119,7 @@ class Dispatcher:
             self._thread.join(patience)
 
     def _wake(self) -> None:
-        transport = self._transport
+        transport = self._open_transport
         if transport is not None:
             transport.wake()
 
@@ -134,13 +127,13 @@ class Dispatcher:
 
     def _run(self) -> None:
         try:
-            with closing(self._make_transport()) as transport:
-                self._transport = transport
+            with closing(self.transport()) as transport:
+                self._open_transport = transport
                 self._loop(transport)
         except Exception as error:  # noqa: BLE001 - a thread that dies silently would hang the run
             self._stop(DeliveryError(f"a call could not be delivered: {type(error).__name__} in the HTTP client"))
         finally:
-            self._transport = None
+            self._open_transport = None
 
     def _loop(self, transport: Transport) -> None:
         while not self._stopping or self._in_flight:
@@ -153,7 +146,7 @@ class Dispatcher:
             until_retry = self._retries[0][0] - now if self._retries else IDLE_SECONDS
             if until_retry > 0 and not self._may_start_call():
                 return min(IDLE_SECONDS, until_retry)
-            seconds = self._pacing.start()
+            seconds = self.pacing.start()
             if seconds > 0:
                 return min(IDLE_SECONDS, seconds)
             call = self._next_call() if until_retry > 0 else heapq.heappop(self._retries)[2]
@@ -163,7 +156,7 @@ class Dispatcher:
 
     def _may_start_call(self) -> bool:
         """Tell whether a new call may start; calls that wait for a retry count as connections in use."""
-        return bool(self._batches) and self._in_flight + len(self._retries) < self._connections
+        return bool(self._batches) and self._in_flight + len(self._retries) < self.connections
 
     def _next_call(self) -> _CallInFlight:
         batch = self._batches[0]
@@ -171,7 +164,7 @@ class Dispatcher:
         batch.started += 1
         if batch.started == len(batch.calls):
             self._batches.popleft()
-        return _CallInFlight(outgoing, self._encoder.encode(outgoing.call), batch, time.monotonic())
+        return _CallInFlight(outgoing, self.encoder.encode(outgoing.call), batch, time.monotonic())
 
     def _judge(self, outcomes: Sequence[tuple[Hashable, Outcome]]) -> None:
         self._in_flight -= len(outcomes)
@@ -181,25 +174,25 @@ class Dispatcher:
             elapsed = monotonic - call.began
             if is_acknowledged(outcome):
                 self._log.has_acknowledged = True
-                self._monitor.acknowledged(call.outgoing, elapsed, call.attempts)
+                self.monitor.acknowledged(call.outgoing, elapsed, call.attempts)
                 call.batch.unacknowledged -= 1
                 if not call.batch.unacknowledged:
                     call.batch.acknowledged()
             elif not self._stopping:
-                self._follow(self._policy.judge(outcome, attempts=call.attempts, elapsed=elapsed, now=now), call)
+                self._follow(self.policy.judge(outcome, attempts=call.attempts, elapsed=elapsed, now=now), call)
 
     def _follow(self, verdict: Retry | GiveUp, call: _CallInFlight) -> None:
         if isinstance(verdict, GiveUp):
             self._stop(self._log.error(verdict))
             return
-        self._monitor.retried(verdict.why)
+        self.monitor.retried(verdict.why)
         if not verdict.overloaded:
             self._log.retried(verdict, call.attempts)
-        elif self._pacing.pause(verdict.seconds):
+        elif self.pacing.pause(verdict.seconds):
             self._log.paused(verdict)
         heapq.heappush(self._retries, (time.monotonic() + verdict.seconds, next(self._retry_numbers), call))
 
     def _stop(self, error: DeliveryError) -> None:
         if not self._stopping:
             self._stopping = True
-            self._failed(error)
+            self.failed(error)

@@ -28,10 +28,11 @@ from target_kissmetrics.kissmetrics.http.transport import (
     MAX_ANSWER_BYTES,
     NOT_TLS,
     TIMED_OUT,
+    UNUSABLE_ADDRESS,
     Host,
     Outcome,
     is_html,
-    proxy_refuses,
+    proxy_answered,
 )
 from target_kissmetrics.kissmetrics.wire import Request
 
@@ -145,7 +146,7 @@ def _may_be_cut(response: BaseHTTPResponse) -> bool:
 def _no_answer(error: Exception) -> Outcome:
     """Name the cause from types and error numbers: the texts of urllib3's errors hold the URL, and so the key."""
     if isinstance(error, _UNUSABLE):
-        return Outcome(cause="the address or the proxy's address cannot be used", permanent=True)
+        return UNUSABLE_ADDRESS
     if type(error) is OSError:  # from requests itself, which gives it no number
         cause = "the certificates that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names are not there"
         return Outcome(cause=cause, permanent=True)
@@ -155,10 +156,10 @@ def _no_answer(error: Exception) -> Outcome:
         if isinstance(link, ssl.SSLCertVerificationError):
             return Outcome(cause=f"its certificate is not trusted ({link.verify_message})", permanent=True)
         if isinstance(link, ssl.SSLError) and link.reason in _NOT_TLS_REASONS:
-            return Outcome(cause=NOT_TLS, permanent=True)
+            return NOT_TLS
         proxy = _PROXY_ANSWER.search(str(link))
         if proxy:
-            return Outcome(cause=f"the proxy answered {proxy[1]}", permanent=proxy_refuses(int(proxy[1])))
+            return proxy_answered(int(proxy[1]))
         cause = _cause(link) or cause
         link = link.__context__
     return Outcome(cause=cause)
@@ -166,7 +167,7 @@ def _no_answer(error: Exception) -> Outcome:
 
 def _cause(error: BaseException) -> str | None:
     if isinstance(error, (Urllib3TimeoutError, TimeoutError)):
-        return TIMED_OUT
+        return TIMED_OUT.cause
     if isinstance(error, socket.gaierror):
         return "its name cannot be resolved"
     if isinstance(error, ssl.SSLError):

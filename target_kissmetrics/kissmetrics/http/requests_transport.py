@@ -93,7 +93,7 @@ class RequestsTransport:
         for attempt in self._late:
             attempt.connection.interrupt()  # it may have been connecting the last time
         late = [attempt for attempt in list(self._running) if now - attempt.began >= self._host.timeout]
-        return [(attempt.mark, Outcome(cause=TIMED_OUT)) for attempt in late if self._abandon(attempt)]
+        return [(attempt.mark, TIMED_OUT) for attempt in late if self._abandon(attempt)]
 
     def _abandon(self, attempt: _Attempt) -> bool:
         """Discard the outcome of an attempt and end its worker; false when it has just finished."""

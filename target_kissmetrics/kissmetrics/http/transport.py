@@ -16,9 +16,6 @@ from target_kissmetrics.kissmetrics.wire import Request
 MAX_ANSWER_BYTES = 65536
 """No more of an answer is read; Kissmetrics' GIF has 43 bytes."""
 
-TIMED_OUT = "no answer in time"
-NOT_TLS = "it does not speak TLS; is its address one of http://?"
-
 
 @dataclass(frozen=True, slots=True)
 class Host:
@@ -58,6 +55,11 @@ class Outcome:
     permanent: bool = False
 
 
+TIMED_OUT = Outcome(cause="no answer in time")
+NOT_TLS = Outcome(cause="it does not speak TLS; is its address one of http://?", permanent=True)
+UNUSABLE_ADDRESS = Outcome(cause="the address or the proxy's address cannot be used", permanent=True)
+
+
 class Transport(Protocol):
     """Makes many attempts at once, over connections of its own. For one thread, except for `wake`."""
 
@@ -82,13 +84,12 @@ class Transport(Protocol):
         """Close all connections; attempts in flight are abandoned."""
 
 
+def proxy_answered(status: int) -> Outcome:
+    """Return the outcome of a proxy that opens no tunnel; no retry fixes `407 Proxy Authentication Required`, say."""
+    return Outcome(cause=f"the proxy answered {status}", permanent=400 <= status < 500 and status not in {408, 429})
+
+
 def is_html(content_type: str, start: bytes) -> bool:
     """Tell whether an answer is an HTML page, by its type or its first bytes."""
-    if content_type.partition(";")[0].strip().lower() in {"text/html", "application/xhtml+xml"}:
-        return True
-    return start.lstrip()[:1] == b"<"
-
-
-def proxy_refuses(status: int) -> bool:
-    """Tell whether no retry fixes a proxy's answer, `407 Proxy Authentication Required` say."""
-    return 400 <= status < 500 and status not in {408, 429}
+    media_type = content_type.partition(";")[0].strip().lower()
+    return media_type in {"text/html", "application/xhtml+xml"} or start.lstrip()[:1] == b"<"

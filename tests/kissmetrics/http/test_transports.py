@@ -43,12 +43,12 @@ class _Server(ThreadingHTTPServer):
         self.seen: list[tuple[str, str, bytes, str]] = []
         self.connections: set[Any] = set()
         self.held = threading.Event()
-        self.closed = 0
+        self.closed: list[Any] = []
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def shutdown_request(self, request: Any) -> None:
         super().shutdown_request(request)
-        self.closed += 1
+        self.closed.append(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore clients that hang up."""
@@ -56,7 +56,7 @@ class _Server(ThreadingHTTPServer):
     def wait_until_closed(self) -> None:
         """Wait until every connection that answered `/bye` is closed."""
         deadline = time.monotonic() + SECONDS
-        while self.closed < len([entry for entry in self.seen if entry[1] == "/bye"]):
+        while len(self.closed) < len([entry for entry in self.seen if entry[1] == "/bye"]):
             assert time.monotonic() < deadline
             time.sleep(0.001)
 
