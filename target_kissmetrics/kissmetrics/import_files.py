@@ -96,11 +96,7 @@ OpenFile = _LocalFile | _RemoteFile
 
 
 def file_opener(url: str) -> Callable[[str], OpenFile]:
-    """Return a function that begins a file, given its name, in a local folder or at an fsspec URL.
-
-    Raises:
-        ImportError: The library behind the URL is not installed.
-    """
+    """Return a function that begins a file, given its name, in a local folder or at an fsspec URL."""
     folder = _local_path(url)
     if folder is not None:
         return lambda name: _LocalFile(folder / name)
@@ -148,9 +144,6 @@ class ImportFiles:
         max_rows: Lines of a file.
         completed: Called whenever a file is complete under its final name.
         clock: Seconds since the Unix epoch.
-
-    Raises:
-        ImportError: The library for this kind of URL is not installed.
     """
 
     url: str
@@ -180,11 +173,7 @@ class ImportFiles:
         return self.clock() - self._opened_at if self._file else 0.0
 
     def write(self, calls: Iterable[Call]) -> None:
-        """Write calls; a file that is full is completed.
-
-        Raises:
-            Refused: A file cannot be written; it does not exist.
-        """
+        """Write calls, and complete a file that is full. Raises Refused if that fails; the file does not exist then."""
         lines = [_ENCODER.encode(as_import_line(call)) for call in calls]
         while lines:
             room = self.max_rows - self._rows
@@ -195,11 +184,7 @@ class ImportFiles:
                 self.complete()
 
     def complete(self) -> None:
-        """Complete the open file, if any, and call `completed`; do nothing after an error.
-
-        Raises:
-            Refused: It cannot be completed; it does not exist.
-        """
+        """Complete the open file, if any, and call `completed`; do nothing after an error. Raises like `write`."""
         if self._broken:
             return
         if self._file is not None:

@@ -187,20 +187,13 @@ def _options(host: Host) -> list[tuple[int, Any]]:
 def _answer(handle: _Handle) -> Outcome:
     curl = handle.curl
     status = curl.getinfo(pycurl.RESPONSE_CODE)
-    if not handle.received and _broke_off(curl, status):
+    is_http_1 = curl.getinfo(pycurl.INFO_HTTP_VERSION) <= pycurl.CURL_HTTP_VERSION_1_1
+    has_length = curl.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T) >= 0 or status in _NO_BODY_STATUSES
+    if is_http_1 and not handle.received and not has_length:  # libcurl accepts headers that broke off
         return _OUTCOMES[pycurl.E_PARTIAL_FILE]
     after = 0 if status < 300 else curl.getinfo(pycurl.RETRY_AFTER)
     html = is_html(curl.getinfo(pycurl.CONTENT_TYPE) or "", handle.start)
     return Outcome(status, html=html, retry_after=str(after) if after else None)
-
-
-def _broke_off(curl: pycurl.Curl, status: int) -> bool:
-    """Tell whether an answer broke off in its headers: it has no body and does not say so.
-
-    HTTP/2 has frames: nothing breaks off unnoticed.
-    """
-    is_framed = curl.getinfo(pycurl.INFO_HTTP_VERSION) > pycurl.CURL_HTTP_VERSION_1_1
-    return not is_framed and status not in _NO_BODY_STATUSES and curl.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T) < 0
 
 
 def _no_answer(curl: pycurl.Curl, error: int, text: str) -> Outcome:

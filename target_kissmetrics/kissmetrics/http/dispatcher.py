@@ -70,8 +70,7 @@ class Dispatcher:
         pacing: When a request may start.
         connections: The most requests in flight at once.
         host: The tracking API's address, for messages.
-        failed: Called once, from the dispatcher's thread, with the reason when the delivery stops. Batches with calls
-            in flight are then never acknowledged.
+        failed: Called once, from the dispatcher's thread, with the reason when the delivery stops.
         warn: Logs a line, from the dispatcher's thread.
         monitor: Observes calls.
     """

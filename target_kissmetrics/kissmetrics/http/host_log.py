@@ -16,13 +16,7 @@ SILENT_ATTEMPTS = 2
 
 
 class HostLog:
-    """Logs the failures of one host. For one thread.
-
-    Args:
-        host: The tracking API's address.
-        budget: Seconds that a call is retried for (`retry_timeout_seconds`).
-        warn: Logs a line.
-        clock: Monotonic seconds.
+    """Logs the failures of one host, whose calls are retried for `budget` seconds. For one thread.
 
     Attributes:
         has_acknowledged: The host has acknowledged a call in this run.

@@ -20,12 +20,7 @@ _LOGIN = frozenset({401, 407, 511})
 
 
 def probe(transport: Transport, url: str) -> str | None:
-    """Return what is wrong with a tracking URL and what to do about it; None when nothing is.
-
-    Args:
-        transport: Sends to the URL's host.
-        url: The tracking URL, without a slash at its end.
-    """
+    """Return what is wrong with a tracking URL (without a slash at its end), and what to do about it; else None."""
     parts = urlsplit(url)
     transport.start(Request("GET", f"{parts.path}{PATH}", None), "probe")
     while not (outcomes := transport.wait(1.0)):

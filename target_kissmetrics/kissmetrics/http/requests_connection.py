@@ -1,8 +1,7 @@
 """One attempt at a time with the `requests` library, over one kept connection.
 
-The session says how the host is reached (proxy, certificates), once; a request then goes straight to the pool of
-urllib3's connections that its adapter keeps for the host. `Session.get` would spend three times the CPU on merging
-headers, cookies and redirects that no call needs, and would follow redirects.
+`requests` decides how the host is reached (proxy, certificates), once. A request then goes straight to urllib3's pool:
+`Session.get` would follow redirects, and spend three times the CPU on headers and cookies that no call needs.
 """
 
 from __future__ import annotations
@@ -36,12 +35,14 @@ from target_kissmetrics.kissmetrics.http.transport import (
 )
 from target_kissmetrics.kissmetrics.wire import Request
 
-FORM = "application/x-www-form-urlencoded"
-
 _NOT_TLS_REASONS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG"})
 """OpenSSL's reasons for an answer that is not TLS."""
 
 _UNUSABLE = (InvalidURL, InvalidSchema, MissingSchema, InvalidProxyURL, InvalidHeader, LocationValueError)
+
+_NO_CERTIFICATES = Outcome(
+    cause="the certificates that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names do not exist", permanent=True
+)
 
 _PROXY_ANSWER = re.compile(r"Tunnel connection failed: (\d{3})")
 """From `http.client`, when a proxy opened no tunnel."""
@@ -57,6 +58,7 @@ class RequestsConnection:
         self._base_url = host.url
         self._timeout = Timeout(connect=min(host.connect_timeout, host.timeout), read=host.timeout)
         self._headers = {"User-Agent": host.user_agent, "Accept": "image/gif, */*", "Connection": "keep-alive"}
+        self._form_headers = {**self._headers, "Content-Type": "application/x-www-form-urlencoded"}
         self._latest: Any = None
 
     def attempt(self, request: Request) -> Outcome:
@@ -67,7 +69,7 @@ class RequestsConnection:
             return _no_answer(error)
 
     def interrupt(self) -> None:
-        """Shut the socket of an attempt that takes too long; its `attempt` returns then. From any thread.
+        """Shut the socket of an attempt that takes too long. From any thread.
 
         During a TLS handshake there is no socket to shut; the handshake itself ends after the connect timeout.
         """
@@ -87,7 +89,7 @@ class RequestsConnection:
             request.method,
             f"{prefix}{request.target}",
             request.body,
-            self._headers if request.body is None else {**self._headers, "Content-Type": FORM},
+            self._headers if request.body is None else self._form_headers,
             retries=False,
             redirect=False,
             assert_same_host=False,
@@ -96,8 +98,9 @@ class RequestsConnection:
             decode_content=False,
         ) as response:
             body = _body(response)
-            if not body and _may_be_cut(response):
-                return Outcome(cause="the answer broke off")
+            has_length = "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
+            if not body and response.status == HTTPStatus.OK and not has_length:
+                return Outcome(cause="the answer broke off")  # `http.client` accepts headers that broke off
             return Outcome(
                 status=response.status,
                 html=is_html(response.headers.get("Content-Type", ""), body),
@@ -106,12 +109,7 @@ class RequestsConnection:
 
     @cached_property
     def _pool(self) -> tuple[HTTPConnectionPool, str]:
-        """The pool of connections to the host, and the prefix of each target there: the whole URL for a proxy.
-
-        Raises:
-            requests.RequestException: The URL, or the proxy's, cannot be used.
-            OSError: The CA bundle does not exist.
-        """
+        """The pool of connections to the host, and the prefix of each target there: the whole URL for a proxy."""
         environment = requests.Session().merge_environment_settings(self._base_url, {}, None, None, None)
         verify = True if environment["verify"] is None else environment["verify"]
         proxies = dict(environment["proxies"])
@@ -137,19 +135,12 @@ def _body(response: BaseHTTPResponse) -> bytes:
     return body
 
 
-def _may_be_cut(response: BaseHTTPResponse) -> bool:
-    """Tell whether an answer lacks the headers of its body: `http.client` accepts headers that broke off."""
-    has_length = "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
-    return response.status == HTTPStatus.OK and not has_length
-
-
 def _no_answer(error: Exception) -> Outcome:
     """Name the cause from types and error numbers: the texts of urllib3's errors hold the URL, and so the key."""
     if isinstance(error, _UNUSABLE):
         return UNUSABLE_ADDRESS
-    if type(error) is OSError:  # from requests itself, which gives it no number
-        cause = "the certificates that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names are not there"
-        return Outcome(cause=cause, permanent=True)
+    if type(error) is OSError:  # from `cert_verify`
+        return _NO_CERTIFICATES
     cause = f"connection failed ({type(error).__name__})"
     link: BaseException | None = error
     while link is not None:
@@ -157,8 +148,7 @@ def _no_answer(error: Exception) -> Outcome:
             return Outcome(cause=f"its certificate is not trusted ({link.verify_message})", permanent=True)
         if isinstance(link, ssl.SSLError) and link.reason in _NOT_TLS_REASONS:
             return NOT_TLS
-        proxy = _PROXY_ANSWER.search(str(link))
-        if proxy:
+        if proxy := _PROXY_ANSWER.search(str(link)):
             return proxy_answered(int(proxy[1]))
         cause = _cause(link) or cause
         link = link.__context__

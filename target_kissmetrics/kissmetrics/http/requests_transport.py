@@ -97,12 +97,12 @@ class RequestsTransport:
 
     def _abandon(self, attempt: _Attempt) -> bool:
         """Discard the outcome of an attempt and end its worker; false when it has just finished."""
-        if not self._finish(attempt):
-            return False
-        self._workers.remove(attempt.worker)
-        self._late.append(attempt)
-        attempt.connection.interrupt()
-        return True
+        is_late = self._finish(attempt)
+        if is_late:
+            self._workers.remove(attempt.worker)
+            self._late.append(attempt)
+            attempt.connection.interrupt()
+        return is_late
 
     def _finish(self, attempt: _Attempt) -> bool:
         """Claim an attempt's outcome. Removal is atomic: either its worker claims it or the deadline does."""

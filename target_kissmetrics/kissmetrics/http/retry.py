@@ -55,8 +55,8 @@ class RetryPolicy:
         """Decide what to do after an attempt that was not acknowledged.
 
         Args:
-            outcome: Of the latest attempt.
-            attempts: Attempts made so far, from 1.
+            outcome: Of the attempt.
+            attempts: Made so far, from 1.
             elapsed: Seconds since the first attempt started.
             now: Seconds since the Unix epoch, for a `Retry-After` that is a date.
         """

@@ -1,8 +1,8 @@
 """The protocol of the two HTTP clients: one attempt of one request, and what came of it.
 
-A transport makes exactly one attempt for each `start` and never raises for what the network does: what happened is an
-`Outcome`. It does not retry, log or follow redirects (they would carry the API key to another host). Its outcomes name
-causes without URLs, because the error texts of HTTP libraries hold the URL and so the key.
+A transport makes one attempt for each `start` and never raises for what the network does.
+It does not follow redirects, which would carry the API key to another host. Outcomes name causes without URLs, because
+the error texts of HTTP libraries hold the URL and so the key.
 """
 
 from __future__ import annotations
@@ -19,14 +19,9 @@ MAX_ANSWER_BYTES = 65536
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """How a transport reaches the tracking API.
+    """How a transport reaches the tracking API at `url` (scheme and host), over so many connections at most.
 
-    Attributes:
-        url: Scheme and host: `https://trk.kissmetrics.io`.
-        timeout: Seconds for one attempt, with connecting and reading.
-        connect_timeout: Seconds for connecting, at most `timeout`.
-        user_agent: The `User-Agent` header.
-        connections: The most connections.
+    `timeout` are the seconds of one attempt, with connecting and reading; `connect_timeout` those for connecting.
     """
 
     url: str
@@ -64,12 +59,7 @@ class Transport(Protocol):
     """Makes many attempts at once, over connections of its own. For one thread, except for `wake`."""
 
     def start(self, request: Request, mark: Hashable) -> None:
-        """Start one attempt.
-
-        Args:
-            request: What to send.
-            mark: Identifies the attempt in `wait`; unique among the attempts in flight.
-        """
+        """Start one attempt; the mark identifies it in `wait` and is unique among the attempts in flight."""
 
     def wait(self, seconds: float) -> Sequence[tuple[Hashable, Outcome]]:
         """Return the outcomes since the last call; without any, wait up to so many seconds for the first one.

@@ -247,7 +247,7 @@ def test_requests_names_certificates_that_do_not_exist(monkeypatch: pytest.Monke
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
     (outcome,) = attempt(RequestsTransport, "https://127.0.0.1:9", get("/"))
     assert outcome.permanent
-    assert outcome.cause == "the certificates that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names are not there"
+    assert outcome.cause == "the certificates that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names do not exist"
 
 
 @pytest.mark.parametrize("in_flight", [0, 1])
