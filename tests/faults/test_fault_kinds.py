@@ -212,8 +212,6 @@ HALF_A_TLS_RECORD = b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc"
 TOO_LONG_SECONDS = 6.0
 
 
-# Where the limit ends a connection right before its handshake, ssl and urllib3 leave the socket to be collected.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("way", ["tls", "proxy-to-http", "proxy-to-https", "tls-behind-a-proxy"])
 def test_no_handshake_takes_longer_than_the_time_limit_however_lively_the_host_is(
     monkeypatch: pytest.MonkeyPatch, send: Send, way: str

@@ -59,8 +59,6 @@ _OUTCOMES = {
 _NOT_TLS_TEXTS = ("wrong version number", "http request", "packet length too long", "unknown protocol")
 """TLS libraries say so, in texts without a URL, of a host that does not speak TLS at all."""
 
-_NO_BODY_STATUSES = frozenset({204, 304})
-
 
 class _Handle:
     """A handle of libcurl, with the mark of its attempt and the start of the answer."""
@@ -188,7 +186,7 @@ def _answer(handle: _Handle) -> Outcome:
     curl = handle.curl
     status = curl.getinfo(pycurl.RESPONSE_CODE)
     is_http_1 = curl.getinfo(pycurl.INFO_HTTP_VERSION) <= pycurl.CURL_HTTP_VERSION_1_1
-    has_length = curl.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T) >= 0 or status in _NO_BODY_STATUSES
+    has_length = curl.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T) >= 0 or status in {204, 304}
     if is_http_1 and not handle.received and not has_length:  # libcurl accepts headers that broke off
         return _OUTCOMES[pycurl.E_PARTIAL_FILE]
     after = 0 if status < 300 else curl.getinfo(pycurl.RETRY_AFTER)
