@@ -297,6 +297,7 @@ class Runtime:
         )
 
     def _build_import_run(self, store: Store) -> FilesRun:
+        from target_kissmetrics.kissmetrics.import_files import describe_error  # noqa: PLC0415
         from target_kissmetrics.store.overlay import OverlayStore  # noqa: PLC0415
         from target_kissmetrics.sync.import_run import FilesRun  # noqa: PLC0415
 
@@ -310,8 +311,8 @@ class Runtime:
                 max_rows=settings.files_max_rows,
                 emit=self._write_state,
             )
-        except (ImportError, ValueError) as error:
-            raise _unusable_folder(settings, error) from None
+        except ImportError as error:
+            raise ConfigError("files_url", describe_error(settings.files_url, error)) from None
 
     def _streams(self) -> list[StreamCounts]:
         return list(self._counts.values())
@@ -388,17 +389,9 @@ def check(settings: Settings, version: str) -> str:
 
 
 def _check_import_folder(settings: Settings) -> None:
-    from target_kissmetrics.kissmetrics.import_files import check_writable, describe_write_error  # noqa: PLC0415
+    from target_kissmetrics.kissmetrics.import_files import check_writable, describe_error  # noqa: PLC0415
 
     try:
         check_writable(settings.files_url)
-    except (ImportError, ValueError) as error:
-        raise _unusable_folder(settings, error) from None
     except Exception as error:  # noqa: BLE001 - whatever the library behind an fsspec URL raises
-        raise ConfigError("files_url", describe_write_error(settings.files_url, error)) from None
-
-
-def _unusable_folder(settings: Settings, error: Exception) -> ConfigError:
-    return ConfigError(
-        "files_url", f"{settings.files_url} cannot be used: {error}; install what it needs, or name another"
-    )
+        raise ConfigError("files_url", describe_error(settings.files_url, error)) from None

@@ -29,8 +29,6 @@ KISSMETRICS_USER = "6acb81d7742ac437833f51ecb2a40c74cd831ce26909e5f72354fa6af42c
 
 GRANTS = {"GrantRead": f'id="{KISSMETRICS_USER}"', "GrantReadACP": f'id="{KISSMETRICS_USER}"'}
 
-_ENCODER = msgspec.json.Encoder()
-
 
 class _LocalFile:
     """A file that appears under its final name when it is complete."""
@@ -127,10 +125,13 @@ def _local_path(url: str) -> Path | None:
 
 
 def _remote(url: str) -> tuple[Any, str]:
-    """Return the file system of an fsspec URL, whose library reads credentials from the environment, and the path."""
+    """Return an fsspec URL's file system, which reads credentials from the environment, and the path."""
     import fsspec  # noqa: PLC0415 - an extra brings its file systems
 
-    fs, root = fsspec.core.url_to_fs(url)
+    try:
+        fs, root = fsspec.core.url_to_fs(url)
+    except ValueError as error:  # an unknown scheme
+        raise ImportError(str(error)) from None
     return fs, root
 
 
@@ -174,7 +175,7 @@ class ImportFiles:
 
     def write(self, calls: Iterable[Call]) -> None:
         """Write calls, and complete a file that is full. Raises Refused if that fails; the file does not exist then."""
-        lines = [_ENCODER.encode(as_import_line(call)) for call in calls]
+        lines = [msgspec.json.encode(as_import_line(call)) for call in calls]
         while lines:
             room = self.max_rows - self._rows
             with self._discarding_on_error():
@@ -214,11 +215,13 @@ class ImportFiles:
             self._broken = True
             if self._file is not None:
                 self._file.discard()
-            raise Refused(f"files_url: {describe_write_error(self.url, error)}") from None
+            raise Refused(f"files_url: {describe_error(self.url, error)}") from None
 
 
-def describe_write_error(url: str, error: Exception) -> str:
-    """Say why a folder accepts no file, and what to do about it."""
+def describe_error(url: str, error: Exception) -> str:
+    """Say why files cannot be written, and what to do about it."""
+    if isinstance(error, ImportError):
+        return f"{url} cannot be used: {error}; install what it needs, or name another"
     if "AccessControlListNotSupported" in str(error):
         return f"{url} has ACLs disabled, but Kissmetrics needs a grant on each file; enable ACLs for it"
     return (

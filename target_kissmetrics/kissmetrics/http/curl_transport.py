@@ -38,9 +38,6 @@ from target_kissmetrics.kissmetrics.wire import Request
 STEP_SECONDS = 0.01
 """While requests are in flight, libcurl runs at least this often."""
 
-START_BYTES = 512
-"""The start of an answer that is kept."""
-
 _OUTCOMES = {
     pycurl.E_OPERATION_TIMEDOUT: TIMED_OUT,
     pycurl.E_COULDNT_RESOLVE_HOST: Outcome(cause="its name cannot be resolved"),
@@ -72,7 +69,7 @@ class _Handle:
     def write(self, data: bytes) -> int:
         """Receive a part of the answer; libcurl stops when the result is less than its length."""
         if not self.received:
-            self.start = data[:START_BYTES]
+            self.start = data[:512]
         self.received += len(data)
         return len(data) if self.received <= MAX_ANSWER_BYTES else 0
 
