@@ -377,7 +377,7 @@ def check(settings: Settings, version: str) -> str:
     from target_kissmetrics.kissmetrics.http.probe import probe  # noqa: PLC0415
     from target_kissmetrics.store.sql import check_store  # noqa: PLC0415
 
-    check_store(settings.attribute_store_url, product(settings.api_key))
+    check_store(settings.attribute_store_url)
     if settings.delivery == "files":
         _check_import_folder(settings)
         return f"settings, store and {settings.files_url} are fine; nothing was written"

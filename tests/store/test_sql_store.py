@@ -77,9 +77,12 @@ def test_the_call_that_changed_somebody_is_known_to_the_next_process_until_anoth
     first.last_calls[ANN] = LastCall(b"a call..", [PLAN + GOLD, CITY + FREE])
     store.commit(first, [])
     assert other.last_sent([ANN])[ANN].was_set_by(b"a call..")
-    (whole,) = [part for part in other.updates() if part.people]
+    (whole,) = [part for part in other.drain() if part.people]
     assert whole.last_calls == first.last_calls
 
+    assert store.last_sent([ANN]) == {}
+
+    store.commit(first, [])
     other.commit(learned(ANN, plan=known(FREE, 110)), [])
     assert not store.last_sent([ANN])[ANN].was_set_by(b"a call..")
 
