@@ -57,8 +57,11 @@ class EventSlot(msgspec.Struct, gc=False):
         seconds: How many consecutive seconds the event and its line items take.
         spread: Move the event to a free second if another row has its second.
         may_spread: The stream's entry may ask for that.
-        revenue_property: The property that holds its amount, if any. Kissmetrics counts two amounts of one person in
-            one second as one, even if the events have different names.
+        revenue_property: The property that holds its amount, if any, or that may get it later (`key`). Kissmetrics
+            counts two amounts of one person in one second as one, even if the events have different names.
+        key: The row's key, if its event is sent once, whatever changes in the row.
+        is_dated: The row holds the event's time.
+        was_sent: The event was sent before: its properties are only those that it lacked.
     """
 
     row: bytes
@@ -67,6 +70,9 @@ class EventSlot(msgspec.Struct, gc=False):
     spread: bool = False
     may_spread: bool = True
     revenue_property: str | None = None
+    key: bytes | None = None
+    is_dated: bool = True
+    was_sent: bool = False
 
 
 class Mapped(msgspec.Struct):

@@ -169,6 +169,10 @@ class StreamSettings:
     spread_duplicates: bool = setting(
         "Event: move events of one person, name and second to the next free second.", default=False
     )
+    send_once_per_row: bool | None = setting(
+        "Event: send a row's event once, known again by the row's key, whatever changes in the row. Without it: true "
+        "where the stream has a key and a revenue field, and `once` is not set; else false."
+    )
     previous_id: str | None = setting("Alias: field that holds the other identity.")
     experiment: str | None = setting("Experiment: field that holds the experiment's name.")
     variant: str | None = setting("Experiment: field that holds the variant.")

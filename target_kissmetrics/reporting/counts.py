@@ -37,6 +37,7 @@ FIGURES: Mapping[str, Figure] = {
     "left_out": Figure("Events skipped by type", "Events of batches whose type becomes no call."),
     "deleted": Figure("Deleted at the source", "Rows with `_sdc_deleted_at`; Kissmetrics deletes nothing."),
     "deleted_attributes": Figure("Attributes deleted at the source", "Deleted attributes; Kissmetrics keeps them."),
+    "already_sent": Figure("Already sent", "Rows whose event was sent with an earlier version of the row."),
     "moved": Figure("Events moved to a second of their own", "Events that `spread_duplicates` moved."),
     "collisions": Figure("Events lost as duplicates", "Events with the person, name and second of another row's."),
     "amount_collisions": Figure("Amounts lost", "Amounts of events in the second of another amount of the person."),
@@ -46,7 +47,9 @@ FIGURES: Mapping[str, Figure] = {
 }
 """Each name that `StreamCounts.figures` gives, in the same order."""
 
-_IF_ANY = ("deleted_attributes", "deleted", "moved", "collisions", "amount_collisions", "item_collisions")
+_IF_ANY = (
+    "deleted_attributes", "deleted", "already_sent", "moved", "collisions", "amount_collisions", "item_collisions",
+)  # fmt: skip
 """Figures that a summary has only when they are not zero."""
 
 
@@ -82,6 +85,7 @@ class StreamCounts:
     set: int = 0
     alias: int = 0
     unchanged: int = 0
+    already_sent: int = 0
     moved: int = 0
     collisions: int = 0
     amount_collisions: int = 0
@@ -168,6 +172,7 @@ class StreamCounts:
             "left_out": sum(self.skipped_types.values()),
             "deleted": self.deleted,
             "deleted_attributes": self.deleted_attributes,
+            "already_sent": self.already_sent,
             "moved": self.moved,
             "collisions": self.collisions,
             "amount_collisions": self.amount_collisions,

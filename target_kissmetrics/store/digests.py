@@ -15,6 +15,8 @@ import msgspec
 
 from target_kissmetrics.kissmetrics.names import folded
 
+_SORTED_JSON = msgspec.json.Encoder(order="deterministic")
+
 PERSON_BYTES = 16
 KEY_BYTES = 8
 VALUE_BYTES = 8
@@ -46,6 +48,10 @@ class Digests:
         """Digest a row that holds, or wants, a second of somebody's events of one name."""
         text = f"{identity}\0{folded(event)}\0{second}\0"
         return blake2b(text.encode() + row, digest_size=PERSON_BYTES, key=self.product, person=b"km-row").digest()
+
+    def sent_row(self, key: bytes) -> bytes:
+        """Digest the key of a row whose event is sent once: the store keeps it like a person."""
+        return blake2b(key, digest_size=PERSON_BYTES, key=self.product, person=b"km-sent-row").digest()
 
 
 @lru_cache(maxsize=65536)
@@ -81,13 +87,19 @@ def whole(properties: Mapping[str, str]) -> bytes:
     return blake2b(msgspec.json.encode(properties), digest_size=VALUE_BYTES, person=b"km-whole").digest()
 
 
+def event(content: object) -> bytes:
+    """Digest an event and its line items, whatever the order of their properties."""
+    return blake2b(_SORTED_JSON.encode(content), digest_size=VALUE_BYTES, person=b"km-event").digest()
+
+
 def content(packed: bytes) -> bytes:
     """Digest what is stored of a person."""
     return blake2b(packed, digest_size=VALUE_BYTES, person=b"km-content").digest()
 
 
-NO_VALUE = bytes(VALUE_BYTES)
-"""What is remembered as the value of an event recorded once."""
+SENT_EVENT, SENT_TO, SENT_AMOUNT = (name.ljust(KEY_BYTES, b"\0") for name in (b"event", b"person", b"amount"))
+"""What is kept of a row whose event is sent once: its event; whom it was sent to, if it had no amount; the amount that
+was sent later."""
 
 FORGOTTEN = b"\xff" * VALUE_BYTES
 """What is remembered as the value of an attribute that was deleted at its source: no value is equal to it."""

@@ -34,7 +34,7 @@ PersonValues = Mapping[bytes, LastSent]
 
 
 class NewValue(NamedTuple):
-    """The value of one property of one person in a row; or an event that is recorded once, with `NO_VALUE`."""
+    """The value of one property of one person in a row; or of an event that is sent once, by its person or its row."""
 
     person: bytes
     key: bytes
@@ -76,9 +76,13 @@ class PropertyIntents:
         self._latest = [*by_time[:1], *itertools.islice(others, 1)]
 
     @property
-    def once_time(self) -> int | None:
-        """The second of an event that is recorded once; None without an intent."""
-        return self._intents[0].time if self._intents else None
+    def first(self) -> Intent | None:
+        """The first intent, which decides for an event that is sent once."""
+        return self._intents[0] if self._intents else None
+
+    def once_time(self, value: bytes) -> int | None:
+        """Give the second of this value of an event that is sent once; None without an intent."""
+        return next((intent.time for intent in self._intents if intent.new.value == value), None)
 
     def intended(self, new: NewValue) -> int | None:
         """Give the second of this very value; None without an intent."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from target_kissmetrics.kissmetrics.calls import Call, Record, Set
+from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
 from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.result import EventSlot
 from target_kissmetrics.reporting.counts import StreamCounts
@@ -61,19 +61,20 @@ class CollisionCounter:
             for slot in slots:
                 event = calls[slot.record]
                 # An event that is recorded once, or that claimed its second, collides with none.
-                if isinstance(event, Record) and not event.once and not slot.spread:
+                if not isinstance(event, Alias) and not slot.spread and not getattr(event, "once", False):
                     self._count_event(row.counts, event, slot)
             event, token = None, b""
             for index, call in enumerate(calls):
                 if isinstance(call, Record):
                     event = call
                     token = next((slot.row for slot in slots if slot.record == index), b"")
-                elif isinstance(call, Set) and not call.distinct:
+                elif event is not None and isinstance(call, Set) and not call.distinct:
                     self._count_item(row.counts, event, token, call)
 
-    def _count_event(self, counts: StreamCounts, event: Record, slot: EventSlot) -> None:
+    def _count_event(self, counts: StreamCounts, event: Record | Set, slot: EventSlot) -> None:
+        """Count an event, or the amount of an event that was sent before."""
         amount = slot.revenue_property
-        if self._collisions.seen(event.person, folded(event.event), event.time, slot.row):
+        if isinstance(event, Record) and self._collisions.seen(event.person, folded(event.event), event.time, slot.row):
             counts.collisions += 1
             problem = f"different rows have the same person, event name {event.event!r} and second"
             self._warn_once(counts, counts.collisions, f"{problem}; Kissmetrics keeps the first one; {_remedy(slot)}")

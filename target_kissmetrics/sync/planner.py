@@ -16,7 +16,7 @@ from target_kissmetrics.sync.aliases import plan_alias
 from target_kissmetrics.sync.batch import Batch, BatchRow
 from target_kissmetrics.sync.change_tracking import plan_changes, steps_of
 from target_kissmetrics.sync.collisions import CollisionCounter
-from target_kissmetrics.sync.once import plan_once
+from target_kissmetrics.sync.once import KeyedRow, OncePlanner, keyed_rows, turn_sent_events_into_sets
 from target_kissmetrics.sync.spreading import spread_duplicates
 from target_kissmetrics.sync.view import StoreView
 
@@ -56,28 +56,27 @@ class Planner:
         self._reject = reject
         self._collisions = CollisionCounter(warn)
         self._view = StoreView(store, digests)
+        self._once = OncePlanner(self._view, warn)
 
     def plan(self, batches: Sequence[Batch]) -> None:
         """Give each batch its calls and its update, and the last batch the intents to clear after all of them."""
         others = [(batch, row) for batch in batches for row in batch.rows if not _is_change_tracked(row.mapped.calls)]
-        rows = [row for _, row in others]
-        spread_duplicates(rows, self._digests, self._store)
-        self._collisions.count(rows)
+        keyed = keyed_rows(others, self._digests)
         steps = steps_of(batches, self._digests)
-        people, aliased = {step.person for step in steps}, set[bytes]()
-        for row in rows:
+        people, aliased = {step.person for step in steps} | {one.subject for one in keyed}, set[bytes]()
+        for _, row in others:
             for call in row.mapped.calls:
                 if isinstance(call, Alias):
                     aliased |= {self._digests.person(call.person), self._digests.person(call.other)}
                 elif isinstance(call, Record) and call.once:
                     people.add(self._digests.person(call.person))
         if not people and not aliased:
-            self._plan_others(others)
+            self._plan_others(others, keyed)
             return
         with self._store.planning():
             self._view.load(people, aliased)
             plan_changes(steps, self._view, include_all=self._include_all)
-            self._plan_others(others)
+            self._plan_others(others, keyed)
             batches[-1].intents = self._view.add_intents()
         for batch in batches:
             self._view.keep(batch.update)
@@ -86,8 +85,15 @@ class Planner:
         """Drop what was kept of a batch, now that the store has it."""
         self._view.committed(batch.update)
 
-    def _plan_others(self, others: _Others) -> None:
+    def _plan_others(self, others: _Others, keyed: Sequence[KeyedRow]) -> None:
         """Plan what is not change-tracked: events, line items, aliases."""
+        rows = [row for _, row in others]
+        self._once.keep_seconds(keyed)
+        spread_duplicates(rows, self._digests, self._store)
+        for one in keyed:
+            self._once.plan_row(one)
+        turn_sent_events_into_sets(rows)
+        self._collisions.count(rows)
         for batch, row in others:
             for call in row.mapped.calls:
                 planned = self._plan_call(batch, row, call)
@@ -98,7 +104,7 @@ class Planner:
         if isinstance(call, Set):
             return None if call.distinct else call
         if isinstance(call, Record):
-            return plan_once(call, row.counts, self._view, batch.update) if call.once else call
+            return self._once.plan_event(call, row.counts, batch.update) if call.once else call
         try:
             return plan_alias(call, row.counts, self._view, batch.update, max_partners=self._max_aliases)
         except Rejected as rejected:

@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from msgspec.structs import replace
-
-from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
+from target_kissmetrics.kissmetrics.calls import Record
 from target_kissmetrics.mapping.result import EventSlot
 from target_kissmetrics.store.digests import Digests
 from target_kissmetrics.store.protocol import Claim, Store
 from target_kissmetrics.sync.batch import BatchRow
+from target_kissmetrics.sync.once import moved
 
 WINDOW_GROWTH = 8
 """Each round looks at so many times more seconds: most rows need one round, a day with a thousand orders needs four."""
@@ -56,7 +55,7 @@ def spread_duplicates(rows: Iterable[BatchRow], digests: Digests, store: Store) 
     for want in wanted:
         if want.found is not None and want.found != want.event.time:
             want.row.counts.moved += 1
-            want.row.mapped.calls = [_moved(call, want.found - want.event.time) for call in want.row.mapped.calls]
+            want.row.mapped.calls = [moved(call, want.found - want.event.time) for call in want.row.mapped.calls]
 
 
 class _Finder:
@@ -109,10 +108,3 @@ class _Finder:
         names = (want.event.event, amount) if amount else (want.event.event,)
         digest, person = self._digests.second, want.event.person
         return [digest(person, name, second) for second in range(start, start + seconds) for name in names]
-
-
-def _moved(call: Call, by: int) -> Call:
-    """Move an event and its line items; user attributes and aliases keep their time."""
-    if isinstance(call, Alias) or (isinstance(call, Set) and call.distinct):
-        return call
-    return replace(call, time=call.time + by)

@@ -36,9 +36,13 @@ class FakeClock:
 
 @dataclass
 class FakeKissmetrics:
-    """What Kissmetrics keeps of calls: the first of two with the same person, name and second.
+    """What Kissmetrics keeps of calls by each of its rules for duplicates.
+
+    The older one keeps the first of two events, or values, with the same person, name and second. The current one
+    ignores a call only if everything in it is the same.
 
     Attributes:
+        distinct: What the current rule keeps: (person, event or None, second, names and values).
         events: (person, name, second) -> properties.
         properties: (person, name) -> second -> value.
         aliases: Pairs.
@@ -47,12 +51,15 @@ class FakeKissmetrics:
     events: dict[tuple[str, str, int], dict[str, str]] = field(default_factory=dict)
     properties: dict[tuple[str, str], dict[int, str]] = field(default_factory=dict)
     aliases: set[frozenset[str]] = field(default_factory=set)
+    distinct: set[tuple[str, str | None, int, frozenset[tuple[str, str]]]] = field(default_factory=set)
 
     def take(self, call: Call) -> None:
         """Keep a call, or not."""
         if isinstance(call, Alias):
             self.aliases.add(frozenset({call.person, call.other}))
             return
+        name = call.event if isinstance(call, Record) else None
+        self.distinct.add((call.person, name, call.time, frozenset(call.properties.items())))
         if isinstance(call, Record):
             self.events.setdefault((call.person, folded(call.event), call.time), call.properties)
         for name, value in call.properties.items():

@@ -80,8 +80,20 @@ def bought(row: int, second: int = 0, *, person: str = "p", seconds: int = 1) ->
     return Mapped(calls=[Record(person, "Bought", T0 + second, {"row": str(row)}), *items], slots=[slot])
 
 
-def once(person: str, second: int, event: str = "Signed Up") -> Mapped:
-    return Mapped(calls=[Record(person, event, T0 + second, once=True)])
+def order(
+    key: str, second: int, *, amount: str = "", person: str = "p", items: int = 0, spread: bool = False, **more: str
+) -> Mapped:
+    """Give a row whose event is sent once."""
+    revenue = "Billing Amount" if amount or spread else None
+    slot = EventSlot(key.encode(), seconds=max(1, items), spread=spread, revenue_property=revenue, key=key.encode())
+    paid = {"Billing Amount": amount} if amount else {}
+    event = Record(person, "Ordered", T0 + second, {"order": key, **more, **paid})
+    sets = [Set(person, T0 + second + index, {"sku": f"{key}{index}"}) for index in range(items)]
+    return Mapped(calls=[event, *sets], slots=[slot])
+
+
+def once(person: str, second: int, event: str = "Signed Up", **properties: str) -> Mapped:
+    return Mapped(calls=[Record(person, event, T0 + second, properties, once=True)])
 
 
 def alias(one: str, other: str) -> Mapped:

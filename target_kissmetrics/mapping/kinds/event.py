@@ -11,19 +11,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
+from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.calls import Properties, Record
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import EventSlot, Mapped, row_token
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.clock import EVENT_TIME_CANDIDATES
 from target_kissmetrics.mapping.rules.event_parts import EventParts
-from target_kissmetrics.mapping.rules.fields import FirstOf, Row, Template, getter
+from target_kissmetrics.mapping.rules.fields import FirstOf, Row, Template, getter, is_empty
 from target_kissmetrics.mapping.rules.properties import CAMPAIGN_PROPERTIES, is_metadata
 from target_kissmetrics.mapping.rules.revenue import Revenue
+from target_kissmetrics.mapping.rules.values import plain_number
 from target_kissmetrics.mapping.settings import PERSON_KEYS, PROPERTY_KEYS
 from target_kissmetrics.mapping.stream import Kind, Stream
 
@@ -31,7 +35,10 @@ EVENT_NAME_CANDIDATES = ("event_name", "event", "eventName", "screen_name")
 LINE_ITEM_CANDIDATES = ("products", "line_items", "items")
 USER_ATTRIBUTE_CANDIDATES = ("user_attributes", "user_properties", "traits")
 
-_KEYS = frozenset({"event_name", "revenue", "refund", "line_items", "user_attributes", "once", "spread_duplicates"})
+_KEYS = frozenset({
+    "event_name", "revenue", "refund", "line_items", "user_attributes", "once", "send_once_per_row",
+    "spread_duplicates",
+})  # fmt: skip
 _SORTED_JSON = msgspec.json.Encoder(order="sorted")
 
 
@@ -64,6 +71,7 @@ class EventMapping:
         self._user_attributes = self._unless_excluded(stream.choose("user_attributes", USER_ATTRIBUTE_CANDIDATES))
         self._key = tuple(getter(key) for key in stream.key_properties)
         self._salt = stream.name.encode("utf-8", "surrogatepass")
+        self._sends_once = _sends_once(stream, self._revenue.paths)
 
     def _unless_excluded(self, paths: Sequence[str]) -> FirstOf:
         return FirstOf(path for path in paths if not self._maker.excludes(path))
@@ -76,6 +84,8 @@ class EventMapping:
             f"time: {self._clock.describe()}",
             f"revenue: {', else '.join(self._revenue.paths) or 'none'}",
         ]
+        if self._sends_once:
+            parts.append("sent once: by the row's key")
         if self._line_items.paths:
             parts.append(f"line items: {', else '.join(self._line_items.paths)}")
         if self._user_attributes.paths:
@@ -97,11 +107,16 @@ class EventMapping:
         taken = self._revenue.reserved if amount is not None else ()
         properties = self._maker.make(row, rejections, used=used, taken=taken)
         properties = self._parts.named(event, properties, rejections, amount)
+        key = self._row_key(row) if self._sends_once else None
+        spread = entry.spread_duplicates and not entry.once
         slot = EventSlot(
             self._row_identity(row, properties),
             seconds=max(1, len(items)),
-            spread=entry.spread_duplicates and not entry.once,
-            revenue_property=self._revenue.key if amount is not None else None,
+            spread=spread,
+            # An amount that comes later needs the second, too.
+            revenue_property=self._revenue.key if amount is not None or (spread and key) else None,
+            key=key,
+            is_dated=time_field is not None,
         )
         mapped.add_event(Record(person.identity, event, time, properties, once=entry.once), slot)
         if items_field is not None:
@@ -138,6 +153,13 @@ class EventMapping:
                 return path, value
         return None, {}
 
+    def _row_key(self, row: Row) -> bytes | None:
+        """Return the stream and the row's key; None if a part of the key is absent, null or empty."""
+        values = [get(row) for get in self._key]
+        if any(is_empty(value) for value in values):
+            return None
+        return b"\0".join([self._salt, *map(_key_bytes, values)])
+
     def _row_identity(self, row: Row, properties: Properties) -> bytes:
         """Return what identifies the row: its key, or its whole content."""
         if not self._entry.spread_duplicates:
@@ -165,6 +187,33 @@ def _amount_fields(stream: Stream) -> Sequence[str]:
     if stream.entry.revenue is None:
         return [path for path in stream.settings.revenue_fields if stream.may_have(path)]
     return [stream.checked("revenue", path) for path in stream.entry.revenue]
+
+
+def _sends_once(stream: Stream, revenue: Sequence[str]) -> bool:
+    """Return whether a row's event is sent once.
+
+    Raises:
+        ConfigError: The entry says so, and it cannot be.
+    """
+    entry, has_key = stream.entry, bool(stream.key_properties)
+    if entry.send_once_per_row is None:
+        return has_key and bool(revenue) and not entry.once
+    place = f"{entry.place}.send_once_per_row"
+    if entry.send_once_per_row and entry.once:
+        raise ConfigError(place, "has no meaning beside once: true, which is stricter; remove one of the two")
+    if entry.send_once_per_row and not has_key and not entry.is_glob:
+        problem = f"stream {stream.name!r} has no key properties, by which a row is known again"
+        raise ConfigError(place, f"{problem}; let the tap name them, or remove this key")
+    return entry.send_once_per_row and has_key
+
+
+def _key_bytes(value: Any) -> bytes:
+    """Serialize a part of a row's key: equal numbers alike, and no number like a text."""
+    if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+        with suppress(Rejected):
+            text = plain_number(value)
+            return (text.rstrip("0").rstrip(".") if "." in text else text).encode()
+    return _as_bytes(value)
 
 
 def _as_bytes(content: Any) -> bytes:
