@@ -143,7 +143,8 @@ class OncePlanner:
         one.row.counts.already_sent += 1
         for key in (digests.SENT_EVENT, digests.SENT_TO, digests.SENT_AMOUNT):
             sent = self._sent(subject, key, update)
-            if sent is not None:  # no later run needs the intents: the first version may never be read again
+            # The version of the intent may never be read again; but that of an amount may follow in the input.
+            if sent is not None and (amount is not None or key != digests.SENT_AMOUNT):
                 self._repeated(subject, key, sent)
         sent = self._view.values(subject)[digests.SENT_EVENT]
         if sent.value != one.content and one.row.counts.stream not in self._warned:

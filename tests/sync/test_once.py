@@ -164,6 +164,15 @@ def test_an_amount_of_a_killed_run_is_repeated_and_no_other_one_follows(store: S
     assert Run(store).send(order("7", 6, amount="20")) == []
 
 
+def test_a_version_without_an_amount_before_the_one_that_a_killed_run_sent_loses_nothing(store: SqlStore) -> None:
+    Run(store).send(order("7", 0))
+    killed = calls_of(Run(store).plan(order("7", 5, amount="20")))
+    run = Run(store)
+    assert run.send(order("7", 4, status="packed")) == []
+    assert run.send(order("7", 5, amount="20")) == killed
+    assert pending(store) == []
+
+
 def test_an_event_that_a_person_has_once_is_not_repeated_with_other_values(store: SqlStore) -> None:
     killed = calls_of(Run(store).plan(once("p", 0, source="ad")))
     run = Run(store)
