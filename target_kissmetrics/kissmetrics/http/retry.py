@@ -24,11 +24,11 @@ LONGEST_WAIT_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Try again after so many seconds; `overloaded`: the host asked all requests to slow down, not this call alone."""
+    """Try again after so many seconds, of which the host asked for `asked` (`Retry-After`)."""
 
     seconds: float
     why: str
-    overloaded: bool = False
+    asked: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +74,7 @@ class RetryPolicy:
                 permanent=False,
             )
         backoff_seconds = self.jitter(min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** min(attempts - 1, 16)))
-        return Retry(
-            min(max(backoff_seconds, asked or 0.0), remaining),
-            why,
-            overloaded=asked is not None or outcome.status in {429, 503},
-        )
+        return Retry(min(max(backoff_seconds, asked or 0.0), remaining), why, asked or 0.0)
 
 
 def is_acknowledged(outcome: Outcome) -> bool:

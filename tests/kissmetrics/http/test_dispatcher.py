@@ -114,11 +114,11 @@ def test_calls_in_flight_when_another_fails_still_count() -> None:
     assert len(result.errors) == 1
 
 
-def test_an_overloaded_host_is_logged_once_for_all_connections() -> None:
-    assert deliver(ScriptedTransport(*[Outcome(429, retry_after="0")] * 3), calls(3)).lines == []
-    transport = ScriptedTransport(*[Outcome(503)] * 8)
-    result = deliver(transport, calls(8), connections=8, wait=0.2)
-    assert result.lines == ["https://trk.example: it answered 503; all connections wait 0.2 s"]
+def test_a_host_that_asks_for_a_pause_is_logged_once_for_all_connections() -> None:
+    assert deliver(ScriptedTransport(*[Outcome(429, retry_after="0")] * 2), calls(3)).lines == []
+    transport = ScriptedTransport(*[Outcome(503, retry_after="1")] * 8)
+    result = deliver(transport, calls(8), connections=8)
+    assert result.lines == ["https://trk.example: it answered 503; all connections wait 1.0 s"]
 
 
 def test_closing_ends_a_wait_between_two_attempts() -> None:
