@@ -12,7 +12,7 @@ from scripted import SECONDS, Result, ScriptedTransport, calls, deliver, make, o
 from target_kissmetrics.errors import DeliveryError, Refused, Unreachable
 from target_kissmetrics.kissmetrics.calls import Call, Set
 from target_kissmetrics.kissmetrics.http.pacing import Pacing
-from target_kissmetrics.kissmetrics.http.transport import Outcome
+from target_kissmetrics.kissmetrics.http.transport import HTML_PAGE, Outcome
 from target_kissmetrics.kissmetrics.wire import Request
 
 
@@ -65,7 +65,9 @@ def test_after_failures_that_pass_every_call_and_batch_is_acknowledged_once(
     assert transport.closed == bool(people)
 
 
-@pytest.mark.parametrize("outcome", [Outcome(404), Outcome(302), Outcome(200, html=True), Outcome(permanent=True)])
+@pytest.mark.parametrize(
+    "outcome", [Outcome(404), Outcome(302), Outcome(200, body=HTML_PAGE), Outcome(204), Outcome(permanent=True)]
+)
 def test_an_answer_that_no_retry_fixes_stops_everything_with_one_reason(outcome: Outcome) -> None:
     transport = ScriptedTransport(answer=lambda _: outcome)
     result = deliver(transport, calls(50), calls(50, start=50), connections=4)
