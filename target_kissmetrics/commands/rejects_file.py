@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from singer_sdk.singerlib.json import serialize_json
 
+from target_kissmetrics.commands.parts import Part
 from target_kissmetrics.errors import ConfigError, StoreError
 from target_kissmetrics.reporting.rejects import as_line, is_at, lock, naming_the_setting, refuse_link
 from target_kissmetrics.singer.reader import decode
@@ -66,6 +67,7 @@ class RejectedRow:
 
     Attributes:
         was_sent: It was sent without the parts that its lines name.
+        parts: Those parts.
         stays: Its lines stay as they are.
     """
 
@@ -77,6 +79,7 @@ class RejectedRow:
         self._old: list[bytes] = []
         self._new: list[bytes] = []
         self._without_time: set[str] = set()
+        self.parts: list[Part] = []
         self.add(line)
 
     def add(self, line: Line) -> None:
@@ -84,6 +87,7 @@ class RejectedRow:
         self._old.append(line.raw)
         if line.field is not None:
             self.was_sent = True
+            self.parts.append(Part(line.field, line.code))
             if line.code == NO_TIME:
                 self._without_time.add(line.field)
 

@@ -5,9 +5,9 @@ planner, the delivery. Rows that are rejected again stay in the file, with their
 read. The new file replaces the old one in one step, once everything else is delivered and stored. A replay that is
 killed before leaves the old file, and the next one repeats the same calls.
 
-A line with a `field` belongs to a row that was sent without that field. The row is sent again: that adds the field
-and repeats the rest, but only if the row holds its time: a guessed time would make a new event. Without a time, and if
-the whole row is rejected now, all its lines stay as they are.
+A line with a `field` belongs to a row that was sent without that part. The part alone is sent, and never the event
+again: a property as a *set* in the event's second. If the row does not hold its time, nobody knows that second: its
+lines stay as they are, as they do if the whole row is rejected now.
 
 A replay sends everybody's rows, whatever slice of people (`shard`) its config names.
 """
@@ -23,6 +23,7 @@ from typing import Any
 
 import click
 
+from target_kissmetrics.commands.parts import lacking
 from target_kissmetrics.commands.rejects_file import (
     Line,
     RejectedRow,
@@ -31,7 +32,10 @@ from target_kissmetrics.commands.rejects_file import (
     put_in_place,
     rows_of,
 )
+from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.clock import NO_GUESS
+from target_kissmetrics.mapping.rules.fields import Row
+from target_kissmetrics.mapping.stream import StreamMapping
 from target_kissmetrics.reporting.logs import ending_in_one_line
 from target_kissmetrics.reporting.rejects import SCHEMAS_SUFFIX
 from target_kissmetrics.runtime import Runtime
@@ -42,6 +46,32 @@ from target_kissmetrics.target import TargetKissmetrics
 
 Messages = Mapping[str, Mapping[str, Any]]
 """The SCHEMA message of each stream, by the stream's name after stream maps."""
+
+
+class PartsMapping:
+    """Maps a row that was sent to the parts that it lacked, and any other row as a whole.
+
+    Args:
+        mapping: Maps the stream's rows.
+
+    Attributes:
+        row: The row that is mapped next, with its lines.
+    """
+
+    row: RejectedRow
+
+    def __init__(self, mapping: StreamMapping) -> None:
+        self._mapping = mapping
+        self.describe = mapping.describe
+
+    def map(self, row: Row, extracted: object = None) -> Mapped:
+        """Return what is to be sent of a row; nothing if it is unknown what was sent of it, and its lines stay."""
+        if not self.row.was_sent:
+            return self._mapping.map(row, extracted)
+        found = lacking(row, self.row.parts, lambda some: self._mapping.map(some, extracted))
+        if found is None:
+            self.row.stays = True
+        return Mapped() if found is None else found
 
 
 class Replay:
@@ -55,6 +85,7 @@ class Replay:
         self._target = target
         self._rejects = ReplayRejects()
         self._intakes: dict[str, StreamIntake] = {}
+        self._mappings: dict[str, PartsMapping] = {}
         self._keys: dict[str, Sequence[str]] = {}
         self._warned: set[str] = set()
         self.runtime = Runtime(
@@ -96,7 +127,10 @@ class Replay:
             alias, schema = stream_map.stream_alias, stream_map.transformed_schema
             validate = validation(schema, alias) if validates(self._target.config) else None
             keys = self._keys[alias] = stream_map.transformed_key_properties or ()
-            self._intakes[alias] = StreamIntake(self.runtime.stream_context(alias), schema, keys, validate)
+            intake = StreamIntake(self.runtime.stream_context(alias), schema, keys, validate)
+            if intake.mapping is not None:
+                intake.mapping = self._mappings[alias] = PartsMapping(intake.mapping)
+            self._intakes[alias] = intake
 
     def _send(self, row: RejectedRow, messages: Messages) -> None:
         stream = row.line.stream
@@ -118,6 +152,8 @@ class Replay:
         # What was sent before with a guessed time must not be sent again with another one.
         is_time_required = row.was_sent and intake.kind not in {"user_attributes", "experiment", "alias"}
         record = self._rejects.expect(row, is_time_required=is_time_required)
+        if row.line.stream in self._mappings:
+            self._mappings[row.line.stream].row = row
         intake.take(mapped, NO_GUESS if is_time_required else row.line.time, record)
 
     def _warn(self, why: str) -> None:

@@ -88,7 +88,7 @@ class StreamIntake:
             )
         )
         self.kind = resolved.kind
-        self._mapping = resolved.mapping
+        self.mapping = resolved.mapping
         self._counts.in_messages = self.kind not in FLAT_KINDS
         context.logger.info(
             "stream '%s' is read as %s, because %s%s",
@@ -112,13 +112,13 @@ class StreamIntake:
         """
         counts = self._counts
         counts.rows += 1
-        if self._mapping is None:
+        if self.mapping is None:
             return
         if row.get("_sdc_deleted_at") is not None:
             counts.deleted += 1
             return
         try:
-            mapped = self._map(self._mapping, row, extracted)
+            mapped = self._map(self.mapping, row, extracted)
         except Rejected as rejected:
             if self._shard is None or self._shard.takes_nobody:
                 self._context.rejects.row(counts, rejected, record)

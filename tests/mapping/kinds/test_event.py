@@ -14,6 +14,7 @@ from mapping_streams import (
     NOW,
     SECONDS,
     aliases_of,
+    any_type,
     codes,
     map_event,
     mapping_of,
@@ -481,3 +482,63 @@ def test_a_stream_of_events_with_a_time_is_not_warned_of(entry: dict[str, Any]) 
     warnings: list[str] = []
     mapping_of(stream_of(("customer_id", "event", "time"), {"kind": "event", **entry}, warnings=warnings))
     assert warnings == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "key", "fields", "is_once"),
+    [
+        ({}, ["id"], ["revenue"], True),
+        ({"revenue": "total"}, ["id"], ["total"], True),
+        ({}, ["id"], ["total"], False),
+        ({}, [], ["revenue"], False),
+        ({"revenue": False}, ["id"], ["revenue"], False),
+        ({"once": True}, ["id"], ["revenue"], False),
+        ({"send_once_per_row": False}, ["id"], ["revenue"], False),
+        ({"send_once_per_row": True}, ["id"], [], True),
+        ({"send_once_per_row": True, "stream": "*"}, [], [], False),
+    ],
+)
+def test_a_row_is_sent_once_where_it_has_a_key_and_may_have_an_amount(
+    entry: dict[str, Any], key: list[str], fields: list[str], is_once: bool
+) -> None:
+    slot = slot_of(map_event({"id": 7}, entry, key=key, fields=any_type(fields)))
+    assert (slot.key is not None) is is_once
+
+
+@pytest.mark.parametrize(("more", "key"), [({}, ()), ({"once": True}, ("id",))])
+def test_send_once_per_row_that_cannot_take_effect_is_an_error(more: dict[str, Any], key: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match="send_once_per_row"):
+        map_event({"id": 7}, {"send_once_per_row": True, **more}, key=key)
+
+
+def row_key(key: Any, other: Any = "x", stream: str = "things") -> bytes | None:
+    return slot_of(map_event({"id": key, "no": other}, {"send_once_per_row": True}, key=["id", "no"], name=stream)).key
+
+
+def test_the_key_of_a_row_is_its_stream_and_values_of_any_type() -> None:
+    values = [7, 8, -7, "7", "a", True, 7.5, [1, "a"], {"a": 1}, 2**80, "7\0", float("nan")]
+    keys = [row_key(value) for value in values]
+    assert len({*keys, row_key(7, "y"), row_key(7, stream="others"), row_key("a", "\0x")}) == len(values) + 3
+    assert row_key(7) == row_key(7.0) == row_key(Decimal("7.00")) == keys[0]
+    assert row_key(7.5) == row_key(Decimal("7.50"))
+    assert row_key({"a": 1, "b": 2}) == row_key({"b": 2, "a": 1})
+    assert row_key(0) == row_key(Decimal("-0.0"))
+
+
+@pytest.mark.parametrize("empty", [None, "", " "])
+def test_a_row_whose_key_is_null_or_empty_has_none(empty: str | None) -> None:
+    assert row_key(empty) is row_key(7, empty) is None
+    mapping = mapping_of(stream_of((*EVENT_FIELDS, "id", "revenue"), {"kind": "event"}, key=["id"]))
+    assert slot_of(mapping.map(EVENT)).key is None
+
+
+def test_a_spread_row_that_is_sent_once_claims_its_second_for_an_amount_that_comes_later() -> None:
+    entry = {"send_once_per_row": True, "spread_duplicates": True}
+    assert slot_of(map_event({"id": 7}, entry, key=["id"])).revenue_property == "Billing Amount"
+    assert slot_of(map_event({"id": None}, entry, key=["id"])).revenue_property is None
+
+
+def test_a_time_of_extraction_is_not_the_row_s() -> None:
+    mapping = mapping_of(stream_of(("customer_id", "event", "revenue", "id"), {"kind": "event"}, key=["id"]))
+    assert not slot_of(mapping.map({"customer_id": "ann", "event": "Bought", "id": 7})).is_dated
+    assert slot_of(map_event({})).is_dated
