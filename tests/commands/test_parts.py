@@ -100,7 +100,8 @@ def test_an_alias_goes_out_alone() -> None:
 )
 def test_where_the_event_is_another_one_without_the_field_nothing_goes_out(entry: dict[str, Any]) -> None:
     field = "plan" if "include" in entry else entry["rename"][0]["field"]
-    assert lacked({"device_id": "d", "plan": "A"}, (field, "bad-text"), entry=entry) is None
+    row = {"device_id": "d", "plan": "A"}
+    assert lacked(row, (field, "bad-text"), entry=entry, use_customer_id=True) is None
 
 
 def test_a_message_s_property_goes_out_alone_with_its_prefix() -> None:

@@ -145,6 +145,47 @@ def test_a_property_that_was_set_aside_is_added_to_the_event_that_was_sent(bench
     assert [line["code"] for line in bench.lines()] == ["no-timestamp"]
 
 
+def test_a_property_goes_out_alone_in_the_second_that_its_event_was_moved_to(bench: Bench) -> None:
+    bench.run(ORDERS, order(1, user_id="ada", _n="x"), order(2, user_id="ada", _n="y", shipped="2024-01-05T00:00:00Z"))
+    calls = bench.sandbox.summary()["calls"]
+    renamed = {"streams": [{**ENTRY, "rename": [{"field": "_n", "property": "No"}]}]}
+    assert bench.in_process(**renamed) == 0
+    ada = bench.sandbox.person("ada")
+    assert ada is not None
+    assert [event["timestamp"] for event in ada["events"]] == [1704153600, 1704153601]
+    assert ada["properties"]["No"] == [
+        {"value": "x", "timestamp": 1704153600},
+        {"value": "y", "timestamp": 1704153601},
+    ]
+    assert bench.sandbox.summary()["calls"] == calls + 2
+
+
+@pytest.mark.parametrize("is_once", [True, False])
+def test_an_amount_that_could_not_be_read_goes_out_alone_and_once(bench: Bench, is_once: bool) -> None:
+    entry = {**ENTRY, "send_once_per_row": is_once, "spread_duplicates": False}
+    bench.run(ORDERS, order(1, user_id="ada", total="12 pcs"), streams=[entry])
+    (line,) = bench.lines()
+    bench.write({**line, "record": {**line["record"], "total": 5}})
+    calls = bench.sandbox.summary()["calls"]
+    for _ in range(2):
+        assert bench.in_process(streams=[entry]) == 0
+    assert bench.sandbox.summary()["calls"] == calls + 1
+    if is_once:
+        bench.run(ORDERS, order(1, user_id="ada", total=7), streams=[entry])
+        assert bench.sandbox.summary()["calls"] == calls + 1
+    ada = bench.sandbox.person("ada")
+    assert ada is not None
+    assert ada["properties"]["Billing Amount"] == [{"value": 5, "timestamp": 1704153600}]
+    assert ada["properties"]["total"] == [{"value": "12 pcs", "timestamp": 1704153600}]
+
+
+def test_a_rejected_version_of_a_row_is_not_sent_after_a_later_one_was(bench: Bench) -> None:
+    bench.run(ORDERS, order(1), order(1, user_id="ada", total=7))
+    calls = bench.sandbox.summary()["calls"]
+    assert bench.in_process(**MENDED) == 0
+    assert bench.sandbox.summary()["calls"] == calls
+
+
 def test_where_the_time_was_guessed_such_a_line_stays(bench: Bench) -> None:
     entry = {"stream": "orders", "kind": "event", "customer_id": "user_id", "event_name": "E", "exclude": ["day"]}
     bench.run(ORDERS, order(1, user_id="ada", day=None, _k="x"), streams=[entry])
