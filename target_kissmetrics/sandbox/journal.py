@@ -1,21 +1,18 @@
-"""The calls that arrived, kept in a SQLite file so that a sandbox outlives its process.
+"""The calls that arrived, in a SQLite file, so that a sandbox outlives its process.
 
-What is kept of the calls is the model's to say, each time anew: the journal is append-only and holds every call, also
-those that were not kept, so that a replay leads to the same model and the same counts.
+The journal is append-only and holds every call, also those of which nothing was kept: a replay leads to the same model.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
-from target_kissmetrics.sandbox.model import Call
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+from target_kissmetrics.sandbox.calls import Call
 
 _APPLICATION_ID: Final = 0x4B4D5342
 """Marks a SQLite file as a sandbox's ("KMSB"), so that no other program's database is written to."""
@@ -37,18 +34,19 @@ class JournalError(Exception):
 
 
 class Journal:
-    """An append-only list of calls in a file.
+    """An append-only list of calls in a file, for one process at a time.
 
-    A call that was appended is there after the process was killed; a power failure may cost the last ones, but leaves
-    the file whole. API keys are not written, only what `rules.product_of` makes of them. One process at a time.
+    A call that was appended survives the end of the process; a power failure may cost the last ones. API keys are not
+    written, only what `rules.product_of` makes of them.
+
+    Args:
+        path: The file; a new one is readable by its owner alone.
+
+    Raises:
+        JournalError: The file cannot be opened, is in use by another sandbox or is not a sandbox's.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open a file, or make it (readable by its owner alone).
-
-        Raises:
-            JournalError: The file cannot be opened, is in use by another sandbox or is something else.
-        """
         self._path = path
         try:
             path.touch(mode=0o600)
@@ -57,41 +55,38 @@ class Journal:
             raise JournalError(f"cannot open {path}: {error}; name another file with --store") from error
         try:
             self._prepare()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, JournalError) as error:
             self._connection.close()
             raise JournalError(f"cannot use {path} as a store: {error}; name another file with --store") from error
-        except JournalError:
-            self._connection.close()
-            raise
 
     def __iter__(self) -> Iterator[Call]:
-        """Go through all calls in the order in which they arrived."""
+        """Iterate over all calls in the order in which they arrived."""
         query = "SELECT product, path, parameters, arrived, imported FROM calls ORDER BY position"
         with closing(self._connection.execute(query)) as rows:
             for product, path, parameters, arrived, imported in rows:
                 yield Call(product, path, json.loads(parameters), arrived, imported=bool(imported))
 
     def append(self, call: Call) -> None:
-        """Write a call down.
+        """Append a call.
 
         Raises:
-            JournalError: It could not be written: the disk is full, say.
+            JournalError: The file cannot be written.
         """
         parameters = {name: value for name, value in call.parameters.items() if name != "_k"}
         row = (call.product, call.path, call.arrived, call.imported, json.dumps(parameters, separators=(",", ":")))
         self._write("INSERT INTO calls (product, path, arrived, imported, parameters) VALUES (?, ?, ?, ?, ?)", row)
 
     def clear(self) -> None:
-        """Forget all calls.
+        """Delete all calls.
 
         Raises:
-            JournalError: The file could not be written.
+            JournalError: The file cannot be written.
         """
         self._write("DELETE FROM calls")
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
-        """Write down everything that is appended in this context, or nothing of it when it ends by an error."""
+        """Append all calls of this context, or none of them when it ends by an error."""
         self._write("BEGIN")
         try:
             yield
@@ -110,15 +105,12 @@ class Journal:
         (application,) = self._connection.execute("PRAGMA application_id").fetchone()
         (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if application != _APPLICATION_ID and tables:
-            raise JournalError(f"cannot use {self._path} as a store: it is another program's database; name another")
+            raise JournalError("it is another program's database")
         # With a write-ahead log a call costs one short write, and no wait for the disk.
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = NORMAL")
         if not tables:
-            self._connection.execute("BEGIN")
-            self._connection.execute(_SCHEMA)
-            self._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            self._connection.execute("COMMIT")
+            self._connection.executescript(f"BEGIN; {_SCHEMA}; PRAGMA application_id = {_APPLICATION_ID}; COMMIT")
 
     def _write(self, statement: str, row: tuple[object, ...] = ()) -> None:
         try:

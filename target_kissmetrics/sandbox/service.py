@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
+from target_kissmetrics.sandbox.calls import Call
 from target_kissmetrics.sandbox.journal import Journal
 from target_kissmetrics.sandbox.model import Model
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-    from target_kissmetrics.sandbox.model import Call
 
 REVENUE_PROPERTY: Final = "Billing Amount"
 """The property that holds revenue, unless another one is named."""
 
 
 class Sandbox:
-    """Kissmetrics on one's own machine, without its HTTP side. Not for several threads at once.
+    """A local Kissmetrics, without its HTTP side. Not thread-safe.
+
+    Args:
+        revenue_property: The property whose numbers are summed up as revenue.
+        store: The file that keeps everything; in memory alone when None.
 
     Attributes:
         model: What is kept of all calls so far; another object after a reset.
+
+    Raises:
+        JournalError: The store cannot be used; also from `take`, `take_all` and `reset`, when it cannot be written.
     """
 
     def __init__(self, *, revenue_property: str = REVENUE_PROPERTY, store: Path | None = None) -> None:
-        """Start with what the store holds, or empty.
-
-        Args:
-            revenue_property: The property whose numbers are summed up as revenue.
-            store: The file that keeps everything; in memory alone when None.
-
-        Raises:
-            JournalError: The store cannot be used.
-        """
         self._revenue_property = revenue_property
         self._journal = None if store is None else Journal(store)
         self.model = Model(revenue_property)
@@ -42,25 +37,15 @@ class Sandbox:
             self.model.take(call)
 
     def take(self, call: Call) -> None:
-        """Take a call.
-
-        Raises:
-            JournalError: The call could not be written down. The model has taken it all the same.
-        """
+        """Take a call. The model takes it also when the store cannot be written."""
         self.model.take(call)
         if self._journal is not None:
             self._journal.append(call)
 
     def take_all(self, calls: Iterable[Call]) -> int:
-        """Take many calls at once, much faster than one by one when there is a store.
+        """Take many calls at once, much faster than one by one when there is a store; return how many.
 
-        The store has all of them or, when there is an error on the way, none; the model keeps those before the error.
-
-        Returns:
-            How many calls there were.
-
-        Raises:
-            JournalError: They could not be written down.
+        After an error in between, the store has none of them; the model keeps those before the error.
         """
         count = 0
         with nullcontext() if self._journal is None else self._journal.all_or_nothing():
@@ -70,11 +55,7 @@ class Sandbox:
         return count
 
     def reset(self) -> None:
-        """Forget everything, in the store too.
-
-        Raises:
-            JournalError: The store could not be written.
-        """
+        """Delete everything, in the store too."""
         if self._journal is not None:
             self._journal.clear()
         self.model = Model(self._revenue_property)

@@ -24,7 +24,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from target_kissmetrics.sandbox import answers, rules
-from target_kissmetrics.sandbox.model import Call
+from target_kissmetrics.sandbox.calls import Call
 from target_kissmetrics.sandbox.service import Sandbox
 
 GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
@@ -325,11 +325,11 @@ class FaultyHost(socketserver.ThreadingTCPServer):
 
     # What the sandbox holds
 
-    def summary(self) -> answers.Summary:
+    def summary(self) -> answers.Json:
         with self._lock:
             return answers.summary(self._sandbox.model)
 
-    def person(self, identity: str) -> answers.PersonShown | None:
+    def person(self, identity: str) -> answers.Json | None:
         with self._lock:
             return answers.person(self._sandbox.model, identity)
 

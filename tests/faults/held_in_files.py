@@ -31,11 +31,11 @@ class HeldInFiles:
         self._sandbox = Sandbox()
         self.served: Counter[str] = Counter()
 
-    def summary(self) -> answers.Summary:
+    def summary(self) -> answers.Json:
         with self._lock:
             return answers.summary(self._now().model)
 
-    def person(self, identity: str) -> answers.PersonShown | None:
+    def person(self, identity: str) -> answers.Json | None:
         with self._lock:
             return answers.person(self._now().model, identity)
 

@@ -25,7 +25,7 @@ from held_in_files import HeldInFiles
 from kill_source import IN_ORDER, STREAMS, Expected, Source
 
 from target_kissmetrics.mapping.shard import Shard
-from target_kissmetrics.sandbox.answers import PersonShown, Summary
+from target_kissmetrics.sandbox.answers import Json
 
 COMMAND = [sys.executable, "-m", "target_kissmetrics"]
 CRASHING = Path(__file__).with_name("crashing.py")
@@ -62,8 +62,8 @@ class Held(Protocol):
     requests: int
     served: Counter[str]
 
-    def summary(self) -> Summary: ...
-    def person(self, identity: str) -> PersonShown | None: ...
+    def summary(self) -> Json: ...
+    def person(self, identity: str) -> Json | None: ...
     def not_kept(self) -> Counter[str]: ...
 
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from target_kissmetrics.sandbox.calls import Call
 from target_kissmetrics.sandbox.imports import IMPORTED_PRODUCT, BrokenImportError, calls_of_file, calls_of_line
-from target_kissmetrics.sandbox.model import Call, Model
+from target_kissmetrics.sandbox.model import Model
 from target_kissmetrics.sandbox.rules import label_of
 
 if TYPE_CHECKING:

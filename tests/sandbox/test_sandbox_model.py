@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from target_kissmetrics.sandbox import answers, rules
-from target_kissmetrics.sandbox.model import NOT_KEPT_REMEMBERED, Call, Model, Path
+from target_kissmetrics.sandbox.calls import Call, Path
+from target_kissmetrics.sandbox.model import NOT_KEPT_LISTED, Model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,7 @@ def taken(*calls: Call, revenue_property: str = "Billing Amount") -> Model:
     return model
 
 
-def shown(model: Model, identity: str = ADA) -> answers.PersonShown:
+def shown(model: Model, identity: str = ADA) -> answers.Json:
     person = answers.person(model, identity)
     assert person is not None
     return person
@@ -405,9 +406,9 @@ class TestWhatWasNotKept:
         assert answers.not_kept(model, "fedcba98") == []
 
     def test_the_count_is_exact_beyond_what_is_listed(self) -> None:
-        model = taken(*[event(second=0)] * (NOT_KEPT_REMEMBERED + 5))
-        assert answers.summary(model)["not_kept"] == NOT_KEPT_REMEMBERED + 5
-        assert len(answers.not_kept(model, limit=10**9)) == NOT_KEPT_REMEMBERED
+        model = taken(*[event(second=0)] * (NOT_KEPT_LISTED + 5))
+        assert answers.summary(model)["not_kept"] == NOT_KEPT_LISTED + 5
+        assert len(answers.not_kept(model, limit=10**9)) == NOT_KEPT_LISTED
 
     def test_the_list_never_grows_beyond_bearing(self) -> None:
         many = {f"property {at}": "x" * 100_000 for at in range(300)}

@@ -56,7 +56,7 @@ def test_any_other_text_is_text(text: str) -> None:
     [("1", "1.0", True), ("01", "1", True), ("a", "A", False), ("a", "a", True), ("1", "a", False), ("1", "2", False)],
 )
 def test_numbers_compare_as_numbers_and_text_with_case(one: str, other: str, is_same: bool) -> None:
-    assert rules.same_value(one, other) is is_same
+    assert rules.is_same_value(one, other) is is_same
 
 
 @pytest.mark.parametrize(

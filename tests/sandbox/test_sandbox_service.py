@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from target_kissmetrics.sandbox import answers, rules
+from target_kissmetrics.sandbox.calls import Call
 from target_kissmetrics.sandbox.journal import JournalError
-from target_kissmetrics.sandbox.model import Call
 from target_kissmetrics.sandbox.service import Sandbox
 
 if TYPE_CHECKING:
