@@ -54,16 +54,11 @@ class Call:
     imported: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class NotKept:
-    """Something that was not kept, and why.
+class NotKept(NamedTuple):
+    """Something that was not kept.
 
-    Attributes:
-        reason: Why.
-        path: The call it came by.
-        parameters: The call's parameters, as `listed` gives them. When one property alone was not kept: that property
-            beside the reserved parameters. For `over-1000`: the instance that was dropped.
-        product: The product, as `rules.product_of` names it.
+    `parameters` are the call's, as `listed` gives them. When one property alone was not kept: that property beside the
+    reserved parameters. For `over-1000`: the instance that was dropped.
     """
 
     reason: Reason
@@ -84,24 +79,19 @@ def read(call: Call) -> Reading | Reason:
     """Read the reserved parameters of an event or a set call; the reason when Kissmetrics keeps nothing of it."""
     identity = rules.clean(call.parameters.get("_p", ""))
     event = rules.clean(call.parameters.get("_n", "")) if call.path == "/e" else ""
-    problem = _identity_problem(identity)
-    if problem is None and call.path == "/e" and event == "":
-        problem = "no-event-name"
-    if problem is None and len(event) > rules.MAX_NAME:
-        problem = "too-long"
-    if problem is not None:
+    if problem := _identity_problem(identity):
         return problem
-    second = _second(call)
+    if call.path == "/e" and event == "":
+        return "no-event-name"
+    second = "too-long" if len(event) > rules.MAX_NAME else _second(call)
     return second if isinstance(second, str) else Reading(identity, event, second)
 
 
 def read_alias(call: Call) -> tuple[str, str] | Reason:
     """Read the two identities of an alias; the reason when Kissmetrics keeps nothing of it."""
     one, other = rules.clean(call.parameters.get("_p", "")), rules.clean(call.parameters.get("_n", ""))
-    problem = _identity_problem(one) or _identity_problem(other)
-    if problem is None and call.imported and isinstance(second := _second(call), str):
-        problem = second
-    return problem or (one, other)
+    problem = _identity_problem(one) or _identity_problem(other) or (_second(call) if call.imported else None)
+    return problem if isinstance(problem, str) else (one, other)
 
 
 def _identity_problem(identity: str) -> Reason | None:

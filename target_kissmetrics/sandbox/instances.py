@@ -5,13 +5,15 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from operator import itemgetter
 from typing import Final, NamedTuple
 
 from target_kissmetrics.sandbox import rules
 
-SECONDS_A_DAY: Final = 86_400
+_SECONDS_A_DAY: Final = 86_400
+_SECOND: Final = itemgetter(0)
 
 
 class Instance(NamedTuple):
@@ -21,44 +23,33 @@ class Instance(NamedTuple):
     value: str = ""
 
 
-_SECOND: Final = itemgetter(0)
-
-
+@dataclass(slots=True, eq=False)
 class Name:
-    """The name of an event or a property of a product, with counts of what is kept under it.
+    """The name of an event or a property of a product, with counts of the instances that are kept of it.
 
     Attributes:
         text: The name as first written.
-        count: Its instances.
+        is_revenue: It is the name of the revenue property.
+        count: How many instances there are.
         people: How many people have one.
-        days: Its instances by day (days since the Unix epoch).
+        days: The instances by day (days since the Unix epoch).
         revenue: For the revenue property, the exact sum of its numbers by day.
     """
 
-    __slots__ = ("_is_revenue", "count", "days", "people", "revenue", "text")
+    text: str
+    is_revenue: bool = False
+    count: int = 0
+    people: int = 0
+    days: Counter[int] = field(default_factory=Counter)
+    revenue: dict[int, Decimal] = field(default_factory=dict)
 
-    def __init__(self, text: str, *, is_revenue: bool = False) -> None:
-        self.text = text
-        self.count = 0
-        self.people = 0
-        self.days: Counter[int] = Counter()
-        self.revenue: dict[int, Decimal] = {}
-        self._is_revenue = is_revenue
-
-    def add(self, instance: Instance) -> None:
-        """Count an instance that is kept."""
-        self._count(instance, 1)
-
-    def remove(self, instance: Instance) -> None:
-        """Count an instance that is kept no longer."""
-        self._count(instance, -1)
-
-    def _count(self, instance: Instance, by: int) -> None:
-        day = instance.second // SECONDS_A_DAY
-        self.count += by
-        self.days[day] += by
-        if self._is_revenue and (amount := rules.number_of(instance.value)) is not None:
-            change = amount if by > 0 else amount.copy_negate()
+    def add(self, instance: Instance, sign: int = 1) -> None:
+        """Count an instance; with a sign of -1, one that is dropped."""
+        day = instance.second // _SECONDS_A_DAY
+        self.count += sign
+        self.days[day] += sign
+        if self.is_revenue and (amount := rules.number_of(instance.value)) is not None:
+            change = amount if sign > 0 else amount.copy_negate()
             self.revenue[day] = rules.EXACT.add(self.revenue.get(day, Decimal(0)), change)
 
 
@@ -90,18 +81,18 @@ class Instances:
         return instances[at].second if at < len(instances) else None
 
     def add(self, name: Name, instance: Instance) -> list[tuple[Name, Instance]]:
-        """Add an instance, also beside one of the same name and second.
+        """Add an instance, also beside one of the same second.
 
         Returns:
-            The oldest instance when there are more than 1,000 now: it is dropped, and may be the new one.
+            The oldest instance if there are more than 1,000 now: it is dropped, and may be the new one.
         """
         instances = self._of(name)
         insort_right(instances, instance, key=_SECOND)
         name.add(instance)
-        return self._limit(name)
+        return self._drop(name, instances)
 
     def join(self, other: Instances) -> list[tuple[Name, Instance]]:
-        """Add all instances of another person, who is no longer one.
+        """Take over the instances of another person.
 
         Returns:
             The oldest instances of names that have more than 1,000 now: they are dropped.
@@ -112,21 +103,18 @@ class Instances:
             name.people -= 1
             own += instances
             own.sort(key=_SECOND)
-            dropped += self._limit(name)
+            dropped += self._drop(name, own)
         return dropped
 
     def _of(self, name: Name) -> list[Instance]:
-        instances = self._by_name.get(name)
-        if instances is None:
-            instances = self._by_name[name] = []
+        if name not in self._by_name:
+            self._by_name[name] = []
             name.people += 1
-        return instances
+        return self._by_name[name]
 
-    def _limit(self, name: Name) -> list[tuple[Name, Instance]]:
-        instances = self._by_name[name]
+    def _drop(self, name: Name, instances: list[Instance]) -> list[tuple[Name, Instance]]:
         dropped = instances[: -rules.MAX_INSTANCES]
-        if dropped:
-            del instances[: -rules.MAX_INSTANCES]
-            for instance in dropped:
-                name.remove(instance)
+        del instances[: len(dropped)]
+        for instance in dropped:
+            name.add(instance, sign=-1)
         return [(name, instance) for instance in dropped]

@@ -17,6 +17,7 @@ from __future__ import annotations
 import sys
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, NamedTuple
 
@@ -32,16 +33,7 @@ ARRIVALS_LISTED: Final = 1_000
 
 
 class Arrival(NamedTuple):
-    """A call in the list of calls.
-
-    Attributes:
-        number: Its place among all calls of the model, from 1.
-        path: Which of the three calls it is.
-        parameters: As in `NotKept`.
-        arrived: When, in seconds since the Unix epoch.
-        product: The product, as `rules.product_of` names it.
-        reasons: Why parts of it, or what it displaced, were not kept.
-    """
+    """A call in the list of calls: its number among all calls of the model, and why parts of it were not kept."""
 
     number: int
     path: Path
@@ -51,73 +43,63 @@ class Arrival(NamedTuple):
     reasons: tuple[Reason, ...]
 
 
+@dataclass(slots=True, eq=False)
 class Person:
     """A person of one product: one identity, or several that aliases joined.
 
     Attributes:
         number: Their permanent place among all people of the model; of two who were joined, the older one's.
-        product: The product they are a person of.
-        identities: Their identities.
-        events: The instances of their events.
-        properties: The instances of their properties.
     """
 
-    __slots__ = ("events", "identities", "number", "product", "properties")
-
-    def __init__(self, product: Product, identity: str) -> None:
-        self.number = -1
-        self.product = product
-        self.identities = [identity]
-        self.events = Instances()
-        self.properties = Instances()
+    product: Product
+    identities: list[str]
+    number: int = -1
+    events: Instances = field(default_factory=Instances)
+    properties: Instances = field(default_factory=Instances)
 
     def size(self) -> int:
         """Return how much there is to move when this person is joined to another."""
         return len(self.identities) + len(self.events) + len(self.properties)
 
 
+@dataclass(slots=True, eq=False)
 class Product:
     """All that is kept for one API key.
 
     Attributes:
         key: The product, as `rules.product_of` names it.
+        revenue_name: The revenue property, in the form in which names compare.
         people: Its people by each of their identities.
         population: How many people these are.
-        events: Its event names, in the form in which names compare.
+        events: Its event names, by the form in which names compare.
         properties: Its property names, likewise.
         aliases: The distinct pairs that were aliased, each in order.
         calls: All calls that arrived.
         losses: How much was not kept, by reason.
     """
 
-    def __init__(self, key: str, revenue_name: str) -> None:
-        self.key = key
-        self.people: dict[str, Person] = {}
-        self.population = 0
-        self.events: dict[str, Name] = {}
-        self.properties: dict[str, Name] = {}
-        self.aliases: set[tuple[str, str]] = set()
-        self.calls = 0
-        self.losses: Counter[Reason] = Counter()
-        self._revenue_name = revenue_name
+    key: str
+    revenue_name: str
+    people: dict[str, Person] = field(default_factory=dict)
+    population: int = 0
+    events: dict[str, Name] = field(default_factory=dict)
+    properties: dict[str, Name] = field(default_factory=dict)
+    aliases: set[tuple[str, str]] = field(default_factory=set)
+    calls: int = 0
+    losses: Counter[Reason] = field(default_factory=Counter)
 
     @property
     def revenue_by_day(self) -> Mapping[int, Decimal]:
-        """The exact sum of the kept instances of the revenue property by day (days since the Unix epoch)."""
-        name = self.properties.get(self._revenue_name)
+        """The exact sum of the kept values of the revenue property by day (days since the Unix epoch)."""
+        name = self.properties.get(self.revenue_name)
         return name.revenue if name is not None else {}
 
-    def event_name(self, name: str) -> Name:
-        """Return an event's name; a new one on first use."""
-        folded = rules.fold(name)
-        return self.events.get(folded) or self.events.setdefault(folded, Name(name))
-
-    def property_name(self, name: str) -> Name:
-        """Return a property's name; a new one on first use."""
-        folded = rules.fold(name)
-        return self.properties.get(folded) or self.properties.setdefault(
-            folded, Name(name, is_revenue=folded == self._revenue_name)
-        )
+    def name(self, names: dict[str, Name], text: str) -> Name:
+        """Return one of `events` or `properties`; a new one on first use."""
+        folded = rules.fold(text)
+        if folded not in names:
+            names[folded] = Name(text, is_revenue=names is self.properties and folded == self.revenue_name)
+        return names[folded]
 
 
 class Model:
@@ -164,102 +146,85 @@ class Model:
         Returns:
             What was not kept of it, or was dropped for it; empty when all of it was kept.
         """
-        product = self._products.get(call.product)
-        if product is None:
-            product = self._products[call.product] = Product(call.product, self._revenue_name)
+        product = self._products.setdefault(call.product, Product(call.product, self._revenue_name))
         product.calls += 1
         self._calls += 1
-        losses = self._alias(product, call) if call.path == "/a" else self._record(product, call)
+        losses = list(self._alias(product, call) if call.path == "/a" else self._record(product, call))
         reasons = tuple(loss.reason for loss in losses)
-        if losses:
-            product.losses.update(reasons)
-            self._not_kept.extend(losses)
+        product.losses.update(reasons)
+        self._not_kept.extend(losses)
         parameters = listed(call.parameters)
         self._arrivals.append(Arrival(self._calls, call.path, parameters, call.arrived, call.product, reasons))
         return losses
 
-    def _record(self, product: Product, call: Call) -> list[NotKept]:
+    def _record(self, product: Product, call: Call) -> Iterator[NotKept]:
         reading = read(call)
         if not isinstance(reading, Reading):
-            return [_loss(reading, call)]
+            yield _loss(reading, call)
+            return
         identity, event, second = reading
-        person = product.people.get(identity) or Person(product, identity)
-        losses: list[NotKept] = []
+        person = product.people.get(identity) or Person(product, [identity])
         is_repeated = False
         if call.path == "/e":
-            name = product.event_name(event)
+            name = product.name(product.events, event)
             is_repeated = bool(person.events.in_second(name, second))
             if is_repeated:
-                losses.append(_loss("duplicate-event", call))
+                yield _loss("duplicate-event", call)
             else:
-                losses += _dropped(person, "/e", person.events.add(name, Instance(second)))
+                yield from _dropped(person, "/e", person.events.add(name, Instance(second)))
         for parameter, value in call.parameters.items():
-            if value != "" and rules.is_property(name_text := rules.clean(parameter)):
-                losses += _keep_property(person, call, parameter, name_text, Instance(second, sys.intern(value)), is_repeated)
+            text = rules.clean(parameter)
+            if value == "" or not rules.is_property(text):
+                continue
+            if len(text) > rules.MAX_NAME or rules.is_too_large(value):
+                yield _loss("too-long", call, parameter)
+                continue
+            name = product.name(product.properties, text)
+            known = person.properties.in_second(name, second)
+            if not known:
+                instance = Instance(second, sys.intern(value))
+                yield from _dropped(person, "/s", person.properties.add(name, instance))
+            elif not (is_repeated and any(rules.is_same_value(value, one.value) for one in known)):
+                yield _loss("duplicate-property", call, parameter)
         if person.number < 0 and (len(person.events) or len(person.properties)):
-            self._welcome(person)
-        return losses
+            self._add(person)
 
-    def _alias(self, product: Product, call: Call) -> list[NotKept]:
+    def _alias(self, product: Product, call: Call) -> Iterable[NotKept]:
         pair = read_alias(call)
         if isinstance(pair, str):
             return [_loss(pair, call)]
-        one, other = pair
-        if one == other:
+        if pair[0] == pair[1]:
             return []
         product.aliases.add((min(pair), max(pair)))
-        return self._join(self._person(product, one), self._person(product, other))
+        for identity in pair:
+            if identity not in product.people:
+                self._add(Person(product, [identity]))
+        one, other = product.people[pair[0]], product.people[pair[1]]
+        return self._join(one, other) if one is not other else []
 
-    def _join(self, one: Person, other: Person) -> list[NotKept]:
-        if one is other:
-            return []
+    def _join(self, one: Person, other: Person) -> Iterable[NotKept]:
         larger, smaller = (one, other) if one.size() >= other.size() else (other, one)
         first, last = sorted((one.number, other.number))
         self._people[first], self._people[last] = larger, None
         larger.number = first
-        product = larger.product
-        product.population -= 1
-        product.people.update(dict.fromkeys(smaller.identities, larger))
+        larger.product.population -= 1
+        larger.product.people.update(dict.fromkeys(smaller.identities, larger))
         larger.identities += smaller.identities
         events, properties = larger.events.join(smaller.events), larger.properties.join(smaller.properties)
         return [*_dropped(larger, "/e", events), *_dropped(larger, "/s", properties)]
 
-    def _person(self, product: Product, identity: str) -> Person:
-        person = product.people.get(identity)
-        if person is None:
-            person = Person(product, identity)
-            self._welcome(person)
-        return person
-
-    def _welcome(self, person: Person) -> None:
+    def _add(self, person: Person) -> None:
         person.number = len(self._people)
         self._people.append(person)
         person.product.people[person.identities[0]] = person
         person.product.population += 1
 
 
-def _keep_property(
-    person: Person, call: Call, parameter: str, text: str, instance: Instance, is_repeated: bool
-) -> Iterable[NotKept]:
-    """Keep a property's value; return what is not kept of it, or is dropped for it."""
-    if len(text) > rules.MAX_NAME or rules.is_too_large(instance.value):
-        return [_property_loss("too-long", call, parameter)]
-    name = person.product.property_name(text)
-    known = person.properties.in_second(name, instance.second)
-    if not known:
-        return _dropped(person, "/s", person.properties.add(name, instance))
-    if is_repeated and any(rules.is_same_value(instance.value, one.value) for one in known):
-        return []
-    return [_property_loss("duplicate-property", call, parameter)]
-
-
-def _loss(reason: Reason, call: Call) -> NotKept:
-    return NotKept(reason, call.path, listed(call.parameters), call.product)
-
-
-def _property_loss(reason: Reason, call: Call, parameter: str) -> NotKept:
-    names = [name for name in ("_p", "_n", "_t", "_d") if name in call.parameters]
-    parameters = {name: call.parameters[name] for name in (*names, parameter)}
+def _loss(reason: Reason, call: Call, parameter: str | None = None) -> NotKept:
+    """Describe a call of which nothing was kept, or the one property of it that was not."""
+    parameters = call.parameters
+    if parameter is not None:
+        parameters = {name: parameters[name] for name in ("_p", "_n", "_t", "_d", parameter) if name in parameters}
     return NotKept(reason, call.path, listed(parameters), call.product)
 
 

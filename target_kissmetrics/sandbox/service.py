@@ -1,18 +1,44 @@
-"""A sandbox: a model, and the journal that keeps its calls in a file when one is asked for."""
+"""A sandbox: a model, and a SQLite file that keeps its calls when one is asked for.
+
+The file is append-only and holds every call, also those of which nothing was kept: a replay leads to the same model. It
+holds no API key, only what `rules.product_of` makes of it. A call that was taken survives the end of the process; a
+power failure may cost the last ones.
+"""
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 from target_kissmetrics.sandbox.calls import Call
-from target_kissmetrics.sandbox.journal import Journal
 from target_kissmetrics.sandbox.model import Model
 
 REVENUE_PROPERTY: Final = "Billing Amount"
 """The property that holds revenue, unless another one is named."""
+
+_APPLICATION_ID: Final = 0x4B4D5342
+"""Marks a SQLite file as a sandbox's ("KMSB"), so that no other program's database is written to."""
+
+_SCHEMA: Final = """
+CREATE TABLE calls (
+  position INTEGER PRIMARY KEY,
+  product TEXT NOT NULL,
+  path TEXT NOT NULL,
+  arrived INTEGER NOT NULL,
+  imported INTEGER NOT NULL,
+  parameters TEXT NOT NULL
+)
+"""
+_INSERT: Final = "INSERT INTO calls (product, path, parameters, arrived, imported) VALUES (?, ?, ?, ?, ?)"
+_SELECT: Final = "SELECT product, path, parameters, arrived, imported FROM calls ORDER BY position"
+
+
+class StoreError(Exception):
+    """The file cannot be used as a sandbox's store; the text says which file and why."""
 
 
 class Sandbox:
@@ -20,27 +46,32 @@ class Sandbox:
 
     Args:
         revenue_property: The property whose numbers are summed up as revenue.
-        store: The file that keeps everything; in memory alone when None.
+        store: The file that keeps everything, for one process at a time; in memory alone when None.
 
     Attributes:
         model: What is kept of all calls so far; another object after a reset.
 
     Raises:
-        JournalError: The store cannot be used; also from `take`, `take_all` and `reset`, when it cannot be written.
+        StoreError: The store cannot be used; also from `take`, `take_all` and `reset`, when it cannot be written.
     """
 
     def __init__(self, *, revenue_property: str = REVENUE_PROPERTY, store: Path | None = None) -> None:
         self._revenue_property = revenue_property
-        self._journal = None if store is None else Journal(store)
+        self._path = store
+        self._store = None if store is None else _open(store)
         self.model = Model(revenue_property)
-        for call in self._journal or ():
-            self.model.take(call)
+        if self._store is not None:
+            with closing(self._store.execute(_SELECT)) as rows:
+                for product, path, parameters, arrived, imported in rows:
+                    self.model.take(Call(product, path, json.loads(parameters), arrived, imported=bool(imported)))
 
     def take(self, call: Call) -> None:
         """Take a call. The model takes it also when the store cannot be written."""
         self.model.take(call)
-        if self._journal is not None:
-            self._journal.append(call)
+        if self._store is not None:
+            parameters = {name: value for name, value in call.parameters.items() if name != "_k"}
+            text = json.dumps(parameters, separators=(",", ":"))
+            self._write(_INSERT, (call.product, call.path, text, call.arrived, call.imported))
 
     def take_all(self, calls: Iterable[Call]) -> int:
         """Take many calls at once, much faster than one by one when there is a store; return how many.
@@ -48,19 +79,59 @@ class Sandbox:
         After an error in between, the store has none of them; the model keeps those before the error.
         """
         count = 0
-        with nullcontext() if self._journal is None else self._journal.all_or_nothing():
-            for call in calls:
+        self._write("BEGIN")
+        try:
+            for count, call in enumerate(calls, start=1):  # noqa: B007 - returned
                 self.take(call)
-                count += 1
+        except BaseException:
+            self._write("ROLLBACK")
+            raise
+        self._write("COMMIT")
         return count
 
     def reset(self) -> None:
         """Delete everything, in the store too."""
-        if self._journal is not None:
-            self._journal.clear()
+        self._write("DELETE FROM calls")
         self.model = Model(self._revenue_property)
 
     def close(self) -> None:
         """Close the store."""
-        if self._journal is not None:
-            self._journal.close()
+        if self._store is not None:
+            self._store.close()
+
+    def _write(self, statement: str, row: tuple[object, ...] = ()) -> None:
+        if self._store is None:
+            return
+        try:
+            self._store.execute(statement, row)
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot write {self._path}: {error}; make room, or make it writable") from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """Open a store; a new one is readable by its owner alone."""
+    try:
+        path.touch(mode=0o600)
+        store = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"cannot open {path}: {error}; name another file with --store") from error
+    try:
+        _prepare(store)
+    except (sqlite3.Error, StoreError) as error:
+        store.close()
+        raise StoreError(f"cannot use {path} as a store: {error}; name another file with --store") from error
+    return store
+
+
+def _prepare(store: sqlite3.Connection) -> None:
+    # The lock is kept from the first read on: a second sandbox on this file would not see this one's calls.
+    store.execute("PRAGMA locking_mode = EXCLUSIVE")
+    (application,) = store.execute("PRAGMA application_id").fetchone()
+    (tables,) = store.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != _APPLICATION_ID and tables:
+        raise StoreError("it is another program's database")
+    # With a write-ahead log a call costs one short write, and no wait for the disk.
+    store.execute("PRAGMA journal_mode = WAL")
+    store.execute("PRAGMA synchronous = NORMAL")
+    if not tables:
+        store.executescript(f"BEGIN; {_SCHEMA}; PRAGMA application_id = {_APPLICATION_ID}; COMMIT")
