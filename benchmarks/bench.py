@@ -215,7 +215,7 @@ def peak(folder: Path, sources: Sources, options: argparse.Namespace) -> Iterato
 
     The rate is in KiB, the ratio MiB above the first.
     """
-    # The first of each is past the calls that a run holds at once (10,000), so that what grows after it grows for ever.
+    # The first of each is past the calls that a run has in flight (10,000): what grows after it grows without limit.
     sizes = (options.rows, options.rows * 5, options.rows * 15)
     given = {
         "people": [(count, sources.users(count)) for count in sizes],

@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from target_kissmetrics.config.settings import Settings
 from target_kissmetrics.config.stream_entries import entry_for
 from target_kissmetrics.config.stream_names import NameWatch, of_entries
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.kissmetrics.http.client import Client
+from target_kissmetrics.kissmetrics.http.client import Library, build_transport, choose_library
+from target_kissmetrics.kissmetrics.http.transport import Host
 from target_kissmetrics.mapping.reject_codes import Code, Rejected
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.reporting.counts import StreamCounts, by_code
@@ -281,10 +283,10 @@ class Runtime:
         from target_kissmetrics.kissmetrics.http.retry import RetryPolicy  # noqa: PLC0415
         from target_kissmetrics.kissmetrics.wire import Encoder  # noqa: PLC0415
 
-        settings, client = self.settings, client_of(self.settings, self._version)
+        settings, host = self.settings, tracking_host(self.settings, self._version)
         return Dispatcher(
-            encoder=Encoder(settings.api_key, settings.http_method, client.path),
-            transport=client.transport,
+            encoder=Encoder(settings.api_key, settings.http_method, urlsplit(settings.tracking_url).path),
+            transport=lambda: build_transport(http_library(settings), host),
             policy=RetryPolicy(settings.retry_timeout_seconds),
             pacing=Pacing(settings.max_requests_per_second),
             connections=settings.max_connections,
@@ -295,6 +297,7 @@ class Runtime:
         )
 
     def _build_import_run(self, store: Store) -> FilesRun:
+        from target_kissmetrics.kissmetrics.import_files import describe_error  # noqa: PLC0415
         from target_kissmetrics.store.overlay import OverlayStore  # noqa: PLC0415
         from target_kissmetrics.sync.import_run import FilesRun  # noqa: PLC0415
 
@@ -308,8 +311,8 @@ class Runtime:
                 max_rows=settings.files_max_rows,
                 emit=self._write_state,
             )
-        except (ImportError, ValueError) as error:
-            raise _unusable_folder(settings, error) from None
+        except ImportError as error:
+            raise ConfigError("files_url", describe_error(settings.files_url, error)) from None
 
     def _streams(self) -> list[StreamCounts]:
         return list(self._counts.values())
@@ -345,11 +348,16 @@ def open_store(settings: Settings) -> Store:
     return OverlayStore(store, key, dry_run=False) if settings.delivery == "files" else store
 
 
-def client_of(settings: Settings, version: str) -> Client:
-    """Give the HTTP client that the settings ask for; `version` is this target's."""
-    return Client(
-        url=settings.tracking_url,
-        library=settings.http_client,
+def http_library(settings: Settings) -> Library:
+    """Return the HTTP library that sends the requests."""
+    return choose_library(settings.http_client)
+
+
+def tracking_host(settings: Settings, version: str) -> Host:
+    """Return how the tracking host is reached; `version` is this target's."""
+    parts = urlsplit(settings.tracking_url)
+    return Host(
+        url=f"{parts.scheme}://{parts.netloc}",
         timeout=settings.request_timeout_seconds,
         connect_timeout=settings.connect_timeout_seconds,
         user_agent=f"target-kissmetrics/{version}",
@@ -369,11 +377,11 @@ def check(settings: Settings, version: str) -> str:
     from target_kissmetrics.kissmetrics.http.probe import probe  # noqa: PLC0415
     from target_kissmetrics.store.sql import check_store  # noqa: PLC0415
 
-    check_store(settings.attribute_store_url, product(settings.api_key))
+    check_store(settings.attribute_store_url)
     if settings.delivery == "files":
         _check_import_folder(settings)
         return f"settings, store and {settings.files_url} are fine; nothing was written"
-    with closing(client_of(settings, version).requests_transport()) as transport:
+    with closing(build_transport("requests", tracking_host(settings, version))) as transport:
         problem = probe(transport, settings.tracking_url)
     if problem:
         raise ConfigError("tracking_url", f"{settings.tracking_url} {problem}")
@@ -381,17 +389,9 @@ def check(settings: Settings, version: str) -> str:
 
 
 def _check_import_folder(settings: Settings) -> None:
-    from target_kissmetrics.kissmetrics.import_files import check_writable, describe_write_error  # noqa: PLC0415
+    from target_kissmetrics.kissmetrics.import_files import check_writable, describe_error  # noqa: PLC0415
 
     try:
         check_writable(settings.files_url)
-    except (ImportError, ValueError) as error:
-        raise _unusable_folder(settings, error) from None
     except Exception as error:  # noqa: BLE001 - whatever the library behind an fsspec URL raises
-        raise ConfigError("files_url", describe_write_error(settings.files_url, error)) from None
-
-
-def _unusable_folder(settings: Settings, error: Exception) -> ConfigError:
-    return ConfigError(
-        "files_url", f"{settings.files_url} cannot be used: {error}; install what it needs, or name another"
-    )
+        raise ConfigError("files_url", describe_error(settings.files_url, error)) from None

@@ -9,7 +9,7 @@ from singer_sdk import Target
 from singer_sdk.exceptions import MissingKeyPropertiesError
 from singer_sdk.sinks import Sink
 
-from target_kissmetrics.singer.validation import validation
+from target_kissmetrics.singer.validation import validates, validation
 from target_kissmetrics.sync.intake import StreamContext, StreamIntake
 
 METRIC_ROWS = 100
@@ -46,7 +46,7 @@ class KissmetricsSink(Sink):
         super().__init__(target, stream_name, schema, key_properties)
         self._key = tuple(self.key_properties)
         self._uncounted = 0
-        validate = validation(schema, stream_name) if self.validate_schema else None
+        validate = validation(schema, stream_name) if validates(self.config) else None
         self.intake = StreamIntake(context, schema, self._key, validate)
 
     def get_validator(self) -> None:

@@ -26,7 +26,7 @@ from target_kissmetrics.reporting.rejects import check_rejects_path
 from target_kissmetrics.reporting.report import About
 from target_kissmetrics.reporting.report_writer import ReportWriter, check_report_path
 from target_kissmetrics.reporting.told_settings import told_settings
-from target_kissmetrics.runtime import Runtime, check, client_of
+from target_kissmetrics.runtime import Runtime, check, http_library
 from target_kissmetrics.singer.batch_files import Storage, batch_rows, read_storage
 from target_kissmetrics.singer.reader import MessageReader
 from target_kissmetrics.singer.state import write_state
@@ -92,7 +92,7 @@ class TargetKissmetrics(Target):
             version=self.get_plugin_version(),
             sdk=self.get_sdk_version(),
             delivery="dry run" if settings.dry_run else settings.delivery,
-            client=("curl" if client_of(settings, "").uses_curl else "requests") if sends else None,
+            client=http_library(settings) if sends else None,
             settings=told_settings(self.config, own_settings.SCHEMA["properties"]),
         )
         return ReportWriter(
@@ -134,6 +134,17 @@ class TargetKissmetrics(Target):
                 raise
             return [str(problem)]
         return []
+
+    @classmethod
+    def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
+        """Add the SDK's settings; validation is off by default, since the mapping checks each value that it uses."""
+        super().append_builtin_config(config_jsonschema)
+        settings = config_jsonschema["properties"]
+        settings["validate_records"] = {
+            **settings["validate_records"],
+            "default": False,
+            "description": "Reject rows that do not match the schema of their stream.",
+        }
 
     # Messages
 

@@ -80,14 +80,14 @@ def test_every_call_arrives_once_though_connections_are_closed_after_some_reques
     ):
         done = send(tmp_path, host, client, count, ca=host.ca)
         assert (done.returncode, done.stdout) == (0, f"{count}\n".encode()), done.stderr.decode()
-        held = sandbox.summary()
+        summary = sandbox.summary()
     seen = host.requests()
     assert {line.protocol for line in seen} == {protocol}
     assert {line.method for line in seen} == {"GET", "POST"}
     assert all(len(line.target) <= 2048 for line in seen)
-    taken = [(line.target, line.body) for line in seen if line.status == "200"]
-    assert len(set(taken)) == count
-    assert (held["events"], held["revenue"]) == (count, str(count))
+    answered = [(line.target, line.body) for line in seen if line.status == "200"]
+    assert len(set(answered)) == count
+    assert (summary["events"], summary["revenue"]) == (count, str(count))
     # A call whose connection was closed before it was answered is sent again: with its own second, and few of them.
     assert len(seen) <= count * 1.05
     connections = {line.connection for line in seen}

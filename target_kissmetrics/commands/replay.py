@@ -36,7 +36,7 @@ from target_kissmetrics.reporting.logs import ending_in_one_line
 from target_kissmetrics.reporting.rejects import SCHEMAS_SUFFIX
 from target_kissmetrics.runtime import Runtime
 from target_kissmetrics.singer.stream_maps import reading_schema, transformed
-from target_kissmetrics.singer.validation import validation
+from target_kissmetrics.singer.validation import validates, validation
 from target_kissmetrics.sync.intake import StreamIntake
 from target_kissmetrics.target import TargetKissmetrics
 
@@ -94,7 +94,7 @@ class Replay:
             mapper.register_raw_stream_schema(stream, message["schema"], message["key_properties"])
         for stream_map in mapper.stream_maps[stream]:
             alias, schema = stream_map.stream_alias, stream_map.transformed_schema
-            validate = validation(schema, alias) if self._target.config.get("validate_records", True) else None
+            validate = validation(schema, alias) if validates(self._target.config) else None
             keys = self._keys[alias] = stream_map.transformed_key_properties or ()
             self._intakes[alias] = StreamIntake(self.runtime.stream_context(alias), schema, keys, validate)
 

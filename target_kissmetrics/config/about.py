@@ -9,15 +9,15 @@ from __future__ import annotations
 import enum
 import json
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import click
 from singer_sdk.about import AboutFormatter, AboutInfo
 
-WIDTH = 100
+from target_kissmetrics.config.definitions import Schema
 
-Schema = Mapping[str, Any]
+WIDTH = 100
 
 
 def set_options(command: click.Command) -> None:

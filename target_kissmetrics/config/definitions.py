@@ -8,10 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import Field, fields
-from decimal import Decimal
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from target_kissmetrics.errors import ConfigError, did_you_mean
 
@@ -19,21 +18,15 @@ Schema = Mapping[str, Any]
 
 _JSON_TYPES = {bool: "boolean", int: "integer", float: "number", tuple: "array", frozenset: "array"}
 
-_PYTHON_TYPES: Mapping[str, tuple[type, ...]] = {
-    "boolean": (bool,),
-    "string": (str,),
-    "array": (list, tuple),
-    "object": (Mapping,),
+_TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
+    "boolean": ("true or false", (bool,)),
+    "integer": ("an integer", ()),
+    "number": ("a number", ()),
+    "string": ("a non-empty string", (str,)),
+    "array": ("a list", (list, tuple)),
+    "object": ("an object", (Mapping,)),
 }
-
-_WORDS = {
-    "boolean": "true or false",
-    "integer": "an integer",
-    "number": "a number",
-    "string": "a non-empty string",
-    "array": "a list",
-    "object": "an object",
-}
+"""JSON type -> its name in messages, and its Python types. `_number` reads numbers."""
 
 
 # Schema
@@ -141,12 +134,11 @@ def _checked(place: str, schema: Schema, given: object) -> Any:
             raise ConfigError(place, not_a_choice(schema["enum"], given))
         return given
     kinds = [kind for kind in schema["type"] if kind != "null"]
-    number = _number(given, kinds[0])
-    if number is not None:
-        check_limits(place, schema, number)
-        return number
-    if not any(_is_a(kind, given) for kind in kinds):
-        problem = f"must be {_WORDS[kinds[0]]}" if schema.get("secret") else wrong_type(kinds, given)
+    if kinds[0] in {"integer", "number"}:
+        return _number(place, schema, kinds[0], given)
+    is_blank = isinstance(given, str) and not given.strip()
+    if is_blank or not isinstance(given, tuple(kind for name in kinds for kind in _TYPES[name][1])):
+        problem = f"must be {_TYPES[kinds[0]][0]}" if schema.get("secret") else wrong_type(kinds, given)
         raise ConfigError(place, problem)
     if not isinstance(given, (list, tuple)):
         return given
@@ -155,21 +147,16 @@ def _checked(place: str, schema: Schema, given: object) -> Any:
     return tuple(given)
 
 
-def _is_a(kind: str, value: object) -> bool:
-    is_blank = isinstance(value, str) and not value.strip()
-    return isinstance(value, _PYTHON_TYPES.get(kind, ())) and not is_blank
-
-
-def _number(value: object, kind: str) -> int | float | None:
-    if kind not in {"integer", "number"} or isinstance(value, bool):
-        return None
+def _number(place: str, schema: Schema, kind: str, given: Any) -> int | float:
     try:
-        number = float(cast("Any", value)) if isinstance(value, (int, float, Decimal, str)) else math.nan
-    except (ValueError, OverflowError):
-        return None
+        number = math.nan if isinstance(given, bool) else float(given)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
     if not math.isfinite(number) or (kind == "integer" and not number.is_integer()):
-        return None
-    return int(number) if kind == "integer" else number
+        raise ConfigError(place, wrong_type([kind], given))
+    value = int(number) if kind == "integer" else number
+    check_limits(place, schema, value)
+    return value
 
 
 def check_limits(place: str, schema: Schema, value: float) -> None:
@@ -188,7 +175,7 @@ def check_limits(place: str, schema: Schema, value: float) -> None:
 
 def wrong_type(kinds: Collection[str], value: object) -> str:
     """Return the message for a value that has none of the JSON types."""
-    return f"must be {' or '.join(_WORDS[kind] for kind in kinds if kind in _WORDS)}, not {value!r}"
+    return f"must be {' or '.join(_TYPES[kind][0] for kind in kinds if kind in _TYPES)}, not {value!r}"
 
 
 def not_a_choice(choices: Collection[Any], value: object) -> str:

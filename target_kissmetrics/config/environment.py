@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from target_kissmetrics.config.definitions import Schema
 from target_kissmetrics.errors import ConfigError
 
 PREFIX = "TARGET_KISSMETRICS_"
@@ -19,7 +20,7 @@ _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off", ""})
 
 
-def read_environment(variables: Mapping[str, str], schemas: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def read_environment(variables: Mapping[str, str], schemas: Mapping[str, Schema]) -> dict[str, Any]:
     """Read the settings that have a variable.
 
     Args:
@@ -41,7 +42,7 @@ def variable_of(name: str) -> str:
     return PREFIX + name.upper()
 
 
-def _value(name: str, schema: Mapping[str, Any], text: str) -> Any:
+def _value(name: str, schema: Schema, text: str) -> Any:
     types = schema["type"]
     if "boolean" in types:
         # Not everything else is false: `TARGET_KISSMETRICS_DRY_RUN=y` must not send.
@@ -63,12 +64,7 @@ def _value(name: str, schema: Mapping[str, Any], text: str) -> Any:
 
 
 def unflattened(name: str, value: Any) -> Any:
-    """Nest again what Meltano flattened; other values stay as they are.
-
-    Args:
-        name: The setting's name.
-        value: Its value, from its variable.
-    """
+    """Nest again what Meltano flattened in a setting's value; other values stay as they are."""
     if not isinstance(value, Mapping):
         return value
     if name == "stream_maps":

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from target_kissmetrics.config.definitions import Schema, read_object, schema_of
 from target_kissmetrics.config.sdk_settings import check_sdk_settings
-from target_kissmetrics.config.stream_entries import check_entry
 from target_kissmetrics.errors import ConfigError, redact_key
+from target_kissmetrics.mapping.registry import check_keys
 from target_kissmetrics.mapping.settings import MappingSettings, setting
 from target_kissmetrics.mapping.shard import Shard
 
@@ -157,7 +157,8 @@ def read_settings(config: Mapping[str, Any], sdk_settings: Mapping[str, Schema] 
     try:
         settings: Settings = read_object(Settings, config, known=sdk_settings.keys())
         for entry in settings.streams:
-            check_entry(entry)
+            if entry.kind is not None:  # else when the SCHEMA decides it
+                check_keys(entry, entry.kind)
         _check_together(settings)
         check_sdk_settings(sdk_settings, config)
     except ConfigError as error:

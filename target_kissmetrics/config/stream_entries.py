@@ -12,27 +12,16 @@ from target_kissmetrics.mapping.settings import StreamSettings
 
 def entry_for(entries: Iterable[StreamSettings], stream: str) -> StreamSettings | None:
     """Return the first entry that matches a stream's name."""
-    return next(
-        (entry for entry in entries if entry.stream == stream or glob_pattern(entry.stream).fullmatch(stream)), None
-    )
+    return next((entry for entry in entries if glob_pattern(entry.stream).fullmatch(stream)), None)
 
 
 def read_entry(entry: object, index: int) -> StreamSettings:
     """Read one entry.
 
     Raises:
-        ConfigError: It names the entry and the key.
+        ConfigError: A key is wrong, or has no effect for the kind.
     """
     settings: StreamSettings = read_object(StreamSettings, entry, f"streams[{index}]")
-    check_entry(settings)
+    if settings.kind is not None:
+        check_keys(settings, settings.kind)
     return settings
-
-
-def check_entry(entry: StreamSettings) -> None:
-    """Check that every key of an entry has a meaning for its kind; without a kind, that is checked at the SCHEMA.
-
-    Raises:
-        ConfigError: A key would have no effect.
-    """
-    if entry.kind is not None:
-        check_keys(entry, entry.kind)

@@ -36,9 +36,9 @@ class ConfiguredName(NamedTuple):
 
     def matches(self, stream: str) -> bool:
         """Return whether the name applies to a stream."""
-        if self.name == stream:
-            return True
-        return bool(glob_pattern(self.name).fullmatch(stream)) if self.is_entry else fnmatchcase(stream, self.name)
+        if self.is_entry:
+            return bool(glob_pattern(self.name).fullmatch(stream))
+        return self.name == stream or fnmatchcase(stream, self.name)
 
 
 def of_entries(entries: Iterable[StreamSettings]) -> list[ConfiguredName]:

@@ -1,10 +1,14 @@
-"""The three things Kissmetrics can be told: record an event, set properties, alias two identities.
+"""The three calls of Kissmetrics: record an event, set properties, alias two identities.
 
-Source: support.kissmetrics.io, "API Specifications". The words *distinct* and *once* are those of Kissmetrics'
-mobile SDKs (`setDistinct`, `recordOnce`): they say how a call is to be remembered, not how it is written.
+Source: support.kissmetrics.io, "API Specifications". The words *distinct* and *once* are those of Kissmetrics' mobile
+SDKs (`setDistinct`, `recordOnce`). They say how a call is deduplicated, not how it is written.
 
-msgspec's structs are frozen values like frozen dataclasses, made in a tenth of the time; and a call is made for every
-row. They hold no cycles, so Python need not look for any among them (`gc=False`).
+msgspec's structs are frozen values like frozen dataclasses, made in a tenth of the time; a call is made for every row.
+They hold no cycles, so the garbage collector need not track them (`gc=False`).
+
+Attributes that several calls have: `person` is one identity of at most 255 characters; `time` is in seconds since the
+Unix epoch, UTC; `address` and `user_agent` are the person's IP address (`_ip`) and user agent (`_ua`), if they may be
+sent.
 """
 
 from __future__ import annotations
@@ -14,20 +18,16 @@ from typing import Any, NamedTuple
 import msgspec
 
 Properties = dict[str, str]
-"""Property name -> value, both as Kissmetrics is to read them. Never holds a name that starts with `_`."""
+"""Property name -> value, both as Kissmetrics reads them. Holds no name that starts with `_`."""
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
     """Record an event.
 
     Attributes:
-        person: One identity of the person, at most 255 characters.
         event: The event's name, at most 255 characters.
-        time: Seconds since the Unix epoch, UTC.
         properties: Set on the person at the event's time.
-        address: The person's IP address (`_ip`), if it may be passed on.
-        user_agent: The person's user agent (`_ua`), if it may be passed on.
-        once: Recorded once for each person, then never again.
+        once: Recorded only once for each person.
     """
 
     person: str
@@ -43,12 +43,8 @@ class Set(msgspec.Struct, frozen=True, gc=False):
     """Set properties of a person.
 
     Attributes:
-        person: One identity of the person, at most 255 characters.
-        time: Seconds since the Unix epoch, UTC.
         properties: At least one.
-        address: The person's IP address (`_ip`), if it may be passed on.
-        user_agent: The person's user agent (`_ua`), if it may be passed on.
-        distinct: Set only where the value differs from the one last set.
+        distinct: Set only where a value differs from the one last set.
     """
 
     person: str
@@ -60,13 +56,7 @@ class Set(msgspec.Struct, frozen=True, gc=False):
 
 
 class Alias(msgspec.Struct, frozen=True, gc=False):
-    """Make two identities one person, permanently. The order does not matter.
-
-    Attributes:
-        person: One identity.
-        other: The other.
-        time: Seconds since the Unix epoch, UTC; only import files carry it.
-    """
+    """Make two identities one person, permanently. Their order does not matter. Only import files carry the time."""
 
     person: str
     other: str
@@ -77,12 +67,7 @@ Call = Record | Set | Alias
 
 
 class Outgoing(NamedTuple):
-    """A call on its way.
-
-    Attributes:
-        source: What the caller knows it by; never sent. The target keeps the counts of its stream here.
-        call: The call.
-    """
+    """A call to send, and what the caller identifies it by; the latter is never sent."""
 
     source: Any
     call: Call

@@ -2,11 +2,8 @@
 
 Kissmetrics imports the files of a bucket that match `<base>*.json` in alphanumeric order, one an hour
 (support.kissmetrics.io, "Importing data"), so a name starts with the moment its file was begun. A random token follows,
-because several processes may write to one folder.
-
-In a local folder a file is written under a name that does not match, forced to the disk, and linked to its final name,
-which fails if that name exists. In a bucket (any fsspec URL) an object appears when its upload is complete, and grants
-Kissmetrics' canonical user to read it.
+because several processes may write to one folder. A file in a local folder is written under a name that does not match.
+In a bucket (any fsspec URL) an object appears when its upload is complete.
 """
 
 from __future__ import annotations
@@ -16,9 +13,10 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -31,23 +29,10 @@ KISSMETRICS_USER = "6acb81d7742ac437833f51ecb2a40c74cd831ce26909e5f72354fa6af42c
 
 GRANTS = {"GrantRead": f'id="{KISSMETRICS_USER}"', "GrantReadACP": f'id="{KISSMETRICS_USER}"'}
 
-_ENCODER = msgspec.json.Encoder()
-
-
-class OpenFile(Protocol):
-    """A file that does not exist yet under its final name."""
-
-    def write(self, data: bytes) -> object:
-        """Write complete lines."""
-
-    def complete(self) -> None:
-        """Let it appear under its final name. Raises FileExistsError if that name exists."""
-
-    def discard(self) -> None:
-        """Remove it."""
-
 
 class _LocalFile:
+    """A file that appears under its final name when it is complete."""
+
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
@@ -84,6 +69,8 @@ def publish(part: Path, final: Path) -> None:
 
 
 class _RemoteFile:
+    """An object that appears when its upload is complete."""
+
     def __init__(self, fs: Any, path: str, grants: dict[str, str]) -> None:
         self._fs = fs
         self._path = path
@@ -103,17 +90,14 @@ class _RemoteFile:
         self._file.closed = True
 
 
+OpenFile = _LocalFile | _RemoteFile
+
+
 def file_opener(url: str) -> Callable[[str], OpenFile]:
-    """Return a function that begins a file, given its name, in the folder of a path or an fsspec URL.
-
-    The library behind an fsspec URL reads credentials from the environment.
-
-    Raises:
-        ImportError: That library is not installed.
-    """
-    path = _local_path(url)
-    if path is not None:
-        return lambda name: _LocalFile(path / name)
+    """Return a function that begins a file, given its name, in a local folder or at an fsspec URL."""
+    folder = _local_path(url)
+    if folder is not None:
+        return lambda name: _LocalFile(folder / name)
     fs, root = _remote(url)
     grants = GRANTS if url.startswith(("s3:", "s3a:")) else {}
     return lambda name: _RemoteFile(fs, f"{root.rstrip('/')}/{name}", grants)
@@ -141,12 +125,17 @@ def _local_path(url: str) -> Path | None:
 
 
 def _remote(url: str) -> tuple[Any, str]:
+    """Return an fsspec URL's file system, which reads credentials from the environment, and the path."""
     import fsspec  # noqa: PLC0415 - an extra brings its file systems
 
-    fs, root = fsspec.core.url_to_fs(url)
+    try:
+        fs, root = fsspec.core.url_to_fs(url)
+    except ValueError as error:  # an unknown scheme
+        raise ImportError(str(error)) from None
     return fs, root
 
 
+@dataclass(kw_only=True, eq=False)
 class ImportFiles:
     """Writes calls as lines of import files. For one thread.
 
@@ -156,26 +145,17 @@ class ImportFiles:
         max_rows: Lines of a file.
         completed: Called whenever a file is complete under its final name.
         clock: Seconds since the Unix epoch.
-
-    Raises:
-        ImportError: The library for this kind of URL is not installed.
     """
 
-    def __init__(
-        self,
-        *,
-        url: str,
-        base: str,
-        max_rows: int,
-        completed: Callable[[], None],
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._url = url
-        self._open_file = file_opener(url)
-        self._base = base
-        self._max_rows = max_rows
-        self._completed = completed
-        self._clock = clock
+    url: str
+    base: str
+    max_rows: int
+    completed: Callable[[], None]
+    clock: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
+        """Begin without a file."""
+        self._open_file = file_opener(self.url)
         self._token = secrets.token_hex(4)
         self._last_milliseconds = 0
         self._file: OpenFile | None = None
@@ -191,51 +171,41 @@ class ImportFiles:
     @property
     def age(self) -> float:
         """Seconds since the open file was begun; 0 without one."""
-        return self._clock() - self._opened_at if self._file else 0.0
+        return self.clock() - self._opened_at if self._file else 0.0
 
     def write(self, calls: Iterable[Call]) -> None:
-        """Write calls; a file that is full is completed.
-
-        Raises:
-            Refused: A file cannot be written; it does not exist.
-        """
-        lines = [_ENCODER.encode(as_import_line(call)) for call in calls]
+        """Write calls, and complete a file that is full. Raises Refused if that fails; the file does not exist then."""
+        lines = [msgspec.json.encode(as_import_line(call)) for call in calls]
         while lines:
-            room = self._max_rows - self._rows
+            room = self.max_rows - self._rows
             with self._discarding_on_error():
                 self._append(lines[:room])
             lines = lines[room:]
-            if self._rows >= self._max_rows:
+            if self._rows >= self.max_rows:
                 self.complete()
 
     def complete(self) -> None:
-        """Complete the open file, if any, and call `completed`; do nothing after an error.
-
-        Raises:
-            Refused: It cannot be completed; it does not exist.
-        """
+        """Complete the open file, if any, and call `completed`; do nothing after an error. Raises like `write`."""
         if self._broken:
             return
         if self._file is not None:
             with self._discarding_on_error():
                 self._file.complete()
             self._file, self._rows = None, 0
-        self._completed()
+        self.completed()
 
     def _append(self, lines: list[bytes]) -> None:
         if self._file is None:
             self._file = self._open_file(self._next_name())
-            self._opened_at = self._clock()
+            self._opened_at = self.clock()
         self._file.write(b"\n".join(lines) + b"\n")
         self._rows += len(lines)
 
     def _next_name(self) -> str:
         """Name a file. Names sort by time, even if the clock is set back."""
-        self._last_milliseconds = max(int(self._clock() * 1000), self._last_milliseconds + 1)
+        self._last_milliseconds = max(int(self.clock() * 1000), self._last_milliseconds + 1)
         seconds, milliseconds = divmod(self._last_milliseconds, 1000)
-        return (
-            f"{self._base}-{datetime.fromtimestamp(seconds, UTC):%Y%m%dT%H%M%S}{milliseconds:03d}Z-{self._token}.json"
-        )
+        return f"{self.base}-{datetime.fromtimestamp(seconds, UTC):%Y%m%dT%H%M%S}{milliseconds:03d}Z-{self._token}.json"
 
     @contextmanager
     def _discarding_on_error(self) -> Iterator[None]:
@@ -245,11 +215,13 @@ class ImportFiles:
             self._broken = True
             if self._file is not None:
                 self._file.discard()
-            raise Refused(f"files_url: {describe_write_error(self._url, error)}") from None
+            raise Refused(f"files_url: {describe_error(self.url, error)}") from None
 
 
-def describe_write_error(url: str, error: Exception) -> str:
-    """Say why a folder accepts no file, and what to do about it."""
+def describe_error(url: str, error: Exception) -> str:
+    """Say why files cannot be written, and what to do about it."""
+    if isinstance(error, ImportError):
+        return f"{url} cannot be used: {error}; install what it needs, or name another"
     if "AccessControlListNotSupported" in str(error):
         return f"{url} has ACLs disabled, but Kissmetrics needs a grant on each file; enable ACLs for it"
     return (

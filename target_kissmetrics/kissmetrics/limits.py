@@ -1,4 +1,4 @@
-"""What Kissmetrics keeps of what it is sent; the rest it drops without a word.
+"""Limits of what Kissmetrics keeps; it drops the rest silently.
 
 Source: support.kissmetrics.io, "API Specifications" and "Data limits".
 """
@@ -13,8 +13,7 @@ MAX_VALUE_BYTES = 8192
 """Of a property's value in UTF-8."""
 
 EARLIEST_TIME = 1230768000
-"""2009-01-01T00:00:00Z. Data from before is not kept."""
+"""2009-01-01T00:00:00Z. Earlier data is not kept."""
 
 LATEST_TIME = 4102444800
-"""2100-01-01T00:00:00Z. Not Kissmetrics' limit but ours: what lies behind it is a misread number, and Kissmetrics
-could never be rid of it."""
+"""2100-01-01T00:00:00Z. Our limit, not Kissmetrics': a later time is a misread number. It would be kept permanently."""

@@ -1,8 +1,8 @@
-"""When two names are the same to Kissmetrics."""
+"""When two names are equal to Kissmetrics."""
 
 
 def folded(name: str) -> str:
-    """Give the form in which two names are equal: names are not case-sensitive.
+    """Return the form in which equal names are identical: names are not case-sensitive.
 
     Source: support.kissmetrics.io, "API Specifications".
     """

@@ -1,14 +1,12 @@
-"""How a call travels: the tracking API's requests.
+"""Calls as requests to the tracking API.
 
     GET /e?_k=KEY&_p=PERSON&_n=EVENT&_t=SECONDS&_d=1&NAME=VALUE...     record
     GET /s?_k=KEY&_p=PERSON&_t=SECONDS&_d=1&NAME=VALUE...              set
     GET /a?_k=KEY&_p=IDENTITY&_n=IDENTITY                              alias
 
-or the same as a form-encoded POST. `_d=1` makes Kissmetrics use `_t`, without it the time of arrival counts.
-Source: support.kissmetrics.io, "API Specifications"; `_ip` and `_ua` as Segment's server integration sends them, and
-POST past 2,048 bytes as well.
-
-Here, and nowhere else, the API key enters a request.
+or the same as a form-encoded POST. `_d=1` makes Kissmetrics use `_t`; without it, the time of arrival counts. The API
+key enters a request only here. Source: support.kissmetrics.io, "API Specifications"; `_ip`, `_ua` and POST past 2,048
+bytes as in Segment's server integration.
 """
 
 from __future__ import annotations
@@ -24,16 +22,13 @@ from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
 HttpMethod = Literal["auto", "get", "post"]
 
 MAX_GET_TARGET_BYTES = 2048
-"""With method `auto`, a longer request target goes out as POST."""
+"""With method `auto`, a longer request target becomes a POST."""
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
     """One HTTP request, without its host.
 
-    Attributes:
-        method: `GET` or `POST`.
-        target: Path and, for GET, query. It holds the API key: never log it.
-        body: The form for POST, else None. It holds the API key: never log it.
+    The target (path and, for GET, query) and the body (the form, for POST) hold the API key: never log them.
     """
 
     method: str
@@ -41,7 +36,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     body: bytes | None
 
     def __repr__(self) -> str:
-        """Show what it is, without the key."""
+        """Show the request without the key."""
         return f"Request({self.method} {self.target.partition('?')[0]})"
 
 
@@ -53,8 +48,6 @@ class Encoder:
         method: `get`, `post`, or `auto`: GET up to 2,048 bytes of target, POST past that.
         prefix: Path in front of `/e`, `/s` and `/a`, for a tracking host behind a path.
     """
-
-    __slots__ = ("_key", "_method", "_prefix")
 
     def __init__(self, api_key: str, method: HttpMethod = "auto", prefix: str = "") -> None:
         self._key = f"_k={_quote(api_key)}"
@@ -94,14 +87,14 @@ _ESCAPES = {code: f"%{code:02X}" for code in range(128) if not (chr(code).isalnu
 
 
 def _quote(text: str) -> str:
-    """Do what `urllib.parse.quote` does, byte for byte, in a fifth of its time where the text is ASCII."""
+    """Return what `urllib.parse.quote` returns, in a fifth of its time for ASCII text."""
     if not text.isascii():
         return quote(text, safe="")
     return text if text.isalnum() else text.translate(_ESCAPES)
 
 
 _quote_short = lru_cache(maxsize=16384)(_quote)
-"""A stream's rows have the same properties, and plans, countries and small numbers come again and again."""
+"""A stream's rows repeat property names, plans, countries and small numbers."""
 
 SHORT_CHARACTERS = 32
 

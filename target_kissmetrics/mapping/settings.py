@@ -22,18 +22,9 @@ PROPERTY_KEYS = frozenset({"include", "exclude", "rename"})
 """Keys of an entry that choose and name properties."""
 
 BLOCKED_IDENTITIES = (
-    "anonymous",
-    "guest",
-    "null",
-    "none",
-    "nil",
-    "undefined",
-    "nan",
-    "unknown",
-    "n/a",
-    "(not set)",
+    "anonymous", "guest", "null", "none", "nil", "undefined", "nan", "unknown", "n/a", "(not set)",
     "[object object]",
-)
+)  # fmt: skip
 
 
 def setting(  # noqa: PLR0913 - the parts of a definition

@@ -16,7 +16,7 @@ from target_kissmetrics.preview.stream import Validate, accept_any
 from target_kissmetrics.singer.batch_files import batch_rows, read_storage
 from target_kissmetrics.singer.reader import MessageReader
 from target_kissmetrics.singer.stream_maps import reading_schema, transformed
-from target_kissmetrics.singer.validation import validation
+from target_kissmetrics.singer.validation import validates, validation
 
 _LOG = logging.getLogger("target-kissmetrics-preview")
 
@@ -43,7 +43,7 @@ class _Messages:
 
     def __init__(self, preview: Preview, config: Mapping[str, Any]) -> None:
         self._preview = preview
-        self._validates = config.get("validate_records", True) is not False
+        self._validates = validates(config)
         # The mapper removes `__else__` from the config that it gets.
         preview.map_names = NameWatch(of_stream_maps(config.get("stream_maps")))
         self._mapper = PluginMapper(deepcopy(dict(config)), _LOG)

@@ -10,11 +10,7 @@ from target_kissmetrics.kissmetrics.wire import as_import_line
 
 
 class DryRunDelivery:
-    """Logs calls instead of sending them.
-
-    Args:
-        log: Takes a line.
-    """
+    """Logs calls instead of sending them."""
 
     def __init__(self, log: Callable[[str], None]) -> None:
         self._log = log

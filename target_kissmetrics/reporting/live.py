@@ -30,11 +30,7 @@ _NAME_CHARACTERS = 40
 
 
 class LiveDisplay:
-    """A display that is gone when the run ends. For one thread at a time.
-
-    Args:
-        console: Where it is drawn; standard error.
-    """
+    """A display on standard error that is gone when the run ends. For one thread at a time."""
 
     def __init__(self, console: Console | None = None) -> None:
         # soft_wrap: the log's lines, which rich prints above the display, stay whole.

@@ -62,13 +62,7 @@ class Monitor:
         self._acknowledged = 0
 
     def acknowledged(self, outgoing: Outgoing, seconds: float, attempts: int) -> None:
-        """Count an acknowledged call.
-
-        Args:
-            outgoing: The call; its source is its stream's counts.
-            seconds: From the start of its first attempt to the answer of its last one.
-            attempts: Made in all.
-        """
+        """Count an acknowledged call; its seconds run from its first attempt to the answer of its last one."""
         with self._lock:
             self._acknowledged += 1
         if self._recorder is not None:
@@ -89,8 +83,7 @@ class Monitor:
     def tick(self, *, in_flight: int) -> None:
         """Show how far the run is, when that is due; called a few times a second.
 
-        Args:
-            in_flight: Calls of batches that are not acknowledged as a whole.
+        `in_flight` are the calls of batches that are not acknowledged as a whole.
         """
         streams = self._streams()
         if self._recorder is not None:
@@ -112,11 +105,7 @@ def make_monitor(
 ) -> Monitor:
     """Make the monitor that fits where standard error goes: a display on a terminal, lines of the log elsewhere.
 
-    Args:
-        streams: Gives the counts of all streams.
-        log: Takes a line.
-        is_dry_run: Calls are logged, so there is no display.
-        recorder: Records the run for the report.
+    A dry run logs its calls, so it has no display.
     """
     if not is_dry_run and takes_a_display(os.environ):
         from target_kissmetrics.reporting.live import LiveDisplay  # noqa: PLC0415 - rich takes its time to load

@@ -28,15 +28,7 @@ _Metric = enum.Enum("_Metric", {name: name for name in [*FIGURES, *RUN_FIGURES]}
 
 
 class Progress(NamedTuple):
-    """How far a run is at a moment.
-
-    Attributes:
-        seconds: Since the start of the run.
-        figures: Of each stream, by its name.
-        acknowledged: Calls acknowledged so far.
-        in_flight: Calls sent and not acknowledged.
-        retries: Attempts made again so far.
-    """
+    """How far a run is, so many seconds after its start: the figures of each stream, calls, and attempts made again."""
 
     seconds: float = 0.0
     figures: Mapping[str, Mapping[str, int]] = {}

@@ -128,11 +128,7 @@ class StreamDetails:
 
 
 class Recorder:
-    """Records a run. `acknowledged` and `retried` may be called from any thread, the rest from one thread at a time.
-
-    Args:
-        clock: Monotonic seconds.
-    """
+    """Records a run. `acknowledged` and `retried` may be called from any thread, the rest from one thread at a time."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -195,15 +191,7 @@ class Recorder:
     def report(
         self, streams: Sequence[StreamCounts], about: tree.About, ending: tree.Ending, *, names: bool, now: datetime
     ) -> tree.RunReport:
-        """Give the report of the run, which has ended.
-
-        Args:
-            streams: The counts of all streams.
-            about: What ran.
-            ending: How it ended.
-            names: Whether to list names of events and properties.
-            now: The time.
-        """
+        """Give the report of the run, which has ended; `names` lists the names of events and properties."""
         self.tick(streams, at_end=True)
         seconds = self._seconds()
         whole = joined(item for one in (*self._streams.values(), self._spare) for item in one.series.items())

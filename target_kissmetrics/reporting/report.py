@@ -17,19 +17,12 @@ import msgspec
 FORMAT = 1
 """Incremented when the JSON changes in a way that breaks its readers."""
 
-MAX_STREAMS = 200
-"""Streams of which more than the counts is recorded."""
-
-MAX_NAMES = 1000
-"""Names of events, and of properties, that are recorded for a stream: more than these come from the data."""
-
-MAX_LISTED = 100
-"""Names that are listed for a stream."""
-
-MAX_PLOTTED = 20
-"""Streams with a course over time: those with the most calls and rows."""
-
+# A report is of bounded size, and so is what is recorded for it.
+MAX_STREAMS = 200  # of which more than the counts is recorded
+MAX_PLOTTED = 20  # streams with a course over time: those with the most calls and rows
 MAX_MOMENTS = 120
+MAX_NAMES = 1000  # of events, and of properties, in a stream: more than these come from the data
+MAX_LISTED = 100
 MAX_SLOWEST = 20
 MAX_CAUSES = 50
 

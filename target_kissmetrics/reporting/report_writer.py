@@ -81,12 +81,8 @@ class ReportWriter:
     """Writes the report of one run.
 
     Attributes:
-        path: `report_path`.
-        about: What runs.
         names: Whether to list names of events and properties.
         api_key: Redacted where an error quotes it.
-        log: The log.
-        recorder: Records the run.
     """
 
     path: str
@@ -101,8 +97,8 @@ class ReportWriter:
 
         Args:
             streams: The counts of all streams.
-            error: What ends the run, if it is an error.
-            stopped_by: The signal that ends the run, if one does.
+            error: The exception that ends the run.
+            stopped_by: The signal that ends the run.
         """
         from target_kissmetrics.reporting.report_page import as_page  # noqa: PLC0415 - few runs need it
 

@@ -23,6 +23,11 @@ _MAX_CHARACTERS = 200
 _DRAFTS = [extend(draft, {"multipleOf": None}) for draft in (Draft7Validator, Draft4Validator)]
 
 
+def validates(config: Mapping[str, Any]) -> bool:
+    """Return whether rows are validated: only with `validate_records: true`. The mapping checks each value it uses."""
+    return config.get("validate_records") is True
+
+
 def validation(schema: dict[str, Any], stream: str) -> Callable[[Mapping[str, Any]], str | None]:
     """Return a function that says what is wrong with a row, None for a row that fits; it names fields, not values.
 

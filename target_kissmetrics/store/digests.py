@@ -26,11 +26,7 @@ def product(api_key: str) -> bytes:
 
 
 class Digests:
-    """Digests within one product.
-
-    Args:
-        product: From `product`.
-    """
+    """Digests within one product, given by its digest."""
 
     __slots__ = ("product",)
 

@@ -7,8 +7,9 @@ value with the same second, and no other value with that second.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from target_kissmetrics.store import digests
 
@@ -63,21 +64,16 @@ def alias_intent(one: bytes, other: bytes) -> Intent:
 class PropertyIntents:
     """The pending intents of one property of one person, in the order they were added."""
 
-    __slots__ = ("_intents", "_latest", "_taken", "_times")
-
     def __init__(self, intents: Sequence[Intent] = ()) -> None:
         self._intents = intents
         self._times = {intent.new: intent.time for intent in intents}
-        self._taken: dict[int, set[bytes]] = {}
+        self._values: dict[int, set[bytes]] = {}
         for intent in intents:
-            self._taken.setdefault(intent.time, set()).add(intent.new.value)
+            self._values.setdefault(intent.time, set()).add(intent.new.value)
         # The latest intent, and the latest one with another value.
-        self._latest: list[Intent] = []
-        for intent in sorted(intents, key=lambda intent: intent.time)[::-1]:
-            if not self._latest or intent.new.value != self._latest[0].new.value:
-                self._latest.append(intent)
-            if len(self._latest) > 1:
-                break
+        by_time = sorted(intents, key=lambda intent: intent.time, reverse=True)
+        others = (intent for intent in by_time if intent.new.value != by_time[0].new.value)
+        self._latest = [*by_time[:1], *itertools.islice(others, 1)]
 
     @property
     def once_time(self) -> int | None:
@@ -95,7 +91,7 @@ class PropertyIntents:
             return intended
         if intended is None:
             earliest = max(earliest, self.surpassed(new) + 1)
-        while any(value != new.value for value in self._taken.get(earliest, ())):
+        while self._values.get(earliest, set()) - {new.value}:
             earliest += 1
         return earliest
 
@@ -104,14 +100,8 @@ class PropertyIntents:
 
         This value has to be sent with a later second, even if it equals the last sent value.
         """
-        return max(
-            (
-                intent.time
-                for intent in self._latest
-                if intent.new.value != new.value and intent.new.row_time <= new.row_time
-            ),
-            default=-1,
-        )
+        others = [intent for intent in self._latest if intent.new.value != new.value]
+        return max((intent.time for intent in others if intent.new.row_time <= new.row_time), default=-1)
 
     def was_unchanged(self, new: NewValue) -> bool:
         """Tell whether the last intent up to this row's second has the same value.
@@ -119,10 +109,9 @@ class PropertyIntents:
         True for an unchanged row that is read again after a kill between the commit and its STATE: the last sent value
         is newer than the row.
         """
-        earlier = [intent for intent in self._intents if intent.new.row_time <= new.row_time]
-        if not earlier:
-            return False
-        return max(earlier, key=lambda intent: (intent.new.row_time, intent.time)).new.value == new.value
+        earlier = [(intent.new.row_time, intent.time, intent.new.value) for intent in self._intents]
+        earlier = [intent for intent in earlier if intent[0] <= new.row_time]
+        return bool(earlier) and max(earlier)[2] == new.value
 
 
 _NONE = PropertyIntents()
@@ -149,10 +138,8 @@ class PendingIntents:
     def __init__(self) -> None:
         self._intents: dict[int, Sequence[Intent]] = {}
         self._people: dict[bytes, dict[int, list[Intent]]] = {}
-        self._partners: dict[bytes, dict[int, set[bytes]]] = {}
         self._properties: dict[tuple[bytes, bytes], PropertyIntents] = {}
-        self._is_loaded = False
-        self._inherited: dict[int, list[Intent]] = {}  # those that are not repeated yet
+        self._inherited: dict[int, list[Intent]] | None = None  # those that are not repeated yet
         self._repeated: dict[tuple[bytes, bytes], tuple[int, int] | None] = {}
 
     @property
@@ -165,20 +152,29 @@ class PendingIntents:
         self._intents[number] = ()
 
     def update(self, changes: IntentChanges) -> None:
-        """Follow the store. The intents of the first update are those of killed runs, if not of running processes."""
-        if not self._is_loaded:
+        """Follow the store. The first update brings the intents of killed runs, and of processes that run already."""
+        if self._inherited is None:
             self._inherited = {number: list(intents) for number, intents in changes.new.items()}
             self._repeated = {_subject(intent): None for intents in changes.new.values() for intent in intents}
-            self._is_loaded = True
         if changes.new or changes.cleared:
             self._properties.clear()
         for number in changes.cleared:
             self._remove(number)
+            self._inherited.pop(number, None)
         for number in sorted(changes.new):
-            self._add(number, changes.new[number])
+            self._intents[number] = changes.new[number]
+            for intent in changes.new[number]:
+                for person in _people_of(intent):
+                    self._people.setdefault(person, {}).setdefault(number, []).append(intent)
+
+    def _remove(self, number: int) -> None:
+        for person in {person for intent in self._intents.pop(number) for person in _people_of(intent)}:
+            del self._people[person][number]
+            if not self._people[person]:
+                del self._people[person]
 
     def __contains__(self, person: bytes) -> bool:
-        """Whether a property or an event of a person is pending."""
+        """Whether a person has a pending intent."""
         return person in self._people
 
     def of(self, person: bytes, key: bytes) -> PropertyIntents:
@@ -187,14 +183,15 @@ class PendingIntents:
             return _NONE
         found = self._properties.get((person, key))
         if found is None:
-            everything = (intent for intents in self._people[person].values() for intent in intents)
-            found = PropertyIntents([intent for intent in everything if intent.new.key == key])
-            self._properties[person, key] = found
+            subject = person, key
+            found = PropertyIntents([intent for intent in self._of(person) if _subject(intent) == subject])
+            self._properties[subject] = found
         return found
 
     def partners_of(self, person: bytes) -> set[bytes]:
         """Give the people whom a pending alias joins with a person."""
-        return {partner for partners in self._partners.get(person, {}).values() for partner in partners}
+        aliases = [_people_of(intent) for intent in self._of(person) if intent.time == NO_TIME]
+        return {partner for pair in aliases for partner in pair if partner != person}
 
     def repeated(self, planned: Intent) -> None:
         """Note that this run planned the row of a value, or an alias, again.
@@ -213,37 +210,21 @@ class PendingIntents:
         They are needed until the STATE behind the repeated rows is emitted. Numbers that were added after this run
         began are never among them: their process may still run.
         """
-        for remaining in self._inherited.values():
+        inherited = self._inherited or {}
+        for remaining in inherited.values():
             while remaining and self._is_repeated(remaining[-1]):
                 remaining.pop()
-        numbers = [number for number, remaining in self._inherited.items() if not remaining]
+        numbers = [number for number, remaining in inherited.items() if not remaining]
         for number in numbers:
-            del self._inherited[number]
+            del inherited[number]
         return numbers
 
     def _is_repeated(self, intent: Intent) -> bool:
-        repeated = self._repeated.get(_subject(intent))
+        repeated = self._repeated[_subject(intent)]
         return repeated is not None and intent.new.row_time <= repeated[0] and intent.time <= repeated[1]
 
-    def _add(self, number: int, intents: Sequence[Intent]) -> None:
-        self._intents[number] = intents
-        for intent in intents:
-            person, subject = _subject(intent)
-            if intent.time == NO_TIME:
-                for one, other in ((person, subject), (subject, person)):
-                    self._partners.setdefault(one, {}).setdefault(number, set()).add(other)
-            else:
-                self._people.setdefault(person, {}).setdefault(number, []).append(intent)
-
-    def _remove(self, number: int) -> None:
-        self._inherited.pop(number, None)
-        for intent in self._intents.pop(number):
-            person, subject = _subject(intent)
-            if intent.time == NO_TIME:
-                _drop(self._partners, person, number)
-                _drop(self._partners, subject, number)
-            else:
-                _drop(self._people, person, number)
+    def _of(self, person: bytes) -> Iterator[Intent]:
+        return (intent for intents in self._people.get(person, {}).values() for intent in intents)
 
 
 def _subject(intent: Intent) -> tuple[bytes, bytes]:
@@ -251,12 +232,9 @@ def _subject(intent: Intent) -> tuple[bytes, bytes]:
     new = intent.new
     if intent.time != NO_TIME:
         return new.person, new.key
-    one, other = sorted((new.person, new.key + new.value))
-    return one, other
+    other = new.key + new.value
+    return min(new.person, other), max(new.person, other)
 
 
-def _drop(index: dict[bytes, Any], person: bytes, number: int) -> None:
-    by_number = index.get(person, {})
-    by_number.pop(number, None)
-    if not by_number:
-        index.pop(person, None)
+def _people_of(intent: Intent) -> tuple[bytes, ...]:
+    return (intent.new.person,) if intent.time != NO_TIME else _subject(intent)

@@ -43,37 +43,28 @@ class _Bytes(sa.LargeBinary):
 
 
 METADATA = sa.MetaData()
-PEOPLE = sa.Table(
-    "target_kissmetrics_people",
-    METADATA,
-    sa.Column("person", _Bytes(16), primary_key=True),
-    sa.Column("properties", _Bytes, nullable=False),
-    sqlite_with_rowid=False,
-)
-ALIASES = sa.Table(
-    "target_kissmetrics_aliases",
-    METADATA,
-    sa.Column("person", _Bytes(16), primary_key=True),
-    sa.Column("partner", _Bytes(16), primary_key=True),
-    sqlite_with_rowid=False,
-)
-SECONDS = sa.Table(
-    "target_kissmetrics_seconds",
-    METADATA,
-    sa.Column("slot", _Bytes(16), primary_key=True),
-    sa.Column("holder", _Bytes(8), nullable=False),
-    sqlite_with_rowid=False,
-)
-INTENTS = sa.Table(
-    "target_kissmetrics_intents",
-    METADATA,
+
+
+def _table(name: str, *columns: sa.Column[Any], **options: bool) -> sa.Table:
+    return sa.Table(f"target_kissmetrics_{name}", METADATA, *columns, **options)  # type: ignore[arg-type]
+
+
+def _key(name: str) -> sa.Column[Any]:
+    return sa.Column(name, _Bytes(16), primary_key=True)
+
+
+PEOPLE = _table("people", _key("person"), sa.Column("properties", _Bytes, nullable=False), sqlite_with_rowid=False)
+ALIASES = _table("aliases", _key("person"), _key("partner"), sqlite_with_rowid=False)
+SECONDS = _table("seconds", _key("slot"), sa.Column("holder", _Bytes(8), nullable=False), sqlite_with_rowid=False)
+INTENTS = _table(
+    "intents",
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("product", _Bytes(16), nullable=False),
     sa.Column("made_at", sa.BigInteger, nullable=False),
     sa.Column("entries", _Bytes, nullable=False),
     sqlite_autoincrement=True,  # a number is never used twice: processes know each other's intents by it
 )
-LAYOUT = sa.Table("target_kissmetrics_layout", METADATA, sa.Column("version", sa.Integer, primary_key=True))
+LAYOUT = _table("layout", sa.Column("version", sa.Integer, primary_key=True))
 
 
 def lock(connection: Connection, number: int) -> None:
@@ -86,22 +77,13 @@ def lay_out(connection: Connection) -> None:
     """Create the tables, or check the version of those that exist; one process at a time."""
     lock(connection, LAYOUT_LOCK)
     METADATA.create_all(connection)
-    version = connection.execute(sa.select(sa.func.max(LAYOUT.c.version))).scalar()
-    if version is None:
+    if not _check_version(connection):
         connection.execute(sa.insert(LAYOUT), {"version": LAYOUT_VERSION})
-    else:
-        refuse_later(version)
 
 
 def exists(connection: Connection) -> bool:
     """Tell whether the tables exist."""
     return bool(sa.inspect(connection).has_table(LAYOUT.name))
-
-
-def refuse_later(version: int | None) -> None:
-    """Raise StoreError for the layout of a later version."""
-    if version is not None and version > LAYOUT_VERSION:
-        raise StoreError(f"{SETTING}: the store was written by a later version of target-kissmetrics; upgrade yours")
 
 
 def check_usable(connection: Connection) -> None:
@@ -111,12 +93,19 @@ def check_usable(connection: Connection) -> None:
         StoreError: It lacks a privilege, or the layout is a later version's.
     """
     if exists(connection):
-        refuse_later(connection.execute(sa.select(sa.func.max(LAYOUT.c.version))).scalar())
+        _check_version(connection)
         allowed, what = sa.func.has_table_privilege(PEOPLE.name, "INSERT"), "write its tables"
     else:
         allowed, what = sa.func.has_schema_privilege(sa.func.current_schema(), "CREATE"), "create its tables"
     if connection.dialect.name == "postgresql" and not connection.execute(sa.select(allowed)).scalar():
         raise StoreError(f"{SETTING}: the database user may not {what}; grant it the privilege, or use another user")
+
+
+def _check_version(connection: Connection) -> int | None:
+    version: int | None = connection.execute(sa.select(sa.func.max(LAYOUT.c.version))).scalar()
+    if version is not None and version > LAYOUT_VERSION:
+        raise StoreError(f"{SETTING}: the store was written by a later version of target-kissmetrics; upgrade yours")
+    return version
 
 
 def sqlite_file(url: str) -> Path | None:

@@ -28,11 +28,9 @@ class OverlayStore:
 
     def __init__(self, base: Store | None, product: bytes, *, dry_run: bool) -> None:
         self._base = base or SqlStore("sqlite://", product)
-        self._product = product
         self._dry_run = dry_run
         self._folder = tempfile.TemporaryDirectory(prefix="target-kissmetrics-")
-        self._scratch = self._open_scratch()
-        self._is_empty = True
+        self._scratch = SqlStore(f"sqlite:///{Path(self._folder.name, 'scratch.db').as_posix()}", product)
         self._cleared: list[int] = []
 
     def last_sent(self, people: Collection[bytes]) -> Mapping[bytes, PersonValues]:
@@ -73,18 +71,12 @@ class OverlayStore:
         """Keep an update and the numbers to clear until they are committed to the base."""
         if update:
             self._scratch.commit(update, ())
-            self._is_empty = False
         self._cleared.extend(cleared)
 
     def commit_to_base(self) -> None:
         """Commit every update to the base. Intents stay until the STATE behind them is emitted."""
-        if self._is_empty:
-            return
-        for update in self._scratch.updates():
+        for update in self._scratch.drain():
             self._base.commit(update, ())
-        self._scratch.close()
-        self._scratch = self._open_scratch()
-        self._is_empty = True
 
     def clear_intents(self) -> None:
         """Clear the intents in the base: the STATE behind them is emitted."""
@@ -97,9 +89,3 @@ class OverlayStore:
         self._scratch.close()
         self._folder.cleanup()
         self._base.close()
-
-    def _open_scratch(self) -> SqlStore:
-        folder = Path(self._folder.name)
-        for path in folder.iterdir():
-            path.unlink()
-        return SqlStore(f"sqlite:///{(folder / 'scratch.db').as_posix()}", self._product)

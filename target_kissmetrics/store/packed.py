@@ -23,23 +23,14 @@ _LAST_CALL_BYTES = 2 * digests.VALUE_BYTES
 
 
 class LastCall(NamedTuple):
-    """The last call that changed a person.
-
-    Attributes:
-        digest: Of everything that it sets.
-        pairs: The key of each property and the digest of its value, joined.
-    """
+    """The last call that changed a person: its digest, and the keys and digests of values that it sets, joined."""
 
     digest: bytes
     pairs: Collection[bytes]
 
 
 class PackedPerson(Mapping[bytes, LastSent]):
-    """The last sent values of a person, by property.
-
-    Args:
-        packed: From `pack`.
-    """
+    """The last sent values of a person, by property, as `pack` wrote them."""
 
     __slots__ = ("_packed", "_unpacked")
 
@@ -48,13 +39,9 @@ class PackedPerson(Mapping[bytes, LastSent]):
         self._unpacked: dict[bytes, LastSent] | None = None
 
     def has_values(self, pairs: Iterable[bytes]) -> bool:
-        """Tell whether the last values of properties are these.
+        """Tell whether these are the last values of properties: keys and digests of values, joined.
 
-        Args:
-            pairs: The key of each property and the digest of its value, joined.
-
-        Returns:
-            True is certain. False may be wrong, very rarely: compare the properties then.
+        True is certain. False may be wrong, very rarely: compare the properties then.
         """
         find, size = self._packed.find, _PROPERTY.size
         for pair in pairs:  # noqa: SIM110 - a generator takes half as long again

@@ -53,7 +53,8 @@ class SqlStore:
         self._product = product
         self._shared: Connection | None = None
         self._engine = layout.engine(url, read_only=read_only)
-        self._insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
+        self._is_sqlite = self._engine.dialect.name == "sqlite"
+        self._insert = sqlite.insert if self._is_sqlite else postgresql.insert
         if not read_only:
             try:
                 with self._writing() as connection:
@@ -68,15 +69,6 @@ class SqlStore:
         """Tell whether the tables exist."""
         with self._reading() as connection:
             return layout.exists(connection)
-
-    def check(self) -> None:
-        """Check that a run could use this database; change nothing.
-
-        Raises:
-            StoreError: The database cannot be reached or written, or has the layout of a later version.
-        """
-        with self._reading() as connection:
-            layout.check_usable(connection)
 
     def last_sent(self, people: Collection[bytes]) -> dict[bytes, PackedPerson]:
         """Give the last sent values of people; unknown people are absent."""
@@ -150,21 +142,19 @@ class SqlStore:
             for some in _some(sorted(cleared)):
                 connection.execute(sa.delete(INTENTS).where(INTENTS.c.id.in_(some)))
 
-    def updates(self) -> Iterator[StoreUpdate]:
-        """Give everything that is stored of people and aliases, in updates of bounded size."""
-        with self._reading() as connection:
-            people = sa.select(PEOPLE.c.person, PEOPLE.c.properties)
-            for rows in connection.execute(people).partitions(KEYS_PER_QUERY):
-                update = StoreUpdate()
-                for person, blob in rows:
-                    packed = PackedPerson(blob)
-                    update.people[person] = dict(packed)
-                    if (call := packed.last_call) is not None:
-                        update.last_calls[person] = call
-                yield update
-            aliases = sa.select(ALIASES.c.person, ALIASES.c.partner)
-            for rows in connection.execute(aliases).partitions(KEYS_PER_QUERY):
-                yield StoreUpdate(aliases={(one, other) for one, other in rows})
+    def drain(self) -> Iterator[StoreUpdate]:
+        """Give everything that is stored of people and aliases, in updates of bounded size, and then delete it."""
+        with self._writing() as connection:
+            people = connection.execute(sa.select(PEOPLE.c.person, PEOPLE.c.properties))
+            for rows in people.partitions(KEYS_PER_QUERY):
+                found = {person: PackedPerson(packed) for person, packed in rows}
+                calls = {person: call for person, packed in found.items() if (call := packed.last_call) is not None}
+                yield StoreUpdate({person: dict(packed) for person, packed in found.items()}, last_calls=calls)
+            aliases = connection.execute(sa.select(ALIASES.c.person, ALIASES.c.partner))
+            for pairs in aliases.partitions(KEYS_PER_QUERY):
+                yield StoreUpdate(aliases={(one, other) for one, other in pairs})
+            connection.execute(sa.delete(PEOPLE))
+            connection.execute(sa.delete(ALIASES))
 
     def close(self) -> None:
         """Close the database."""
@@ -172,37 +162,25 @@ class SqlStore:
 
     def _write_people(self, connection: Connection, update: StoreUpdate) -> None:
         """Join with what is stored now, under a lock: another process may have stored since these people were read."""
-        people, call_of = update.people, update.last_calls.get
-        missing = sorted(people)
-        upsert = self._insert(PEOPLE)
-        upsert = upsert.on_conflict_do_update(
-            index_elements=[PEOPLE.c.person], set_={"properties": upsert.excluded.properties}
+        insert = self._insert(PEOPLE)
+        upsert = insert.on_conflict_do_update(
+            index_elements=[PEOPLE.c.person], set_={"properties": insert.excluded.properties}
         )
         query = sa.select(PEOPLE.c.person, PEOPLE.c.properties).order_by(PEOPLE.c.person).with_for_update()
+        missing = sorted(update.people)
         while missing:
             stored = dict(_select(connection, query, missing))
-            rows = [
-                {"person": person, "properties": pack(merge(unpack(packed), people[person]), call_of(person))}
-                for person, packed in stored.items()
-            ]
-            if rows:
-                connection.execute(upsert, rows)
-            missing = self._add_people(connection, update, [person for person in missing if person not in stored])
-
-    def _add_people(self, connection: Connection, update: StoreUpdate, new: Sequence[bytes]) -> list[bytes]:
-        """Add people; give those that another process added first."""
-        rows = [
-            {"person": person, "properties": pack(update.people[person], update.last_calls.get(person))}
-            for person in new
-        ]
-        if not rows:
-            return []
-        insert = self._insert(PEOPLE).on_conflict_do_nothing()
-        if self._engine.dialect.name == "sqlite":  # its writers exclude each other
-            connection.execute(insert, rows)
-            return []
-        added = set(connection.execute(insert.returning(PEOPLE.c.person), rows).scalars())
-        return [person for person in new if person not in added]
+            known, new = [], []
+            for person in missing:
+                joined = merge(unpack(stored.get(person, b"")), update.people[person])
+                row = {"person": person, "properties": pack(joined, update.last_calls.get(person))}
+                (known if person in stored or self._is_sqlite else new).append(row)
+            if known:
+                connection.execute(upsert, known)
+            missing = []
+            if new:  # of these, another process may have added some first; SQLite's writers exclude each other
+                added = insert.on_conflict_do_nothing().returning(PEOPLE.c.person)
+                missing = sorted({row["person"] for row in new} - set(connection.execute(added, new).scalars()))
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -236,30 +214,27 @@ def open_read_only(url: str, product: bytes) -> SqlStore | None:
     file = layout.sqlite_file(url)
     if file is not None and not file.exists():
         layout.check_file(file)
-        return None
-    found = False
-    try:
-        found = store.exists()
-    finally:
-        if not found:
-            store.close()
-    return store if found else None
+    elif store.exists():
+        return store
+    store.close()
+    return None
 
 
-def check_store(url: str, product: bytes) -> None:
+def check_store(url: str) -> None:
     """Check that a run could use the store; create and change nothing.
 
     Raises:
         ConfigError: The URL cannot be used, or its file is not writable.
         StoreError: The database cannot be reached or written.
     """
-    store = SqlStore(url, product, read_only=True)
+    engine = layout.engine(url, read_only=True)
     file = layout.sqlite_file(url)
     try:
         if file is None or file.exists():
-            store.check()
+            with store_errors(), engine.connect() as connection:
+                layout.check_usable(connection)
     finally:
-        store.close()
+        engine.dispose()
     if file is not None:
         layout.check_file(file)
 

@@ -34,12 +34,7 @@ from target_kissmetrics.sync.view import StoreView
 
 
 class Sent(NamedTuple):
-    """A decision to send a value.
-
-    Attributes:
-        time: With this second.
-        is_last: It becomes the last sent value; false for an older one.
-    """
+    """A decision to send a value with the second `time`; it becomes the last sent value unless it is an older one."""
 
     time: int
     is_last: bool
@@ -76,14 +71,9 @@ def property_change(
 
 
 def forgotten(last: LastSent | None, time: int) -> LastSent | None:
-    """Decide about an attribute that was deleted at its source.
+    """Give what replaces the last sent value of an attribute that was deleted at its source, in the second `time`.
 
-    Args:
-        last: Its last sent value, if any.
-        time: The second of the deletion.
-
-    Returns:
-        What replaces the last sent value; None if it was set after the deletion, or is forgotten already.
+    None if it was set after the deletion, or is forgotten already.
     """
     if last is None:
         return LastSent(digests.FORGOTTEN, 0, time)
@@ -93,36 +83,25 @@ def forgotten(last: LastSent | None, time: int) -> LastSent | None:
 
 
 class MergedSet(msgspec.Struct):
-    """User attributes of one person and second, to be sent as one call with the last values.
-
-    Attributes:
-        call: The first of its calls. While `properties` is None, it is the only one.
-        properties: By property key: name and value.
-        replaced: By property key: values that another one of the same second replaced.
-    """
+    """Calls that set attributes of one person and second, to be sent as one call with the last values."""
 
     batch: Batch
     counts: StreamCounts
-    call: Set
-    properties: dict[bytes, tuple[str, str]] | None = None
-    replaced: dict[bytes, list[str]] = {}
-    person: bytes = b""
+    calls: list[Set]
+    person: bytes
 
-    def by_key(self) -> dict[bytes, tuple[str, str]]:
-        """Give the properties."""
-        if self.properties is None:
-            self.properties = {digests.property_key(item[0]): item for item in self.call.properties.items()}
-        return self.properties
-
-    def add(self, call: Set) -> None:
-        """Merge a later call of the same second."""
-        properties = self.by_key()
-        for item in call.properties.items():
-            key = digests.property_key(item[0])
-            before = properties.get(key)
-            if before is not None and before[1] != item[1]:
-                self.replaced.setdefault(key, []).append(before[1])
-            properties[key] = item
+    def properties(self) -> tuple[dict[bytes, tuple[str, str]], dict[bytes, list[str]]]:
+        """Give name and value by property key; and likewise the values that another one of these calls replaced."""
+        last: dict[bytes, tuple[str, str]] = {}
+        replaced: dict[bytes, list[str]] = {}
+        for call in self.calls:
+            for item in call.properties.items():
+                key = digests.property_key(item[0])
+                before = last.get(key, item)
+                if before[1] != item[1]:
+                    replaced.setdefault(key, []).append(before[1])
+                last[key] = item
+        return last, replaced
 
 
 class Forgetting(msgspec.Struct):
@@ -130,7 +109,7 @@ class Forgetting(msgspec.Struct):
 
     batch: Batch
     deletion: Deletion
-    person: bytes = b""
+    person: bytes
 
 
 Step = MergedSet | Forgetting
@@ -153,10 +132,9 @@ def steps_of(batches: Sequence[Batch], product: digests.Digests) -> list[Step]:
                 key = (call.person, call.time, deletions[call.person] if deletions else 0)
                 entry = merged.get(key)
                 if entry is None:
-                    entry = merged[key] = MergedSet(batch, row.counts, call, person=product.person(call.person))
+                    merged[key] = entry = MergedSet(batch, row.counts, [], product.person(call.person))
                     steps.append(entry)
-                else:
-                    entry.add(call)
+                entry.calls.append(call)
     return steps
 
 
@@ -173,7 +151,7 @@ def plan_changes(steps: Sequence[Step], view: StoreView, *, include_all: bool) -
         if isinstance(step, Forgetting):
             _forget(step, view)
         elif not include_all and _is_plainly_unchanged(step, view):
-            step.counts.unchanged += len(step.call.properties)
+            step.counts.unchanged += len(step.calls[0].properties)
         else:
             _plan_set(step, view, noted, include_all)
 
@@ -181,9 +159,9 @@ def plan_changes(steps: Sequence[Step], view: StoreView, *, include_all: bool) -
 def _is_plainly_unchanged(step: MergedSet, view: StoreView) -> bool:
     """Decide for most people of a repeated run, as `property_change` would, from the packed values alone."""
     packed = view.people[step.person]
-    if step.properties is not None or not isinstance(packed, PackedPerson) or step.person in view.pending:
+    if len(step.calls) > 1 or not isinstance(packed, PackedPerson) or step.person in view.pending:
         return False
-    properties = step.call.properties
+    properties = step.calls[0].properties
     if packed.was_set_by(digests.whole(properties)):
         return True
     key_of, value_of = digests.property_key, digests.value
@@ -191,15 +169,16 @@ def _is_plainly_unchanged(step: MergedSet, view: StoreView) -> bool:
 
 
 def _plan_set(step: MergedSet, view: StoreView, noted: set[tuple[bytes, bytes]], include_all: bool) -> None:
-    person, batch, is_merged = step.person, step.batch, step.properties is not None
+    person, call, update = step.person, step.calls[0], step.batch.update
     values, is_pending = view.values(person), person in view.pending
+    properties, replaced = step.properties()
     by_time: dict[int, Properties] = {}
     pairs: list[bytes] = []
-    for key, (name, text) in step.by_key().items():
-        new = NewValue(person, key, digests.value(text), step.call.time)
+    for key, (name, text) in properties.items():
+        new = NewValue(person, key, digests.value(text), call.time)
         pairs.append(key + new.value)
         last, pending = values.get(key), view.pending.of(person, key)
-        after = _latest_replaced(new, step.replaced.get(key, ()), pending)
+        after = _latest_replaced(new, replaced.get(key, ()), pending)
         sent = property_change(last, new, pending, always=include_all, after=after)
         if sent is None:
             step.counts.unchanged += 1
@@ -211,15 +190,15 @@ def _plan_set(step: MergedSet, view: StoreView, noted: set[tuple[bytes, bytes]],
                     noted.add((person, key))
                     view.intents.append(Intent(new._replace(value=last.value, row_time=last.row_time), last.time))
                 values[key] = LastSent(new.value, sent.time, new.row_time)
-                batch.update.add(person, key, values[key])
+                update.add(person, key, values[key])
             view.intents.append(Intent(new, sent.time))
         if is_pending:
             view.pending.repeated(Intent(new, values[key].time))
     # Of merged calls, none sets everything that this one sets: the store would recognize none of them.
-    if by_time and not is_merged:
-        batch.update.last_calls[person] = LastCall(digests.whole(step.call.properties), pairs)
-    for time, properties in by_time.items():
-        batch.calls.append(Outgoing(step.counts, replace(step.call, time=time, properties=properties)))
+    if by_time and len(step.calls) == 1:
+        update.last_calls[person] = LastCall(digests.whole(call.properties), pairs)
+    for time, changed in by_time.items():
+        step.batch.calls.append(Outgoing(step.counts, replace(call, time=time, properties=changed)))
 
 
 def _latest_replaced(new: NewValue, replaced: Sequence[str], pending: PropertyIntents) -> int:

@@ -31,14 +31,7 @@ class Collisions:
         self.repeated = 0
 
     def seen(self, person: str, event: str, time: int, row: bytes) -> bool:
-        """Add an event; true if a different row had the same person, name and second.
-
-        Args:
-            person: Identity.
-            event: Name, folded.
-            time: Second.
-            row: Distinguishes the row from others.
-        """
+        """Add an event, by its folded name; true if a different row had the same person, name and second."""
         key = hash((person, event, time))
         other = self._young.get(key) or self._old.get(key)
         if other is not None:
@@ -64,59 +57,51 @@ class CollisionCounter:
     def count(self, rows: Iterable[BatchRow]) -> None:
         """Count the collisions of rows, with their final seconds."""
         for row in rows:
-            for slot in row.mapped.slots:
-                event = row.mapped.calls[slot.record]
+            calls, slots = row.mapped.calls, row.mapped.slots
+            for slot in slots:
+                event = calls[slot.record]
                 # An event that is recorded once, or that claimed its second, collides with none.
                 if isinstance(event, Record) and not event.once and not slot.spread:
                     self._count_event(row.counts, event, slot)
-            self._count_items(row)
+            event, token = None, b""
+            for index, call in enumerate(calls):
+                if isinstance(call, Record):
+                    event = call
+                    token = next((slot.row for slot in slots if slot.record == index), b"")
+                elif isinstance(call, Set) and not call.distinct:
+                    self._count_item(row.counts, event, token, call)
 
     def _count_event(self, counts: StreamCounts, event: Record, slot: EventSlot) -> None:
         amount = slot.revenue_property
         if self._collisions.seen(event.person, folded(event.event), event.time, slot.row):
             counts.collisions += 1
-            if counts.collisions == 1:
-                self._warn(
-                    counts.stream,
-                    f"different rows have the same person, event name {event.event!r} and second; Kissmetrics keeps "
-                    f"the first one only; {_remedy(slot)}",
-                )
+            problem = f"different rows have the same person, event name {event.event!r} and second"
+            self._warn_once(counts, counts.collisions, f"{problem}; Kissmetrics keeps the first one; {_remedy(slot)}")
         elif amount is not None and self._collisions.seen(event.person, AMOUNTS + folded(amount), event.time, slot.row):
             counts.amount_collisions += 1
-            if counts.amount_collisions == 1:
-                self._warn(
-                    counts.stream,
-                    "two events of one person have an amount in the same second; Kissmetrics keeps one of the "
-                    f"amounts; {_remedy(slot)}",
-                )
+            problem = "two events of one person have an amount in the same second"
+            self._warn_once(counts, counts.amount_collisions, f"{problem}; Kissmetrics keeps one; {_remedy(slot)}")
 
-    def _count_items(self, row: BatchRow) -> None:
-        """Count line items that lose values: Kissmetrics keeps one value of a property per second."""
-        event: Record | None = None
-        token = b""
-        for index, call in enumerate(row.mapped.calls):
-            if isinstance(call, Record):
-                event = call
-                token = next((slot.row for slot in row.mapped.slots if slot.record == index), b"")
-            elif isinstance(call, Set) and not call.distinct:
-                self._count_item(row.counts, event, token, call)
-
-    def _count_item(self, counts: StreamCounts, event: Record | None, token: bytes, item: Set) -> None:
+    def _count_item(self, counts: StreamCounts, event: Call | None, token: bytes, item: Set) -> None:
+        """Count a line item that loses values: Kissmetrics keeps one value of a property per second."""
         if self._collisions.seen(item.person, LINE_ITEMS, item.time, token):
-            message = (
-                "line items of different events of one person have the same second; Kissmetrics keeps one value of "
-                "each of their properties; events closer together than they have items lose some"
+            problem, remedy = (
+                "line items of different events of one person have the same second",
+                "events closer together than they have items lose some",
             )
-        elif event is not None and _overlap(event, item):
-            message = (
-                "an event and its first line item have different values of one property in the same second; "
-                "Kissmetrics keeps one; rename the item's property with rename: [{field: ITEMS.FIELD, property: "
-                "NAME}], or exclude one"
+        elif isinstance(event, Record) and _overlap(event, item):
+            problem, remedy = (
+                "an event and its first line item have different values of one property in the same second",
+                "rename the item's with rename: [{field: ITEMS.FIELD, property: NAME}], or exclude one",
             )
         else:
             return
         counts.item_collisions += 1
-        if counts.item_collisions == 1:
+        message = f"{problem}; Kissmetrics keeps one value of a property per second; {remedy}"
+        self._warn_once(counts, counts.item_collisions, message)
+
+    def _warn_once(self, counts: StreamCounts, count: int, message: str) -> None:
+        if count == 1:
             self._warn(counts.stream, message)
 
 
@@ -126,9 +111,9 @@ def _remedy(slot: EventSlot) -> str:
     return "spread_duplicates, which gives each a second of its own, is for kind event"
 
 
-def _overlap(event: Record, item: Call) -> bool:
+def _overlap(event: Record, item: Set) -> bool:
     """Tell whether an item has another value of one of its event's properties in the event's own second."""
-    if isinstance(item, Set) and (event.time, event.person) == (item.time, item.person):
-        own = {folded(name): text for name, text in event.properties.items()}
-        return any(own.get(folded(name), text) != text for name, text in item.properties.items())
-    return False
+    if (event.time, event.person) != (item.time, item.person):
+        return False
+    own = {folded(name): text for name, text in event.properties.items()}
+    return any(own.get(folded(name), text) != text for name, text in item.properties.items())

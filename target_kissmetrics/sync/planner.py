@@ -14,7 +14,7 @@ from target_kissmetrics.store.digests import Digests
 from target_kissmetrics.store.protocol import Store
 from target_kissmetrics.sync.aliases import plan_alias
 from target_kissmetrics.sync.batch import Batch, BatchRow
-from target_kissmetrics.sync.change_tracking import Step, plan_changes, steps_of
+from target_kissmetrics.sync.change_tracking import plan_changes, steps_of
 from target_kissmetrics.sync.collisions import CollisionCounter
 from target_kissmetrics.sync.once import plan_once
 from target_kissmetrics.sync.spreading import spread_duplicates
@@ -76,7 +76,8 @@ class Planner:
             return
         with self._store.planning():
             self._view.load(people, aliased)
-            self._plan_all(steps, others)
+            plan_changes(steps, self._view, include_all=self._include_all)
+            self._plan_others(others)
             batches[-1].intents = self._view.add_intents()
         for batch in batches:
             self._view.keep(batch.update)
@@ -84,10 +85,6 @@ class Planner:
     def committed(self, batch: Batch) -> None:
         """Drop what was kept of a batch, now that the store has it."""
         self._view.committed(batch.update)
-
-    def _plan_all(self, steps: Sequence[Step], others: _Others) -> None:
-        plan_changes(steps, self._view, include_all=self._include_all)
-        self._plan_others(others)
 
     def _plan_others(self, others: _Others) -> None:
         """Plan what is not change-tracked: events, line items, aliases."""

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
+from target_kissmetrics.mapping.result import EventSlot
 from target_kissmetrics.store.digests import Digests
 from target_kissmetrics.store.protocol import Claim, Store
 from target_kissmetrics.sync.batch import BatchRow
 
-FIRST_WINDOW = 1
 WINDOW_GROWTH = 8
 """Each round looks at so many times more seconds: most rows need one round, a day with a thousand orders needs four."""
 
@@ -27,30 +27,23 @@ SECOND_BYTES = 8
 
 @dataclass(slots=True)
 class _Wanted:
-    """An event that wants seconds of its own.
-
-    Attributes:
-        names: The event's name, and the revenue property if it has an amount.
-        seconds: How many it claims in a row.
-        key: Digest of its row.
-        found: The first second that it claimed.
-    """
+    """An event that wants seconds of its own, with the digest of its row, and the first second that it gets."""
 
     row: BatchRow
-    person: str
-    names: Sequence[str]
-    time: int
-    seconds: int
-    token: bytes
+    event: Record
+    slot: EventSlot
     key: bytes
     found: int | None = None
 
 
 def spread_duplicates(rows: Iterable[BatchRow], digests: Digests, store: Store) -> None:
     """Claim a second for each event that wants one, permanently, and move it there with its line items."""
-    wanted = _wanted(rows, digests)
-    if not wanted:
-        return
+    wanted = [
+        _Wanted(row, event, slot, digests.row(event.person, event.event, event.time, slot.row))
+        for row in rows
+        for slot in row.mapped.slots
+        if slot.spread and isinstance(event := row.mapped.calls[slot.record], Record) and not event.once
+    ]
     finder = _Finder(digests, store)
     remaining = wanted
     while remaining:
@@ -61,21 +54,9 @@ def spread_duplicates(rows: Iterable[BatchRow], digests: Digests, store: Store) 
             finder.claimed.update((slot, lost.get(slot)) for slot in claims[key])
         remaining = [want for want in remaining if want.key in losers]
     for want in wanted:
-        if want.found is not None and want.found != want.time:
+        if want.found is not None and want.found != want.event.time:
             want.row.counts.moved += 1
-            want.row.mapped.calls = [_moved(call, want.found - want.time) for call in want.row.mapped.calls]
-
-
-def _wanted(rows: Iterable[BatchRow], digests: Digests) -> list[_Wanted]:
-    wanted = []
-    for row in rows:
-        for slot in row.mapped.slots:
-            event = row.mapped.calls[slot.record]
-            if slot.spread and isinstance(event, Record) and not event.once:
-                names = (event.event, slot.revenue_property) if slot.revenue_property else (event.event,)
-                key = digests.row(event.person, event.event, event.time, slot.row)
-                wanted.append(_Wanted(row, event.person, names, event.time, slot.seconds, slot.row, key))
-    return wanted
+            want.row.mapped.calls = [_moved(call, want.found - want.event.time) for call in want.row.mapped.calls]
 
 
 class _Finder:
@@ -94,12 +75,11 @@ class _Finder:
         """Give each row its second; return the claims of those that had none, by the rows' keys."""
         claims: dict[bytes, Claim] = {}
         self._look_up({want.key for want in wanted})
-        remaining = [want for want in wanted if not self._recall(want)]
-        reach = FIRST_WINDOW
+        reach, remaining = 1, [want for want in wanted if not self._place(want, 0, claims)]
         while remaining:
-            slots = {slot for want in remaining for slot in self._slots(want, want.time, reach + want.seconds - 1)}
-            self._look_up(slots)
-            remaining = [w for w in remaining if not self._recall(w) and not self._place(w, reach, claims)]
+            last = reach - 1
+            self._look_up({key for w in remaining for key in self._keys(w, w.event.time, last + w.slot.seconds)})
+            remaining = [want for want in remaining if not self._place(want, reach, claims)]
             reach *= WINDOW_GROWTH
         return claims
 
@@ -108,30 +88,27 @@ class _Finder:
         claimed = self._store.claimed(unknown) if unknown else {}
         self.claimed.update((key, claimed.get(key)) for key in unknown)
 
-    def _recall(self, want: _Wanted) -> bool:
-        second = self.claimed[want.key]
-        if second is None:
-            return False
-        want.found = int.from_bytes(second, "big", signed=True)
-        return True
-
     def _place(self, want: _Wanted, reach: int, claims: dict[bytes, Claim]) -> bool:
-        for start in range(want.time, want.time + reach):
-            slots = self._slots(want, start, want.seconds)
-            if all(self.claimed[slot] is None for slot in slots):
+        """Give a row the second that it has already, or claim one of the next `reach` seconds."""
+        second = self.claimed[want.key]
+        if second is not None:
+            want.found = int.from_bytes(second, "big", signed=True)
+            return True
+        for start in range(want.event.time, want.event.time + reach):
+            keys = self._keys(want, start, want.slot.seconds)
+            if all(self.claimed[key] is None for key in keys):
                 second = start.to_bytes(SECOND_BYTES, "big", signed=True)
-                claims[want.key] = {**dict.fromkeys(slots, want.token), want.key: second}
+                claims[want.key] = {**dict.fromkeys(keys, want.slot.row), want.key: second}
                 self.claimed.update(claims[want.key])
                 want.found = start
                 return True
         return False
 
-    def _slots(self, want: _Wanted, start: int, seconds: int) -> list[bytes]:
-        return [
-            self._digests.second(want.person, name, second)
-            for second in range(start, start + seconds)
-            for name in want.names
-        ]
+    def _keys(self, want: _Wanted, start: int, seconds: int) -> list[bytes]:
+        amount = want.slot.revenue_property
+        names = (want.event.event, amount) if amount else (want.event.event,)
+        digest, person = self._digests.second, want.event.person
+        return [digest(person, name, second) for second in range(start, start + seconds) for name in names]
 
 
 def _moved(call: Call, by: int) -> Call:

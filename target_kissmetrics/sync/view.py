@@ -15,8 +15,6 @@ class StoreView:
     """Loads what a plan needs, takes its changes, and keeps them until they are committed.
 
     Attributes:
-        digests: Digests within this product.
-        pending: Intents of killed runs and of other processes.
         people: Last sent values of those who were loaded; packed until they change.
         partners: Partners of those who were loaded for an alias; may be changed.
         intents: What the plan is about to send.

@@ -293,7 +293,7 @@ class FaultyHost(socketserver.ThreadingTCPServer):
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.server_address[1]}"
 
     def script(self, *faults: tuple[str, Serve], then: tuple[str, Serve] = ("", fine)) -> None:
-        """Serve these in turn, then the last one for ever."""
+        """Serve these in turn, then the last one again and again."""
         with self._lock:
             self._next, self._usual, self._chance = list(faults), then, None
 

@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mapping_streams import ISO, any_type, mapping_of, stream_of
 
+import target_kissmetrics
 from target_kissmetrics.mapping.reject_codes import REASONS, Code, Rejected, advice
 from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.values import plain_number
 
-PACKAGE = Path(__file__).parent.parent.parent / "target_kissmetrics"
+PACKAGE = Path(target_kissmetrics.__file__).parent
 ELSEWHERE = {"schema": "sync/intake.py", "alias-limit": "sync/aliases.py"}
 """Codes of what is no mapping's business."""
 

@@ -154,7 +154,8 @@ def test_a_row_that_does_not_fit_its_schema_is_rejected_whole_and_as_it_came(tmp
     row = {"id": 1, "user_id": "ada", "event": "Bought", "timestamp": "2024-01-31", "revenue": 19.99}
     schema = {**EVENTS, "schema": {"properties": {**EVENTS["schema"]["properties"], "revenue": {"type": "string"}}}}
     maps = {"events": {"event": "'Mapped'"}}
-    ended = feed(tmp_path, lines(schema, batch(tmp_path, way, schema, [row]), STATE), stream_maps=maps)
+    data = lines(schema, batch(tmp_path, way, schema, [row]), STATE)
+    ended = feed(tmp_path, data, stream_maps=maps, validate_records=True)
     (line,) = ended.rejects
     assert (line["code"], line["field"]) == ("schema", None)
     assert (line["record"]["event"], str(line["record"]["revenue"])) == ("Bought", "19.99")

@@ -87,7 +87,8 @@ def test_an_invalid_map_names_its_stream(maps: dict[str, Any], error: type[Excep
 
 @pytest.mark.parametrize("schema", [{"properties": []}, {"properties": {"id": 5}}, {}])
 def test_an_invalid_schema_names_its_stream(tmp_path: Path, schema: dict[str, Any]) -> None:
-    target = TargetKissmetrics(config={"api_key": "k-e-y", "attribute_store_url": f"sqlite:///{tmp_path}/s"})
+    config = {"api_key": "k-e-y", "attribute_store_url": f"sqlite:///{tmp_path}/s", "validate_records": True}
+    target = TargetKissmetrics(config=config)
     message = {"type": "SCHEMA", "stream": STREAM, "key_properties": ["id"], "schema": schema}
     with pytest.raises(InputError, match=f"stream '{STREAM}'"):
         target.listen(io.StringIO(json.dumps(message)))

@@ -77,9 +77,12 @@ def test_the_call_that_changed_somebody_is_known_to_the_next_process_until_anoth
     first.last_calls[ANN] = LastCall(b"a call..", [PLAN + GOLD, CITY + FREE])
     store.commit(first, [])
     assert other.last_sent([ANN])[ANN].was_set_by(b"a call..")
-    (whole,) = [part for part in other.updates() if part.people]
+    (whole,) = [part for part in other.drain() if part.people]
     assert whole.last_calls == first.last_calls
 
+    assert store.last_sent([ANN]) == {}
+
+    store.commit(first, [])
     other.commit(learned(ANN, plan=known(FREE, 110)), [])
     assert not store.last_sent([ANN])[ANN].was_set_by(b"a call..")
 
@@ -216,7 +219,7 @@ def test_a_sqlite_file_is_one_that_readers_can_read_while_it_is_written(tmp_path
 
 @pytest.fixture
 def locked(tmp_path: Path) -> Iterator[tuple[str, sqlite3.Connection]]:
-    """A SQLite file that another process writes into and does not let go of."""
+    """A SQLite file that another process keeps locked."""
     url = f"sqlite:///{(tmp_path / 'locked.db').as_posix()}"
     SqlStore(url, PRODUCT).close()
     with closing(sqlite3.connect(tmp_path / "locked.db", isolation_level=None, check_same_thread=False)) as writer:

@@ -124,7 +124,9 @@ class Shell:
             check=False,
         )
         written = self._here(done.stdout)
-        assert done.returncode == exit_code, f"$ {command.line}\nended with {done.returncode}:\n{written}"
+        if done.returncode != exit_code:
+            logs = "".join(path.read_text(encoding="utf-8")[-3000:] for path in self._folder.glob("*.log"))
+            raise AssertionError(f"$ {command.line}\nended with {done.returncode}:\n{written}{logs}")
         if command.output:
             check_output(command, written)
 

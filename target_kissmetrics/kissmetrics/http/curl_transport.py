@@ -1,9 +1,7 @@
 """The `curl` client: libcurl's multi interface, many requests at once from one thread.
 
-libcurl does all that can be done (`perform`) whenever one of its sockets is readable, and this module waits for that
-itself: one call without Python's lock serves all connections, where libcurl's own notifications would call back into
-Python several times a request. Whatever has no readable socket yet (a name that is being resolved, a connection that is
-being made) is served every `STEP_SECONDS`.
+libcurl does all that can be done (`perform`) whenever one of its sockets is ready. What has no socket yet (a name that
+is being resolved) is served every `STEP_SECONDS`, and so are sockets past the limit of `select`.
 
 Proxies and the CA bundle come from the environment, as for the `requests` client: `HTTPS_PROXY`, `HTTP_PROXY`,
 `ALL_PROXY`, `NO_PROXY`, `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`. HTTP/2 is used where an https host offers it. Messages
@@ -15,9 +13,10 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import selectors
 import socket
 from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
 
@@ -26,46 +25,40 @@ import pycurl
 
 from target_kissmetrics.kissmetrics.http.transport import (
     MAX_ANSWER_BYTES,
+    NOT_TLS,
     TIMED_OUT,
+    UNUSABLE_ADDRESS,
+    Host,
     Outcome,
     is_html,
-    proxy_refuses,
+    proxy_answered,
 )
 from target_kissmetrics.kissmetrics.wire import Request
 
 STEP_SECONDS = 0.01
 """While requests are in flight, libcurl runs at least this often."""
 
-START_BYTES = 512
-"""The start of an answer that is kept."""
-
-OUTCOMES_AT_ONCE = 1024
-
-_CAUSES = {
+_OUTCOMES = {
     pycurl.E_OPERATION_TIMEDOUT: TIMED_OUT,
-    pycurl.E_COULDNT_RESOLVE_HOST: "its name cannot be resolved",
-    pycurl.E_COULDNT_RESOLVE_PROXY: "the proxy's name cannot be resolved",
-    pycurl.E_GOT_NOTHING: "connection closed without an answer",
-    pycurl.E_PARTIAL_FILE: "connection closed in the middle of the answer",
-    pycurl.E_SSL_CONNECT_ERROR: "no TLS connection can be made",
-    pycurl.E_FTP_WEIRD_SERVER_REPLY: "its answer is not HTTP",
+    pycurl.E_COULDNT_RESOLVE_HOST: Outcome(cause="its name cannot be resolved"),
+    pycurl.E_COULDNT_RESOLVE_PROXY: Outcome(cause="the proxy's name cannot be resolved"),
+    pycurl.E_GOT_NOTHING: Outcome(cause="connection closed without an answer"),
+    pycurl.E_PARTIAL_FILE: Outcome(cause="connection closed in the middle of the answer"),
+    pycurl.E_SSL_CONNECT_ERROR: Outcome(cause="no TLS connection can be made"),
+    pycurl.E_FTP_WEIRD_SERVER_REPLY: Outcome(cause="its answer is not HTTP"),
+    pycurl.E_PEER_FAILED_VERIFICATION: Outcome(cause="its certificate is not trusted", permanent=True),
+    pycurl.E_SSL_CACERT_BADFILE: Outcome(
+        cause="the CA bundle (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE) cannot be read", permanent=True
+    ),
+    pycurl.E_URL_MALFORMAT: UNUSABLE_ADDRESS,
+    pycurl.E_UNSUPPORTED_PROTOCOL: UNUSABLE_ADDRESS,
 }
-_PERMANENT = {
-    pycurl.E_PEER_FAILED_VERIFICATION: "its certificate is not trusted",
-    pycurl.E_SSL_CACERT_BADFILE: "the CA bundle (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE) cannot be read",
-    pycurl.E_URL_MALFORMAT: "the address or the proxy's address cannot be used",
-    pycurl.E_UNSUPPORTED_PROTOCOL: "the address or the proxy's address cannot be used",
-}
-
-
-_NOT_TLS = ("wrong version number", "http request", "packet length too long", "unknown protocol")
+_NOT_TLS_TEXTS = ("wrong version number", "http request", "packet length too long", "unknown protocol")
 """TLS libraries say so, in texts without a URL, of a host that does not speak TLS at all."""
-
-_NO_BODY_STATUSES = frozenset({204, 304})
 
 
 class _Handle:
-    """One of libcurl's handles, with its attempt and the start of the answer."""
+    """A handle of libcurl, with the mark of its attempt and the start of the answer."""
 
     def __init__(self) -> None:
         self.curl = pycurl.Curl()
@@ -76,46 +69,30 @@ class _Handle:
     def write(self, data: bytes) -> int:
         """Receive a part of the answer; libcurl stops when the result is less than its length."""
         if not self.received:
-            self.start = data[:START_BYTES]
+            self.start = data[:512]
         self.received += len(data)
         return len(data) if self.received <= MAX_ANSWER_BYTES else 0
 
 
 class CurlTransport:
-    """A `Transport` over libcurl.
+    """A `Transport` over libcurl."""
 
-    Args:
-        base_url: Scheme and host of the tracking API: `https://trk.kissmetrics.io`.
-        timeout: Seconds for one request, with connecting and reading.
-        connect_timeout: Seconds for connecting, within `timeout`.
-        user_agent: The `User-Agent` header.
-        connections: The most connections.
-    """
-
-    def __init__(
-        self, base_url: str, timeout: float, connect_timeout: float, user_agent: str, connections: int
-    ) -> None:
-        self._base_url = base_url
-        self._is_tls = base_url.startswith("https:")
-        self._timeout_ms = max(1, int(timeout * 1000))
-        self._connect_timeout_ms = max(1, min(self._timeout_ms, int(connect_timeout * 1000)))
-        self._headers = ["Accept: image/gif, */*", "Expect:", f"User-Agent: {user_agent}"]
-        self._proxy = _proxy(base_url)
+    def __init__(self, host: Host) -> None:
+        self._base_url = host.url
+        self._options = _options(host)
         self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
-        self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, connections)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, host.connections)
+        self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, host.connections)
         self._idle: list[_Handle] = []
         self._busy: dict[pycurl.Curl, _Handle] = {}
-        self._selector = selectors.DefaultSelector()
         self._woken, self._waker = socket.socketpair()
         self._woken.setblocking(False)
         self._waker.setblocking(False)
-        self._selector.register(self._woken, selectors.EVENT_READ)
 
     def start(self, request: Request, mark: Hashable) -> None:
         """Start one attempt."""
-        handle = self._idle.pop() if self._idle else self._make()
-        handle.mark = mark
+        handle = self._idle.pop() if self._idle else self._make_handle()
+        handle.mark, handle.start, handle.received = mark, b"", 0
         curl = handle.curl
         curl.setopt(pycurl.URL, f"{self._base_url}{request.target}")
         if request.body is None:
@@ -131,7 +108,8 @@ class CurlTransport:
         outcomes = self._outcomes()
         if outcomes:
             return outcomes
-        self._select(min(seconds, STEP_SECONDS) if self._busy else seconds)
+        readable, writable, failed = self._multi.fdset()
+        select.select([*readable, self._woken], writable, failed, min(seconds, STEP_SECONDS) if self._busy else seconds)
         with contextlib.suppress(BlockingIOError):
             while self._woken.recv(4096):
                 continue
@@ -146,125 +124,83 @@ class CurlTransport:
 
     def close(self) -> None:
         """Close all connections; attempts in flight are abandoned."""
-        for handle in self._busy.values():
-            self._multi.remove_handle(handle.curl)
+        for curl in self._busy:
+            self._multi.remove_handle(curl)
         # A connection reports its end through the handle that opened it: handles go last.
         self._multi.close()
         for handle in [*self._busy.values(), *self._idle]:
             handle.curl.close()
-        self._busy, self._idle = {}, []
-        self._selector.close()
         self._woken.close()
         self._waker.close()
 
     def _outcomes(self) -> list[tuple[Hashable, Outcome]]:
-        outcomes: list[tuple[Hashable, Outcome]] = []
-        more = bool(self._busy)
-        while more:
-            left, answered, failed = self._multi.info_read(OUTCOMES_AT_ONCE)
-            outcomes.extend([self._finish(curl) for curl in answered])
-            outcomes.extend([self._finish(curl, number, text) for curl, number, text in failed])
-            more = left > 0
-        return outcomes
+        if not self._busy:
+            return []
+        _, answered, failed = self._multi.info_read()
+        return [self._finish(curl) for curl in answered] + [self._finish(*failure) for failure in failed]
 
-    def _finish(self, curl: pycurl.Curl, error: int | None = None, text: str = "") -> tuple[Hashable, Outcome]:
+    def _finish(self, curl: pycurl.Curl, error: int = pycurl.E_OK, text: str = "") -> tuple[Hashable, Outcome]:
         """Return an attempt's outcome, and make its handle ready for the next one."""
         handle = self._busy.pop(curl)
-        status = curl.getinfo(pycurl.RESPONSE_CODE)
-        if error is None or (error == pycurl.E_WRITE_ERROR and handle.received > MAX_ANSWER_BYTES):
-            outcome = self._answer(handle, status)
-        else:
-            outcome = _no_answer(curl, error, text)
-        mark = handle.mark
-        handle.mark, handle.start, handle.received = None, b"", 0
+        is_long = error == pycurl.E_WRITE_ERROR and handle.received > MAX_ANSWER_BYTES
+        outcome = _answer(handle) if error == pycurl.E_OK or is_long else _no_answer(curl, error, text)
         self._multi.remove_handle(curl)
         self._idle.append(handle)
-        return mark, outcome
+        return handle.mark, outcome
 
-    @staticmethod
-    def _answer(handle: _Handle, status: int) -> Outcome:
-        if not handle.received and _broke_off(handle.curl, status):
-            return Outcome(cause=_CAUSES[pycurl.E_PARTIAL_FILE])
-        html = is_html(handle.curl.getinfo(pycurl.CONTENT_TYPE) or "", handle.start)
-        if status < 300:
-            return Outcome(status, html=html)
-        after = handle.curl.getinfo(pycurl.RETRY_AFTER)
-        return Outcome(status, html=html, retry_after=str(after) if after else None)
-
-    def _make(self) -> _Handle:
+    def _make_handle(self) -> _Handle:
         handle = _Handle()
-        curl = handle.curl
-        curl.setopt(pycurl.NOSIGNAL, 1)
-        curl.setopt(pycurl.WRITEFUNCTION, handle.write)
-        curl.setopt(pycurl.HTTPHEADER, self._headers)
-        curl.setopt(pycurl.CONNECTTIMEOUT_MS, self._connect_timeout_ms)
-        curl.setopt(pycurl.TIMEOUT_MS, self._timeout_ms)
-        curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
-        curl.setopt(pycurl.PATH_AS_IS, 1)
-        curl.setopt(pycurl.SOCKOPTFUNCTION, self._opened)
-        for option, text in self._proxy:
-            curl.setopt(option, text)
-        if self._is_tls:
-            curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
-            curl.setopt(pycurl.PIPEWAIT, 1)
-            bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or certifi.where()
-            curl.setopt(pycurl.CAPATH if os.path.isdir(bundle) else pycurl.CAINFO, bundle)  # noqa: PTH112
+        for option, value in self._options:
+            handle.curl.setopt(option, value)
+        handle.curl.setopt(pycurl.WRITEFUNCTION, handle.write)
         return handle
 
-    def _opened(self, descriptor: int, _: int) -> int:
-        # The socket that had this number before was closed without notice. pycurl would call back only for handles that
-        # are at work, and for others warn and leave the socket open: a kept connection may end while the handle that
-        # opened it is idle. The system forgets a closed socket by itself.
-        with contextlib.suppress(KeyError):
-            self._selector.unregister(descriptor)
-        self._selector.register(descriptor, selectors.EVENT_READ)
-        return int(pycurl.SOCKOPT_OK)
 
-    def _select(self, seconds: float) -> None:
-        try:
-            self._selector.select(seconds)
-        except (OSError, ValueError):  # Windows does not forget closed sockets
-            for descriptor in [key.fd for key in self._selector.get_map().values()]:
-                if not _is_open(descriptor):
-                    self._selector.unregister(descriptor)
-
-
-def _is_open(descriptor: int) -> bool:
-    try:
-        select.select([descriptor], [], [], 0)
-    except (OSError, ValueError):
-        return False
-    return True
-
-
-def _proxy(base_url: str) -> list[tuple[int, str]]:
-    """Return libcurl's options for the proxy of the environment; libcurl itself reads only some of the variables."""
+def _options(host: Host) -> list[tuple[int, Any]]:
+    """Return the options of each handle. libcurl itself reads only some of the environment's variables for proxies."""
     proxies = getproxies_environment()
-    proxy = proxies.get(urlsplit(base_url).scheme) or proxies.get("all") or ""
-    return [(pycurl.PROXY, proxy), (pycurl.NOPROXY, proxies.get("no", ""))]
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or certifi.where()
+    options = [
+        (pycurl.NOSIGNAL, 1),
+        (pycurl.HTTPHEADER, ["Accept: image/gif, */*", "Expect:", f"User-Agent: {host.user_agent}"]),
+        (pycurl.CONNECTTIMEOUT_MS, max(1, int(min(host.timeout, host.connect_timeout) * 1000))),
+        (pycurl.TIMEOUT_MS, max(1, int(host.timeout * 1000))),
+        (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
+        (pycurl.PATH_AS_IS, 1),
+        (pycurl.PROXY, proxies.get(urlsplit(host.url).scheme) or proxies.get("all") or ""),
+        (pycurl.NOPROXY, proxies.get("no", "")),
+    ]
+    if host.url.startswith("https:"):
+        options += [
+            (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS),
+            (pycurl.PIPEWAIT, 1),
+            (pycurl.CAPATH if Path(bundle).is_dir() else pycurl.CAINFO, bundle),
+        ]
+    return options
 
 
-def _broke_off(curl: pycurl.Curl, status: int) -> bool:
-    """Tell whether an answer broke off in its headers: it has no body and does not say so.
-
-    HTTP/2 has frames: nothing breaks off unnoticed.
-    """
-    is_framed = curl.getinfo(pycurl.INFO_HTTP_VERSION) > pycurl.CURL_HTTP_VERSION_1_1
-    return not is_framed and status not in _NO_BODY_STATUSES and curl.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T) < 0
+def _answer(handle: _Handle) -> Outcome:
+    curl = handle.curl
+    status = curl.getinfo(pycurl.RESPONSE_CODE)
+    is_http_1 = curl.getinfo(pycurl.INFO_HTTP_VERSION) <= pycurl.CURL_HTTP_VERSION_1_1
+    has_length = curl.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T) >= 0 or status in {204, 304}
+    if is_http_1 and not handle.received and not has_length:  # libcurl accepts headers that broke off
+        return _OUTCOMES[pycurl.E_PARTIAL_FILE]
+    after = 0 if status < 300 else curl.getinfo(pycurl.RETRY_AFTER)
+    html = is_html(curl.getinfo(pycurl.CONTENT_TYPE) or "", handle.start)
+    return Outcome(status, html=html, retry_after=str(after) if after else None)
 
 
 def _no_answer(curl: pycurl.Curl, error: int, text: str) -> Outcome:
     """Name the cause; libcurl's own text is read for TLS alone, and never shown."""
-    if error == pycurl.E_SSL_CONNECT_ERROR and any(words in text.lower() for words in _NOT_TLS):
-        return Outcome(cause="it does not speak TLS; is its address one of http://?", permanent=True)
+    if error == pycurl.E_SSL_CONNECT_ERROR and any(words in text.lower() for words in _NOT_TLS_TEXTS):
+        return NOT_TLS
     if error == pycurl.E_UNSUPPORTED_PROTOCOL and curl.getinfo(pycurl.PRIMARY_IP):
-        return Outcome(cause=_CAUSES[pycurl.E_FTP_WEIRD_SERVER_REPLY])
-    if error in _PERMANENT:
-        return Outcome(cause=_PERMANENT[error], permanent=True)
-    if error in _CAUSES:
-        return Outcome(cause=_CAUSES[error])
+        return _OUTCOMES[pycurl.E_FTP_WEIRD_SERVER_REPLY]
+    if error in _OUTCOMES:
+        return _OUTCOMES[error]
     proxy_status = curl.getinfo(pycurl.HTTP_CONNECTCODE)
     if proxy_status >= 300:
-        return Outcome(cause=f"the proxy answered {proxy_status}", permanent=proxy_refuses(proxy_status))
+        return proxy_answered(proxy_status)
     system = curl.getinfo(pycurl.OS_ERRNO)
     return Outcome(cause=f"connection failed ({os.strerror(system) if system else f'curl error {error}'})")

@@ -7,6 +7,7 @@ Calls come in batches, and outcomes are judged in groups, so that the thread whi
 from __future__ import annotations
 
 import heapq
+import itertools
 import threading
 import time
 from collections import deque
@@ -31,36 +32,19 @@ class CallMonitor(Protocol):
     """Observes a dispatcher, from its thread. Must be quick and must not raise."""
 
     def acknowledged(self, outgoing: Outgoing, seconds: float, attempts: int) -> None:
-        """Kissmetrics acknowledged a call.
-
-        Args:
-            outgoing: The call.
-            seconds: From the start of its first attempt to its acknowledgement.
-            attempts: Made in all, from 1.
-        """
+        """Kissmetrics acknowledged a call, so many seconds after the start of its first attempt."""
 
     def retried(self, why: str) -> None:
-        """A call will be retried.
-
-        Args:
-            why: What happened, in words that hold nothing of the call.
-        """
+        """A call will be retried; `why` holds nothing of the call."""
 
 
 @dataclass(slots=True)
 class _Batch:
-    """Calls of one `send`.
-
-    Attributes:
-        calls: All of them.
-        acknowledged: Called once none is outstanding.
-        outstanding: How many of them are not acknowledged.
-        started: How many of them had a first attempt.
-    """
+    """Calls of one `send`: how many had a first attempt, and how many are not acknowledged."""
 
     calls: Sequence[Outgoing]
     acknowledged: Callable[[], None]
-    outstanding: int
+    unacknowledged: int
     started: int = 0
 
 
@@ -75,6 +59,7 @@ class _CallInFlight:
     attempts: int = 0
 
 
+@dataclass(kw_only=True, eq=False)
 class Dispatcher:
     """Delivers calls, one request each. Its thread starts with the first call.
 
@@ -85,52 +70,41 @@ class Dispatcher:
         pacing: When a request may start.
         connections: The most requests in flight at once.
         host: The tracking API's address, for messages.
-        failed: Called once, from the dispatcher's thread, with the reason when the delivery stops. Batches with calls
-            in flight are then never acknowledged.
+        failed: Called once, from the dispatcher's thread, with the reason when the delivery stops.
         warn: Logs a line, from the dispatcher's thread.
         monitor: Observes calls.
     """
 
-    def __init__(  # noqa: PLR0913 - all by name
-        self,
-        *,
-        encoder: Encoder,
-        transport: Callable[[], Transport],
-        policy: RetryPolicy,
-        pacing: Pacing,
-        connections: int,
-        host: str,
-        failed: Callable[[DeliveryError], None],
-        warn: Callable[[str], None],
-        monitor: CallMonitor,
-    ) -> None:
-        self._encoder = encoder
-        self._make_transport = transport
-        self._policy = policy
-        self._pacing = pacing
-        self._connections = connections
-        self._failed = failed
-        self._log = HostLog(host, policy.budget, warn)
-        self._monitor = monitor
-        self._lock = threading.Lock()
+    encoder: Encoder
+    transport: Callable[[], Transport]
+    policy: RetryPolicy
+    pacing: Pacing
+    connections: int
+    host: str
+    failed: Callable[[DeliveryError], None]
+    warn: Callable[[str], None]
+    monitor: CallMonitor
+
+    def __post_init__(self) -> None:
+        """Begin without calls."""
+        self._log = HostLog(self.host, self.policy.budget, self.warn)
         self._thread: threading.Thread | None = None
-        self._transport: Transport | None = None
+        self._open_transport: Transport | None = None
         self._stopping = False
         self._batches: deque[_Batch] = deque()
         self._retries: list[tuple[float, int, _CallInFlight]] = []
-        self._retry_number = 0
+        self._retry_numbers = itertools.count()
         self._in_flight = 0
 
     def send(self, calls: Sequence[Outgoing], acknowledged: Callable[[], None]) -> None:
-        """Begin to deliver a batch. Returns at once; the caller bounds how many calls are in flight."""
+        """Begin to deliver a batch. Returns at once; the caller bounds how many calls are in flight. For one thread."""
         if not calls:
             acknowledged()
             return
-        with self._lock:
-            self._batches.append(_Batch(calls, acknowledged, len(calls)))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
-                self._thread.start()
+        self._batches.append(_Batch(calls, acknowledged, len(calls)))
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
+            self._thread.start()
         self._wake()
 
     def tick(self) -> None:
@@ -144,7 +118,7 @@ class Dispatcher:
             self._thread.join(patience)
 
     def _wake(self) -> None:
-        transport = self._transport
+        transport = self._open_transport
         if transport is not None:
             transport.wake()
 
@@ -152,40 +126,36 @@ class Dispatcher:
 
     def _run(self) -> None:
         try:
-            with closing(self._make_transport()) as transport:
-                self._transport = transport
+            with closing(self.transport()) as transport:
+                self._open_transport = transport
                 self._loop(transport)
         except Exception as error:  # noqa: BLE001 - a thread that dies silently would hang the run
             self._stop(DeliveryError(f"a call could not be delivered: {type(error).__name__} in the HTTP client"))
         finally:
-            self._transport = None
+            self._open_transport = None
 
     def _loop(self, transport: Transport) -> None:
         while not self._stopping or self._in_flight:
-            seconds = IDLE_SECONDS if self._stopping else self._start_attempts(transport)
-            outcomes = transport.wait(seconds)
-            if outcomes:
-                self._judge(outcomes)
+            self._judge(transport.wait(IDLE_SECONDS if self._stopping else self._start_attempts(transport)))
 
     def _start_attempts(self, transport: Transport) -> float:
         """Start all attempts that may start now. Returns the seconds until the next one may."""
         now = time.monotonic()
         while True:
-            is_retry = bool(self._retries) and self._retries[0][0] <= now
-            if not is_retry and not self._may_start_call():
-                until_retry = self._retries[0][0] - now if self._retries else IDLE_SECONDS
+            until_retry = self._retries[0][0] - now if self._retries else IDLE_SECONDS
+            if until_retry > 0 and not self._may_start_call():
                 return min(IDLE_SECONDS, until_retry)
-            seconds = self._pacing.start()
+            seconds = self.pacing.start()
             if seconds > 0:
                 return min(IDLE_SECONDS, seconds)
-            call = heapq.heappop(self._retries)[2] if is_retry else self._next_call()
+            call = self._next_call() if until_retry > 0 else heapq.heappop(self._retries)[2]
             call.attempts += 1
             self._in_flight += 1
             transport.start(call.request, call)
 
     def _may_start_call(self) -> bool:
         """Tell whether a new call may start; calls that wait for a retry count as connections in use."""
-        return bool(self._batches) and self._in_flight + len(self._retries) < self._connections
+        return bool(self._batches) and self._in_flight + len(self._retries) < self.connections
 
     def _next_call(self) -> _CallInFlight:
         batch = self._batches[0]
@@ -193,7 +163,7 @@ class Dispatcher:
         batch.started += 1
         if batch.started == len(batch.calls):
             self._batches.popleft()
-        return _CallInFlight(outgoing, self._encoder.encode(outgoing.call), batch, time.monotonic())
+        return _CallInFlight(outgoing, self.encoder.encode(outgoing.call), batch, time.monotonic())
 
     def _judge(self, outcomes: Sequence[tuple[Hashable, Outcome]]) -> None:
         self._in_flight -= len(outcomes)
@@ -203,26 +173,25 @@ class Dispatcher:
             elapsed = monotonic - call.began
             if is_acknowledged(outcome):
                 self._log.has_acknowledged = True
-                self._monitor.acknowledged(call.outgoing, elapsed, call.attempts)
-                call.batch.outstanding -= 1
-                if not call.batch.outstanding:
+                self.monitor.acknowledged(call.outgoing, elapsed, call.attempts)
+                call.batch.unacknowledged -= 1
+                if not call.batch.unacknowledged:
                     call.batch.acknowledged()
             elif not self._stopping:
-                self._follow(self._policy.judge(outcome, attempts=call.attempts, elapsed=elapsed, now=now), call)
+                self._follow(self.policy.judge(outcome, attempts=call.attempts, elapsed=elapsed, now=now), call)
 
     def _follow(self, verdict: Retry | GiveUp, call: _CallInFlight) -> None:
         if isinstance(verdict, GiveUp):
             self._stop(self._log.error(verdict))
             return
-        self._monitor.retried(verdict.why)
+        self.monitor.retried(verdict.why)
         if not verdict.overloaded:
             self._log.retried(verdict, call.attempts)
-        elif self._pacing.pause(verdict.seconds):
+        elif self.pacing.pause(verdict.seconds):
             self._log.paused(verdict)
-        self._retry_number += 1
-        heapq.heappush(self._retries, (time.monotonic() + verdict.seconds, self._retry_number, call))
+        heapq.heappush(self._retries, (time.monotonic() + verdict.seconds, next(self._retry_numbers), call))
 
     def _stop(self, error: DeliveryError) -> None:
         if not self._stopping:
             self._stopping = True
-            self._failed(error)
+            self.failed(error)

@@ -16,13 +16,7 @@ SILENT_ATTEMPTS = 2
 
 
 class HostLog:
-    """Logs the failures of one host. For one thread.
-
-    Args:
-        host: The tracking API's address.
-        budget: Seconds that a call is retried for (`retry_timeout_seconds`).
-        warn: Logs a line.
-        clock: Monotonic seconds.
+    """Logs the failures of one host, whose calls are retried for `budget` seconds. For one thread.
 
     Attributes:
         has_acknowledged: The host has acknowledged a call in this run.
@@ -43,12 +37,7 @@ class HostLog:
         self._warn(f"{self._host}: {retry.why}; all connections wait {retry.seconds:.1f} s")
 
     def retried(self, retry: Retry, attempts: int) -> None:
-        """Log, at intervals, that calls are retried.
-
-        Args:
-            retry: Why.
-            attempts: Of the call so far.
-        """
+        """Log, at intervals, why a call is retried after so many attempts."""
         now = self._clock()
         if attempts <= SILENT_ATTEMPTS or now < self._silent_until:
             return
@@ -62,11 +51,8 @@ class HostLog:
         """Return the error that ends the delivery: what happened, and what to do about it."""
         if verdict.permanent:
             return Refused(f"{self._host}: {verdict.why}; check tracking_url and any proxy in between")
-        hint = (
-            ""
-            if self.has_acknowledged
-            else " No call was ever acknowledged: check tracking_url, the network and any proxy."
-        )
+        hint = "No call was ever acknowledged: check tracking_url, the network and any proxy. "
         return Unreachable(
-            f"{self._host}: {verdict.why}.{hint} Run again: calls that were not acknowledged are sent again"
+            f"{self._host}: {verdict.why}. {'' if self.has_acknowledged else hint}"
+            "Run again: calls that were not acknowledged are sent again"
         )

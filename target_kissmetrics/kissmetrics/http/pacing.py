@@ -50,11 +50,7 @@ class Pacing:
         return 0.0
 
     def pause(self, seconds: float) -> bool:
-        """Let nothing start for so long: the host is overloaded.
-
-        Returns:
-            Whether a pause begins; false during a pause, or without any time to wait.
-        """
+        """Let nothing start for so long; return whether a pause begins, so false during a pause or for no time."""
         now = self._clock()
         begins = seconds > 0 and now >= self._paused_until
         if now + seconds > self._paused_until:

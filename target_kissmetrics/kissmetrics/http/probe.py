@@ -1,8 +1,7 @@
 """Checks whether a host can be the tracking API, by a request for a path that is no call: nothing is recorded.
 
 What Kissmetrics answers to such a path is not documented, so its own hosts, identified by name and certificate, may
-answer anything. Elsewhere (a proxy of one's own, the sandbox) an answer that would end a run is a problem: the page of
-a web site or a login, a redirect, a gateway without a backend.
+answer anything. Elsewhere (a proxy of one's own, the sandbox) an answer that would end a run is a problem.
 """
 
 from __future__ import annotations
@@ -21,33 +20,23 @@ _LOGIN = frozenset({401, 407, 511})
 
 
 def probe(transport: Transport, url: str) -> str | None:
-    """Return what is wrong with a tracking URL and what to do about it; None when nothing is.
-
-    Args:
-        transport: Sends to the URL's host.
-        url: The tracking URL, without a slash at its end.
-    """
+    """Return what is wrong with a tracking URL (without a slash at its end), and what to do about it; else None."""
     parts = urlsplit(url)
     transport.start(Request("GET", f"{parts.path}{PATH}", None), "probe")
     while not (outcomes := transport.wait(1.0)):
         continue
     ((_, outcome),) = outcomes
     if outcome.status is None:
-        return f"cannot be reached: {outcome.cause or 'no answer'}; {_way_out(outcome, parts.scheme)}"
-    if parts.scheme == "https" and _is_own(parts.hostname or ""):
-        return None
-    return _problem(outcome, outcome.status, parts.scheme)
+        return f"cannot be reached: {outcome.cause or 'no answer'}; {_what_to_check(outcome, parts.scheme)}"
+    is_own = any(f".{parts.hostname}".endswith(f".{domain}") for domain in _OWN_DOMAINS)
+    return None if is_own and parts.scheme == "https" else _problem(outcome, outcome.status, parts.scheme)
 
 
-def _is_own(host: str) -> bool:
-    return any(host == domain or host.endswith(f".{domain}") for domain in _OWN_DOMAINS)
-
-
-def _way_out(outcome: Outcome, scheme: str) -> str:
+def _what_to_check(outcome: Outcome, scheme: str) -> str:
     if outcome.permanent:
         return "check its address, the certificate and any proxy in between (HTTPS_PROXY, REQUESTS_CA_BUNDLE)"
-    other = ", and whether it wants https://" if scheme == "http" else ""
-    return f"check its address{other}, the network, and any proxy in between (HTTPS_PROXY, NO_PROXY)"
+    tls = ", and whether it wants https://" if scheme == "http" else ""
+    return f"check its address{tls}, the network, and any proxy in between (HTTPS_PROXY, NO_PROXY)"
 
 
 def _problem(outcome: Outcome, status: int, scheme: str) -> str | None:

@@ -1,8 +1,7 @@
 """One attempt at a time with the `requests` library, over one kept connection.
 
-The session says how the host is reached (proxy, certificates), once; a request then goes straight to the pool of
-urllib3's connections that its adapter keeps for the host. `Session.get` would spend three times the CPU on merging
-headers, cookies and redirects that no call needs, and would follow redirects.
+`requests` decides how the host is reached (proxy, certificates), once. A request then goes straight to urllib3's pool:
+`Session.get` would follow redirects, and spend three times the CPU on headers and cookies that no call needs.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Iterator
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any
@@ -27,40 +25,40 @@ from urllib3.response import BaseHTTPResponse
 
 from target_kissmetrics.kissmetrics.http.transport import (
     MAX_ANSWER_BYTES,
+    NOT_TLS,
     TIMED_OUT,
+    UNUSABLE_ADDRESS,
+    Host,
     Outcome,
     is_html,
-    proxy_refuses,
+    proxy_answered,
 )
 from target_kissmetrics.kissmetrics.wire import Request
 
-FORM = "application/x-www-form-urlencoded"
-
-_NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG"})
-"""What OpenSSL calls an answer that is none of TLS."""
+_NOT_TLS_REASONS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG"})
+"""OpenSSL's reasons for an answer that is not TLS."""
 
 _UNUSABLE = (InvalidURL, InvalidSchema, MissingSchema, InvalidProxyURL, InvalidHeader, LocationValueError)
 
+_NO_CERTIFICATES = Outcome(
+    cause="the certificates that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names do not exist", permanent=True
+)
+
 _PROXY_ANSWER = re.compile(r"Tunnel connection failed: (\d{3})")
-"""How `http.client` tells that a proxy opened no tunnel."""
+"""From `http.client`, when a proxy opened no tunnel."""
 
 
 class RequestsConnection:
     """Makes attempts over one kept connection. For one thread, except for `interrupt`.
 
     Proxies and the CA bundle come from the environment (`HTTPS_PROXY`, `NO_PROXY`, `REQUESTS_CA_BUNDLE`), read once.
-
-    Args:
-        base_url: Scheme and host of the tracking API: `https://trk.kissmetrics.io`.
-        timeout: Seconds for each single read.
-        connect_timeout: Seconds for connecting, and for the TLS handshake.
-        user_agent: The `User-Agent` header.
     """
 
-    def __init__(self, base_url: str, timeout: float, connect_timeout: float, user_agent: str) -> None:
-        self._base_url = base_url
-        self._timeout = Timeout(connect=connect_timeout, read=timeout)
-        self._headers = {"User-Agent": user_agent, "Accept": "image/gif, */*", "Connection": "keep-alive"}
+    def __init__(self, host: Host) -> None:
+        self._base_url = host.url
+        self._timeout = Timeout(connect=min(host.connect_timeout, host.timeout), read=host.timeout)
+        self._headers = {"User-Agent": host.user_agent, "Accept": "image/gif, */*", "Connection": "keep-alive"}
+        self._form_headers = {**self._headers, "Content-Type": "application/x-www-form-urlencoded"}
         self._latest: Any = None
 
     def attempt(self, request: Request) -> Outcome:
@@ -71,7 +69,7 @@ class RequestsConnection:
             return _no_answer(error)
 
     def interrupt(self) -> None:
-        """Shut the socket of an attempt that takes too long; its `attempt` returns then. From any thread.
+        """Shut the socket of an attempt that takes too long. From any thread.
 
         During a TLS handshake there is no socket to shut; the handshake itself ends after the connect timeout.
         """
@@ -91,7 +89,7 @@ class RequestsConnection:
             request.method,
             f"{prefix}{request.target}",
             request.body,
-            self._headers if request.body is None else {**self._headers, "Content-Type": FORM},
+            self._headers if request.body is None else self._form_headers,
             retries=False,
             redirect=False,
             assert_same_host=False,
@@ -100,8 +98,9 @@ class RequestsConnection:
             decode_content=False,
         ) as response:
             body = _body(response)
-            if not body and _may_be_cut(response):
-                return Outcome(cause="the answer broke off")
+            has_length = "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
+            if not body and response.status == HTTPStatus.OK and not has_length:
+                return Outcome(cause="the answer broke off")  # `http.client` accepts headers that broke off
             return Outcome(
                 status=response.status,
                 html=is_html(response.headers.get("Content-Type", ""), body),
@@ -110,12 +109,7 @@ class RequestsConnection:
 
     @cached_property
     def _pool(self) -> tuple[HTTPConnectionPool, str]:
-        """The pool of connections to the host, and the prefix of each target there: the whole URL for a proxy.
-
-        Raises:
-            requests.RequestException: The URL, or the proxy's, cannot be used.
-            OSError: The CA bundle does not exist.
-        """
+        """The pool of connections to the host, and the prefix of each target there: the whole URL for a proxy."""
         environment = requests.Session().merge_environment_settings(self._base_url, {}, None, None, None)
         verify = True if environment["verify"] is None else environment["verify"]
         proxies = dict(environment["proxies"])
@@ -134,66 +128,40 @@ class RequestsConnection:
 
 
 def _body(response: BaseHTTPResponse) -> bytes:
-    """Read an answer's body to its end, or as much of it as anybody needs.
-
-    Raises:
-        Exception: It broke off before its end: only a read at the end tells.
-    """
-    body = b""
-    while len(body) < MAX_ANSWER_BYTES:
-        more = response.read(MAX_ANSWER_BYTES - len(body))
-        body += more
-        if not more or response.length_remaining == 0:
-            break
+    """Read an answer's body, or as much of it as is needed. Raises whatever urllib3 raises if it broke off."""
+    body = response.read(MAX_ANSWER_BYTES)
+    if response.length_remaining != 0 and len(body) < MAX_ANSWER_BYTES:
+        response.read(1)  # only a read at the end raises
     return body
-
-
-def _may_be_cut(response: BaseHTTPResponse) -> bool:
-    """Tell an answer without a body whose headers do not say so: `http.client` takes cut headers for whole ones."""
-    says = "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
-    return response.status == HTTPStatus.OK and not says
 
 
 def _no_answer(error: Exception) -> Outcome:
     """Name the cause from types and error numbers: the texts of urllib3's errors hold the URL, and so the key."""
     if isinstance(error, _UNUSABLE):
-        return Outcome(cause="the address or the proxy's address cannot be used", permanent=True)
-    if type(error) is OSError:  # from requests itself, which gives it no number
-        cause = "the certificates that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names are not there"
-        return Outcome(cause=cause, permanent=True)
-    chain = list(_chain(error))
-    for link in chain:
+        return UNUSABLE_ADDRESS
+    if type(error) is OSError:  # from `cert_verify`
+        return _NO_CERTIFICATES
+    cause = f"connection failed ({type(error).__name__})"
+    link: BaseException | None = error
+    while link is not None:
         if isinstance(link, ssl.SSLCertVerificationError):
             return Outcome(cause=f"its certificate is not trusted ({link.verify_message})", permanent=True)
-        if isinstance(link, ssl.SSLError) and link.reason in _NOT_TLS:
-            return Outcome(cause="it does not speak TLS; is its address one of http://?", permanent=True)
-        proxy = _PROXY_ANSWER.search(str(link))
-        if proxy:
-            return Outcome(cause=f"the proxy answered {proxy[1]}", permanent=proxy_refuses(int(proxy[1])))
-    return Outcome(cause=_cause(chain))
+        if isinstance(link, ssl.SSLError) and link.reason in _NOT_TLS_REASONS:
+            return NOT_TLS
+        if proxy := _PROXY_ANSWER.search(str(link)):
+            return proxy_answered(int(proxy[1]))
+        cause = _cause(link) or cause
+        link = link.__context__
+    return Outcome(cause=cause)
 
 
-def _cause(chain: list[BaseException]) -> str:
-    for link in reversed(chain):
-        if isinstance(link, (Urllib3TimeoutError, TimeoutError)):
-            return TIMED_OUT
-        if isinstance(link, socket.gaierror):
-            return "its name cannot be resolved"
-        if isinstance(link, ssl.SSLError):
-            return f"the TLS connection failed ({link.reason or type(link).__name__})"
-        if isinstance(link, OSError) and link.errno is not None:
-            return f"connection failed ({os.strerror(link.errno)})"
-    return f"connection failed ({type(chain[-1]).__name__})"
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Give an error and what it was raised from, through the `args` and `reason` that urllib3 packs causes into."""
-    seen: set[int] = set()
-    waiting: list[Any] = [error]
-    while waiting:
-        link = waiting.pop(0)
-        if not isinstance(link, BaseException) or id(link) in seen:
-            continue
-        seen.add(id(link))
-        yield link
-        waiting += [link.__cause__, link.__context__, getattr(link, "reason", None), *link.args]
+def _cause(error: BaseException) -> str | None:
+    if isinstance(error, (Urllib3TimeoutError, TimeoutError)):
+        return TIMED_OUT.cause
+    if isinstance(error, socket.gaierror):
+        return "its name cannot be resolved"
+    if isinstance(error, ssl.SSLError):
+        return f"the TLS connection failed ({error.reason or type(error).__name__})"
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"connection failed ({os.strerror(error.errno)})"
+    return None

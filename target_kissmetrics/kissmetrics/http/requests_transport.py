@@ -11,9 +11,10 @@ import threading
 import time
 from collections.abc import Hashable, Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass
 
 from target_kissmetrics.kissmetrics.http.requests_connection import RequestsConnection
-from target_kissmetrics.kissmetrics.http.transport import TIMED_OUT, Outcome
+from target_kissmetrics.kissmetrics.http.transport import TIMED_OUT, Host, Outcome
 from target_kissmetrics.kissmetrics.wire import Request
 
 DEADLINE_CHECK_SECONDS = 0.25
@@ -23,40 +24,21 @@ CLOSE_SECONDS = 1.0
 """How long `close` waits for idle workers."""
 
 
+@dataclass(eq=False, slots=True)
 class _Attempt:
-    """An attempt at work in a thread."""
+    """An attempt that a worker makes."""
 
-    __slots__ = ("began", "connection", "mark", "worker")
-
-    def __init__(self, mark: Hashable, connection: RequestsConnection) -> None:
-        self.mark = mark
-        self.connection = connection
-        self.worker = threading.current_thread()
-        self.began = time.monotonic()
+    mark: Hashable
+    connection: RequestsConnection
+    worker: threading.Thread
+    began: float
 
 
 class RequestsTransport:
-    """Makes attempts in worker threads, started as they are needed.
+    """A `Transport` of worker threads, which are started as they are needed."""
 
-    Args:
-        base_url: Scheme and host of the tracking API: `https://trk.kissmetrics.io`.
-        timeout: Seconds for one attempt, with connecting and reading.
-        user_agent: The `User-Agent` header.
-        connections: The most worker threads.
-        connect_timeout: Seconds for connecting, within `timeout`.
-    """
-
-    def __init__(
-        self,
-        base_url: str,
-        timeout: float,
-        connect_timeout: float,
-        user_agent: str,
-        connections: int,
-    ) -> None:
-        self._host = (base_url, timeout, min(connect_timeout, timeout), user_agent)
-        self._timeout = timeout
-        self._connections = connections
+    def __init__(self, host: Host) -> None:
+        self._host = host
         self._requests: queue.SimpleQueue[tuple[Request, Hashable] | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[tuple[Hashable, Outcome] | None] = queue.SimpleQueue()
         self._workers: list[threading.Thread] = []
@@ -68,7 +50,7 @@ class RequestsTransport:
     def start(self, request: Request, mark: Hashable) -> None:
         """Hand an attempt to a worker."""
         self._in_flight += 1
-        if len(self._workers) < min(self._in_flight, self._connections):
+        if len(self._workers) < min(self._in_flight, self._host.connections):
             worker = threading.Thread(target=self._work, name="kissmetrics", daemon=True)
             self._workers.append(worker)
             worker.start()
@@ -110,17 +92,17 @@ class RequestsTransport:
         self._late = [attempt for attempt in self._late if attempt.worker.is_alive()]
         for attempt in self._late:
             attempt.connection.interrupt()  # it may have been connecting the last time
-        late = [attempt for attempt in list(self._running) if now - attempt.began >= self._timeout]
-        return [(attempt.mark, Outcome(cause=TIMED_OUT)) for attempt in late if self._abandon(attempt)]
+        late = [attempt for attempt in list(self._running) if now - attempt.began >= self._host.timeout]
+        return [(attempt.mark, TIMED_OUT) for attempt in late if self._abandon(attempt)]
 
     def _abandon(self, attempt: _Attempt) -> bool:
         """Discard the outcome of an attempt and end its worker; false when it has just finished."""
-        if not self._finish(attempt):
-            return False
-        self._workers.remove(attempt.worker)
-        self._late.append(attempt)
-        attempt.connection.interrupt()
-        return True
+        is_late = self._finish(attempt)
+        if is_late:
+            self._workers.remove(attempt.worker)
+            self._late.append(attempt)
+            attempt.connection.interrupt()
+        return is_late
 
     def _finish(self, attempt: _Attempt) -> bool:
         """Claim an attempt's outcome. Removal is atomic: either its worker claims it or the deadline does."""
@@ -133,10 +115,10 @@ class RequestsTransport:
     # From the workers' threads
 
     def _work(self) -> None:
-        with closing(RequestsConnection(*self._host)) as connection:
+        with closing(RequestsConnection(self._host)) as connection:
             while (item := self._requests.get()) is not None:
                 request, mark = item
-                attempt = _Attempt(mark, connection)
+                attempt = _Attempt(mark, connection, threading.current_thread(), time.monotonic())
                 self._running.add(attempt)
                 outcome = connection.attempt(request)
                 if not self._finish(attempt):

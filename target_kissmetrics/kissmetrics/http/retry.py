@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from email.utils import mktime_tz, parsedate_tz
 
 import backoff
 
@@ -23,22 +22,9 @@ FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
 
 
-def is_acknowledged(outcome: Outcome) -> bool:
-    """Tell whether Kissmetrics acknowledged the call: 2xx without an HTML page; also 304, like its Android SDK."""
-    if outcome.status is None or outcome.html:
-        return False
-    return 200 <= outcome.status < 300 or outcome.status == 304
-
-
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Try again.
-
-    Attributes:
-        seconds: After this long.
-        why: What happened, in words.
-        overloaded: The host asked all requests to slow down, not this call alone.
-    """
+    """Try again after so many seconds; `overloaded`: the host asked all requests to slow down, not this call alone."""
 
     seconds: float
     why: str
@@ -47,12 +33,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Stop.
-
-    Attributes:
-        why: What happened, in words.
-        permanent: No later attempt would end otherwise; else the retry budget does not suffice.
-    """
+    """Stop; `permanent`: no later attempt would end otherwise, else the retry budget does not suffice."""
 
     why: str
     permanent: bool
@@ -74,8 +55,8 @@ class RetryPolicy:
         """Decide what to do after an attempt that was not acknowledged.
 
         Args:
-            outcome: Of the latest attempt.
-            attempts: Attempts made so far, from 1.
+            outcome: Of the attempt.
+            attempts: Made so far, from 1.
             elapsed: Seconds since the first attempt started.
             now: Seconds since the Unix epoch, for a `Retry-After` that is a date.
         """
@@ -100,6 +81,13 @@ class RetryPolicy:
         )
 
 
+def is_acknowledged(outcome: Outcome) -> bool:
+    """Tell whether Kissmetrics acknowledged the call: 2xx without an HTML page; also 304, like its Android SDK."""
+    if outcome.status is None or outcome.html:
+        return False
+    return 200 <= outcome.status < 300 or outcome.status == 304
+
+
 def _is_retried(outcome: Outcome) -> bool:
     if outcome.status is None:
         return not outcome.permanent
@@ -122,9 +110,7 @@ def _retry_after(header: str | None, now: float) -> float | None:
     if text.isascii() and text.isdigit():
         return float(text[:9])
     try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):
+        date = parsedate_tz(text)
+        return None if date is None else max(mktime_tz(date) - now, 0.0)
+    except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max((moment - datetime.fromtimestamp(now, tz=UTC)).total_seconds(), 0.0)

@@ -1,8 +1,8 @@
 """The protocol of the two HTTP clients: one attempt of one request, and what came of it.
 
-A transport makes exactly one attempt for each `start` and never raises for what the network does: what happened is an
-`Outcome`. It does not retry, log or follow redirects (they would carry the API key to another host). Its outcomes name
-causes without URLs, because the error texts of HTTP libraries hold the URL and so the key.
+A transport makes one attempt for each `start` and never raises for what the network does.
+It does not follow redirects, which would carry the API key to another host. Outcomes name causes without URLs, because
+the error texts of HTTP libraries hold the URL and so the key.
 """
 
 from __future__ import annotations
@@ -13,13 +13,22 @@ from typing import Protocol
 
 from target_kissmetrics.kissmetrics.wire import Request
 
-CONNECT_TIMEOUT_SECONDS = 10.0
-"""Default limit for setting up a connection."""
-
 MAX_ANSWER_BYTES = 65536
 """No more of an answer is read; Kissmetrics' GIF has 43 bytes."""
 
-TIMED_OUT = "no answer in time"
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """How a transport reaches the tracking API at `url` (scheme and host), over so many connections at most.
+
+    `timeout` are the seconds of one attempt, with connecting and reading; `connect_timeout` those for connecting.
+    """
+
+    url: str
+    timeout: float
+    connect_timeout: float
+    user_agent: str
+    connections: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +50,16 @@ class Outcome:
     permanent: bool = False
 
 
+TIMED_OUT = Outcome(cause="no answer in time")
+NOT_TLS = Outcome(cause="it does not speak TLS; is its address one of http://?", permanent=True)
+UNUSABLE_ADDRESS = Outcome(cause="the address or the proxy's address cannot be used", permanent=True)
+
+
 class Transport(Protocol):
     """Makes many attempts at once, over connections of its own. For one thread, except for `wake`."""
 
     def start(self, request: Request, mark: Hashable) -> None:
-        """Start one attempt.
-
-        Args:
-            request: What to send.
-            mark: Identifies the attempt in `wait`; unique among the attempts in flight.
-        """
+        """Start one attempt; the mark identifies it in `wait` and is unique among the attempts in flight."""
 
     def wait(self, seconds: float) -> Sequence[tuple[Hashable, Outcome]]:
         """Return the outcomes since the last call; without any, wait up to so many seconds for the first one.
@@ -65,13 +74,12 @@ class Transport(Protocol):
         """Close all connections; attempts in flight are abandoned."""
 
 
+def proxy_answered(status: int) -> Outcome:
+    """Return the outcome of a proxy that opens no tunnel; no retry fixes `407 Proxy Authentication Required`, say."""
+    return Outcome(cause=f"the proxy answered {status}", permanent=400 <= status < 500 and status not in {408, 429})
+
+
 def is_html(content_type: str, start: bytes) -> bool:
     """Tell whether an answer is an HTML page, by its type or its first bytes."""
-    if content_type.partition(";")[0].strip().lower() in {"text/html", "application/xhtml+xml"}:
-        return True
-    return start.lstrip()[:1] == b"<"
-
-
-def proxy_refuses(status: int) -> bool:
-    """Tell whether no retry fixes a proxy's answer, `407 Proxy Authentication Required` say."""
-    return 400 <= status < 500 and status not in {408, 429}
+    media_type = content_type.partition(";")[0].strip().lower()
+    return media_type in {"text/html", "application/xhtml+xml"} or start.lstrip()[:1] == b"<"

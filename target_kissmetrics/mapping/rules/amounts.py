@@ -15,10 +15,10 @@ _CODES = (
     "SRD|SSP|STN|SVC|SYP|SZL|THB|TJS|TMT|TND|TOP|TRY|TTD|TWD|TZS|UAH|UGX|USD|UYU|UZS|VED|VES|VND|VUV|WST|"
     "XAF|XCD|XOF|XPF|YER|ZAR|ZMW|ZWG"
 )
-"""ISO 4217. Any three letters would take "12 pcs" for money."""
+"""ISO 4217. With any three letters, "12 pcs" would be money."""
 
 _WORDS = frozenset({"all", "ang", "bob", "cop", "cup", "gel", "lak", "mad", "mop", "pen", "ron", "sos", "top", "try"})
-"""Codes that are words in small letters: "3 top" is no money."""
+"""Codes that are words in lower case: "3 top" is no money."""
 
 _SMALL_CODES = "|".join(code for code in _CODES.lower().split("|") if code not in _WORDS)
 _CURRENCY = (
@@ -34,22 +34,22 @@ _GROUPED = re.compile(
     r"[1-9][0-9]{0,2}(?P<by>[,'\u2019\u00a0\u202f .])[0-9]{3}(?:(?P=by)[0-9]{3})*"
     r"|[1-9][0-9]?(?P<lakh>,)[0-9]{2}(?:,[0-9]{2})*,[0-9]{3}"
 )
-"""Thousands, or thousands and then hundreds of them, as India writes."""
+"""Thousands, or thousands and then hundreds of them, as in India."""
 
 _NO_DIGIT = re.compile(r"[^0-9]")
 
 MAX_DIGITS = 40
-"""Of an amount: what has more is no money."""
+"""Of an amount."""
 
 MAX_CHARACTERS = 80
-"""Of a text that is looked at for an amount."""
+"""Of a text that may be an amount."""
 
 
 def to_amount(value: object) -> str | None:
-    """Read an amount: `"$1,234.50"` -> `1234.50`. None when it is none.
+    """Return an amount: `"$1,234.50"` -> `1234.50`; None if the value is not one.
 
-    Digits are kept as they came (`19.90` stays so). A comma or point with one or two digits behind it, or behind
-    thousands separated otherwise, is the decimal point (`1.234,50 EUR`). Parentheses are a minus, as accountants write.
+    Digits stay as they are (`19.90`). A comma or point with one or two digits behind it, or behind
+    thousands separated otherwise, is the decimal point (`1.234,50 EUR`). Parentheses are a minus, as in accounting.
     """
     if isinstance(value, bool):
         return None
@@ -63,7 +63,7 @@ def to_amount(value: object) -> str | None:
 
 
 def negative(amount: str) -> str:
-    """Give an amount its minus, if it has none: a refund. Zero stays zero."""
+    """Return the negative amount of a refund; zero stays zero."""
     return amount if amount.startswith("-") or not amount.strip("0.") else f"-{amount}"
 
 
@@ -92,7 +92,7 @@ def _read(text: str) -> str | None:
 def _money(money: re.Match[str]) -> str | None:
     before, after = money["code1"], money["code2"]
     if before and after and before.isalpha() == after.isalpha():
-        return None  # "$5 USD" says it twice, "EUR 5 USD" is a muddle
+        return None  # "EUR 5 USD", "$5$"
     digits = _digits(money["digits"])
     signs = money["sign1"] + money["sign2"] + money["sign3"]
     if digits is None or len(signs) > 1:
@@ -101,7 +101,7 @@ def _money(money: re.Match[str]) -> str | None:
 
 
 def _digits(text: str) -> str | None:
-    """Cut the thousands separators; None where it is not plain which separator is which."""
+    """Remove the thousands separators; None if it is ambiguous which separator is which."""
     if text.isdigit():
         return text
     if _GROUPED.fullmatch(text) and text.count(".") != 1:
@@ -110,7 +110,7 @@ def _digits(text: str) -> str | None:
     whole, point, fraction = text[: max(at, 0)], text[at], text[at + 1 :]
     if at < 0 or not fraction.isdigit():
         return None
-    # A comma with three digits behind it divides thousands, unless nothing but 0 stands in front.
+    # A comma before three digits separates thousands, unless only 0 is before it.
     if not whole or (whole.isdigit() and (point == "." or len(fraction) <= 2 or whole == "0")):
         return f"{whole or 0}.{fraction}"
     grouped = _GROUPED.fullmatch(whole)

@@ -55,14 +55,8 @@ _Layout = tuple[tuple[str, str, Callable[[Any], str]], ...]
 
 
 class _FieldRule(NamedTuple):
-    """What holds for a field in every row of its stream.
-
-    Attributes:
-        write: Writes its values.
-        name: Its property's name.
-        folded: The same, as Kissmetrics compares it.
-        rejection: Why it cannot be a property.
-        excluded: It is no property, by the settings.
+    """What holds for a field in every row: how its values are written, its property's name, also folded, why it cannot
+    be a property, and whether the settings exclude it.
     """
 
     write: Callable[[Any], str] = str
@@ -122,7 +116,7 @@ class PropertyMaker:
         """Return a row's properties.
 
         Args:
-            row: A row, or an object in it. It is not changed.
+            row: A row, or an object in it.
             rejections: Gets the dropped properties.
             used: Paths that served as ID, time or name: no properties, unless `include` names them.
             taken: Names of properties that the call already has, folded.

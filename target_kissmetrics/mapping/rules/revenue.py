@@ -21,10 +21,7 @@ class Revenue:
         in_messages: The fields are those of a message format, which no entry of `streams` can change.
 
     Attributes:
-        key: As given.
-        reserved: The same, folded. No other part of an event may have this name, since Kissmetrics keeps one value of
-            a property a second.
-        paths: The fields.
+        reserved: The key, folded: no other part of an event may have this name in the same second.
     """
 
     def __init__(self, key: str, fields: Iterable[str], *, under: str = "", in_messages: bool = False) -> None:

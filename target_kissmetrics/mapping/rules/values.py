@@ -44,10 +44,10 @@ class Values:
         return partial(self.write, moment=True, strict=strict) if moment else self.write
 
     def write(self, value: Any, *, moment: bool = False, strict: bool = True) -> str:
-        """Return a value as text; empty if there is nothing to send.
+        """Return a scalar, or a list of scalars, as text; empty if there is nothing to send.
 
         Args:
-            value: A scalar, or a list of scalars.
+            value: The value.
             moment: Its texts are dates or date-times.
             strict: All of them are; False: only those that are full ISO 8601, the others are plain text.
 

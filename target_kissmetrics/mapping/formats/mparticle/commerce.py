@@ -37,31 +37,21 @@ _PROMOTIONS = f"{_PROMOTION}.promotions"
 _IMPRESSIONS = f"{DATA}.product_impressions"
 
 _PRODUCT_NAMES = {
-    "id": "Product SKU",
-    "name": "Product Name",
-    "category": "Category",
-    "quantity": "Quantity",
-    "price": "Price",
-}
+    "id": "Product SKU", "name": "Product Name", "category": "Category", "quantity": "Quantity", "price": "Price",
+}  # fmt: skip
 _NAMES: Mapping[str, Mapping[str, str]] = {
     _ACTION: {
-        "transaction_id": "Order ID",
-        "total_amount": "Order Total",
-        "tax_amount": "Order Tax",
-        "shipping_amount": "Order Shipping",
-        "checkout_step": "Checkout Step",
-        "checkout_options": "Checkout Options",
+        "transaction_id": "Order ID", "total_amount": "Order Total", "tax_amount": "Order Tax",
+        "shipping_amount": "Order Shipping", "checkout_step": "Checkout Step", "checkout_options": "Checkout Options",
         "coupon_code": "Promo Code",
     },
     _PRODUCTS: _PRODUCT_NAMES,
     _PROMOTIONS: {
-        "id": "Promotion Id",
-        "name": "Promotion Name",
-        "creative": "Promotion Creative",
+        "id": "Promotion Id", "name": "Promotion Name", "creative": "Promotion Creative",
         "position": "Promotion Position",
     },
     _IMPRESSIONS: {"product_impression_list": "Impression Name", **_PRODUCT_NAMES},
-}
+}  # fmt: skip
 """Path of an object -> its fields that are sent, and the names of their properties."""
 
 

@@ -5,8 +5,7 @@
 
 Attributes whose names start with `$` are mParticle's own and not sent: `$Amount` beside `$MethodName` `LogLTVIncrease`
 or `LogEcommerceTransaction` is the event's revenue. Source: mParticle's SDKs (`logLTVIncrease`,
-`logEcommerceTransaction`)
-and its Kissmetrics event integration ("Revenue Key").
+`logEcommerceTransaction`) and its Kissmetrics event integration ("Revenue Key").
 """
 
 from __future__ import annotations

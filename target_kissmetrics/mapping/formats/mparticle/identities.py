@@ -19,30 +19,17 @@ IDENTITIES = "user_identities"
 CUSTOMER_ID = f"{IDENTITIES}.customer_id"
 
 DEVICE_IDS = (
-    "mp_deviceid",
-    "device_info.android_uuid",
-    "device_info.ios_idfv",
-    "device_info.ios_advertising_id",
-    "device_info.android_advertising_id",
-    "device_info.roku_publisher_id",
-    "mpid",
-)
+    "mp_deviceid", "device_info.android_uuid", "device_info.ios_idfv", "device_info.ios_advertising_id",
+    "device_info.android_advertising_id", "device_info.roku_publisher_id", "mpid",
+)  # fmt: skip
 
 _NAMES = {
-    "email": "Email",
-    "facebook": "Facebook",
-    "facebookcustomaudienceid": "Facebook Custom Audience ID",
-    "google": "Google",
-    "microsoft": "Microsoft",
-    "mobilenumber": "Mobile Number",
-    "other": "Other",
-    "phonenumber2": "Phone Number 2",
-    "phonenumber3": "Phone Number 3",
-    "twitter": "Twitter",
-    "yahoo": "Yahoo",
+    "email": "Email", "facebook": "Facebook", "facebookcustomaudienceid": "Facebook Custom Audience ID",
+    "google": "Google", "microsoft": "Microsoft", "mobilenumber": "Mobile Number", "other": "Other",
+    "phonenumber2": "Phone Number 2", "phonenumber3": "Phone Number 3", "twitter": "Twitter", "yahoo": "Yahoo",
     **{f"other{number}": f"Other {number}" for number in range(2, 11)},
     **{f"otherid{number}": f"Other {number}" for number in range(2, 11)},
-}
+}  # fmt: skip
 _WITHOUT_SEPARATORS = str.maketrans("", "", "_- ")
 
 

@@ -16,12 +16,9 @@ MessageType = Literal["identify", "track", "page", "screen", "group", "alias"]
 TYPES: tuple[MessageType, ...] = get_args(MessageType)
 
 _CAMPAIGN = {
-    "source": "Campaign Source",
-    "medium": "Campaign Medium",
-    "name": "Campaign Name",
-    "term": "Campaign Terms",
+    "source": "Campaign Source", "medium": "Campaign Medium", "name": "Campaign Name", "term": "Campaign Terms",
     "content": "Campaign Content",
-}
+}  # fmt: skip
 """Segment's names in `context.campaign`, and the properties that Kissmetrics' reports know."""
 
 _UTM = {field: name for field, name in CAMPAIGN_PROPERTIES.items() if field.startswith("utm_")}

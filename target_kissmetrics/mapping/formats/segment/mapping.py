@@ -27,6 +27,7 @@ from target_kissmetrics.mapping.rules.fields import FirstOf, Row
 from target_kissmetrics.mapping.rules.identity import IdentityRule
 from target_kissmetrics.mapping.stream import Kind, Stream
 
+_NEEDED_FOR = ", and an alias needs two identities"
 _NESTED = ("userId", "anonymousId", "messageId", "properties", "traits", "context")
 
 
@@ -49,7 +50,7 @@ class SegmentMapping:
         self._identity = IdentityRule(stream.settings, places.customer_id, places.device_id, in_messages=True)
         self._clock = RowClock(places.timestamp, required=False, now=stream.now, in_messages=True)
         self._context = SegmentContext(stream, places)
-        self._aliased = FirstOf(places.aliased_id), FirstOf(places.previous_id)
+        self._aliased, self._previous = FirstOf(places.aliased_id), FirstOf(places.previous_id)
         self._device = FirstOf(places.device_id)
         self._only_type = "identify" if self._table == "users" else self._table
         self._handlers: dict[str, Handler] = {
@@ -83,10 +84,8 @@ class SegmentMapping:
 
     def _add_alias(self, row: Row, time: int, mapped: Mapped) -> None:
         """Add an alias. The anonymous ID stands in for a missing one, as in Segment's browser library (Spec: Alias)."""
-        needed_for = ", and an alias needs two identities"
-        person, previous = (
-            self._identity.require(row, fields, self._device, needed_for=needed_for) for fields in self._aliased
-        )
+        person = self._identity.require(row, self._aliased, self._device, needed_for=_NEEDED_FOR)
+        previous = self._identity.require(row, self._previous, self._device, needed_for=_NEEDED_FOR)
         if person != previous:
             mapped.calls.append(Alias(person, previous, time))
 

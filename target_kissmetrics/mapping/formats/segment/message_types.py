@@ -38,8 +38,8 @@ _GROUP_ID = "Group - id"
 
 
 Handler = Callable[[Row, Row, Sender, Mapped], None]
-"""Adds what a message becomes: the message, its context, who it is about, and what gets the calls. Raises Rejected if
-the name is missing or invalid, or the properties or traits are no object."""
+"""Adds the calls of a message. Takes the message, its context, its sender, and what gets the calls. Raises Rejected for
+an invalid name, and for properties or traits that are no object."""
 
 
 class Track:

@@ -22,19 +22,12 @@ Table = MessageType | Literal["users"]
 
 _PAGE = ("path", "url", "title", "referrer", "search")
 _NAMED: dict[str, Table] = {
-    "tracks": "track",
-    "identifies": "identify",
-    "pages": "page",
-    "screens": "screen",
-    "groups": "group",
-    "aliases": "alias",
-    "users": "users",
-}
+    "tracks": "track", "identifies": "identify", "pages": "page", "screens": "screen", "groups": "group",
+    "aliases": "alias", "users": "users",
+}  # fmt: skip
 _NEEDS: dict[str, tuple[str, ...]] = {
-    "track": ("event", "event_text"),
-    "group": ("group_id",),
-    "alias": ("previous_id",),
-}
+    "track": ("event", "event_text"), "group": ("group_id",), "alias": ("previous_id",),
+}  # fmt: skip
 """Columns of which a table needs one to be what its name says."""
 
 
