@@ -18,8 +18,7 @@ from types import FrameType
 from typing import Final, NoReturn
 
 from target_kissmetrics.sandbox.imports import BrokenImportError, calls_of_file
-from target_kissmetrics.sandbox.journal import JournalError
-from target_kissmetrics.sandbox.service import REVENUE_PROPERTY, Sandbox
+from target_kissmetrics.sandbox.service import REVENUE_PROPERTY, Sandbox, StoreError
 
 _LOG: Final = logging.getLogger("kissmetrics-sandbox")
 _MAX_PORT: Final = 65_535
@@ -39,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _run(options)
     except KeyboardInterrupt:
         return 0
-    except (_CannotRunError, JournalError, BrokenImportError) as error:
+    except (_CannotRunError, StoreError, BrokenImportError) as error:
         sys.stderr.write(f"kissmetrics-sandbox: {error}\n")
         return 1
     return 0

@@ -89,7 +89,7 @@ def running(
 
     Raises:
         OSError: The address cannot be used.
-        JournalError: The store cannot be used.
+        StoreError: The store cannot be used.
     """
     with closing(Sandbox(revenue_property=revenue_property, store=store)) as made, serving(made, host, port) as sandbox:
         yield sandbox

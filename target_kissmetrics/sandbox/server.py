@@ -31,9 +31,8 @@ from starlette.types import Receive, Scope, Send
 
 from target_kissmetrics.sandbox import answers, rules, views
 from target_kissmetrics.sandbox.calls import Call, Path
-from target_kissmetrics.sandbox.journal import JournalError
 from target_kissmetrics.sandbox.model import Model
-from target_kissmetrics.sandbox.service import Sandbox
+from target_kissmetrics.sandbox.service import Sandbox, StoreError
 
 _LOG: Final = logging.getLogger("kissmetrics-sandbox")
 
@@ -70,7 +69,7 @@ class _Tracking:
         call = Call(rules.product_of(parameters.pop("_k", "")), self._path, parameters, int(time.time()))
         try:
             self._sandbox.take(call)
-        except JournalError as error:
+        except StoreError as error:
             # The tracking API never answers an error.
             _LOG.error("%s", error)
         await self._answer(scope, receive, send)
@@ -202,7 +201,7 @@ def build_app(sandbox: Sandbox) -> Starlette:
         ],
         exception_handlers={
             _BadRequestError: lambda _, error: _json({"error": str(error)}, 400),
-            JournalError: lambda _, error: _json({"error": str(error)}, 500),
+            StoreError: lambda _, error: _json({"error": str(error)}, 500),
         },
     )
     app.router.redirect_slashes = False

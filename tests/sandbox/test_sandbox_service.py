@@ -11,8 +11,7 @@ import pytest
 
 from target_kissmetrics.sandbox import answers, rules
 from target_kissmetrics.sandbox.calls import Call
-from target_kissmetrics.sandbox.journal import JournalError
-from target_kissmetrics.sandbox.service import Sandbox
+from target_kissmetrics.sandbox.service import Sandbox, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,30 +82,30 @@ def test_another_revenue_property_counts_the_same_calls_anew(store: Path) -> Non
 
 
 def test_one_sandbox_at_a_time(store: Path) -> None:
-    with closing(Sandbox(store=store)), pytest.raises(JournalError, match="locked"):
+    with closing(Sandbox(store=store)), pytest.raises(StoreError, match="locked"):
         Sandbox(store=store)
 
 
 def test_another_programs_database_is_left_alone(store: Path) -> None:
     with closing(sqlite3.connect(store)) as connection:
         connection.execute("CREATE TABLE theirs (a)")
-    with pytest.raises(JournalError, match="another program's"):
+    with pytest.raises(StoreError, match="another program's"):
         Sandbox(store=store)
 
 
 def test_a_file_that_is_no_database_is_left_alone(store: Path) -> None:
     store.write_text("a text of someone's that is long enough to be looked at as a database's head" * 20)
-    with pytest.raises(JournalError, match="not a database"):
+    with pytest.raises(StoreError, match="not a database"):
         Sandbox(store=store)
 
 
 def test_a_place_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(JournalError, match="cannot open"):
+    with pytest.raises(StoreError, match="cannot open"):
         Sandbox(store=tmp_path / "no" / "folder.db")
 
 
 def test_a_disk_that_takes_nothing_is_told(store: Path) -> None:
     sandbox = Sandbox(store=store)
     sandbox.close()
-    with pytest.raises(JournalError, match="cannot write"):
+    with pytest.raises(StoreError, match="cannot write"):
         sandbox.take(call("ada"))
