@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 
 def summary(model: Model, label: str = "") -> Json:
-    """Count what is kept. `revenue` is an exact sum as text; everything else is a count."""
+    """Count what is kept, by the rule for `duplicates`. `revenue` is an exact sum as text."""
     products = model.products(label)
     amounts = (amount for product in products for amount in product.revenue_by_day.values())
     return {
@@ -32,6 +32,7 @@ def summary(model: Model, label: str = "") -> Json:
         "revenue": format(reduce(rules.EXACT.add, amounts, Decimal(0)), "f"),
         "calls": sum(product.calls for product in products),
         "not_kept": sum(product.losses.total() for product in products),
+        "duplicates": model.duplicates,
     }
 
 
@@ -103,17 +104,17 @@ def losses(model: Model, label: str = "") -> dict[str, int]:
 
 def calls(model: Model, label: str = "", *, limit: int = 50, path: str = "") -> Json:
     """List calls as they arrived, the latest first; those of one path when it is given."""
-    chosen = (one for one in model.arrivals(label) if path in ("", one.path))
+    chosen = (one for one in model.arrivals(label) if path in ("", one.call.path))
     return {
         "calls": [
             {
-                "number": one.number,
-                "path": one.path,
-                "arrived": one.arrived,
-                "product": rules.label_of(one.product),
-                "parameters": one.parameters,
-                "not_kept": list(dict.fromkeys(one.reasons)),
+                "number": number,
+                "path": call.path,
+                "arrived": call.arrived,
+                "product": rules.label_of(call.product),
+                "parameters": call.parameters,
+                "not_kept": list(dict.fromkeys(reasons)),
             }
-            for one in islice(chosen, limit)
+            for number, call, reasons in islice(chosen, limit)
         ]
     }

@@ -10,6 +10,7 @@ Decided here, where Kissmetrics' pages (support.kissmetrics.io, "API specificati
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
@@ -35,6 +36,10 @@ _MAX_PARAMETERS: Final = 100
 _MAX_CHARACTERS: Final = 255
 
 
+class SandboxError(Exception):
+    """The sandbox cannot do what it should; the text says in one line what, why, and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A call as it arrived.
@@ -54,29 +59,23 @@ class Call:
     imported: bool = False
 
 
-class NotKept(NamedTuple):
-    """Something that was not kept.
-
-    `parameters` are the call's, as `listed` gives them. When one property alone was not kept: that property beside the
-    reserved parameters. For `over-1000`: the instance that was dropped.
-    """
-
-    reason: Reason
-    path: Path
-    parameters: Mapping[str, str]
-    product: str
-
-
 class Reading(NamedTuple):
-    """The reserved parameters of a valid event or set call; `event` is empty for a set call."""
+    """A valid event or set call: `event` is empty for a set call, the properties are pairs of name and value."""
 
     identity: str
     event: str
     second: int
+    properties: list[tuple[str, str]]
+
+    def digest(self) -> bytes:
+        """Return a digest that calls share if identity, event name, time, property names and values are the same."""
+        properties = sorted((rules.fold(name), rules.fold_value(value)) for name, value in self.properties)
+        text = repr((self.identity, rules.fold(self.event), self.second, properties))
+        return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def read(call: Call) -> Reading | Reason:
-    """Read the reserved parameters of an event or a set call; the reason when Kissmetrics keeps nothing of it."""
+    """Read an event or a set call; the reason when Kissmetrics keeps nothing of it."""
     identity = rules.clean(call.parameters.get("_p", ""))
     event = rules.clean(call.parameters.get("_n", "")) if call.path == "/e" else ""
     if problem := _identity_problem(identity):
@@ -84,7 +83,10 @@ def read(call: Call) -> Reading | Reason:
     if call.path == "/e" and event == "":
         return "no-event-name"
     second = "too-long" if len(event) > rules.MAX_NAME else _second(call)
-    return second if isinstance(second, str) else Reading(identity, event, second)
+    if isinstance(second, str):
+        return second
+    properties = [(rules.clean(name), value) for name, value in call.parameters.items() if value != ""]
+    return Reading(identity, event, second, [one for one in properties if rules.is_property(one[0])])
 
 
 def read_alias(call: Call) -> tuple[str, str] | Reason:

@@ -15,17 +15,15 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from types import FrameType
-from typing import Final, NoReturn
+from typing import Final, NoReturn, get_args
 
-from target_kissmetrics.sandbox.imports import BrokenImportError, calls_of_file
-from target_kissmetrics.sandbox.service import REVENUE_PROPERTY, Sandbox, StoreError
+from target_kissmetrics.sandbox.calls import SandboxError
+from target_kissmetrics.sandbox.imports import calls_of_file
+from target_kissmetrics.sandbox.model import REVENUE_PROPERTY, Duplicates
+from target_kissmetrics.sandbox.service import Sandbox
 
 _LOG: Final = logging.getLogger("kissmetrics-sandbox")
 _MAX_PORT: Final = 65_535
-
-
-class _CannotRunError(Exception):
-    """The sandbox cannot run; the text says why in one line."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _run(options)
     except KeyboardInterrupt:
         return 0
-    except (_CannotRunError, StoreError, BrokenImportError) as error:
+    except SandboxError as error:
         sys.stderr.write(f"kissmetrics-sandbox: {error}\n")
         return 1
     return 0
@@ -56,22 +54,12 @@ def make_parser() -> argparse.ArgumentParser:
         "--port", type=_port, default=8765, help="the port to listen on; 0 takes a free one (%(default)s)"
     )
     parser.add_argument("--store", type=Path, metavar="FILE", help="keep everything in FILE; without it, in memory")
-    parser.add_argument(
-        "--revenue-property",
-        default=REVENUE_PROPERTY,
-        metavar="NAME",
-        help="the property that is summed up as revenue (%(default)s)",
-    )
-    parser.add_argument(
-        "--import",
-        dest="imports",
-        type=Path,
-        action="extend",
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="read files in Kissmetrics' JSON import format first",
-    )
+    revenue = "the property that is summed up as revenue (%(default)s)"
+    parser.add_argument("--revenue-property", default=REVENUE_PROPERTY, metavar="NAME", help=revenue)
+    rule = "which of Kissmetrics' two published rules for duplicates holds (%(default)s)"
+    parser.add_argument("--duplicates", choices=get_args(Duplicates), default="current", help=rule)
+    files = "read files in Kissmetrics' JSON import format first"
+    parser.add_argument("--import", dest="imports", type=Path, action="extend", nargs="+", metavar="FILE", help=files)
     return parser
 
 
@@ -93,23 +81,11 @@ def _run(options: argparse.Namespace) -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("target_kissmetrics"):
             raise
-        raise _CannotRunError(
-            f"{error.name} is not installed; run: pip install 'target-kissmetrics[sandbox]'"
-        ) from error
-    with closing(Sandbox(revenue_property=options.revenue_property, store=options.store)) as sandbox:
-        for path in options.imports:
+        raise SandboxError(f"{error.name} is not installed; run: pip install 'target-kissmetrics[sandbox]'") from error
+    made = Sandbox(revenue_property=options.revenue_property, duplicates=options.duplicates, store=options.store)
+    with closing(made) as sandbox:
+        for path in options.imports or []:
             _LOG.info("%s: %s calls", path, sandbox.take_all(calls_of_file(path, int(time.time()))))
-        try:
-            sock = bind(options.host, options.port)
-        except OSError as error:
-            raise _CannotRunError(
-                f"cannot listen on {options.host}:{options.port}: {error.strerror or error}; name another with --host "
-                "and --port (0 takes a free port)"
-            ) from error
-        with sock:
+        with bind(options.host, options.port) as sock:
             print(url_of(sock, options.host), flush=True)  # noqa: T201
             make_server(sandbox).run(sockets=[sock])
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -16,17 +16,13 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from target_kissmetrics.sandbox import rules
-from target_kissmetrics.sandbox.calls import Call
+from target_kissmetrics.sandbox.calls import Call, SandboxError
 
 IMPORTED_PRODUCT: Final = rules.product_of("import")
 """The product that imported lines belong to."""
 
 _MAX_EXPONENT: Final = 3
 """Characters, with the sign, of an exponent that is written out; a number with a longer one stays as it is."""
-
-
-class BrokenImportError(ValueError):
-    """A file or a line that is not in Kissmetrics' import format; the text says where and why."""
 
 
 def calls_of_file(path: Path, arrived: int) -> Iterator[Call]:
@@ -37,7 +33,7 @@ def calls_of_file(path: Path, arrived: int) -> Iterator[Call]:
         arrived: The time of the import, in seconds since the Unix epoch.
 
     Raises:
-        BrokenImportError: The file cannot be read, or one of its lines is broken.
+        SandboxError: The file cannot be read, or one of its lines is broken; the text names it.
     """
     number = 0
     try:
@@ -46,25 +42,23 @@ def calls_of_file(path: Path, arrived: int) -> Iterator[Call]:
                 if line.strip():
                     yield from calls_of_line(line.decode("utf-8-sig" if number == 1 else "utf-8"), arrived)
     except OSError as error:
-        raise BrokenImportError(f"cannot read {path}: {error.strerror or error}; check its path") from error
-    except UnicodeDecodeError as error:
-        raise BrokenImportError(f"{path}, line {number}: not UTF-8; save the file as UTF-8") from error
-    except BrokenImportError as error:
-        raise BrokenImportError(f"{path}, line {number}: {error}; fix or remove the line") from error
+        raise SandboxError(f"cannot read {path}: {error.strerror or error}; check its path") from error
+    except (ValueError, SandboxError) as error:
+        raise SandboxError(f"{path}, line {number}: {error}; fix or remove the line") from error
 
 
 def calls_of_line(line: str, arrived: int) -> list[Call]:
     """Read one line as an alias, an event or a set call, or an alias and one of these. Numbers keep all their digits.
 
     Raises:
-        BrokenImportError: The line is no JSON object, or holds a value that is an object or a list.
+        SandboxError: The line is no JSON object, or holds a value that is an object or a list.
     """
     try:
         parsed = json.loads(line, parse_int=str, parse_float=_plain, parse_constant=_not_json)
     except (ValueError, RecursionError) as error:
-        raise BrokenImportError(f"not a JSON object: {error}") from error
+        raise SandboxError(f"not a JSON object: {error}") from error
     if not isinstance(parsed, dict):
-        raise BrokenImportError("not a JSON object")
+        raise SandboxError("not a JSON object")
     parameters = {_text(name): _value(name, value) for name, value in parsed.items()}
     calls: list[Call] = []
     other = parameters.pop("_p2", "")
@@ -81,7 +75,7 @@ def _value(name: str, value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "", True: "true", False: "false"}[value]
     if not isinstance(value, str):
-        raise BrokenImportError(f"{_text(name)!r} is an object or a list; a value is a string or a number")
+        raise SandboxError(f"{_text(name)!r} is an object or a list; a value is a string or a number")
     return _text(value)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort_right
+from bisect import bisect_left, insort_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import islice, takewhile
 from operator import itemgetter
 from typing import Final, NamedTuple
 
@@ -27,13 +28,8 @@ class Instance(NamedTuple):
 class Name:
     """The name of an event or a property of a product, with counts of the instances that are kept of it.
 
-    Attributes:
-        text: The name as first written.
-        is_revenue: It is the name of the revenue property.
-        count: How many instances there are.
-        people: How many people have one.
-        days: The instances by day (days since the Unix epoch).
-        revenue: For the revenue property, the exact sum of its numbers by day.
+    `text` is the name as first written. `days` counts instances, and `revenue` sums up the numbers of the revenue
+    property exactly, by day (days since the Unix epoch).
     """
 
     text: str
@@ -69,16 +65,14 @@ class Instances:
         """Iterate by name, each name's oldest first."""
         return ((name, instance) for name, instances in self._by_name.items() for instance in instances)
 
-    def in_second(self, name: Name, second: int) -> Sequence[Instance]:
-        """Return a name's instances in one second: at most one, or more when people were joined."""
-        instances = self._by_name.get(name, [])
-        return instances[bisect_left(instances, second, key=_SECOND) : bisect_right(instances, second, key=_SECOND)]
+    def has(self, name: Name, second: int, value: str | None = None) -> bool:
+        """Return whether there is an instance in a second, of this value if one is given."""
+        there = takewhile(lambda one: one.second == second, self._from(name, second))
+        return any(value is None or rules.fold_value(one.value) == rules.fold_value(value) for one in there)
 
     def first_from(self, name: Name, second: int) -> int | None:
         """Return the second of a name's first instance in that second or later; None when there is none."""
-        instances = self._by_name.get(name, [])
-        at = bisect_left(instances, second, key=_SECOND)
-        return instances[at].second if at < len(instances) else None
+        return next((one.second for one in self._from(name, second)), None)
 
     def add(self, name: Name, instance: Instance) -> list[tuple[Name, Instance]]:
         """Add an instance, also beside one of the same second.
@@ -105,6 +99,10 @@ class Instances:
             own.sort(key=_SECOND)
             dropped += self._drop(name, own)
         return dropped
+
+    def _from(self, name: Name, second: int) -> Iterator[Instance]:
+        instances = self._by_name.get(name, [])
+        return islice(instances, bisect_left(instances, second, key=_SECOND), None)
 
     def _of(self, name: Name) -> list[Instance]:
         if name not in self._by_name:

@@ -1,11 +1,18 @@
 """What Kissmetrics keeps of calls, by its documented rules: people, their aliases, events and properties. Pure.
 
-Sources: support.kissmetrics.io, "API specifications" (what is kept, limits, duplicates), and its guides to identities
-(aliases) and to imports. Decided here, where these leave a case open (more in `calls`):
+Sources: support.kissmetrics.io, "API specifications" (what is kept, limits), its guides to identities (aliases) and to
+imports, and both pages named "Detecting Duplicates", of which nobody knows which one holds:
+
+- `current` (support.kissmetrics.io): a call is a duplicate if its identity, event name, time, property names and values
+  are those of an earlier call. Any other call is kept beside the earlier ones.
+- `legacy` (oldsupport.kissmetrics.com): an event is a duplicate by person, event name and second, a property by person,
+  name and second, whatever its value. The first one is kept.
+
+Decided here, where these leave a case open (more in `calls`):
 
 - Identities compare with regard to case: only names are said to have none.
 - A person comes to be with the first event, property or alias that is kept of them.
-- The properties of a `duplicate-event` are judged one by one. One that has a value in that second already is a
+- `legacy` judges the properties of a `duplicate-event` one by one. One that has a value in that second already is a
   `duplicate-property` only if its value differs, since a repeated call loses nothing. For any other call it always is.
 - An identity's alias with itself changes nothing.
 - After two people were joined, what both have of the same name and second stays, and the limit of 1,000 holds for the
@@ -16,14 +23,20 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from target_kissmetrics.sandbox import rules
-from target_kissmetrics.sandbox.calls import Call, NotKept, Path, Reading, Reason, listed, read, read_alias
+from target_kissmetrics.sandbox.calls import Call, Path, Reading, Reason, listed, read, read_alias
 from target_kissmetrics.sandbox.instances import Instance, Instances, Name
+
+Duplicates = Literal["current", "legacy"]
+"""Which of the two published rules for duplicates holds."""
+
+REVENUE_PROPERTY: Final = "Billing Amount"
+"""The property that holds revenue, unless another one is named."""
 
 NOT_KEPT_LISTED: Final = 10_000
 """How many of the last things that were not kept can be listed; their count is exact beyond that."""
@@ -32,28 +45,31 @@ ARRIVALS_LISTED: Final = 1_000
 """How many of the last calls can be listed."""
 
 
+class NotKept(NamedTuple):
+    """A call of which nothing was kept, a property of one that was not kept, or an instance that was dropped."""
+
+    reason: Reason
+    path: Path
+    parameters: Mapping[str, str]
+    product: str
+
+
 class Arrival(NamedTuple):
     """A call in the list of calls: its number among all calls of the model, and why parts of it were not kept."""
 
     number: int
-    path: Path
-    parameters: Mapping[str, str]
-    arrived: int
-    product: str
+    call: Call
     reasons: tuple[Reason, ...]
 
 
 @dataclass(slots=True, eq=False)
 class Person:
-    """A person of one product: one identity, or several that aliases joined.
-
-    Attributes:
-        number: Their permanent place among all people of the model; of two who were joined, the older one's.
-    """
+    """A person of one product: one identity, or several that aliases joined."""
 
     product: Product
     identities: list[str]
     number: int = -1
+    """Their permanent place among all people of the model; of two who were joined, the older one's."""
     events: Instances = field(default_factory=Instances)
     properties: Instances = field(default_factory=Instances)
 
@@ -64,18 +80,10 @@ class Person:
 
 @dataclass(slots=True, eq=False)
 class Product:
-    """All that is kept for one API key.
+    """All that is kept for one API key, which `rules.product_of` made `key` of.
 
-    Attributes:
-        key: The product, as `rules.product_of` names it.
-        revenue_name: The revenue property, in the form in which names compare.
-        people: Its people by each of their identities.
-        population: How many people these are.
-        events: Its event names, by the form in which names compare.
-        properties: Its property names, likewise.
-        aliases: The distinct pairs that were aliased, each in order.
-        calls: All calls that arrived.
-        losses: How much was not kept, by reason.
+    `people` are listed by each of their identities; `population` counts them. Names are in the form in which they
+    compare, the pairs of `aliases` in order. `digests` are those of all event and set calls, for the rule `current`.
     """
 
     key: str
@@ -85,6 +93,7 @@ class Product:
     events: dict[str, Name] = field(default_factory=dict)
     properties: dict[str, Name] = field(default_factory=dict)
     aliases: set[tuple[str, str]] = field(default_factory=set)
+    digests: set[bytes] = field(default_factory=set)
     calls: int = 0
     losses: Counter[Reason] = field(default_factory=Counter)
 
@@ -101,6 +110,13 @@ class Product:
             names[folded] = Name(text, is_revenue=names is self.properties and folded == self.revenue_name)
         return names[folded]
 
+    def is_new(self, reading: Reading) -> bool:
+        """Return whether a call repeats none that was passed here before, by the rule `current`."""
+        digest = reading.digest()
+        is_new = digest not in self.digests
+        self.digests.add(digest)
+        return is_new
+
 
 class Model:
     """All products of a sandbox.
@@ -110,9 +126,12 @@ class Model:
 
     Args:
         revenue_property: The property whose numbers are summed up as revenue.
+        duplicates: The rule for duplicates.
     """
 
-    def __init__(self, revenue_property: str = "Billing Amount") -> None:
+    def __init__(self, revenue_property: str = REVENUE_PROPERTY, duplicates: Duplicates = "current") -> None:
+        self.duplicates: Final = duplicates
+        self._is_legacy = duplicates == "legacy"
         self._revenue_name = rules.fold(rules.clean(revenue_property))
         self._products: dict[str, Product] = {}
         self._people: list[Person | None] = []
@@ -138,7 +157,7 @@ class Model:
 
     def arrivals(self, label: str = "") -> Iterator[Arrival]:
         """Iterate over the last 1,000 calls, the latest first."""
-        return (one for one in reversed(self._arrivals) if label in ("", rules.label_of(one.product)))
+        return (one for one in reversed(self._arrivals) if label in ("", rules.label_of(one.call.product)))
 
     def take(self, call: Call) -> list[NotKept]:
         """Keep of a call what Kissmetrics would keep.
@@ -149,50 +168,50 @@ class Model:
         product = self._products.setdefault(call.product, Product(call.product, self._revenue_name))
         product.calls += 1
         self._calls += 1
-        losses = list(self._alias(product, call) if call.path == "/a" else self._record(product, call))
+        losses = self._alias(product, call) if call.path == "/a" else self._record(product, call)
         reasons = tuple(loss.reason for loss in losses)
         product.losses.update(reasons)
-        self._not_kept.extend(losses)
-        parameters = listed(call.parameters)
-        self._arrivals.append(Arrival(self._calls, call.path, parameters, call.arrived, call.product, reasons))
+        self._not_kept += losses
+        self._arrivals.append(Arrival(self._calls, replace(call, parameters=listed(call.parameters)), reasons))
         return losses
 
-    def _record(self, product: Product, call: Call) -> Iterator[NotKept]:
+    def _record(self, product: Product, call: Call) -> list[NotKept]:
         reading = read(call)
         if not isinstance(reading, Reading):
-            yield _loss(reading, call)
-            return
-        identity, event, second = reading
-        person = product.people.get(identity) or Person(product, [identity])
-        is_repeated = False
-        if call.path == "/e":
-            name = product.name(product.events, event)
-            is_repeated = bool(person.events.in_second(name, second))
-            if is_repeated:
-                yield _loss("duplicate-event", call)
+            return [_not_kept(reading, call)]
+        if not self._is_legacy and not product.is_new(reading):
+            return [_not_kept("duplicate-event" if reading.event else "duplicate-property", call)]
+        person = product.people.get(reading.identity) or Person(product, [reading.identity])
+        losses = []
+        is_duplicate = False
+        if reading.event:
+            name = product.name(product.events, reading.event)
+            is_duplicate = self._is_legacy and person.events.has(name, reading.second)
+            if is_duplicate:
+                losses.append(_not_kept("duplicate-event", call))
             else:
-                yield from _dropped(person, "/e", person.events.add(name, Instance(second)))
-        for parameter, value in call.parameters.items():
-            text = rules.clean(parameter)
-            if value == "" or not rules.is_property(text):
-                continue
-            if len(text) > rules.MAX_NAME or rules.is_too_large(value):
-                yield _loss("too-long", call, parameter)
-                continue
-            name = product.name(product.properties, text)
-            known = person.properties.in_second(name, second)
-            if not known:
-                instance = Instance(second, sys.intern(value))
-                yield from _dropped(person, "/s", person.properties.add(name, instance))
-            elif not (is_repeated and any(rules.is_same_value(value, one.value) for one in known)):
-                yield _loss("duplicate-property", call, parameter)
+                losses += _dropped(person, person.events.add(name, Instance(reading.second)))
+        for text, value in reading.properties:
+            losses += self._set(person, call, text, Instance(reading.second, value), is_repeated=is_duplicate)
         if person.number < 0 and (len(person.events) or len(person.properties)):
             self._add(person)
+        return losses
 
-    def _alias(self, product: Product, call: Call) -> Iterable[NotKept]:
+    def _set(self, person: Person, call: Call, text: str, instance: Instance, *, is_repeated: bool) -> list[NotKept]:
+        """Set a property; a call whose event `is_repeated` loses nothing where it repeats the value too."""
+        second, value = instance
+        if len(text) > rules.MAX_NAME or len(value) > rules.MAX_VALUE:
+            return [_not_kept("too-long", call, {text: value})]
+        name = person.product.name(person.product.properties, text)
+        if self._is_legacy and person.properties.has(name, second):
+            is_lost = not (is_repeated and person.properties.has(name, second, value))
+            return [_not_kept("duplicate-property", call, {text: value})] if is_lost else []
+        return _dropped(person, person.properties.add(name, Instance(second, sys.intern(value))))
+
+    def _alias(self, product: Product, call: Call) -> list[NotKept]:
         pair = read_alias(call)
         if isinstance(pair, str):
-            return [_loss(pair, call)]
+            return [_not_kept(pair, call)]
         if pair[0] == pair[1]:
             return []
         product.aliases.add((min(pair), max(pair)))
@@ -202,7 +221,7 @@ class Model:
         one, other = product.people[pair[0]], product.people[pair[1]]
         return self._join(one, other) if one is not other else []
 
-    def _join(self, one: Person, other: Person) -> Iterable[NotKept]:
+    def _join(self, one: Person, other: Person) -> list[NotKept]:
         larger, smaller = (one, other) if one.size() >= other.size() else (other, one)
         first, last = sorted((one.number, other.number))
         self._people[first], self._people[last] = larger, None
@@ -210,8 +229,8 @@ class Model:
         larger.product.population -= 1
         larger.product.people.update(dict.fromkeys(smaller.identities, larger))
         larger.identities += smaller.identities
-        events, properties = larger.events.join(smaller.events), larger.properties.join(smaller.properties)
-        return [*_dropped(larger, "/e", events), *_dropped(larger, "/s", properties)]
+        dropped = larger.events.join(smaller.events) + larger.properties.join(smaller.properties)
+        return _dropped(larger, dropped)
 
     def _add(self, person: Person) -> None:
         person.number = len(self._people)
@@ -220,17 +239,20 @@ class Model:
         person.product.population += 1
 
 
-def _loss(reason: Reason, call: Call, parameter: str | None = None) -> NotKept:
+def _not_kept(reason: Reason, call: Call, lost: Mapping[str, str] | None = None) -> NotKept:
     """Describe a call of which nothing was kept, or the one property of it that was not."""
     parameters = call.parameters
-    if parameter is not None:
-        parameters = {name: parameters[name] for name in ("_p", "_n", "_t", "_d", parameter) if name in parameters}
+    if lost is not None:
+        reserved = {name: parameters[name] for name in ("_p", "_n", "_t", "_d") if name in parameters}
+        parameters = {**reserved, **lost}
     return NotKept(reason, call.path, listed(parameters), call.product)
 
 
-def _dropped(person: Person, path: Path, instances: Iterable[tuple[Name, Instance]]) -> Iterator[NotKept]:
-    """Describe instances that were dropped since there were more than 1,000."""
-    for name, instance in instances:
-        known = {"_p": person.identities[0], "_t": str(instance.second)}
-        one = {"_n": name.text} if path == "/e" else {name.text: instance.value}
-        yield NotKept("over-1000", path, listed({**known, **one}), person.product.key)
+def _dropped(person: Person, instances: Sequence[tuple[Name, Instance]]) -> list[NotKept]:
+    """Describe instances that were dropped since there were more than 1,000. Only an event's has no value."""
+    losses = []
+    for name, (second, value) in instances:
+        what = {name.text: value} if value else {"_n": name.text}
+        parameters = listed({"_p": person.identities[0], "_t": str(second), **what})
+        losses.append(NotKept("over-1000", "/s" if value else "/e", parameters, person.product.key))
+    return losses

@@ -14,7 +14,9 @@ from typing import Final
 MAX_NAME: Final = 255
 """Characters of the name of an event or a property, and of an identity."""
 
-MAX_VALUE_BYTES: Final = 8192
+MAX_VALUE: Final = 512
+"""Characters of a value."""
+
 MAX_INSTANCES: Final = 1000
 """Instances of one event, or of one property, that are kept for a person."""
 
@@ -60,12 +62,6 @@ def is_property(name: str) -> bool:
     return name != "" and not name.startswith("_")
 
 
-def is_too_large(value: str) -> bool:
-    """Return whether a value takes more than 8 KB of UTF-8."""
-    # No character takes more than four bytes: most values need no encoding.
-    return len(value) * 4 > MAX_VALUE_BYTES and len(value.encode("utf-8", "surrogatepass")) > MAX_VALUE_BYTES
-
-
 def number_of(text: str) -> Decimal | None:
     """Read a number as Kissmetrics does; None for text.
 
@@ -75,12 +71,10 @@ def number_of(text: str) -> Decimal | None:
     return Decimal(text) if _NUMBER.fullmatch(text) else None
 
 
-def is_same_value(one: str, other: str) -> bool:
-    """Compare two values: numbers as numbers ("1.0" is "1"), text with regard to case."""
-    if one == other:
-        return True
-    number = number_of(one)
-    return number is not None and number == number_of(other)
+def fold_value(value: str) -> str:
+    """Return the form in which values compare: numbers as numbers ("1.0" is "1"), text with regard to case."""
+    number = number_of(value)
+    return value if number is None else format(EXACT.normalize(number), "f")
 
 
 def json_value(text: str) -> int | float | str:

@@ -13,13 +13,12 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import TypeVar
 
 from target_kissmetrics.sandbox import answers
 from target_kissmetrics.sandbox.answers import Json
 from target_kissmetrics.sandbox.server import bind, make_server, url_of
-from target_kissmetrics.sandbox.service import REVENUE_PROPERTY, Sandbox
+from target_kissmetrics.sandbox.service import Sandbox
 
 _T = TypeVar("_T")
 
@@ -27,11 +26,8 @@ _T = TypeVar("_T")
 class RunningSandbox:
     """A sandbox that is being served. Its methods may be called from any thread but the server's.
 
-    Every method sees all calls that were answered before it was called. `product` is the first 8 characters of a key,
-    or empty for all.
-
-    Attributes:
-        url: Its address, without a slash at the end: `http://127.0.0.1:40123`.
+    They see all calls that were answered before. `product` is the first 8 characters of a key, or empty for all; `url`
+    has no slash at its end.
     """
 
     def __init__(self, url: str, sandbox: Sandbox, loop: asyncio.AbstractEventLoop) -> None:
@@ -69,44 +65,22 @@ class RunningSandbox:
 
 
 @contextmanager
-def running(
-    *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    revenue_property: str = REVENUE_PROPERTY,
-    store: Path | None = None,
-) -> Iterator[RunningSandbox]:
-    """Run a sandbox for the length of a context.
+def running(sandbox: Sandbox | None = None, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[RunningSandbox]:
+    """Serve a sandbox for the length of a context, and close it; nothing else may use it meanwhile.
 
     Args:
+        sandbox: A new one in memory when None.
         host: The address to listen on.
         port: The port; 0 chooses a free one.
-        revenue_property: The property whose numbers are summed up as revenue.
-        store: A file that keeps everything; in memory alone when None.
 
     Yields:
         The sandbox; it accepts connections.
 
     Raises:
-        OSError: The address cannot be used.
-        StoreError: The store cannot be used.
+        SandboxError: The address cannot be used.
     """
-    with closing(Sandbox(revenue_property=revenue_property, store=store)) as made, serving(made, host, port) as sandbox:
-        yield sandbox
-
-
-@contextmanager
-def serving(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> Iterator[RunningSandbox]:
-    """Serve a sandbox for the length of a context; nothing else may use it meanwhile.
-
-    Yields:
-        The sandbox; it accepts connections.
-
-    Raises:
-        OSError: The address cannot be used.
-    """
-    with bind(host, port) as sock:
-        server, loop = make_server(sandbox), Future[asyncio.AbstractEventLoop]()
+    with closing(sandbox or Sandbox()) as served, bind(host, port) as sock:
+        server, loop = make_server(served), Future[asyncio.AbstractEventLoop]()
 
         async def serve() -> None:
             loop.set_result(asyncio.get_running_loop())
@@ -115,7 +89,7 @@ def serving(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> Iterato
         thread = threading.Thread(target=lambda: asyncio.run(serve()), name="kissmetrics-sandbox", daemon=True)
         thread.start()
         try:
-            yield RunningSandbox(url_of(sock, host), sandbox, loop.result())
+            yield RunningSandbox(url_of(sock, host), served, loop.result())
         finally:
             server.should_exit = True
             thread.join()

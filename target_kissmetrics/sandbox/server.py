@@ -12,27 +12,27 @@ import base64
 import hashlib
 import inspect
 import logging
-import os
 import re
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib import resources
-from typing import Any, Final
+from typing import Any, Final, get_args
 from urllib.parse import parse_qsl, urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.convertors import PathConvertor, register_url_convertor
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from target_kissmetrics.sandbox import answers, rules, views
-from target_kissmetrics.sandbox.calls import Call, Path
+from target_kissmetrics.sandbox.calls import Call, Path, SandboxError
 from target_kissmetrics.sandbox.model import Model
-from target_kissmetrics.sandbox.service import Sandbox, StoreError
+from target_kissmetrics.sandbox.service import Sandbox
 
 _LOG: Final = logging.getLogger("kissmetrics-sandbox")
 
@@ -69,19 +69,14 @@ class _Tracking:
         call = Call(rules.product_of(parameters.pop("_k", "")), self._path, parameters, int(time.time()))
         try:
             self._sandbox.take(call)
-        except StoreError as error:
-            # The tracking API never answers an error.
-            _LOG.error("%s", error)
+        except SandboxError as error:
+            _LOG.error("%s", error)  # the tracking API never answers an error
         await self._answer(scope, receive, send)
 
 
 def _decoded(form: bytes) -> dict[str, str]:
     """Decode form-encoded parameters; invalid percent encoding stays, invalid UTF-8 becomes U+FFFD."""
     return dict(parse_qsl(form.decode("utf-8", "replace"), keep_blank_values=True, errors="replace"))
-
-
-class _BadRequestError(Exception):
-    """A request to the JSON API that cannot be answered; the text says why."""
 
 
 class _Query:
@@ -96,67 +91,49 @@ class _Query:
     def text(self, name: str, default: str = "") -> str:
         return self._query.get(name, default)
 
-    def number(self, name: str, default: int) -> int:
-        text = self.text(name)
-        if text == "":
-            return default
+    def number(self, name: str, default: int, least: int = 0) -> int:
+        text = self.text(name) or str(default)
         if re.fullmatch(r"-?[0-9]{1,18}", text) is None:
-            raise _BadRequestError(f"{name} must be a whole number")
-        return int(text)
+            raise HTTPException(400, f"{name} must be a whole number")
+        return max(least, int(text))
 
     @property
     def limit(self) -> int:
-        return max(1, min(self.number("limit", 100), _MAX_LISTED))
+        return min(self.number("limit", 100, least=1), _MAX_LISTED)
 
 
-def _people(model: Model, query: _Query) -> Any:
-    return answers.people(model, query.product, limit=query.limit, after=max(query.number("after", -1), -1))
-
-
-def _person(model: Model, query: _Query) -> Any:
-    return answers.person(model, query.identity, query.product)
-
-
-def _not_kept(model: Model, query: _Query) -> Any:
-    return answers.not_kept(model, query.product, limit=query.number("limit", 100), reason=query.text("reason"))
-
-
-def _calls(model: Model, query: _Query) -> Any:
-    return answers.calls(model, query.product, limit=query.limit, path=query.text("path"))
-
-
-def _timeline(model: Model, query: _Query) -> Any:
-    after = max(0, query.number("after", 0))
-    return views.timeline(model, query.identity, query.product, limit=query.limit, after=after)
-
-
-def _events_over_time(model: Model, query: _Query) -> Any:
-    names = query.events[: views.MAX_STEPS]
-    return views.events_over_time(model, names, query.text("bucket", "day"), query.product)
-
-
-def _funnel(model: Model, query: _Query) -> Any:
+def _funnel(model: Model, query: _Query) -> Awaitable[list[answers.Json]]:
     if not 1 <= len(query.events) <= views.MAX_STEPS:
-        raise _BadRequestError(f"a funnel has 1 to {views.MAX_STEPS} parameters named event")
+        raise HTTPException(400, f"a funnel has 1 to {views.MAX_STEPS} parameters named event")
     return views.funnel(model, query.events, query.product)
 
 
-def _search(model: Model, query: _Query) -> Any:
+def _search(model: Model, query: _Query) -> Awaitable[answers.Json]:
     if not query.text("text").strip():
-        raise _BadRequestError("text must not be empty")
+        raise HTTPException(400, "text must not be empty")
     return views.search(model, query.text("text"), query.product)
 
 
-_API: Final[dict[str, Callable[[Model, _Query], Any]]] = {
+_Answer = Callable[[Model, _Query], Any]
+
+_API: Final[dict[str, _Answer]] = {
     "/api/summary": lambda model, query: answers.summary(model, query.product),
-    "/api/people": _people,
-    "/api/people/{identity:identity}": _person,
+    "/api/people": lambda model, query: answers.people(
+        model, query.product, limit=query.limit, after=query.number("after", -1, least=-1)
+    ),
+    "/api/people/{identity:identity}": lambda model, query: answers.person(model, query.identity, query.product),
     "/api/events": lambda model, query: answers.events(model, query.product),
-    "/api/not-kept": _not_kept,
+    "/api/not-kept": lambda model, query: answers.not_kept(
+        model, query.product, limit=query.number("limit", 100), reason=query.text("reason")
+    ),
     "/api/not-kept/reasons": lambda model, query: answers.losses(model, query.product),
-    "/api/calls": _calls,
-    "/api/timeline/{identity:identity}": _timeline,
-    "/api/events/over-time": _events_over_time,
+    "/api/calls": lambda model, query: answers.calls(model, query.product, limit=query.limit, path=query.text("path")),
+    "/api/timeline/{identity:identity}": lambda model, query: views.timeline(
+        model, query.identity, query.product, limit=query.limit, after=query.number("after", 0)
+    ),
+    "/api/events/over-time": lambda model, query: views.events_over_time(
+        model, query.events[: views.MAX_STEPS], query.text("bucket", "day"), query.product
+    ),
     "/api/revenue": lambda model, query: views.revenue_by_month(model, query.product),
     "/api/funnel": _funnel,
     "/api/search": _search,
@@ -164,17 +141,16 @@ _API: Final[dict[str, Callable[[Model, _Query], Any]]] = {
 
 
 def build_app(sandbox: Sandbox) -> Starlette:
-    """Build the HTTP side of a sandbox as an ASGI application.
+    """Build the HTTP side of a sandbox: an ASGI application that uses the sandbox on its event loop alone."""
 
-    It runs on one event loop and uses the sandbox there alone.
-    """
-
-    def endpoint(answer: Callable[[Model, _Query], Any]) -> Callable[[Request], Any]:
+    def endpoint(answer: _Answer) -> Callable[[Request], Awaitable[Response]]:
         async def respond(request: Request) -> Response:
             content = answer(sandbox.model, _Query(request))
             if inspect.isawaitable(content):
                 content = await content
-            return _json({"error": "nobody has this identity"}, 404) if content is None else _json(content)
+            if content is None:
+                raise HTTPException(404, "nobody has this identity")
+            return _json(content)
 
         return respond
 
@@ -182,26 +158,20 @@ def build_app(sandbox: Sandbox) -> Starlette:
         # Any page in the same browser may send a POST here; only the sandbox's own page may empty it.
         origin = request.headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-            return _json({"error": "only the sandbox's own page may reset it"}, 403)
+            raise HTTPException(403, "only the sandbox's own page may reset it")
         sandbox.reset()
         return _json({"reset": True})
 
-    page = _page()
-
-    async def show_page(_: Request) -> Response:
-        return page
-
-    paths: tuple[Path, ...] = ("/e", "/s", "/a")
     app = Starlette(
         routes=[
-            *(Route(path, _Tracking(sandbox, path), methods=["GET", "POST"]) for path in paths),
-            Route("/", show_page),
+            *(Route(path, _Tracking(sandbox, path), methods=["GET", "POST"]) for path in get_args(Path)),
+            Route("/", _page(), methods=["GET"]),
             *(Route(path, endpoint(answer)) for path, answer in _API.items()),
             Route("/api/reset", reset, methods=["POST"]),
         ],
         exception_handlers={
-            _BadRequestError: lambda _, error: _json({"error": str(error)}, 400),
-            StoreError: lambda _, error: _json({"error": str(error)}, 500),
+            HTTPException: lambda _, error: _json({"error": error.detail}, error.status_code),
+            SandboxError: lambda _, error: _json({"error": str(error)}, 500),
         },
     )
     app.router.redirect_slashes = False
@@ -232,20 +202,18 @@ def bind(host: str, port: int) -> socket.socket:
     """Listen on an address; port 0 chooses a free one. Connections wait until a server accepts them.
 
     Raises:
-        OSError: The host is unknown, or the port is in use.
+        SandboxError: The host is unknown, or the port is in use.
     """
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    # With its protocol: asyncio turns Nagle's algorithm off for such sockets alone.
-    sock = socket.socket(family, kind, protocol)
     try:
-        if os.name == "posix":
-            # Elsewhere this would let two servers share one port.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-        sock.listen()
-    except OSError:
-        sock.close()
-        raise
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        sock = socket.create_server(address[:2], family=family)
+    except OSError as error:
+        raise SandboxError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; name another with --host and --port "
+            "(0 takes a free port)"
+        ) from error
+    # Accepted connections inherit it: no answer waits for an acknowledgement.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 
 

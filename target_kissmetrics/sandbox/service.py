@@ -11,14 +11,12 @@ import json
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from target_kissmetrics.sandbox.calls import Call
-from target_kissmetrics.sandbox.model import Model
-
-REVENUE_PROPERTY: Final = "Billing Amount"
-"""The property that holds revenue, unless another one is named."""
+from target_kissmetrics.sandbox.calls import Call, SandboxError
+from target_kissmetrics.sandbox.model import REVENUE_PROPERTY, Duplicates, Model
 
 _APPLICATION_ID: Final = 0x4B4D5342
 """Marks a SQLite file as a sandbox's ("KMSB"), so that no other program's database is written to."""
@@ -37,29 +35,32 @@ _INSERT: Final = "INSERT INTO calls (product, path, parameters, arrived, importe
 _SELECT: Final = "SELECT product, path, parameters, arrived, imported FROM calls ORDER BY position"
 
 
-class StoreError(Exception):
-    """The file cannot be used as a sandbox's store; the text says which file and why."""
-
-
 class Sandbox:
     """A local Kissmetrics, without its HTTP side. Not thread-safe.
 
     Args:
         revenue_property: The property whose numbers are summed up as revenue.
+        duplicates: The rule for duplicates; what a store holds is judged anew by it.
         store: The file that keeps everything, for one process at a time; in memory alone when None.
 
     Attributes:
         model: What is kept of all calls so far; another object after a reset.
 
     Raises:
-        StoreError: The store cannot be used; also from `take`, `take_all` and `reset`, when it cannot be written.
+        SandboxError: The store cannot be used; also from `take`, `take_all` and `reset`, when it cannot be written.
     """
 
-    def __init__(self, *, revenue_property: str = REVENUE_PROPERTY, store: Path | None = None) -> None:
-        self._revenue_property = revenue_property
+    def __init__(
+        self,
+        *,
+        revenue_property: str = REVENUE_PROPERTY,
+        duplicates: Duplicates = "current",
+        store: Path | None = None,
+    ) -> None:
         self._path = store
         self._store = None if store is None else _open(store)
-        self.model = Model(revenue_property)
+        self._new_model = partial(Model, revenue_property, duplicates)
+        self.model = self._new_model()
         if self._store is not None:
             with closing(self._store.execute(_SELECT)) as rows:
                 for product, path, parameters, arrived, imported in rows:
@@ -92,7 +93,7 @@ class Sandbox:
     def reset(self) -> None:
         """Delete everything, in the store too."""
         self._write("DELETE FROM calls")
-        self.model = Model(self._revenue_property)
+        self.model = self._new_model()
 
     def close(self) -> None:
         """Close the store."""
@@ -105,7 +106,7 @@ class Sandbox:
         try:
             self._store.execute(statement, row)
         except sqlite3.Error as error:
-            raise StoreError(f"cannot write {self._path}: {error}; make room, or make it writable") from error
+            raise SandboxError(f"cannot write {self._path}: {error}; make room, or make it writable") from error
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -113,13 +114,13 @@ def _open(path: Path) -> sqlite3.Connection:
     try:
         path.touch(mode=0o600)
         store = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
+        try:
+            _prepare(store)
+        except sqlite3.Error:
+            store.close()
+            raise
     except (OSError, sqlite3.Error) as error:
-        raise StoreError(f"cannot open {path}: {error}; name another file with --store") from error
-    try:
-        _prepare(store)
-    except (sqlite3.Error, StoreError) as error:
-        store.close()
-        raise StoreError(f"cannot use {path} as a store: {error}; name another file with --store") from error
+        raise SandboxError(f"cannot use {path} as a store: {error}; name another file with --store") from error
     return store
 
 
@@ -129,7 +130,7 @@ def _prepare(store: sqlite3.Connection) -> None:
     (application,) = store.execute("PRAGMA application_id").fetchone()
     (tables,) = store.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application != _APPLICATION_ID and tables:
-        raise StoreError("it is another program's database")
+        raise sqlite3.DatabaseError("it is another program's database")
     # With a write-ahead log a call costs one short write, and no wait for the disk.
     store.execute("PRAGMA journal_mode = WAL")
     store.execute("PRAGMA synchronous = NORMAL")
