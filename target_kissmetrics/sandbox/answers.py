@@ -11,6 +11,7 @@ from collections import Counter
 from decimal import Decimal
 from functools import reduce
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from target_kissmetrics.sandbox import rules
@@ -37,10 +38,7 @@ def summary(model: Model, label: str = "") -> Json:
 
 
 def people(model: Model, label: str = "", *, limit: int = 100, after: int = -1) -> Json:
-    """List `people` in the order in which they came to be, `limit` of them past the number `after`.
-
-    `next` is the `after` of the next page, and null on the last one.
-    """
+    """List people past number `after`, the oldest first; `next` is the `after` of the next page, null on the last."""
     found = list(islice(model.people(label, after), limit + 1))
     page = found[:limit]
     return {
@@ -66,16 +64,14 @@ def person(model: Model, identity: str, label: str = "") -> Json | None:
     if not found:
         return None
     events = [{"name": name.text, "timestamp": instance.second} for person in found for name, instance in person.events]
-    properties: dict[str, tuple[str, list[Json]]] = {}
+    properties: dict[str, list[Json]] = {}
+    names: dict[str, str] = {}  # products may write a name in different ways: the oldest product's way counts
     for name, instance in (one for person in found for one in person.properties):
-        # Products may write a name in different ways: the oldest product's way counts.
-        _, values = properties.setdefault(rules.fold(name.text), (name.text, []))
+        values = properties.setdefault(names.setdefault(rules.fold(name.text), name.text), [])
         values.append({"value": rules.json_value(instance.value), "timestamp": instance.second})
-    return {
-        "identities": identities(found),
-        "events": sorted(events, key=lambda event: event["timestamp"]),
-        "properties": {name: sorted(values, key=lambda one: one["timestamp"]) for name, values in properties.values()},
-    }
+    for listed in (events, *properties.values()):
+        listed.sort(key=itemgetter("timestamp"))
+    return {"identities": identities(found), "events": events, "properties": properties}
 
 
 def events(model: Model, label: str = "") -> list[Json]:

@@ -14,8 +14,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from types import FrameType
-from typing import Final, NoReturn, get_args
+from typing import Final, get_args
 
 from target_kissmetrics.sandbox.calls import SandboxError
 from target_kissmetrics.sandbox.imports import calls_of_file
@@ -30,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments, or those of the process; return its exit code."""
     options = make_parser().parse_args(argv)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stop)
+    for number in (signal.SIGTERM, signal.SIGINT):  # the server replaces it while it runs, and restores it at its end
+        signal.signal(number, signal.default_int_handler)
     try:
         _run(options)
     except KeyboardInterrupt:
@@ -67,11 +66,6 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= _MAX_PORT):
         raise argparse.ArgumentTypeError(f"{text!r} is no port; it must be a number from 0 to {_MAX_PORT}")
     return int(text)
-
-
-def _stop(_: int, __: FrameType | None) -> NoReturn:
-    """End the process; the server replaces this handler while it runs, and restores it at its end."""
-    raise KeyboardInterrupt
 
 
 def _run(options: argparse.Namespace) -> None:

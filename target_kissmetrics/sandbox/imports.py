@@ -26,11 +26,7 @@ _MAX_EXPONENT: Final = 3
 
 
 def calls_of_file(path: Path, arrived: int) -> Iterator[Call]:
-    """Read an import file in UTF-8, line by line; empty lines are skipped.
-
-    Args:
-        path: The file.
-        arrived: The time of the import, in seconds since the Unix epoch.
+    """Read an import file in UTF-8, line by line, without empty lines. `arrived` is the time of the import.
 
     Raises:
         SandboxError: The file cannot be read, or one of its lines is broken; the text names it.

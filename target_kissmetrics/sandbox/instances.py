@@ -75,22 +75,14 @@ class Instances:
         return next((one.second for one in self._from(name, second)), None)
 
     def add(self, name: Name, instance: Instance) -> list[tuple[Name, Instance]]:
-        """Add an instance, also beside one of the same second.
-
-        Returns:
-            The oldest instance if there are more than 1,000 now: it is dropped, and may be the new one.
-        """
+        """Add an instance; return the oldest one, maybe the new one, if it is dropped: there were 1,000 before."""
         instances = self._of(name)
         insort_right(instances, instance, key=_SECOND)
         name.add(instance)
         return self._drop(name, instances)
 
     def join(self, other: Instances) -> list[tuple[Name, Instance]]:
-        """Take over the instances of another person.
-
-        Returns:
-            The oldest instances of names that have more than 1,000 now: they are dropped.
-        """
+        """Take over the instances of another person; return those that are dropped, as with `add`."""
         dropped = []
         for name, instances in other._by_name.items():
             own = self._of(name)

@@ -26,6 +26,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from itertools import islice
 from typing import Final, Literal, NamedTuple
 
 from target_kissmetrics.sandbox import rules
@@ -69,13 +70,9 @@ class Person:
     product: Product
     identities: list[str]
     number: int = -1
-    """Their permanent place among all people of the model; of two who were joined, the older one's."""
+    """Their permanent place among all people of the model, from the oldest on."""
     events: Instances = field(default_factory=Instances)
     properties: Instances = field(default_factory=Instances)
-
-    def size(self) -> int:
-        """Return how much there is to move when this person is joined to another."""
-        return len(self.identities) + len(self.events) + len(self.properties)
 
 
 @dataclass(slots=True, eq=False)
@@ -112,21 +109,16 @@ class Product:
 
     def is_new(self, reading: Reading) -> bool:
         """Return whether a call repeats none that was passed here before, by the rule `current`."""
-        digest = reading.digest()
-        is_new = digest not in self.digests
-        self.digests.add(digest)
-        return is_new
+        count = len(self.digests)
+        self.digests.add(reading.digest())
+        return len(self.digests) > count
 
 
 class Model:
     """All products of a sandbox.
 
     The same calls in the same order lead to the same model. A call that is repeated changes nothing but the counts of
-    calls and of what was not kept.
-
-    Args:
-        revenue_property: The property whose numbers are summed up as revenue.
-        duplicates: The rule for duplicates.
+    calls and of what was not kept. The numbers of the revenue property are summed up.
     """
 
     def __init__(self, revenue_property: str = REVENUE_PROPERTY, duplicates: Duplicates = "current") -> None:
@@ -146,10 +138,8 @@ class Model:
     def people(self, label: str = "", after: int = -1) -> Iterator[Person]:
         """Iterate over the people of these products whose number is greater than `after`, by number."""
         products = set(self.products(label))
-        for number in range(after + 1, len(self._people)):
-            person = self._people[number]
-            if person is not None and person.product in products:
-                yield person
+        people = islice(self._people, after + 1, None)
+        return (person for person in people if person is not None and person.product in products)
 
     def not_kept(self, label: str = "") -> Iterator[NotKept]:
         """Iterate over the last 10,000 things that were not kept, the latest first."""
@@ -160,11 +150,7 @@ class Model:
         return (one for one in reversed(self._arrivals) if label in ("", rules.label_of(one.call.product)))
 
     def take(self, call: Call) -> list[NotKept]:
-        """Keep of a call what Kissmetrics would keep.
-
-        Returns:
-            What was not kept of it, or was dropped for it; empty when all of it was kept.
-        """
+        """Keep of a call what Kissmetrics would keep; return what was not kept of it, or was dropped for it."""
         product = self._products.setdefault(call.product, Product(call.product, self._revenue_name))
         product.calls += 1
         self._calls += 1
@@ -222,15 +208,13 @@ class Model:
         return self._join(one, other) if one is not other else []
 
     def _join(self, one: Person, other: Person) -> list[NotKept]:
-        larger, smaller = (one, other) if one.size() >= other.size() else (other, one)
-        first, last = sorted((one.number, other.number))
-        self._people[first], self._people[last] = larger, None
-        larger.number = first
-        larger.product.population -= 1
-        larger.product.people.update(dict.fromkeys(smaller.identities, larger))
-        larger.identities += smaller.identities
-        dropped = larger.events.join(smaller.events) + larger.properties.join(smaller.properties)
-        return _dropped(larger, dropped)
+        older, younger = (one, other) if one.number < other.number else (other, one)
+        self._people[younger.number] = None
+        older.product.population -= 1
+        older.product.people.update(dict.fromkeys(younger.identities, older))
+        older.identities += younger.identities
+        dropped = older.events.join(younger.events) + older.properties.join(younger.properties)
+        return _dropped(older, dropped)
 
     def _add(self, person: Person) -> None:
         person.number = len(self._people)

@@ -30,7 +30,6 @@ EXACT: Final = Context(prec=300)
 """Adds numbers of 64 digits on either side of the point without rounding."""
 
 _DIGEST: Final = 16
-_KEY_PREFIX: Final = 8
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]{1,64}(?:\.[0-9]{1,64})?|\.[0-9]{1,64})")
 _WHOLE_NUMBER: Final = re.compile(r"([+-]?[0-9]{1,20})(?:\.0{1,20})?")
 _TO_SPACES: Final = str.maketrans(",:", "  ")
@@ -38,8 +37,7 @@ _TO_SPACES: Final = str.maketrans(",:", "  ")
 
 def product_of(key: str) -> str:
     """Return the name of an API key's product: a digest of the key (16 characters) and its first 8 characters."""
-    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
-    return digest[:_DIGEST] + key[:_KEY_PREFIX]
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST] + key[:8]
 
 
 def label_of(product: str) -> str:
@@ -91,6 +89,4 @@ def json_value(text: str) -> int | float | str:
 def second_of(text: str) -> int | None:
     """Read a time in whole seconds since the Unix epoch; None for anything else, and for one past the year 9999."""
     match = _WHOLE_NUMBER.fullmatch(text.strip())
-    if match is None or int(match[1]) > LAST_SECOND:
-        return None
-    return int(match[1])
+    return int(match[1]) if match is not None and int(match[1]) <= LAST_SECOND else None

@@ -1,10 +1,4 @@
-"""A sandbox in a background thread, for tests and demos.
-
-Example:
-    >>> with running() as sandbox:
-    ...     requests.get(sandbox.url + "/e", params={"_k": "key", "_p": "ada@example.com", "_n": "Signed Up"})
-    ...     assert sandbox.summary()["events"] == 1
-"""
+"""A sandbox in a background thread, for tests and demos: docs/reference/sandbox.md has an example."""
 
 from __future__ import annotations
 
@@ -66,15 +60,9 @@ class RunningSandbox:
 
 @contextmanager
 def running(sandbox: Sandbox | None = None, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[RunningSandbox]:
-    """Serve a sandbox for the length of a context, and close it; nothing else may use it meanwhile.
+    """Serve a sandbox, a new one in memory when None, for the length of a context, and close it.
 
-    Args:
-        sandbox: A new one in memory when None.
-        host: The address to listen on.
-        port: The port; 0 chooses a free one.
-
-    Yields:
-        The sandbox; it accepts connections.
+    Nothing else may use it meanwhile. Port 0 chooses a free port.
 
     Raises:
         SandboxError: The address cannot be used.

@@ -37,6 +37,9 @@ from target_kissmetrics.sandbox.service import Sandbox
 _LOG: Final = logging.getLogger("kissmetrics-sandbox")
 
 _GIF: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""Of everything but the GIF: a browser never takes the data for a page, whatever it sniffs in it."""
+
 _MAX_LISTED: Final = 10_000
 _MAX_HEAD_BYTES: Final = 1 << 20
 _SHUTDOWN_SECONDS: Final = 2
@@ -55,8 +58,7 @@ class _Tracking:
     """One path of the tracking API, as an ASGI application: the fastest way from the socket to the model."""
 
     def __init__(self, sandbox: Sandbox, path: Path) -> None:
-        self._sandbox = sandbox
-        self._path = path
+        self._sandbox, self._path = sandbox, path
         self._answer = Response(_GIF, media_type="image/gif", headers={"Cache-Control": "no-store"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -145,9 +147,8 @@ def build_app(sandbox: Sandbox) -> Starlette:
 
     def endpoint(answer: _Answer) -> Callable[[Request], Awaitable[Response]]:
         async def respond(request: Request) -> Response:
-            content = answer(sandbox.model, _Query(request))
-            if inspect.isawaitable(content):
-                content = await content
+            answered = answer(sandbox.model, _Query(request))
+            content = await answered if inspect.isawaitable(answered) else answered
             if content is None:
                 raise HTTPException(404, "nobody has this identity")
             return _json(content)
@@ -179,23 +180,19 @@ def build_app(sandbox: Sandbox) -> Starlette:
 
 
 def _json(content: Any, status: int = 200) -> Response:
-    # A browser must never take the data for a page, whatever it sniffs in it.
-    return JSONResponse(content, status, headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
+    return JSONResponse(content, status, headers=_HEADERS)
 
 
 def _page() -> Response:
     """Read the page; its policy allows its own script and nothing else, so no data can run as a script."""
     text = resources.files("target_kissmetrics.sandbox").joinpath("page.html").read_text("utf-8")
-    scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
-    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
-    allowed = " ".join(f"'sha256-{one}'" for one in hashes)
-    policy = f"default-src 'none'; connect-src 'self'; style-src 'unsafe-inline'; script-src {allowed}"
-    headers = {
-        "Content-Security-Policy": policy + "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
-    }
-    return HTMLResponse(text, headers=headers)
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; connect-src 'self'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return HTMLResponse(text, headers={"Content-Security-Policy": policy, **_HEADERS})
 
 
 def bind(host: str, port: int) -> socket.socket:

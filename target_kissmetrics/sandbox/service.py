@@ -23,12 +23,8 @@ _APPLICATION_ID: Final = 0x4B4D5342
 
 _SCHEMA: Final = """
 CREATE TABLE calls (
-  position INTEGER PRIMARY KEY,
-  product TEXT NOT NULL,
-  path TEXT NOT NULL,
-  arrived INTEGER NOT NULL,
-  imported INTEGER NOT NULL,
-  parameters TEXT NOT NULL
+  position INTEGER PRIMARY KEY, product TEXT NOT NULL, path TEXT NOT NULL, arrived INTEGER NOT NULL,
+  imported INTEGER NOT NULL, parameters TEXT NOT NULL
 )
 """
 _INSERT: Final = "INSERT INTO calls (product, path, parameters, arrived, imported) VALUES (?, ?, ?, ?, ?)"
@@ -38,24 +34,19 @@ _SELECT: Final = "SELECT product, path, parameters, arrived, imported FROM calls
 class Sandbox:
     """A local Kissmetrics, without its HTTP side. Not thread-safe.
 
+    Its `model` is what is kept of all calls so far; another object after a reset.
+
     Args:
         revenue_property: The property whose numbers are summed up as revenue.
         duplicates: The rule for duplicates; what a store holds is judged anew by it.
         store: The file that keeps everything, for one process at a time; in memory alone when None.
-
-    Attributes:
-        model: What is kept of all calls so far; another object after a reset.
 
     Raises:
         SandboxError: The store cannot be used; also from `take`, `take_all` and `reset`, when it cannot be written.
     """
 
     def __init__(
-        self,
-        *,
-        revenue_property: str = REVENUE_PROPERTY,
-        duplicates: Duplicates = "current",
-        store: Path | None = None,
+        self, *, revenue_property: str = REVENUE_PROPERTY, duplicates: Duplicates = "current", store: Path | None = None
     ) -> None:
         self._path = store
         self._store = None if store is None else _open(store)

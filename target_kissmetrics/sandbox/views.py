@@ -26,7 +26,6 @@ MAX_STEPS: Final = 10
 """Steps of a funnel."""
 
 _PEOPLE_AT_A_TIME: Final = 5_000
-_MAX_PROPERTIES: Final = 500
 _EPOCH: Final = date(1970, 1, 1)
 _BUCKETS: Final = {"day": 1, "week": 7, "month": 31}
 """The longest that one lasts, in days."""
@@ -55,7 +54,7 @@ def timeline(model: Model, identity: str, label: str = "", *, limit: int = 50, a
     entries.sort(key=lambda entry: (-entry["timestamp"], entry["kind"], entry["name"]))
     return {
         "identities": identities(found),
-        "properties": [last[name] for name in sorted(last)[:_MAX_PROPERTIES]],
+        "properties": [last[name] for name in sorted(last)[:500]],
         "entries": entries[after : after + limit],
         "total": len(entries),
         "next": after + limit if after + limit < len(entries) else None,
