@@ -25,7 +25,7 @@ class HeldInFiles:
 
     requests = 0
 
-    def __init__(self, folder: Path, base: str, duplicates: Duplicates) -> None:
+    def __init__(self, folder: Path, base: str, duplicates: Duplicates = "current") -> None:
         self._folder = folder
         self._base = base
         self._lock = threading.Lock()
