@@ -212,7 +212,7 @@ def test_a_dry_run_logs_its_rejects_and_says_that_calls_were_logged(target: Runn
     ("name", "text", "told"),
     [
         ("DRY_RUN", "y", "dry_run: must be true or false, but TARGET_KISSMETRICS_DRY_RUN is neither"),
-        ("FLATTENING_ENABLED", "maybe", "flattening_enabled: must be true or false"),
+        ("FLATTENING_ENABLED", "true", "flattening_enabled: is not offered: this target flattens"),
         ("SHARD", "garbage", "shard: must be a JSON object, but TARGET_KISSMETRICS_SHARD is not"),
         ("MAX_CONNECTIONS", "many", "max_connections: must be an integer"),
         ("STREAM_MAPS", "{bad", "stream_maps: must be a JSON object, but TARGET_KISSMETRICS_STREAM_MAPS is not"),

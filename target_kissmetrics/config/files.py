@@ -42,6 +42,8 @@ def read_config_file(name: str) -> dict[str, Any]:
         given = _yaml(name, text) if name.lower().endswith((".yml", ".yaml")) else _json(name, text)
     except _DuplicateKeyError as error:
         raise ConfigError("--config", f"{name}: {error}; write it once, with the content of both") from None
+    except RecursionError:
+        raise ConfigError("--config", f"{name} is nested too deeply; write it flatter") from None
     if not isinstance(given, dict) or not all(isinstance(key, str) for key in given):
         raise ConfigError("--config", f"{name} must be an object of settings")
     for setting, value in given.items():
@@ -69,6 +71,8 @@ def _json(name: str, text: str) -> Any:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise ConfigError("--config", f"{name} is not JSON at {place}; fix it there") from None
+    except ValueError as error:
+        raise ConfigError("--config", f"{name} cannot be read: {error}") from None
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

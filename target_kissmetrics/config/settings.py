@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from target_kissmetrics.config.definitions import Schema, read_object, schema_of
-from target_kissmetrics.config.sdk_settings import check_sdk_settings
+from target_kissmetrics.config.definitions import Schema, check_texts, read_object, schema_of
+from target_kissmetrics.config.sdk_settings import check_sdk_settings, without_not_offered
 from target_kissmetrics.errors import ConfigError, redact_key
 from target_kissmetrics.mapping.registry import check_keys
 from target_kissmetrics.mapping.settings import MappingSettings, setting
@@ -155,6 +155,8 @@ def read_settings(config: Mapping[str, Any], sdk_settings: Mapping[str, Schema] 
         ConfigError: The first mistake. It names the setting and never shows the value of a secret.
     """
     try:
+        check_texts(config)
+        config = without_not_offered(config)
         settings: Settings = read_object(Settings, config, known=sdk_settings.keys())
         for entry in settings.streams:
             if entry.kind is not None:  # else when the SCHEMA decides it
