@@ -12,7 +12,6 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
 import click
 from singer_sdk import Target
-from singer_sdk.exceptions import RecordsWithoutSchemaException
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TargetCapabilities
 
 from target_kissmetrics.config import about
@@ -30,7 +29,7 @@ from target_kissmetrics.runtime import Runtime, check, http_library
 from target_kissmetrics.singer.batch_files import Storage, batch_rows, read_storage
 from target_kissmetrics.singer.reader import MessageReader
 from target_kissmetrics.singer.state import write_state
-from target_kissmetrics.singer.stream_maps import reading_schema, transformed
+from target_kissmetrics.singer.stream_maps import StreamMapper, named_in, transformed
 from target_kissmetrics.singer.termination import Termination
 from target_kissmetrics.sinks import CheckSink, KissmetricsSink
 
@@ -56,7 +55,6 @@ class TargetKissmetrics(Target):
         PluginCapabilities.ABOUT,
         PluginCapabilities.BATCH,
         PluginCapabilities.STREAM_MAPS,
-        PluginCapabilities.FLATTENING,
         PluginCapabilities.STRUCTURED_LOGGING,
         TargetCapabilities.VALIDATE_RECORDS,
     ]
@@ -67,7 +65,7 @@ class TargetKissmetrics(Target):
 
     def __init__(self, **arguments: Any) -> None:
         self.termination = Termination()
-        super().__init__(**arguments)
+        super().__init__(**arguments, setup_mapper=False)
         self.termination.reader = self.message_reader
         self.termination.install(self._handle_termination)
         self.max_parallelism = 1  # the SDK's sinks are always empty, there is nothing to drain side by side
@@ -81,6 +79,7 @@ class TargetKissmetrics(Target):
             batch_rows=self.config.get("batch_size_rows"),
             report=self._make_report(),
         )
+        self._mapper = StreamMapper(self.config, self.logger, self._ignores)
         keep_urls_out_of_logs()
 
     def _make_report(self) -> ReportWriter | None:
@@ -162,23 +161,34 @@ class TargetKissmetrics(Target):
             make = functools.partial(KissmetricsSink, context=self.runtime.stream_context(stream_name))
         return cast("type[Sink]", make)
 
+    @property
+    def mapper(self) -> StreamMapper:
+        """The stream maps."""
+        return cast("StreamMapper", self._mapper)
+
+    def _ignores(self, stream: str) -> bool:
+        """Return whether a stream, by its name after stream maps, is ignored."""
+        return self.runtime.entry_of(stream).kind == "ignore"
+
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
-        """Register a stream's schema."""
-        stream = str(message_dict.get("stream", ""))
+        """Register a stream's schema. Of a stream that is not read, nothing but the name is looked at."""
+        stream = named_in(message_dict)
         for warning in self._map_names.saw(stream):
             self.logger.warning(warning)
         before = self._sinks_of(stream)
-        with reading_schema(stream):
-            super()._process_schema_message(message_dict)
+        if not self.mapper.register(message_dict):
+            return
         message = {name: message_dict.get(name) for name in ("type", "stream", "schema", "key_properties")}
-        after = self._sinks_of(stream)
-        for alias in after:
+        for stream_map in self.mapper.stream_maps[stream]:
+            alias, schema = stream_map.stream_alias, stream_map.transformed_schema
+            self.get_sink(alias, schema=schema, key_properties=stream_map.transformed_key_properties)
             self.runtime.schema(alias, message)
+        after = self._sinks_of(stream)
         replaced = [sink for alias, sink in before.items() if after.get(alias) is not sink]
         for sink in replaced:
             sink.clean_up()
         if replaced:
-            self.drain_all()  # else the SDK would keep them, and their validators, until the end of the input
+            self.drain_all()  # else the SDK would keep them until the end of the input
 
     def _sinks_of(self, stream: str) -> dict[str, Sink]:
         aliases = [stream_map.stream_alias for stream_map in self.mapper.stream_maps.get(stream, ())]
@@ -190,33 +200,31 @@ class TargetKissmetrics(Target):
         A stop that is asked for ends it between two rows; the STATE behind it is not read any more, and so the next
         run reads the files again.
         """
-        self._assert_line_requires(message_dict, requires={"stream", "encoding", "manifest"})
-        stream = message_dict["stream"]
-        if stream not in self.mapper.stream_maps:
-            raise RecordsWithoutSchemaException(f"stream '{stream}': BATCH before SCHEMA; this is a bug in the tap")
+        if not self.mapper.maps(message_dict):
+            return
+        self._assert_line_requires(message_dict, requires={"encoding", "manifest"})
         with closing(batch_rows(message_dict, self.batch_storage)) as rows:
             for row in rows:
                 if self.message_reader.stop_requested:
                     return
-                self._process_record_message({"stream": stream, "record": row})
+                self._process_record_message({**message_dict, "type": "RECORD", "record": row})
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         """Process a row. The SDK's own way copies, parses and logs each row at more cost than mapping it."""
-        stream, record = message_dict.get("stream", ""), message_dict.get("record")
-        if not stream or record is None:
-            self._assert_line_requires(message_dict, requires={"stream", "record"})
-        if not isinstance(stream, str):
-            raise InputError("RECORD whose stream is not a string; fix the tap")
-        stream_maps = self.mapper.stream_maps.get(stream)
-        if stream_maps is None:
-            raise RecordsWithoutSchemaException(f"stream '{stream}': RECORD before SCHEMA; this is a bug in the tap")
+        stream_maps, record = self.mapper.maps(message_dict), message_dict.get("record")
+        if not stream_maps:
+            return
+        stream = message_dict["stream"]
         if not isinstance(record, dict):
             raise InputError(f"stream '{stream}': RECORD whose record is not an object; fix the tap")
+        problem = self.mapper.problem(stream, record)
         for stream_map in stream_maps:
-            row = transformed(stream_map, dict(record))
+            row = dict(record)
+            if problem is None:
+                row = transformed(stream_map, row)
             if row is not None:
                 sink = self.get_sink(stream_map.stream_alias, record=row)
-                sink.take(row, message_dict.get("time_extracted"), record)  # type: ignore[attr-defined]
+                sink.take(row, message_dict.get("time_extracted"), record, problem)  # type: ignore[attr-defined]
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         """Hand a STATE message on; it is emitted once every row before it is delivered."""
@@ -228,8 +236,8 @@ class TargetKissmetrics(Target):
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
         """Log that Kissmetrics deletes nothing."""
-        self._assert_line_requires(message_dict, requires={"stream", "version"})
-        if message_dict["stream"] in self.mapper.stream_maps:
+        if self.mapper.stream_maps.get(named_in(message_dict)):
+            self._assert_line_requires(message_dict, requires={"version"})
             super()._process_activate_version_message(message_dict)
 
     # The end
