@@ -28,7 +28,7 @@ from target_kissmetrics.reporting.told_settings import told_settings
 from target_kissmetrics.runtime import Runtime, check, http_library
 from target_kissmetrics.singer.batch_files import Storage, batch_rows, read_storage
 from target_kissmetrics.singer.reader import MessageReader
-from target_kissmetrics.singer.state import write_state
+from target_kissmetrics.singer.state import check_output, write_state
 from target_kissmetrics.singer.stream_maps import StreamMapper, named_in, transformed
 from target_kissmetrics.singer.termination import Termination
 from target_kissmetrics.sinks import CheckSink, KissmetricsSink
@@ -79,7 +79,7 @@ class TargetKissmetrics(Target):
             batch_rows=self.config.get("batch_size_rows"),
             report=self._make_report(),
         )
-        self._mapper = StreamMapper(self.config, self.logger, self._ignores)
+        self._mapper = self.stream_mapper = StreamMapper(self.config, self.logger, self._ignores)
         keep_urls_out_of_logs()
 
     def _make_report(self) -> ReportWriter | None:
@@ -150,7 +150,7 @@ class TargetKissmetrics(Target):
     @property
     def _is_check(self) -> bool:
         """Whether this is `meltano config test`, which stores nothing: no store is made for its STATE."""
-        return list(self.mapper.stream_maps) == [CHECK_STREAM]
+        return list(self.stream_mapper.stream_maps) == [CHECK_STREAM]
 
     def get_sink_class(self, stream_name: str) -> type[Sink]:
         """Give what makes a stream's sink: its class, with what it needs of the run in the place of this target."""
@@ -160,11 +160,6 @@ class TargetKissmetrics(Target):
         else:
             make = functools.partial(KissmetricsSink, context=self.runtime.stream_context(stream_name))
         return cast("type[Sink]", make)
-
-    @property
-    def mapper(self) -> StreamMapper:
-        """The stream maps."""
-        return cast("StreamMapper", self._mapper)
 
     def _ignores(self, stream: str) -> bool:
         """Return whether a stream, by its name after stream maps, is ignored."""
@@ -176,10 +171,10 @@ class TargetKissmetrics(Target):
         for warning in self._map_names.saw(stream):
             self.logger.warning(warning)
         before = self._sinks_of(stream)
-        if not self.mapper.register(message_dict):
+        if not self.stream_mapper.register(message_dict):
             return
         message = {name: message_dict.get(name) for name in ("type", "stream", "schema", "key_properties")}
-        for stream_map in self.mapper.stream_maps[stream]:
+        for stream_map in self.stream_mapper.stream_maps[stream]:
             alias, schema = stream_map.stream_alias, stream_map.transformed_schema
             self.get_sink(alias, schema=schema, key_properties=stream_map.transformed_key_properties)
             self.runtime.schema(alias, message)
@@ -191,7 +186,7 @@ class TargetKissmetrics(Target):
             self.drain_all()  # else the SDK would keep them until the end of the input
 
     def _sinks_of(self, stream: str) -> dict[str, Sink]:
-        aliases = [stream_map.stream_alias for stream_map in self.mapper.stream_maps.get(stream, ())]
+        aliases = [stream_map.stream_alias for stream_map in self.stream_mapper.stream_maps.get(stream, ())]
         return {alias: self.get_sink(alias) for alias in aliases if self.sink_exists(alias)}
 
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
@@ -200,7 +195,7 @@ class TargetKissmetrics(Target):
         A stop that is asked for ends it between two rows; the STATE behind it is not read any more, and so the next
         run reads the files again.
         """
-        if not self.mapper.maps(message_dict):
+        if not self.stream_mapper.maps(message_dict):
             return
         self._assert_line_requires(message_dict, requires={"encoding", "manifest"})
         with closing(batch_rows(message_dict, self.batch_storage)) as rows:
@@ -211,17 +206,15 @@ class TargetKissmetrics(Target):
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         """Process a row. The SDK's own way copies, parses and logs each row at more cost than mapping it."""
-        stream_maps, record = self.mapper.maps(message_dict), message_dict.get("record")
+        stream_maps, record = self.stream_mapper.maps(message_dict), message_dict.get("record")
         if not stream_maps:
             return
         stream = message_dict["stream"]
         if not isinstance(record, dict):
             raise InputError(f"stream '{stream}': RECORD whose record is not an object; fix the tap")
-        problem = self.mapper.problem(stream, record)
+        problem = self.stream_mapper.problem(stream, record)
         for stream_map in stream_maps:
-            row = dict(record)
-            if problem is None:
-                row = transformed(stream_map, row)
+            row = dict(record) if problem is not None else transformed(stream_map, dict(record))
             if row is not None:
                 sink = self.get_sink(stream_map.stream_alias, record=row)
                 sink.take(row, message_dict.get("time_extracted"), record, problem)  # type: ignore[attr-defined]
@@ -236,7 +229,7 @@ class TargetKissmetrics(Target):
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
         """Log that Kissmetrics deletes nothing."""
-        if self.mapper.stream_maps.get(named_in(message_dict)):
+        if self.stream_mapper.stream_maps.get(named_in(message_dict)):
             self._assert_line_requires(message_dict, requires={"version"})
             super()._process_activate_version_message(message_dict)
 
@@ -252,7 +245,7 @@ class TargetKissmetrics(Target):
         super().process_endofpipe()
         self.runtime.end(self.termination)
         unseen = [*self.runtime.entry_names.unseen, *self._map_names.unseen]
-        if unseen and self.mapper.stream_maps and not self._is_check:
+        if unseen and self.stream_mapper.stream_maps and not self._is_check:
             self.logger.info("no stream of this run has the name %s", named(unseen))
 
     def _abandon(self) -> None:
@@ -290,6 +283,8 @@ class TargetKissmetrics(Target):
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 20)
         with ending_in_one_line(cls.logger):
+            if not about:
+                check_output()
             super().invoke(about=about, about_format=about_format, config=config, file_input=file_input)
 
     @classmethod

@@ -86,7 +86,7 @@ class Replay:
         self.runtime.end(self._target.termination)
 
     def _register(self, message: Mapping[str, Any]) -> None:
-        mapper = self._target.mapper
+        mapper = self._target.stream_mapper
         if not mapper.register(message):
             return
         for stream_map in mapper.stream_maps[message["stream"]]:
@@ -96,7 +96,7 @@ class Replay:
 
     def _send(self, row: RejectedRow, messages: Messages) -> None:
         stream, record = row.line.stream, row.line.record
-        message, mapper = messages.get(stream), self._target.mapper
+        message, mapper = messages.get(stream), self._target.stream_mapper
         maps = mapper.maps(message) if message is not None else []
         own = [stream_map for stream_map in maps if stream_map.stream_alias == stream]
         if self.runtime.entry_of(stream).kind == "ignore" or (message is not None and not maps):

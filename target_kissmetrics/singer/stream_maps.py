@@ -124,13 +124,13 @@ class StreamMapper(PluginMapper):
         validate = self._validators.get(stream)
         return validate(record) if validate is not None else None
 
-    def _maps_of(self, stream: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    def _maps_of(self, stream: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the streams that a stream becomes and that are read: their names, and their maps.
 
         Of several maps of the stream itself the last one counts; a map with `__source__` makes one more stream.
         """
-        own: tuple[str, Mapping[str, Any] | None] = (stream, None if self._drops_others else {})
-        others: list[tuple[str, Mapping[str, Any]]] = []
+        own: tuple[str, dict[str, Any] | None] = (stream, None if self._drops_others else {})
+        others: list[tuple[str, dict[str, Any]]] = []
         for key, given in self.stream_maps_dict.items():
             fields = dict(given) if isinstance(given, Mapping) else None
             source, alias = (fields.pop(name, None) if fields else None for name in ("__source__", "__alias__"))
@@ -154,7 +154,7 @@ class StreamMapper(PluginMapper):
         return alias
 
     def _made(
-        self, name: str, fields: Mapping[str, Any], stream: str, schema: dict[str, Any], keys: list[str]
+        self, name: str, fields: dict[str, Any], stream: str, schema: dict[str, Any], keys: list[str]
     ) -> StreamMap:
         if not fields:
             return SameRecordTransform(name, schema, keys, None)
@@ -167,7 +167,7 @@ class StreamMapper(PluginMapper):
             faker_config=self.faker_config,
             raw_schema=schema,
             key_properties=keys,
-            map_transform=dict(fields),
+            map_transform=fields,
             flattening_options=None,
             stream_name=stream,
         )

@@ -125,13 +125,8 @@ def test_an_unknown_option_of_stream_maps_names_the_setting() -> None:
     ],
 )
 def test_a_stream_that_is_not_read_is_not_looked_at(maps: dict[str, Any], ignored: tuple[str, ...]) -> None:
-    for messages in (
-        [{"type": "RECORD", "stream": STREAM}],
-        [
-            {"type": "SCHEMA", "stream": STREAM},
-            {"type": "SCHEMA", "stream": STREAM, "schema": 5, "key_properties": "x"},
-        ],
-    ):
+    odd: dict[str, Any] = {"type": "SCHEMA", "stream": STREAM, "schema": 5, "key_properties": "x"}
+    for messages in ([{"type": "RECORD", "stream": STREAM}], [{"type": "SCHEMA", "stream": STREAM}, odd]):
         mapper = mapper_of(maps, *ignored, validate_records=True)
         for message in messages:
             assert not (message["type"] == "SCHEMA" and mapper.register(message))
