@@ -107,7 +107,7 @@ class TargetKissmetrics(Target):
     @property
     def _env_var_config(self) -> dict[str, Any]:
         """The settings in the environment. The SDK's own reading loads `.env`, but does not name a wrong value."""
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             super()._env_var_config  # noqa: B018
         self.append_builtin_config(self.config_jsonschema)
         return read_environment(os.environ, self.config_jsonschema["properties"])
@@ -142,7 +142,7 @@ class TargetKissmetrics(Target):
         settings["validate_records"] = {
             **settings["validate_records"],
             "default": False,
-            "description": "Reject rows that do not match the schema of their stream.",
+            "description": "Reject rows that do not match the schema of their stream, as the tap sent them.",
         }
 
     # Messages

@@ -46,6 +46,8 @@ def _read_tracking_url(place: str, value: str) -> str:
         raise ConfigError(place, f"must be a valid URL; {example}") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_valid or " " in parts.netloc:
         raise ConfigError(place, f"must have a scheme (https:// or http://) and a host; {example}")
+    if not value.isascii():
+        raise ConfigError(place, f"must be ASCII: punycode in the host, %XX in the path; {example}")
     if parts.query or parts.fragment or parts.username or parts.password:
         raise ConfigError(place, f"must not have a user, a query or a fragment; {example}")
     if parts.path.rstrip("/").rpartition("/")[2] in _ENDPOINTS:

@@ -9,18 +9,47 @@ import logging
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date, time, timedelta
+from decimal import Decimal
 from fnmatch import fnmatch
+from types import NoneType
 from typing import Any
 
 from singer_sdk.exceptions import MapExpressionError, MappingError, RecordsWithoutSchemaException
-from singer_sdk.mapper import CustomStreamMap, PluginMapper, SameRecordTransform, StreamMap
+from singer_sdk.mapper import NULL_STRING, CustomStreamMap, PluginMapper, SameRecordTransform, StreamMap
 
 from target_kissmetrics.errors import ConfigError, ExpressionError, InputError, TargetError
 from target_kissmetrics.singer.schemas import MAX_UNFOLDED, unfolded
 from target_kissmetrics.singer.validation import Validate, validates, validation
 
+_OPTIONS = frozenset({"__else__", "__filter__", "__key_properties__"})
+_VALUES = (str, int, float, Decimal, NoneType, date, time, timedelta, dict, list, tuple)
 _MAX_CHARACTERS = 200
 _HELP = "https://sdk.meltano.com/en/latest/stream_maps.html"
+
+
+class _Map(CustomStreamMap):
+    """A stream's map.
+
+    Attributes:
+        made: The fields that it makes, and their expressions.
+    """
+
+    made: dict[str, str]
+
+    def transform(self, record: dict[str, Any]) -> dict[str, Any] | None:
+        """Return what the map makes of a row; None when it filters the row.
+
+        Raises:
+            ExpressionError: An expression gives what is no value of a row, such as a function (`date`, `json`).
+        """
+        row = super().transform(record)
+        for field, expression in self.made.items() if row is not None else ():
+            if not isinstance(row.get(field), _VALUES):
+                where = f"stream '{self.stream_name}', {field}: the expression {_shown(expression)}"
+                kind = type(row[field]).__name__
+                raise ExpressionError("stream_maps", f"{where} gives no text or number, but a {kind}; see {_HELP}")
+        return row
 
 
 class BeforeSchema(InputError, RecordsWithoutSchemaException):  # noqa: N818 - it reads as what happened
@@ -161,7 +190,7 @@ class StreamMapper(PluginMapper):
         is_open = not schema["properties"]
         if is_open:  # else the SDK would miss the key
             schema = {**schema, "properties": {key: {} for key in fields.get("__key_properties__", keys) or ()}}
-        made = CustomStreamMap(
+        made = _Map(
             stream_alias=name,
             map_config=self.map_config,
             faker_config=self.faker_config,
@@ -174,7 +203,12 @@ class StreamMapper(PluginMapper):
         known = made.transformed_schema["properties"]
         if is_open and "__else__" not in fields:
             known.clear()
-        for field, expression in fields.items():
+        made.made = {
+            field: expression
+            for field, expression in fields.items()
+            if field not in _OPTIONS and expression not in {None, NULL_STRING}
+        }
+        for field, expression in made.made.items():
             if field in known and expression not in schema["properties"]:
                 # What an expression makes may be a date, or any other text, whatever the tap's schema says.
                 known[field] = {"anyOf": [known[field], {"type": ["string", "null"]}]}
@@ -242,8 +276,11 @@ def _expression_error(stream: str, error: Exception) -> ExpressionError | None:
 
 
 def _failed(where: str, expression: str, error: Exception) -> str:
-    shown = " ".join(expression.split())[:_MAX_CHARACTERS] or "(empty)"
-    return f"{where}: the expression {shown} {_why(error)}"
+    return f"{where}: the expression {_shown(expression)} {_why(error)}"
+
+
+def _shown(expression: str) -> str:
+    return " ".join(expression.split())[:_MAX_CHARACTERS] or "(empty)"
 
 
 def _why(error: Exception) -> str:

@@ -73,6 +73,21 @@ def test_an_empty_expression_a_glob_and_an_alias_are_named_too() -> None:
         send({"public-*": {"__alias__": "subs", "ok": "'x'", "amount": "nope"}}, ROW)
 
 
+@pytest.mark.parametrize("expression", ["datetime", "md5", "bool", "json", "{1, 2}", "b'x'", "1j"])
+def test_an_expression_that_gives_no_value_of_a_row_is_named(expression: str) -> None:
+    with pytest.raises(ConfigError, match=f"stream '{STREAM}', made: the expression .* gives no text or number"):
+        send({STREAM: {"made": expression}}, ROW)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["1", "1.5", "'a'", "None", "True", "[1]", "(1, 2)", "{'a': 1}", "record", "datetime.date(2024, 1, 1)"],
+)
+def test_an_expression_may_give_any_value_of_a_row(expression: str) -> None:
+    (row,) = send({STREAM: {"made": expression, "plan": None}}, ROW)
+    assert set(row) == {"id", "user_id", "gross_cents", "made"}
+
+
 def test_an_alias_that_cannot_be_parsed_names_its_stream() -> None:
     with pytest.raises(
         ConfigError, match=rf"stream_maps: stream '{STREAM}', __alias__: the expression 'new' \+ fails \("
