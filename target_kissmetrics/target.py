@@ -283,9 +283,12 @@ class TargetKissmetrics(Target):
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 20)
         with ending_in_one_line(cls.logger):
-            if not about:
-                check_output()
-            super().invoke(about=about, about_format=about_format, config=config, file_input=file_input)
+            if about:
+                with suppress(BrokenPipeError):  # its reader (a pager) has seen enough
+                    super().invoke(about=True, about_format=about_format)
+                return
+            check_output()
+            super().invoke(config=config, file_input=file_input)
 
     @classmethod
     def get_singer_command(cls) -> click.Command:

@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, cast
+from typing import IO
 
 from singer_sdk.exceptions import SingerSDKError
 from singer_sdk.singerlib.exceptions import SingerError
@@ -26,25 +26,21 @@ def ending_in_one_line(logger: logging.Logger) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - a traceback helps nobody, and its frames may tell too much
-        if isinstance(error, BrokenPipeError) and not _flushed(sys.stdout):
-            return  # the reader of --about (a pager) has seen enough
         logger.error(in_one_line(error))  # noqa: TRY400
         logger.debug("where it happened:\n%s", "".join(traceback.format_tb(error.__traceback__)))
         raise SystemExit(1) from None
     finally:
-        _flushed(sys.stdout)
-        _flushed(sys.stderr)
+        for stream in (sys.stdout, sys.stderr):
+            _flush(stream)
 
 
-def _flushed(stream: IO[str] | None) -> bool:
+def _flush(stream: IO[str] | None) -> None:
     """Flush a stream; what nobody reads is dropped, else Python would fail with it at exit (code 120)."""
-    try:
-        if stream is not None:
+    if stream is not None:
+        try:
             stream.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), cast("IO[str]", stream).fileno())
-        return False
-    return True
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def in_one_line(error: BaseException) -> str:

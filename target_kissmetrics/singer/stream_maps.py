@@ -44,7 +44,9 @@ class _Map(CustomStreamMap):
             ExpressionError: An expression gives what is no value of a row, such as a function (`date`, `json`).
         """
         row = super().transform(record)
-        for field, expression in self.made.items() if row is not None else ():
+        if row is None:
+            return None
+        for field, expression in self.made.items():
             if not isinstance(row.get(field), _VALUES):
                 where = f"stream '{self.stream_name}', {field}: the expression {_shown(expression)}"
                 kind = type(row[field]).__name__
