@@ -40,17 +40,16 @@ def read_config_file(name: str) -> dict[str, Any]:
         raise ConfigError("--config", f"{name} is not UTF-8; save it as UTF-8") from None
     try:
         given = _yaml(name, text) if name.lower().endswith((".yml", ".yaml")) else _json(name, text)
+        if not isinstance(given, dict) or not all(isinstance(key, str) for key in given):
+            raise ConfigError("--config", f"{name} must be an object of settings")
+        for setting, value in given.items():
+            if not _has_string_keys(value):
+                where = f"{name}: a key in {setting} must be a string"
+                raise ConfigError("--config", f"{where}; put 2024, a date, yes or no in quotes there")
     except _DuplicateKeyError as error:
         raise ConfigError("--config", f"{name}: {error}; write it once, with the content of both") from None
     except RecursionError:
         raise ConfigError("--config", f"{name} is nested too deeply; write it flatter") from None
-    if not isinstance(given, dict) or not all(isinstance(key, str) for key in given):
-        raise ConfigError("--config", f"{name} must be an object of settings")
-    for setting, value in given.items():
-        if not _has_string_keys(value):
-            raise ConfigError(
-                "--config", f"{name}: a key in {setting} must be a string; put 2024, a date, yes or no in quotes there"
-            )
     return given
 
 

@@ -39,7 +39,9 @@ class _Messages:
     def __init__(self, preview: Preview, config: Mapping[str, Any]) -> None:
         self._preview = preview
         preview.map_names = NameWatch(of_stream_maps(config.get("stream_maps")))
-        self._mapper = StreamMapper(config, _LOG, preview.ignores)
+        self._mapper = StreamMapper(
+            config, _LOG, preview.ignores, lambda name, text: preview.warnings.append(f"stream '{name}': {text}")
+        )
         self._storage = read_storage(config)
 
     def schema(self, message: dict[str, Any]) -> None:

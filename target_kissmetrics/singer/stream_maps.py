@@ -24,6 +24,7 @@ from target_kissmetrics.singer.validation import Validate, validates, validation
 
 _OPTIONS = frozenset({"__else__", "__filter__", "__key_properties__"})
 _VALUES = (str, int, float, Decimal, NoneType, date, time, timedelta, dict, list, tuple)
+_ANY = "dates behind it are sent as text; describe them in the schema itself, or with a stream map"
 _MAX_CHARACTERS = 200
 _HELP = "https://sdk.meltano.com/en/latest/stream_maps.html"
 
@@ -67,12 +68,19 @@ class StreamMapper(PluginMapper):
         config: The config, checked; a null is a setting that is missing.
         logger: The log.
         is_ignored: Returns whether a stream, by its name after stream maps, is ignored.
+        warn: Called with a stream and a warning about its schema; None: it is logged.
 
     Attributes:
         stream_maps: The maps of each stream with a SCHEMA message, by the tap's name for it.
     """
 
-    def __init__(self, config: Mapping[str, Any], logger: logging.Logger, is_ignored: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        logger: logging.Logger,
+        is_ignored: Callable[[str], bool],
+        warn: Callable[[str, str], None] | None = None,
+    ) -> None:
         given = {name: value for name, value in config.items() if value is not None}
         try:
             # The SDK removes `__else__` from the maps that it gets.
@@ -81,6 +89,7 @@ class StreamMapper(PluginMapper):
             raise ConfigError("stream_maps", f"{error} See {_HELP}") from None
         self._drops_others = self.default_mapper_type is not SameRecordTransform
         self._is_ignored = is_ignored
+        self._warn = warn or (lambda stream, text: logger.warning("stream '%s': %s", stream, text))
         self._validates = validates(config)
         self._validators: dict[str, Validate] = {}
         self._messages: dict[str, tuple[Any, Any]] = {}
@@ -131,19 +140,9 @@ class StreamMapper(PluginMapper):
         """Register the schema of a stream that is read; its references are resolved here, once."""
         fields = unfolded(schema)
         for ref in fields.not_followed:
-            self.logger.warning(
-                "stream '%s': the reference %r leads to nothing in its schema, and nothing else is read; what is "
-                "behind it is read as if the schema did not describe it",
-                stream_name,
-                ref,
-            )
+            self._warn(stream_name, f"the $ref {ref!r} leads to nothing in its schema, and no other is read; {_ANY}")
         if fields.is_cut:
-            self.logger.warning(
-                "stream '%s': behind the references of its schema are more than %d fields; the deepest are read as if "
-                "the schema did not describe them",
-                stream_name,
-                MAX_UNFOLDED,
-            )
+            self._warn(stream_name, f"the $ref of its schema unfold to more than {MAX_UNFOLDED:,} parts; {_ANY}")
         with _making_maps(stream_name):
             self.stream_maps[stream_name] = [
                 self._made(alias, definition, stream_name, fields.schema, key_properties)

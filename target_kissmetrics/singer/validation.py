@@ -43,7 +43,7 @@ def validation(schema: dict[str, Any], stream: str) -> Validate:
         InputError: The schema is invalid, or has a reference that does not lead to a part of it.
     """
     for ref in unfolded(schema).not_followed:
-        raise _unusable(stream, f"the reference {ref!r} leads to nothing in it, and nothing else is read")
+        raise _unusable(stream, f"the $ref {ref!r} leads to nothing in it, and no other is read")
     draft = next((one for one in _DRAFTS if one(one.META_SCHEMA).is_valid(schema)), _DRAFTS[0])
     try:
         draft.check_schema(schema)
