@@ -44,8 +44,8 @@ def read_config_file(name: str) -> dict[str, Any]:
             raise ConfigError("--config", f"{name} must be an object of settings")
         for setting, value in given.items():
             if not _has_string_keys(value):
-                where = f"{name}: a key in {setting} must be a string"
-                raise ConfigError("--config", f"{where}; put 2024, a date, yes or no in quotes there")
+                problem = f"{name}: a key in {setting} must be a string; put 2024, a date, yes or no in quotes there"
+                raise ConfigError("--config", problem)
     except _DuplicateKeyError as error:
         raise ConfigError("--config", f"{name}: {error}; write it once, with the content of both") from None
     except RecursionError:
@@ -70,8 +70,8 @@ def _json(name: str, text: str) -> Any:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise ConfigError("--config", f"{name} is not JSON at {place}; fix it there") from None
-    except ValueError as error:
-        raise ConfigError("--config", f"{name} cannot be read: {error}") from None
+    except ValueError:  # Python's limit
+        raise ConfigError("--config", f"{name} has a number of more than 4,300 digits; fix it there") from None
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

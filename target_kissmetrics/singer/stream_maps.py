@@ -6,6 +6,7 @@ An error in a SCHEMA message or an expression is one line with its stream, field
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from target_kissmetrics.singer.validation import Validate, validates, validation
 _OPTIONS = frozenset({"__else__", "__filter__", "__key_properties__"})
 _VALUES = (str, int, float, Decimal, NoneType, date, time, timedelta, dict, list, tuple)
 _ANY = "dates behind it are sent as text; describe them in the schema itself, or with a stream map"
+_COPY = re.compile(r"""(record|_)(\[|\.get\()(['"])(?P<field>[^'"\\]+)\3[\])]""")
 _MAX_CHARACTERS = 200
 _HELP = "https://sdk.meltano.com/en/latest/stream_maps.html"
 
@@ -210,10 +212,17 @@ class StreamMapper(PluginMapper):
             if field not in _OPTIONS and expression not in {None, NULL_STRING}
         }
         for field, expression in made.made.items():
-            if field in known and expression not in schema["properties"]:
+            if field in known:
                 # What an expression makes may be a date, or any other text, whatever the tap's schema says.
-                known[field] = {"anyOf": [known[field], {"type": ["string", "null"]}]}
+                copied = schema["properties"].get(_copied(expression))
+                known[field] = copied or {"anyOf": [known[field], {"type": ["string", "null"]}]}
         return made
+
+
+def _copied(expression: str) -> str:
+    """Return the field that an expression copies; the expression itself if it is no `record['x']`."""
+    found = _COPY.fullmatch(expression.strip())
+    return found["field"] if found else expression.strip()
 
 
 def named_in(message: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from decimal import InvalidOperation
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from jsonschema import Draft4Validator, Draft7Validator, SchemaError, ValidationError
@@ -24,7 +24,17 @@ _MAX_CHARACTERS = 200
 Validate = Callable[[Mapping[str, Any]], str | None]
 """Returns what is wrong with a row by its tap's schema, if anything."""
 
-_DRAFTS = [extend(draft, {"multipleOf": None}) for draft in (Draft7Validator, Draft4Validator)]
+
+def _is_integer(_: object, value: object) -> bool:
+    if isinstance(value, Decimal):  # 5.0, as the reader reads it
+        return value.is_finite() and value == value.to_integral_value()
+    return Draft7Validator.TYPE_CHECKER.is_type(value, "integer")
+
+
+_DRAFTS = [
+    extend(draft, {"multipleOf": None}, type_checker=draft.TYPE_CHECKER.redefine("integer", _is_integer))
+    for draft in (Draft7Validator, Draft4Validator)
+]
 
 
 def validates(config: Mapping[str, Any]) -> bool:

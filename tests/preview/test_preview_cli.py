@@ -238,6 +238,8 @@ def test_memory_stays_bounded_over_a_long_input(tmp_path: Path) -> None:
 )
 def test_a_closed_stream_is_one_line(tmp_path: Path, redirected: str, told: str) -> None:
     words = f"{sys.executable} -m target_kissmetrics.preview.cli {'' if told else '--config gone.json'} {redirected}"
-    done = subprocess.run(["sh", "-c", words], capture_output=True, check=False, cwd=tmp_path, text=True, timeout=60)
+    done = subprocess.run(
+        ["/bin/sh", "-c", words], capture_output=True, check=False, cwd=tmp_path, text=True, timeout=60
+    )
     assert (done.returncode, done.stderr.count("\n")) == (1, 1 if told else 0)
     assert told in done.stderr

@@ -185,10 +185,14 @@ def test_a_schema_without_properties_lists_no_fields(schema: Any, fields: dict[s
 
 def test_what_a_map_makes_may_be_any_text_where_the_tap_sends_a_date() -> None:
     date = {"type": "string", "format": "date-time"}
-    mapper = mapper_of({STREAM: {"made": "record['made'][:4]", "kept": "made", "copy": "made"}})
-    mapper.register(head({"properties": {"id": {}, "made": date, "kept": date, "other": date}}))
+    copies = {"copy": "made", "same": "record['made']", "got": '_.get("made")', "kept": "text"}
+    mapper = mapper_of({STREAM: {"made": "record['made'][:4]", **copies}})
+    mapper.register(
+        head({"properties": {"id": {}, "made": date, "kept": date, "other": date, "text": {"type": "string"}}})
+    )
     (made,) = mapper.stream_maps[STREAM]
-    assert dict(moments(made.transformed_schema)) == {"made": False, "kept": True, "copy": True, "other": True}
+    dates = {"copy": True, "same": True, "got": True, "other": True}
+    assert dict(moments(made.transformed_schema)) == {"made": False, **dates}
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ def of_field(field: dict[str, Any], **rest: Any) -> Callable[[Mapping[str, Any]]
     ("field", "value"),
     [
         ({"type": "number"}, Decimal("19.99")),
+        ({"type": ["null", "integer"]}, Decimal("5.0")),
+        ({"type": "integer", "exclusiveMaximum": True, "maximum": 6}, Decimal("5.0")),
         ({"type": ["null", "number"], "minimum": Decimal("1.5"), "maximum": 30}, Decimal("19.99")),
         ({"enum": [Decimal("1.10")]}, Decimal("1.1")),
         ({"type": "number", "multipleOf": Decimal("1e-38")}, Decimal("1e30")),
@@ -40,6 +42,9 @@ def test_a_row_that_fits_passes(field: dict[str, Any], value: object) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "reason"),
     [
+        ({"type": "integer"}, Decimal("5.5"), """total must satisfy {"type": "integer"}"""),
+        ({"type": "integer"}, Decimal("Infinity"), """total must satisfy {"type": "integer"}"""),
+        ({"type": "integer"}, True, """total must satisfy {"type": "integer"}"""),
         ({"type": "number"}, "s3cret", """total must satisfy {"type": "number"}"""),
         ({"type": "number", "exclusiveMaximum": True, "maximum": 5}, 5, 'total must satisfy {"maximum": 5}'),
         ({"maximum": Decimal("1.5")}, Decimal("19.99"), 'total must satisfy {"maximum": 1.5}'),
