@@ -212,9 +212,10 @@ def test_a_dry_run_logs_its_rejects_and_says_that_calls_were_logged(target: Runn
     ("name", "text", "told"),
     [
         ("DRY_RUN", "y", "dry_run: must be true or false, but TARGET_KISSMETRICS_DRY_RUN is neither"),
-        ("FLATTENING_ENABLED", "maybe", "flattening_enabled: must be true or false"),
+        ("FLATTENING_ENABLED", "true", "flattening_enabled: is not offered: this target flattens"),
         ("SHARD", "garbage", "shard: must be a JSON object, but TARGET_KISSMETRICS_SHARD is not"),
         ("MAX_CONNECTIONS", "many", "max_connections: must be an integer"),
+        ("STREAMS", "[" * 5000, "streams: must be a JSON list, but TARGET_KISSMETRICS_STREAMS is not"),
         ("STREAM_MAPS", "{bad", "stream_maps: must be a JSON object, but TARGET_KISSMETRICS_STREAM_MAPS is not"),
     ],
 )
@@ -253,6 +254,10 @@ CONFIG_MISTAKES = [
     ({"max_connections": 0}, "max_connections"),
     ({"tracking_url": "trk.kissmetrics.io"}, "tracking_url"),
     ({"tracking_url": "https://a?b=c"}, "tracking_url"),
+    ({"tracking_url": "https://ä.example"}, "tracking_url: must be ASCII"),
+    ({"tracking_url": "https://trk.kissmetrics.io/\0"}, "tracking_url: contains a NUL"),
+    ({"flattening_enabled": True}, "flattening_enabled: is not offered"),
+    ({"stream_maps": {"events": {"__alias__": "1/0"}}}, "stream_maps: stream 'events', __alias__"),
     ({"datetime_format": "iso"}, "datetime_format"),
     ({"attribute_store_url": "mysql://x/y"}, "attribute_store_url"),
     ({"streams": [{"stream": "events", "kind": "evnt"}]}, "streams[0].kind"),

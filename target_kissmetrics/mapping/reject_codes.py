@@ -142,7 +142,7 @@ REASONS: Mapping[Code, Reason] = {
     "bad-text": Reason(
         "row or property",
         "the text has an unpaired UTF-16 surrogate, which cannot be sent",
-        "fix it where the text was cut, at the source or in the tap",
+        "fix it where the text was cut: at the source, in the tap, or by a stream map",
     ),
     "bad-datetime": Reason(
         "property",

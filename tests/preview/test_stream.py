@@ -14,7 +14,7 @@ from target_kissmetrics.mapping.rules.identity import Person
 from target_kissmetrics.preview.explaining import MappedRow
 from target_kissmetrics.preview.preview import Preview
 from target_kissmetrics.preview.risks import Risks
-from target_kissmetrics.preview.stream import SAMPLED_ROWS, accept_any
+from target_kissmetrics.preview.stream import SAMPLED_ROWS
 from target_kissmetrics.preview.totals import Totals
 from target_kissmetrics.reporting import display as shown
 
@@ -127,7 +127,7 @@ def test_rows_that_are_just_like_another_one_are_told_of_where_there_is_no_key()
 def test_names_that_differ_by_case_are_told_over_all_streams() -> None:
     made = Preview(plan(EVENTS, {**EVENTS, "stream": "f"}))
     for name, row in (("e", event(Plan="x")), ("f", event(event="PAID", plan="y"))):
-        made.stream(name).schema(schema_of([row]), [], accept_any)
+        made.stream(name).schema(schema_of([row]), [])
         made.stream(name).row(row, None)
     made.finish()
     assert any("'Paid', 'PAID'" in text for text in made.warnings)
@@ -157,9 +157,9 @@ def test_a_time_in_the_future_and_nothing_but_rejects_are_told() -> None:
 def test_deleted_rows_and_rows_against_their_schema_are_no_calls() -> None:
     made = Preview(plan(EVENTS))
     stream = made.stream("e")
-    stream.schema({"properties": {}}, [], lambda row: "id must be a number" if row["id"] == "x" else None)
+    stream.schema({"properties": {}}, [])
     for row in (event(_sdc_deleted_at="2024-01-01"), event(id="x"), event()):
-        stream.row(row, None)
+        stream.row(row, None, "id must be a number" if row["id"] == "x" else None)
     made.finish()
     assert (stream.deleted, stream.accepted, list(stream.rejected)) == (1, 1, ["schema"])
 
