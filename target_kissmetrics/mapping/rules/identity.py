@@ -18,10 +18,10 @@ from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row
 from target_kissmetrics.mapping.settings import MappingSettings
 
-CUSTOMER_ID_CANDIDATES = ("customer_id", "customerid", "customerId", "user_id", "userId")
+CUSTOMER_ID_CANDIDATES = ("customer_id", "user_id", "distinct_id")
 DEVICE_ID_CANDIDATES = (
-    "device_id", "deviceId", "device_uuid", "mp_deviceid", "anonymous_id", "anonymousId", "visitor_id",
-    "user_pseudo_id",
+    "device_id", "device_uuid", "mp_deviceid", "anonymous_id", "visitor_id", "user_pseudo_id", "$device_id",
+    "domain_userid",
 )  # fmt: skip
 
 
@@ -54,14 +54,14 @@ class IdentityRule:
     def __init__(
         self,
         settings: MappingSettings,
-        customer_id: Sequence[str],
-        device_id: Sequence[str],
+        customer_id: FirstOf,
+        device_id: FirstOf,
         *,
         in_messages: bool = False,
     ) -> None:
         self._settings = settings
         self._in_messages = in_messages
-        ids = [FirstOf(customer_id), FirstOf(device_id)]
+        ids = [customer_id, device_id]
         self._preferred, self._other = ids if settings.use_customer_id else ids[::-1]
 
     def describe(self) -> str:
@@ -107,7 +107,7 @@ class IdentityRule:
             if found is not None:
                 self._check(found[1], found[0])
                 return found[1]
-        paths = alternatives[0].paths
+        paths = [path for fields in alternatives for path in fields.paths]
         raise self._rejected("no-identity", f"no identity: {_empty(paths)}{needed_for}", paths[0], to_do)
 
     def _is_allowed(self, identity: str, field: str) -> bool:
@@ -164,7 +164,7 @@ def to_identity(value: object) -> str:
 
 def find_id(fields: FirstOf, row: Row) -> tuple[str, str] | None:
     """Return the first identity that some fields hold, as (field, identity); other values count as empty."""
-    for field, get in fields.getters:
+    for field, get in fields.getters(row):
         value = get(row)
         text = to_identity(value) if value is not None else ""
         if text:

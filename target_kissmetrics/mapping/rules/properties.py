@@ -18,6 +18,7 @@ from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.fields import Globs, Row
+from target_kissmetrics.mapping.rules.schemas import MAX_DEPTH, moments
 from target_kissmetrics.mapping.rules.values import Values, is_scalar
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 
@@ -31,9 +32,6 @@ CAMPAIGN_PROPERTIES: dict[str, str] = {
     "referer": "Referrer",
 }
 """Names in Kissmetrics' reports. Source: support.kissmetrics.io, "Campaign properties"."""
-
-MAX_DEPTH = 50
-"""Of nested objects."""
 
 MAX_CACHED_FIELDS = 20_000
 """Fields whose rules are cached; without a limit, rows keyed by data would grow the cache forever."""
@@ -244,36 +242,3 @@ def _apply(layout: _Layout, row: Row) -> Properties | None:
 def is_metadata(field: str) -> bool:
     """Return whether Singer taps or targets added a field; a warehouse may return its name in capitals."""
     return field[:5].lower() == METADATA_PREFIX
-
-
-def moments(schema: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, bool]]:
-    """Yield the paths of fields that a JSON Schema calls dates or date-times, and whether all their texts are.
-
-    Some taps write `anyOf` a date-time and any text, since their source may hold other texts, too.
-    """
-    properties = schema.get("properties")
-    if not isinstance(properties, Mapping) or depth > MAX_DEPTH:
-        return
-    for name, field in properties.items():
-        shapes = list(_shapes(field, depth))
-        dated = [shape for shape in shapes if shape.get("format") in {"date", "date-time"}]
-        if dated:
-            others = [shape for shape in shapes if shape not in dated and "string" in _list(shape.get("type"))]
-            yield f"{prefix}{name}", not others
-        for shape in shapes:
-            yield from moments(shape, f"{prefix}{name}.", depth + 1)
-
-
-def _shapes(field: object, depth: int) -> Iterator[Mapping[str, Any]]:
-    """Yield a field's schema and those it is composed of: alternatives, and the items of a list."""
-    if not isinstance(field, Mapping) or depth > MAX_DEPTH:
-        return
-    yield field
-    parts = [field.get("items"), *(_list(field.get(key)) for key in ("anyOf", "oneOf", "allOf"))]
-    for part in parts:
-        for shape in _list(part):
-            yield from _shapes(shape, depth + 1)
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else [value]
