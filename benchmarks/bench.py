@@ -215,7 +215,7 @@ def peak(folder: Path, sources: Sources, options: argparse.Namespace) -> Iterato
 
     The rate is in KiB, the ratio MiB above the first.
     """
-    # The first of each is past the calls that a run holds at once (10,000), so that what grows after it grows for ever.
+    # The first of each is past the calls that a run has in flight (10,000): what grows after it grows without limit.
     sizes = (options.rows, options.rows * 5, options.rows * 15)
     given = {
         "people": [(count, sources.users(count)) for count in sizes],
@@ -322,7 +322,31 @@ def batch(folder: Path, sources: Sources, options: argparse.Namespace) -> Iterat
 
 
 CASES["peak"] = peak
+
+
+def overload(folder: Path, sources: Sources, options: argparse.Namespace) -> Iterator[Line]:
+    """Hosts that are overloaded or seem so, each beside the same host without its fault."""
+    for client in ("requests", "curl"):
+        for fault, count in (("stray", 600), ("stray", options.rows), ("limit", 4_000), ("outage", options.rows)):
+            seconds = {}
+            for kind in ("none", fault):
+                with hosts.host(folder, LATENCY_SECONDS, kind) as url:
+                    command = target(folder, f"{client}-{kind}", tracking_url=url, http_client=client)
+                    subject = Subject(f"{client}, {kind}", command, count, forget)
+                    measure([subject], sources.events, folder, 1)
+                    seconds[kind] = statistics.median(subject.seconds)
+            name = f"http_client: {client}, {count:,} calls, {fault}"
+            if fault == "limit":
+                yield Line(name, subject.rate, subject.rate / hosts.LIMIT, "the limit")
+            elif fault == "outage":
+                late = seconds[fault] - seconds["none"] - 10
+                yield Line(name, count / seconds[fault], late, "a second more than the outage")
+            else:
+                yield Line(name, count / seconds[fault], seconds[fault] / seconds["none"], "the time without")
+
+
 CASES["store"] = store
+CASES["overload"] = overload
 CASES["batch"] = batch
 
 

@@ -7,6 +7,7 @@ limit with many connections.
 
 from __future__ import annotations
 
+import random
 import select
 import shutil
 import socket
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +24,11 @@ ANSWER = (
     b"GIF89a\x01\x00\x01\x00\x80\x01\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x01\x00,"
     b"\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02L\x01\x00;"
 )
+BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+TOO_MANY = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
+LIMIT = 200
+"""Calls a second that the host with the fault `limit` allows."""
+
 LIFETIME_SECONDS = 600
 """A server that was left behind ends itself after this."""
 
@@ -42,15 +48,16 @@ http {{
 
 
 @contextmanager
-def host(folder: Path, latency: float = 0.0) -> Iterator[str]:
+def host(folder: Path, latency: float = 0.0, fault: str = "") -> Iterator[str]:
     """Run a host for the length of a context; give its URL.
 
     Args:
         folder: For what a server has to write.
         latency: Seconds that each answer takes.
+        fault: Of `FAULTS`; such a host is always a server of our own.
     """
     port = _free_port()
-    nginx = _nginx(latency)
+    nginx = None if fault else _nginx(latency)
     if nginx:
         config = folder / "nginx.conf"
         load = f"load_module {_ECHO_MODULE};" if latency else ""
@@ -58,7 +65,7 @@ def host(folder: Path, latency: float = 0.0) -> Iterator[str]:
         config.write_text(_NGINX.format(folder=folder, port=port, load=load, answer=answer), encoding="utf-8")
         command = [nginx, "-c", str(config), "-e", "stderr", "-p", str(folder)]
     else:
-        command = [sys.executable, __file__, str(port), str(latency)]
+        command = [sys.executable, __file__, str(port), str(latency), fault or "none"]
     with subprocess.Popen(command) as process:
         try:
             _until_it_listens(port)
@@ -98,25 +105,64 @@ def _until_it_listens(port: int) -> None:
             return
 
 
-def serve(port: int, latency: float) -> None:
+def _limit() -> Callable[[float], bytes]:
+    allowed: deque[float] = deque(maxlen=LIMIT)
+
+    def answer(now: float) -> bytes:
+        if len(allowed) == LIMIT and now - allowed[0] < 1:
+            return TOO_MANY
+        allowed.append(now)
+        return ANSWER
+
+    return answer
+
+
+def _outage() -> Callable[[float], bytes]:
+    began: list[float] = []
+
+    def answer(now: float) -> bytes:
+        began.append(now)
+        del began[1:]
+        return BUSY if 1 <= now - began[0] < 11 else ANSWER
+
+    return answer
+
+
+def _stray() -> Callable[[float], bytes]:
+    chance = random.Random(1)  # noqa: S311
+    return lambda _: BUSY if chance.random() < 0.05 else ANSWER
+
+
+FAULTS: dict[str, Callable[[], Callable[[float], bytes]]] = {
+    "none": lambda: lambda _: ANSWER,
+    "stray": _stray,  # 5 % of the answers are a 503
+    "limit": _limit,  # 429 with Retry-After: 1 past 200 calls a second
+    "outage": _outage,  # 503 for ten seconds, from the second second on
+}
+"""What goes wrong; each makes a function from the time to an answer."""
+
+
+def serve(port: int, latency: float, fault: str) -> None:
     """Answer every request, each `latency` seconds after it came, for ten minutes at most."""
     listener = socket.create_server(("127.0.0.1", port), backlog=1024)
     listener.setblocking(False)
     poll = select.epoll()
     poll.register(listener, select.EPOLLIN)
     connections: dict[int, socket.socket] = {}
-    due: deque[tuple[float, int, int]] = deque()
+    due: deque[tuple[float, int, bytes]] = deque()
+    answer = FAULTS[fault]()
     end = time.monotonic() + LIFETIME_SECONDS
     while (now := time.monotonic()) < end:
         while due and due[0][0] <= now:
-            _, descriptor, requests = due.popleft()
+            _, descriptor, answers = due.popleft()
             if descriptor in connections:
-                connections[descriptor].sendall(ANSWER * requests)
+                connections[descriptor].sendall(answers)
         for descriptor, _ in poll.poll(min(1.0, due[0][0] - now) if due else 1.0):
             if descriptor == listener.fileno():
                 _accept(listener, poll, connections)
             elif requests := _read(descriptor, poll, connections):
-                due.append((time.monotonic() + latency, descriptor, requests))
+                now = time.monotonic()
+                due.append((now + latency, descriptor, b"".join(answer(now) for _ in range(requests))))
 
 
 def _accept(listener: socket.socket, poll: select.epoll, connections: dict[int, socket.socket]) -> None:
@@ -139,4 +185,4 @@ def _read(descriptor: int, poll: select.epoll, connections: dict[int, socket.soc
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), float(sys.argv[2]))
+    serve(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3])

@@ -1,4 +1,8 @@
-"""The rows that every subject of the benchmarks reads: Singer lines, the same each time."""
+"""The rows that every subject of the benchmarks reads: Singer lines, the same each time.
+
+They look like rows of real tables: ten fields, among them a nested object, a second date-time, two numbers with long
+fractions, and one that is null in a third of the rows.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +26,15 @@ EVENTS: dict[str, Any] = {
             "user_id": {"type": ["string", "null"]},
             "event": {"type": "string"},
             "timestamp": {"type": "string", "format": "date-time"},
-            "page": {"type": ["string", "null"]},
+            "page": {
+                "type": ["object", "null"],
+                "properties": {"path": {"type": ["string", "null"]}, "week": {"type": ["integer", "null"]}},
+            },
             "plan": {"type": ["string", "null"]},
             "country": {"type": ["string", "null"]},
             "amount": {"type": ["number", "null"]},
-            "seats": {"type": ["integer", "null"]},
-            "is_trial": {"type": ["boolean", "null"]},
+            "share": {"type": ["number", "null"]},
+            "trial_ends_at": {"type": ["string", "null"], "format": "date-time"},
         },
     },
 }
@@ -42,10 +49,14 @@ USERS: dict[str, Any] = {
             "email": {"type": ["string", "null"]},
             "plan": {"type": ["string", "null"]},
             "country": {"type": ["string", "null"]},
-            "city": {"type": ["string", "null"]},
+            "address": {
+                "type": ["object", "null"],
+                "properties": {"city": {"type": ["string", "null"]}, "zip": {"type": ["integer", "null"]}},
+            },
             "mrr": {"type": ["number", "null"]},
-            "seats": {"type": ["integer", "null"]},
+            "share": {"type": ["number", "null"]},
             "is_trial": {"type": ["boolean", "null"]},
+            "trial_ends_at": {"type": ["string", "null"], "format": "date-time"},
             "updated_at": {"type": "string", "format": "date-time"},
         },
     },
@@ -67,12 +78,12 @@ def events(count: int) -> Iterator[dict[str, Any]]:
             "user_id": f"user-{chance.randrange(count)}@example.com",
             "event": chance.choice(_EVENTS),
             "timestamp": _moment(number),
-            "page": f"/articles/{chance.randrange(500)}?from=newsletter&week={number % 52}",
-            "plan": chance.choice(_PLANS),
+            "page": {"path": f"/articles/{chance.randrange(500)}?from=newsletter", "week": number % 52},
+            "plan": None if number % 3 == 0 else chance.choice(_PLANS),
             "country": chance.choice(_COUNTRIES),
-            "amount": round(chance.random() * 200, 2),
-            "seats": chance.randrange(50),
-            "is_trial": number % 3 == 0,
+            "amount": number % 7 / 7,
+            "share": number % 11 / 11,
+            "trial_ends_at": _moment(number + 1_000_000),
         }
 
 
@@ -88,12 +99,13 @@ def users(count: int, *, values: int | None = None) -> Iterator[dict[str, Any]]:
         yield {
             "id": number,
             "email": f"user-{number}@example.com",
-            "plan": chance.choice(_PLANS),
+            "plan": None if number % 3 == 0 else chance.choice(_PLANS),
             "country": chance.choice(_COUNTRIES),
-            "city": f"City {chance.randrange(values or count)}",
-            "mrr": round(chance.random() * 500, 2),
-            "seats": chance.randrange(50),
+            "address": {"city": f"City {chance.randrange(values or count)}", "zip": number % 9999},
+            "mrr": number % 7 / 7,
+            "share": number % 11 / 11,
             "is_trial": number % 3 == 0,
+            "trial_ends_at": _moment(number + 1_000_000),
             "updated_at": _moment(number),
         }
 

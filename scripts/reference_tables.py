@@ -146,7 +146,7 @@ def metrics_table() -> str:
 
 
 def run_metrics_table() -> str:
-    """Give the table of the figures of a run that is under way."""
+    """Give the table of the figures of a run in progress."""
     return _meanings("metric", RUN_FIGURES)
 
 

@@ -1,4 +1,4 @@
-"""Whatever comes in is sent rightly, set aside with a reason, or ends the run in one clear line."""
+"""Whatever comes in is sent right, rejected with a reason, or ends the run in one clear line."""
 
 from __future__ import annotations
 

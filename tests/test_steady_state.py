@@ -82,7 +82,7 @@ FEEDS = {
     "rows come slowly, so that no chunk fills": Feed(24, 4, 3),
     "delivery is slower than the rows": Feed(900, 300, 100, 0.5, {"max_connections": 64}),
     "delivery is slow, by requests": Feed(300, 100, 50, 0.4, {"max_connections": 16, "http_client": "requests"}),
-    "calls are held to a rate": Feed(300, 200, 50, 0.0, {"max_requests_per_second": 60}),
+    "calls are throttled": Feed(300, 200, 50, 0.0, {"max_requests_per_second": 60}),
     "chunks are small": Feed(300, 100, 20, 0.05, {"batch_size_rows": 7}),
 }
 

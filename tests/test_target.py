@@ -428,7 +428,7 @@ def test_draft_4_schemas_load(target: Runner, sandbox: RunningSandbox) -> None:
     assert sandbox.summary()["revenue"] == "19.99"
 
 
-# Hosts that break, and what is told of it
+# Hosts that fail, and what the log says
 
 
 def closed_port() -> int:

@@ -11,7 +11,7 @@ import contextlib
 import os
 import stat
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -218,22 +218,15 @@ def _unwritable(file: Path) -> str | None:
     return None if os.access(file, os.W_OK) else f"{file} is not writable"
 
 
-class naming_the_setting:  # noqa: N801 - a context manager
-    """Turns an OSError into one line that names the setting."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        """Begin."""
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        """Name the setting."""
-        if isinstance(error, OSError):
-            raise StoreError(
-                f"{_SETTING}: cannot write {self._path}: {error.strerror or type(error).__name__}; free some "
-                "space or make it writable, and run again"
-            ) from error
+@contextlib.contextmanager
+def naming_the_setting(path: str) -> Iterator[None]:
+    """Turn an OSError into one line that names the setting."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        to_do = "free some space or make it writable, and run again"
+        raise StoreError(f"{_SETTING}: cannot write {path}: {why}; {to_do}") from error
 
 
 def lock(descriptor: int, is_locked: bool) -> None:

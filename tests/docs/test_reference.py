@@ -124,3 +124,14 @@ def test_the_table_of_rejects_has_every_code_and_remedy() -> None:
     codes = re.findall(r"^\| `([a-z-]+)` \|", section, flags=re.MULTILINE)
     assert codes == list(REASONS)
     assert all(reason.to_do in section.replace("`", "") for reason in REASONS.values())
+
+
+def test_every_line_about_rows_names_tests_that_exist_and_every_case_has_a_line() -> None:
+    text = (ROOT / "docs" / "reference" / "rows.md").read_text(encoding="utf-8")
+    lines = [line.split("|") for line in text.splitlines() if line.startswith("|") and "`" in line]
+    named = {name for cells in lines for name in re.findall(r"`([^`]+)`", cells[-2])}
+    assert all(re.search(r"`[^`]+`", cells[-2]) for cells in lines)
+    cases = {path.stem for path in (ROOT / "tests" / "cases").glob("*.json")}
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name in named if name not in cases and f"def {name}(" not in sources] == []
+    assert cases - named == set()

@@ -253,6 +253,9 @@ FATAL: dict[str, tuple[Serve, str]] = {
     "307": (_status(307, {"Location": "/login"}), "answered 307, a redirect"),
     "html-page": (_status(200, _PAGE, _HTML), "an HTML page"),
     "html-page-without-type": (_status(200, None, b"\n <html>"), "an HTML page"),
+    "json-error": (_status(200, {"Content-Type": "application/json"}, b'{"error": "no"}'), "with JSON"),
+    "access-denied": (_status(200, {"Content-Type": "text/plain"}, b"Access denied"), "with text"),
+    "204": (_status(204), "answered 204"),
     "400": (_status(400), "answered 400"),
     "401": (_status(401, {"WWW-Authenticate": "Basic"}), "answered 401"),
     "403": (_status(403, _PAGE, _HTML), "answered 403"),
@@ -293,7 +296,7 @@ class FaultyHost(socketserver.ThreadingTCPServer):
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.server_address[1]}"
 
     def script(self, *faults: tuple[str, Serve], then: tuple[str, Serve] = ("", fine)) -> None:
-        """Serve these in turn, then the last one for ever."""
+        """Serve these in turn, then the last one again and again."""
         with self._lock:
             self._next, self._usual, self._chance = list(faults), then, None
 

@@ -219,7 +219,7 @@ def test_a_sqlite_file_is_one_that_readers_can_read_while_it_is_written(tmp_path
 
 @pytest.fixture
 def locked(tmp_path: Path) -> Iterator[tuple[str, sqlite3.Connection]]:
-    """A SQLite file that another process writes into and does not let go of."""
+    """A SQLite file that another process keeps locked."""
     url = f"sqlite:///{(tmp_path / 'locked.db').as_posix()}"
     SqlStore(url, PRODUCT).close()
     with closing(sqlite3.connect(tmp_path / "locked.db", isolation_level=None, check_same_thread=False)) as writer:

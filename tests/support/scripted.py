@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
@@ -123,6 +124,7 @@ def make(
     wait: float = 0.0,
     pacing: Pacing | None = None,
     host: str = "https://trk.example",
+    clock: Callable[[], float] = time.monotonic,
 ) -> Dispatcher:
     """Make a dispatcher whose retries wait so many seconds each."""
     return Dispatcher(
@@ -135,6 +137,7 @@ def make(
         failed=result.failed,
         warn=result.lines.append,
         monitor=result,
+        clock=clock,
     )
 
 

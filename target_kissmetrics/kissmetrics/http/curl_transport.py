@@ -30,8 +30,8 @@ from target_kissmetrics.kissmetrics.http.transport import (
     UNUSABLE_ADDRESS,
     Host,
     Outcome,
-    is_html,
     proxy_answered,
+    unexpected_body,
 )
 from target_kissmetrics.kissmetrics.wire import Request
 
@@ -187,8 +187,8 @@ def _answer(handle: _Handle) -> Outcome:
     if is_http_1 and not handle.received and not has_length:  # libcurl accepts headers that broke off
         return _OUTCOMES[pycurl.E_PARTIAL_FILE]
     after = 0 if status < 300 else curl.getinfo(pycurl.RETRY_AFTER)
-    html = is_html(curl.getinfo(pycurl.CONTENT_TYPE) or "", handle.start)
-    return Outcome(status, html=html, retry_after=str(after) if after else None)
+    body = unexpected_body(curl.getinfo(pycurl.CONTENT_TYPE) or "", handle.start)
+    return Outcome(status, body=body, retry_after=str(after) if after else None)
 
 
 def _no_answer(curl: pycurl.Curl, error: int, text: str) -> Outcome:

@@ -19,13 +19,16 @@ from typing import Protocol
 from target_kissmetrics.errors import DeliveryError
 from target_kissmetrics.kissmetrics.calls import Outgoing
 from target_kissmetrics.kissmetrics.http.host_log import HostLog
-from target_kissmetrics.kissmetrics.http.pacing import Pacing
+from target_kissmetrics.kissmetrics.http.pacing import Pacing, Window
 from target_kissmetrics.kissmetrics.http.retry import GiveUp, Retry, RetryPolicy, is_acknowledged
 from target_kissmetrics.kissmetrics.http.transport import Outcome, Transport
 from target_kissmetrics.kissmetrics.wire import Encoder, Request
 
 IDLE_SECONDS = 1.0
 """The longest wait of the loop; it is woken when there is work."""
+
+RECOVERY_SECONDS = 1.0
+"""Once the host recovers, calls that wait for a retry, which may be half a minute, are retried within this time."""
 
 
 class CallMonitor(Protocol):
@@ -50,13 +53,17 @@ class _Batch:
 
 @dataclass(slots=True, eq=False)
 class _CallInFlight:
-    """A call between its first attempt and its acknowledgement; `began` is in monotonic seconds."""
+    """A call between its first attempt and its acknowledgement.
+
+    `began`, and `earliest`, before which the host asked for no retry, are in monotonic seconds.
+    """
 
     outgoing: Outgoing
     request: Request
     batch: _Batch
     began: float
     attempts: int = 0
+    earliest: float = 0.0
 
 
 @dataclass(kw_only=True, eq=False)
@@ -73,6 +80,7 @@ class Dispatcher:
         failed: Called once, from the dispatcher's thread, with the reason when the delivery stops.
         warn: Logs a line, from the dispatcher's thread.
         monitor: Observes calls.
+        clock: Monotonic seconds.
     """
 
     encoder: Encoder
@@ -84,10 +92,12 @@ class Dispatcher:
     failed: Callable[[DeliveryError], None]
     warn: Callable[[str], None]
     monitor: CallMonitor
+    clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
         """Begin without calls."""
         self._log = HostLog(self.host, self.policy.budget, self.warn)
+        self._window = Window(self.connections)
         self._thread: threading.Thread | None = None
         self._open_transport: Transport | None = None
         self._stopping = False
@@ -140,8 +150,8 @@ class Dispatcher:
 
     def _start_attempts(self, transport: Transport) -> float:
         """Start all attempts that may start now. Returns the seconds until the next one may."""
-        now = time.monotonic()
-        while True:
+        now = self.clock()
+        while self._in_flight < self._window.size:
             until_retry = self._retries[0][0] - now if self._retries else IDLE_SECONDS
             if until_retry > 0 and not self._may_start_call():
                 return min(IDLE_SECONDS, until_retry)
@@ -152,10 +162,11 @@ class Dispatcher:
             call.attempts += 1
             self._in_flight += 1
             transport.start(call.request, call)
+        return IDLE_SECONDS
 
     def _may_start_call(self) -> bool:
-        """Tell whether a new call may start; calls that wait for a retry count as connections in use."""
-        return bool(self._batches) and self._in_flight + len(self._retries) < self.connections
+        """Tell whether a new call may start; while the host fails, calls that wait for a retry go first."""
+        return bool(self._batches) and (len(self._retries) < self.connections or not self._window.is_overloaded)
 
     def _next_call(self) -> _CallInFlight:
         batch = self._batches[0]
@@ -163,21 +174,29 @@ class Dispatcher:
         batch.started += 1
         if batch.started == len(batch.calls):
             self._batches.popleft()
-        return _CallInFlight(outgoing, self.encoder.encode(outgoing.call), batch, time.monotonic())
+        return _CallInFlight(outgoing, self.encoder.encode(outgoing.call), batch, self.clock())
 
     def _judge(self, outcomes: Sequence[tuple[Hashable, Outcome]]) -> None:
         self._in_flight -= len(outcomes)
-        monotonic, now = time.monotonic(), time.time()
+        monotonic, now = self.clock(), time.time()
+        failures: list[tuple[_CallInFlight, Outcome]] = []
         for call, outcome in outcomes:
             assert isinstance(call, _CallInFlight)  # noqa: S101 - the mark that was given to `start`
-            elapsed = monotonic - call.began
             if is_acknowledged(outcome):
                 self._log.has_acknowledged = True
-                self.monitor.acknowledged(call.outgoing, elapsed, call.attempts)
+                self.monitor.acknowledged(call.outgoing, monotonic - call.began, call.attempts)
                 call.batch.unacknowledged -= 1
                 if not call.batch.unacknowledged:
                     call.batch.acknowledged()
-            elif not self._stopping:
+            else:
+                failures.append((call, outcome))
+        was_overloaded = self._window.is_overloaded
+        self._window.answered(len(outcomes), len(failures), self._in_flight)
+        if was_overloaded and not self._window.is_overloaded:
+            self._retry_sooner(monotonic)
+        for call, outcome in failures:
+            if not self._stopping:
+                elapsed = monotonic - call.began
                 self._follow(self.policy.judge(outcome, attempts=call.attempts, elapsed=elapsed, now=now), call)
 
     def _follow(self, verdict: Retry | GiveUp, call: _CallInFlight) -> None:
@@ -185,11 +204,21 @@ class Dispatcher:
             self._stop(self._log.error(verdict))
             return
         self.monitor.retried(verdict.why)
-        if not verdict.overloaded:
+        if not verdict.asked or not self._window.is_overloaded:
             self._log.retried(verdict, call.attempts)
-        elif self.pacing.pause(verdict.seconds):
+        elif self.pacing.pause(verdict.asked):
             self._log.paused(verdict)
-        heapq.heappush(self._retries, (time.monotonic() + verdict.seconds, next(self._retry_numbers), call))
+        now = self.clock()
+        call.earliest = now + verdict.asked
+        heapq.heappush(self._retries, (now + verdict.seconds, next(self._retry_numbers), call))
+
+    def _retry_sooner(self, now: float) -> None:
+        """Spread the retries over the next moments: the host recovered, and their waits were for one that fails."""
+        self._retries = [
+            (min(due, max(call.earliest, now + self.policy.jitter(RECOVERY_SECONDS))), number, call)
+            for due, number, call in self._retries
+        ]
+        heapq.heapify(self._retries)
 
     def _stop(self, error: DeliveryError) -> None:
         if not self._stopping:

@@ -34,7 +34,7 @@ class HostLog:
 
     def paused(self, retry: Retry) -> None:
         """Log that all connections wait."""
-        self._warn(f"{self._host}: {retry.why}; all connections wait {retry.seconds:.1f} s")
+        self._warn(f"{self._host}: {retry.why}; all connections wait {retry.asked:.1f} s")
 
     def retried(self, retry: Retry, attempts: int) -> None:
         """Log, at intervals, why a call is retried after so many attempts."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from target_kissmetrics.kissmetrics.http.transport import Outcome, Transport
+from target_kissmetrics.kissmetrics.http.transport import HTML_PAGE, Outcome, Transport
 from target_kissmetrics.kissmetrics.wire import Request
 
 PATH = "/target-kissmetrics-check"
@@ -46,7 +46,7 @@ def _problem(outcome: Outcome, status: int, scheme: str) -> str | None:
         return f"answers {status}: it, or a proxy in between, wants a login; log in there, or check its address"
     if 300 <= status < 400 and status != 304:
         return f"answers {status}, a redirect, which is not followed; check its address, and any proxy in between"
-    if outcome.html and status < 300:
+    if outcome.body == HTML_PAGE and status < 300:
         return (
             f"answers {status} with an HTML page, so it is a web site or a login page, not a tracking API; "
             "check its address, and any proxy in between"

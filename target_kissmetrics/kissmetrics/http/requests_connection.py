@@ -30,8 +30,8 @@ from target_kissmetrics.kissmetrics.http.transport import (
     UNUSABLE_ADDRESS,
     Host,
     Outcome,
-    is_html,
     proxy_answered,
+    unexpected_body,
 )
 from target_kissmetrics.kissmetrics.wire import Request
 
@@ -103,7 +103,7 @@ class RequestsConnection:
                 return Outcome(cause="the answer broke off")  # `http.client` accepts headers that broke off
             return Outcome(
                 status=response.status,
-                html=is_html(response.headers.get("Content-Type", ""), body),
+                body=unexpected_body(response.headers.get("Content-Type", ""), body),
                 retry_after=response.headers.get("Retry-After"),
             )
 

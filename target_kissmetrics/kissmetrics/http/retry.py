@@ -1,7 +1,7 @@
 """What to do after an attempt: pure policy, no clock, no network.
 
 Retried: no answer, 408, 425, 429 and 5xx, with exponential backoff and full jitter; `Retry-After` (seconds or a date,
-RFC 9110 section 10.2.3) is a minimum. Not retried: any other 4xx, a redirect, an HTML page. Repeating is safe: a call
+RFC 9110 section 10.2.3) is a minimum. Not retried: any other answer. Repeating is safe: a call
 carries its own second, and Kissmetrics ignores the second of two with the same person, name and second.
 """
 
@@ -24,11 +24,11 @@ LONGEST_WAIT_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Try again after so many seconds; `overloaded`: the host asked all requests to slow down, not this call alone."""
+    """Try again after so many seconds, of which the host asked for `asked` (`Retry-After`)."""
 
     seconds: float
     why: str
-    overloaded: bool = False
+    asked: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +74,12 @@ class RetryPolicy:
                 permanent=False,
             )
         backoff_seconds = self.jitter(min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** min(attempts - 1, 16)))
-        return Retry(
-            min(max(backoff_seconds, asked or 0.0), remaining),
-            why,
-            overloaded=asked is not None or outcome.status in {429, 503},
-        )
+        return Retry(min(max(backoff_seconds, asked or 0.0), remaining), why, asked or 0.0)
 
 
 def is_acknowledged(outcome: Outcome) -> bool:
-    """Tell whether Kissmetrics acknowledged the call: 2xx without an HTML page; also 304, like its Android SDK."""
-    if outcome.status is None or outcome.html:
-        return False
-    return 200 <= outcome.status < 300 or outcome.status == 304
+    """Tell whether Kissmetrics acknowledged the call: 200, or 304 as in its Android SDK, with an image or no body."""
+    return outcome.status in {200, 304} and outcome.body is None
 
 
 def _is_retried(outcome: Outcome) -> bool:
@@ -99,8 +93,10 @@ def _describe(outcome: Outcome) -> str:
         return outcome.cause or "no answer"
     if 300 <= outcome.status < 400 and outcome.status != 304:
         return f"it answered {outcome.status}, a redirect (not followed, it would carry the API key away)"
-    if outcome.html and 200 <= outcome.status < 300:
-        return f"it answered {outcome.status} with an HTML page, which Kissmetrics never does"
+    if outcome.body is not None and (outcome.status < 300 or outcome.status == 304):
+        return f"it answered {outcome.status} with {outcome.body}, which Kissmetrics never does (is it a login page?)"
+    if outcome.status < 300:
+        return f"it answered {outcome.status}, which Kissmetrics never does"
     return f"it answered {outcome.status}"
 
 

@@ -38,17 +38,21 @@ class Outcome:
     Attributes:
         status: The answer's HTTP status; None without an answer.
         cause: Why no answer came, in words without a URL.
-        html: The answer was an HTML page, where Kissmetrics answers with a GIF.
+        body: What the answer's body is, such as `an HTML page`; None for an image or an empty body.
         retry_after: The answer's `Retry-After` header as received.
         permanent: No answer came and no retry will get one: the certificate is not trusted, say.
     """
 
     status: int | None = None
     cause: str | None = None
-    html: bool = False
+    body: str | None = None
     retry_after: str | None = None
     permanent: bool = False
 
+
+HTML_PAGE = "an HTML page"
+
+_IMAGES = (b"GIF8", b"\x89PNG", b"\xff\xd8\xff")
 
 TIMED_OUT = Outcome(cause="no answer in time")
 NOT_TLS = Outcome(cause="it does not speak TLS; is its address one of http://?", permanent=True)
@@ -79,7 +83,14 @@ def proxy_answered(status: int) -> Outcome:
     return Outcome(cause=f"the proxy answered {status}", permanent=400 <= status < 500 and status not in {408, 429})
 
 
-def is_html(content_type: str, start: bytes) -> bool:
-    """Tell whether an answer is an HTML page, by its type or its first bytes."""
+def unexpected_body(content_type: str, start: bytes) -> str | None:
+    """Return what the body of an answer is, by its first bytes and its type; None for an image or an empty body."""
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     media_type = content_type.partition(";")[0].strip().lower()
-    return media_type in {"text/html", "application/xhtml+xml"} or start.lstrip()[:1] == b"<"
+    if not text or start.startswith(_IMAGES):
+        return None
+    if text.startswith(b"<") or "html" in media_type:
+        return HTML_PAGE
+    if text.startswith((b"{", b"[")) or media_type.endswith("json"):
+        return "JSON"
+    return None if media_type.startswith("image/") else "text"

@@ -12,7 +12,7 @@ from scripted import SECONDS, Result, ScriptedTransport, calls, deliver, make, o
 from target_kissmetrics.errors import DeliveryError, Refused, Unreachable
 from target_kissmetrics.kissmetrics.calls import Call, Set
 from target_kissmetrics.kissmetrics.http.pacing import Pacing
-from target_kissmetrics.kissmetrics.http.transport import Outcome
+from target_kissmetrics.kissmetrics.http.transport import HTML_PAGE, Outcome
 from target_kissmetrics.kissmetrics.wire import Request
 
 
@@ -65,7 +65,9 @@ def test_after_failures_that_pass_every_call_and_batch_is_acknowledged_once(
     assert transport.closed == bool(people)
 
 
-@pytest.mark.parametrize("outcome", [Outcome(404), Outcome(302), Outcome(200, html=True), Outcome(permanent=True)])
+@pytest.mark.parametrize(
+    "outcome", [Outcome(404), Outcome(302), Outcome(200, body=HTML_PAGE), Outcome(204), Outcome(permanent=True)]
+)
 def test_an_answer_that_no_retry_fixes_stops_everything_with_one_reason(outcome: Outcome) -> None:
     transport = ScriptedTransport(answer=lambda _: outcome)
     result = deliver(transport, calls(50), calls(50, start=50), connections=4)
@@ -114,11 +116,11 @@ def test_calls_in_flight_when_another_fails_still_count() -> None:
     assert len(result.errors) == 1
 
 
-def test_an_overloaded_host_is_logged_once_for_all_connections() -> None:
-    assert deliver(ScriptedTransport(*[Outcome(429, retry_after="0")] * 3), calls(3)).lines == []
-    transport = ScriptedTransport(*[Outcome(503)] * 8)
-    result = deliver(transport, calls(8), connections=8, wait=0.2)
-    assert result.lines == ["https://trk.example: it answered 503; all connections wait 0.2 s"]
+def test_a_host_that_asks_for_a_pause_is_logged_once_for_all_connections() -> None:
+    assert deliver(ScriptedTransport(*[Outcome(429, retry_after="0")] * 2), calls(3)).lines == []
+    transport = ScriptedTransport(*[Outcome(503, retry_after="1")] * 8)
+    result = deliver(transport, calls(8), connections=8)
+    assert result.lines == ["https://trk.example: it answered 503; all connections wait 1.0 s"]
 
 
 def test_closing_ends_a_wait_between_two_attempts() -> None:

@@ -49,7 +49,7 @@ def test_repeated_failures_of_a_call_are_logged_at_intervals(log: HostLog, lines
 
 
 def test_a_pause_is_logged_with_its_length(log: HostLog, lines: list[str]) -> None:
-    log.paused(Retry(12.04, "it answered 429", overloaded=True))
+    log.paused(Retry(15.0, "it answered 429", asked=12.04))
     assert lines == ["https://trk.example: it answered 429; all connections wait 12.0 s"]
 
 

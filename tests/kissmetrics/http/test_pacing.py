@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_kissmetrics.kissmetrics.http.pacing import LONGEST_RAMP_SECONDS, RAMP_SECONDS, Pacing
+from target_kissmetrics.kissmetrics.http.pacing import Pacing
 
 
 class Clock:
@@ -84,18 +84,6 @@ def test_after_a_pause_starts_are_apart_again() -> None:
     pacing = Pacing(2, clock)
     pacing.pause(5)
     assert starts(pacing, clock, 3) == [5.0, 5.5, 6.0]
-
-
-def test_after_a_pause_connections_start_one_by_one_and_twice_as_many_each_time() -> None:
-    clock = Clock()
-    pacing = Pacing(None, clock)
-    pacing.pause(5)
-    moments = [moment - 5 for moment in starts(pacing, clock, 64)]
-    assert moments[0] == 0
-    for doubled in range(1, 6):
-        assert len([moment for moment in moments if moment < doubled * RAMP_SECONDS - 1e-9]) == 2**doubled - 1
-    clock.now += LONGEST_RAMP_SECONDS
-    assert starts(pacing, clock, 64) == [0.0] * 64
 
 
 @given(

@@ -4,7 +4,7 @@ import pytest
 from scripted import ScriptedTransport
 
 from target_kissmetrics.kissmetrics.http.probe import PATH, probe
-from target_kissmetrics.kissmetrics.http.transport import Outcome
+from target_kissmetrics.kissmetrics.http.transport import HTML_PAGE, Outcome
 from target_kissmetrics.kissmetrics.wire import Request
 
 OWN = "https://trk.kissmetrics.io"
@@ -31,25 +31,25 @@ def test_a_host_that_answers_without_a_page_will_do(url: str, status: int) -> No
 
 @pytest.mark.parametrize("status", [200, 301, 400, 401, 403, 404, 502, 503])
 def test_kissmetrics_own_hosts_may_answer_anything_to_what_is_no_call(status: int) -> None:
-    assert problem_of(OWN, Outcome(status=status, html=True)) is None
-    assert problem_of("https://trk.kissmetrics.com", Outcome(status=status, html=True)) is None
+    assert problem_of(OWN, Outcome(status=status, body=HTML_PAGE)) is None
+    assert problem_of("https://trk.kissmetrics.com", Outcome(status=status, body=HTML_PAGE)) is None
 
 
 def test_no_host_takes_its_name_for_itself() -> None:
-    assert problem_of("https://kissmetrics.io.example.com", Outcome(status=200, html=True)) is not None
-    assert problem_of("https://notkissmetrics.io", Outcome(status=200, html=True)) is not None
+    assert problem_of("https://kissmetrics.io.example.com", Outcome(status=200, body=HTML_PAGE)) is not None
+    assert problem_of("https://notkissmetrics.io", Outcome(status=200, body=HTML_PAGE)) is not None
     # Without TLS, whoever stands in between may answer in its name.
-    assert problem_of("http://trk.kissmetrics.io", Outcome(status=200, html=True)) is not None
+    assert problem_of("http://trk.kissmetrics.io", Outcome(status=200, body=HTML_PAGE)) is not None
 
 
 @pytest.mark.parametrize(
     ("outcome", "expected"),
     [
-        (Outcome(status=200, html=True), "answers 200 with an HTML page"),
+        (Outcome(status=200, body=HTML_PAGE), "answers 200 with an HTML page"),
         (Outcome(status=302), "answers 302, a redirect"),
         (Outcome(status=401), "wants a login; log in there"),
-        (Outcome(status=407, html=True), "wants a login; log in there"),
-        (Outcome(status=502, html=True), "answers 502: its backend does not answer; check"),
+        (Outcome(status=407, body=HTML_PAGE), "wants a login; log in there"),
+        (Outcome(status=502, body=HTML_PAGE), "answers 502: its backend does not answer; check"),
         (Outcome(status=503), "try again later"),
     ],
 )
@@ -61,9 +61,9 @@ def test_an_answer_that_would_end_a_run_is_problem_of(url: str, outcome: Outcome
 
 
 def test_a_plain_request_to_a_port_for_tls_is_problem_of() -> None:
-    problem = problem_of(SANDBOX, Outcome(status=400, html=True))
+    problem = problem_of(SANDBOX, Outcome(status=400, body=HTML_PAGE))
     assert problem == "answers 400 to a plain request; write its address with https:// if it wants TLS"
-    assert problem_of(ELSEWHERE, Outcome(status=400, html=True)) is None
+    assert problem_of(ELSEWHERE, Outcome(status=400, body=HTML_PAGE)) is None
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from target_kissmetrics.kissmetrics.http.requests_transport import RequestsTransport
-from target_kissmetrics.kissmetrics.http.transport import Host, Outcome, Transport
+from target_kissmetrics.kissmetrics.http.transport import HTML_PAGE, Host, Outcome, Transport
 from target_kissmetrics.kissmetrics.wire import Request
 
 Client = Callable[[Host], Transport]
@@ -70,6 +70,9 @@ ANSWERS: dict[str, tuple[int, dict[str, str], bytes]] = {
     "/not-modified": (304, {}, b""),
     "/login": (200, {"Content-Type": "text/html; charset=utf-8"}, b"<html>"),
     "/disguised": (200, {"Content-Type": "image/gif"}, b"  <!doctype html>"),
+    "/denied": (200, {"Content-Type": "text/plain"}, b"Access denied"),
+    "/error": (200, {"Content-Type": "application/json"}, b'{"status": 500}'),
+    "/empty": (200, {"Content-Type": "text/html"}, b""),
     "/elsewhere": (302, {"Location": "/gif"}, b""),
     "/busy": (429, {"Retry-After": "7"}, b""),
     "/broken": (503, {}, b""),
@@ -144,8 +147,11 @@ def get(path: str) -> Request:
     [
         ("/gif", Outcome(200)),
         ("/not-modified", Outcome(304)),
-        ("/login", Outcome(200, html=True)),
-        ("/disguised", Outcome(200, html=True)),
+        ("/login", Outcome(200, body=HTML_PAGE)),
+        ("/disguised", Outcome(200, body=HTML_PAGE)),
+        ("/denied", Outcome(200, body="text")),
+        ("/error", Outcome(200, body="JSON")),
+        ("/empty", Outcome(200)),
         ("/elsewhere", Outcome(302)),
         ("/busy", Outcome(429, retry_after="7")),
         ("/broken", Outcome(503)),
