@@ -15,6 +15,7 @@ from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.fields import Row, spelled
 from target_kissmetrics.mapping.rules.identity import IdentityRule
+from target_kissmetrics.mapping.rules.loaders import is_deleted
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream, StreamMapping
 from target_kissmetrics.preview.explaining import MappedRow, explain
@@ -217,7 +218,7 @@ class StreamPreview:
     def _map(self, number: int, row: Row, extracted: object) -> None:
         if self._mapping is None:
             return
-        if row.get("_sdc_deleted_at") is not None:
+        if is_deleted(row):
             self.deleted += 1
             return
         outcome: Mapped | Rejected
