@@ -337,7 +337,7 @@ def test_odd_values_are_set_aside_with_their_reason_and_the_rest_is_sent(
 
 
 def test_a_rejected_row_is_in_the_rejects_file_as_it_came(target: Runner, sandbox: RunningSandbox) -> None:
-    rows = [event(1), event(2, device_id="anonymous", revenue=1.10)]
+    rows = [event(1), event(2, device_id="anonymous", user_id="0", revenue=1.10)]
     code, out, log = target.run(at(sandbox.url), EVENTS, *rows, state({"at": 2}))
     assert (code, out) == (0, '{"at":2}\n')
     assert "target-kissmetrics-replay target-kissmetrics-rejects.jsonl" in log, "what to do with it is told"
@@ -360,7 +360,9 @@ def test_on_invalid_record_fail_stops_at_the_first(target: Runner, sandbox: Runn
 def test_a_stream_of_nothing_but_rejects_stops_the_run_without_their_state(
     target: Runner, sandbox: RunningSandbox
 ) -> None:
-    rows = [message for n in range(1, 120) for message in (event(n, device_id="null"), state({"at": n}))]
+    rows = [
+        message for n in range(1, 120) for message in (event(n, device_id="null", user_id=None), state({"at": n}))
+    ]
     code, out, log = target.run(at(sandbox.url), EVENTS, *rows)
     assert (code, out) == (1, "")
     assert "blocked-identity" in log.splitlines()[-1]
@@ -368,7 +370,9 @@ def test_a_stream_of_nothing_but_rejects_stops_the_run_without_their_state(
 
 
 def test_a_few_rejects_do_not(target: Runner, sandbox: RunningSandbox) -> None:
-    rows = [message for n in range(1, 9) for message in (event(n, device_id="null"), state({"at": n}))]
+    rows = [
+        message for n in range(1, 9) for message in (event(n, device_id="null", user_id=None), state({"at": n}))
+    ]
     code, out, log = target.run(at(sandbox.url), EVENTS, *rows)
     assert (code, out) == (0, '{"at":8}\n')
     waits = [line for line in log.splitlines() if "STATE waits until one is accepted" in line]

@@ -45,9 +45,12 @@ TABLE: list[tuple[str, str, Any]] = [
         "array",
         [
             "anonymous", "guest", "null", "none", "nil", "undefined", "nan", "unknown", "n/a", "(not set)",
-            "[object object]",
+            "[object object]", "-1", "true", "false", "anon", "not_authenticated", "not set", "no_user", "[]", "{}",
+            '""',
         ],
     ),
+    ("lowercase_identities", "boolean", False),
+    ("max_value_length", "integer", 512),
     ("campaign_properties", "boolean", True),
     ("send_ip_and_user_agent", "boolean", True),
     ("prefix_properties", "boolean", False),
