@@ -34,8 +34,8 @@ DATA = b"".join(json.dumps(line).encode() + b"\n" for line in LINES)
 
 TEXTS = [
     "", " ", "x", "é", "a\nb", "a\0b", "\ud83d", "x" * 5000, "[" * 3000, "1", "8.0", "8.5", "1e2", "1e999", "nan",
-    "true", "null", "[]", "{", "{event}", "*", "__NULL__", "record", "record['x']", "id", "1/0", "'x'", "x(", "lambda: 1",
-    "md5", "http://[::1", "http://é.x", "http://a..b", "http://a:99999", "https://trk.kissmetrics.io/\0",
+    "true", "null", "[]", "{", "{event}", "*", "__NULL__", "record", "record['x']", "id", "1/0", "'x'", "x(",
+    "lambda: 1", "md5", "http://[::1", "http://é.x", "http://a..b", "http://a:99999", "https://trk.kissmetrics.io/\0",
 ]  # fmt: skip
 KEYS = [
     "__alias__", "__source__", "__filter__", "__key_properties__", "__else__", "__odd__", "events", "id", "x", "", "*",
