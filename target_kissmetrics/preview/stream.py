@@ -13,8 +13,9 @@ from target_kissmetrics.mapping.detection import Detected, ResolvedStream, resol
 from target_kissmetrics.mapping.kinds.event import EVENT_NAME_CANDIDATES
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
-from target_kissmetrics.mapping.rules.fields import Row
+from target_kissmetrics.mapping.rules.fields import Row, spelled
 from target_kissmetrics.mapping.rules.identity import IdentityRule
+from target_kissmetrics.mapping.rules.loaders import is_deleted
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream, StreamMapping
 from target_kissmetrics.preview.explaining import MappedRow, explain
@@ -170,7 +171,7 @@ class StreamPreview:
         if self._stream is None or self._people is None:
             return None
         customer, device = self._stream.id_fields(key_is_person=self.kind == "user_attributes")
-        return self._columns, (*customer, *device)
+        return self._columns, (*customer.paths, *device.paths)
 
     @property
     def _columns(self) -> Columns:
@@ -212,7 +213,7 @@ class StreamPreview:
     def _map(self, number: int, row: Row, extracted: object, invalid: str | None) -> None:
         if self._mapping is None:
             return
-        if row.get("_sdc_deleted_at") is not None:
+        if is_deleted(row):
             self.deleted += 1
             return
         outcome: Mapped | Rejected
@@ -252,10 +253,10 @@ class StreamPreview:
             return ()
         entry, columns = self.entry, self._columns
         paths = entry.revenue if entry.revenue is not None else self._plan.mapping.revenue_fields
-        amount = next((path for path in paths if path in columns and columns[path].filled), None)
+        amount = next((path for path in spelled(paths, columns).values() if columns[path].filled), None)
         if amount is None:
             return ()
-        named = next((f"{{{name}}}" for name in EVENT_NAME_CANDIDATES if name in columns), None)
+        named = next((f"{{{name}}}" for name in spelled(EVENT_NAME_CANDIDATES, columns).values()), None)
         return [*about_money(self.name, columns, amount, entry.event_name or named, refund=entry.refund)]
 
 

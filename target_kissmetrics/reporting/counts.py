@@ -35,7 +35,9 @@ FIGURES: Mapping[str, Figure] = {
     "rejected": Figure("Rejected", "Rows, and events of batches, that were not sent and are in the rejects file."),
     "set_aside": Figure("Properties dropped", "Properties and aliases dropped from rows that were sent."),
     "left_out": Figure("Events skipped by type", "Events of batches whose type becomes no call."),
-    "deleted": Figure("Deleted at the source", "Rows with `_sdc_deleted_at`; Kissmetrics deletes nothing."),
+    "deleted": Figure(
+        "Deleted at the source", "Rows that a loader's column marks as deleted; Kissmetrics deletes nothing."
+    ),
     "deleted_attributes": Figure("Attributes deleted at the source", "Deleted attributes; Kissmetrics keeps them."),
     "moved": Figure("Events moved to a second of their own", "Events that `spread_duplicates` moved."),
     "collisions": Figure("Events lost as duplicates", "Events with the person, name and second of another row's."),

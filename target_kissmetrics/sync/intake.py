@@ -11,6 +11,7 @@ from target_kissmetrics.mapping.detection import resolve
 from target_kissmetrics.mapping.registry import FLAT_KINDS
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
+from target_kissmetrics.mapping.rules.loaders import is_deleted
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 from target_kissmetrics.mapping.shard import Shard
 from target_kissmetrics.mapping.stream import Stream
@@ -106,7 +107,7 @@ class StreamIntake:
         counts.rows += 1
         if self._mapping is None:
             return
-        if row.get("_sdc_deleted_at") is not None:
+        if is_deleted(row):
             counts.deleted += 1
             return
         try:

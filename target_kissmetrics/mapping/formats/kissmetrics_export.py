@@ -34,7 +34,7 @@ class ExportMapping:
     """Maps the lines of one stream."""
 
     def __init__(self, stream: Stream) -> None:
-        self._identity = IdentityRule(stream.settings, ("_p",), (), in_messages=True)
+        self._identity = IdentityRule(stream.settings, _PERSON, FirstOf(()), in_messages=True)
         self._passes_sender = stream.settings.send_ip_and_user_agent
         # Without the schema: a text that it calls a date was written by Kissmetrics, and stays.
         self._maker = message_maker(replace(stream, schema={}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from target_kissmetrics.kissmetrics.limits import EARLIEST_TIME, LATEST_TIME
@@ -11,7 +11,10 @@ from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.rules import times
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row
 
-EVENT_TIME_CANDIDATES = ("timestamp", "event_timestamp", "event_time", "occurred_at", "time", "created_at")
+EVENT_TIME_CANDIDATES = (
+    "timestamp", "event_timestamp", "event_time", "occurred_at", "time", "derived_tstamp", "collector_tstamp",
+    "created_at", "created", "date",
+)  # fmt: skip
 ATTRIBUTE_TIME_CANDIDATES = ("updated_at", "modified_at", "last_modified", "timestamp")
 """Not `created_at`: attributes may be set later than their row is created."""
 
@@ -24,20 +27,18 @@ class RowClock:
     """Reads the time of rows.
 
     Args:
-        paths: Fields of the time, in the order they are tried.
+        fields: Fields of the time, in the order they are tried.
         required: Reject a row without a time; False: use `time_extracted`, else now.
         now: Returns seconds since the Unix epoch.
         in_messages: The fields are those of a message format, which no entry of `streams` can change.
 
     Attributes:
-        paths: As given.
+        paths: Their paths.
     """
 
-    def __init__(
-        self, paths: Sequence[str], *, required: bool, now: Callable[[], float], in_messages: bool = False
-    ) -> None:
-        self.paths = tuple(paths)
-        self._fields = FirstOf(paths)
+    def __init__(self, fields: FirstOf, *, required: bool, now: Callable[[], float], in_messages: bool = False) -> None:
+        self.paths = fields.paths
+        self._fields = fields
         self._required = required
         self._now = now
         self._in_messages = in_messages

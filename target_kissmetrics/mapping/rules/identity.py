@@ -19,10 +19,10 @@ from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row
 from target_kissmetrics.mapping.settings import MappingSettings
 
-CUSTOMER_ID_CANDIDATES = ("customer_id", "customerid", "customerId", "user_id", "userId")
+CUSTOMER_ID_CANDIDATES = ("customer_id", "user_id", "distinct_id")
 DEVICE_ID_CANDIDATES = (
-    "device_id", "deviceId", "device_uuid", "mp_deviceid", "anonymous_id", "anonymousId", "visitor_id",
-    "user_pseudo_id",
+    "device_id", "device_uuid", "mp_deviceid", "anonymous_id", "visitor_id", "user_pseudo_id", "$device_id",
+    "domain_userid",
 )  # fmt: skip
 
 _ZEROS = "0-. {}"
@@ -59,14 +59,14 @@ class IdentityRule:
     def __init__(
         self,
         settings: MappingSettings,
-        customer_id: Sequence[str],
-        device_id: Sequence[str],
+        customer_id: FirstOf,
+        device_id: FirstOf,
         *,
         in_messages: bool = False,
     ) -> None:
         self._settings = settings
         self._in_messages = in_messages
-        ids = [FirstOf(customer_id), FirstOf(device_id)]
+        ids = [customer_id, device_id]
         self._preferred, self._other = ids if settings.use_customer_id else ids[::-1]
 
     def describe(self) -> str:
@@ -124,7 +124,7 @@ class IdentityRule:
                 return found[1]
         if blocked:
             raise blocked[0]
-        paths = alternatives[0].paths
+        paths = [path for fields in alternatives for path in fields.paths]
         raise self._rejected("no-identity", f"no identity: {_empty(paths)}{needed_for}", paths[0], to_do)
 
     def read(self, value: object, field: str) -> str:
@@ -140,11 +140,11 @@ class IdentityRule:
         if self._settings.lowercase_identities:
             identity = identity.lower()
         if len(identity) > MAX_IDENTITY_CHARACTERS:
-            problem = f"the identity has {len(identity)} characters, over the limit of {MAX_IDENTITY_CHARACTERS}"
-            raise self._rejected("identity-too-long", problem, field)
+            too_long = f"the identity has {len(identity)} characters, over the limit of {MAX_IDENTITY_CHARACTERS}"
+            raise self._rejected("identity-too-long", too_long, field)
         if identity.lower() in self._settings.blocked_identities or (identity[:1] in _ZEROS and is_all_zero(identity)):
-            problem = f"{identity!r} is shared by many people (blocked_identities) and would merge them permanently"
-            raise self._rejected("blocked-identity", problem, field)
+            shared = f"{identity!r} is shared by many people (blocked_identities) and would merge them permanently"
+            raise self._rejected("blocked-identity", shared, field)
         if not names.is_utf8(identity):
             raise self._rejected("bad-text", "the identity has an unpaired UTF-16 surrogate", field)
         return identity

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Rejection
@@ -24,11 +22,11 @@ class Revenue:
         reserved: The key, folded: no other part of an event may have this name in the same second.
     """
 
-    def __init__(self, key: str, fields: Iterable[str], *, under: str = "", in_messages: bool = False) -> None:
+    def __init__(self, key: str, fields: FirstOf, *, under: str = "", in_messages: bool = False) -> None:
         self.key = key
         self.reserved = (folded(key),)
-        self._fields = FirstOf(fields)
-        self.paths = self._fields.paths
+        self._fields = fields
+        self.paths = fields.paths
         self._under = f"{under}." if under else ""
         self._in_messages = in_messages
 

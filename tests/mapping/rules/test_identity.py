@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mapping_streams import stream_of
 
 from target_kissmetrics.mapping.reject_codes import Rejected
+from target_kissmetrics.mapping.rules.fields import FirstOf
 from target_kissmetrics.mapping.rules.identity import (
     CUSTOMER_ID_CANDIDATES,
     DEVICE_ID_CANDIDATES,
@@ -90,10 +91,10 @@ def test_each_device_id_candidate_is_found(field: str) -> None:
 
 
 def test_the_candidates_are_those_of_the_manual_in_its_order() -> None:
-    assert CUSTOMER_ID_CANDIDATES == ("customer_id", "customerid", "customerId", "user_id", "userId")
+    assert CUSTOMER_ID_CANDIDATES == ("customer_id", "user_id", "distinct_id")
     assert DEVICE_ID_CANDIDATES == (
-        "device_id", "deviceId", "device_uuid", "mp_deviceid", "anonymous_id", "anonymousId", "visitor_id",
-        "user_pseudo_id",
+        "device_id", "device_uuid", "mp_deviceid", "anonymous_id", "visitor_id", "user_pseudo_id", "$device_id",
+        "domain_userid",
     )  # fmt: skip
 
 
@@ -281,7 +282,7 @@ def test_a_person_is_described_by_the_fields_in_the_order_they_are_tried() -> No
 
 
 def test_people_of_no_fields_say_so() -> None:
-    people = IdentityRule(stream_of().settings, (), ())
+    people = IdentityRule(stream_of().settings, FirstOf(()), FirstOf(()))
     assert people.describe() == "no ID field"
     with pytest.raises(Rejected, match="no field can hold one"):
         people.identify({"a": 1})

@@ -34,7 +34,7 @@ from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Deletion, Mapped, Rejection
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.clock import RowClock, seconds_of
-from target_kissmetrics.mapping.rules.fields import Row, is_empty
+from target_kissmetrics.mapping.rules.fields import FirstOf, Row, is_empty
 from target_kissmetrics.mapping.rules.identity import Person
 from target_kissmetrics.mapping.stream import Kind, Stream
 
@@ -83,7 +83,7 @@ class MParticleMapping:
 
     def __init__(self, stream: Stream) -> None:
         self._identities = MParticleIdentities(stream.settings)
-        self._clock = RowClock((TIME,), required=False, now=stream.now, in_messages=True)
+        self._clock = RowClock(FirstOf((TIME,)), required=False, now=stream.now, in_messages=True)
         self._passes_address = stream.settings.send_ip_and_user_agent
         self._warn = stream.warn
         self._warned_of_deletion = False

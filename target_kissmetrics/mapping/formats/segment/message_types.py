@@ -52,8 +52,9 @@ class Track:
         self._names = FirstOf(places.event)
         self._id = FirstOf(places.message_id)
         self._context = context
-        self._revenue = Revenue(settings.revenue_key, settings.revenue_fields, under=self._under, in_messages=True)
-        total = ("total",) if "revenue" in settings.revenue_fields else ()
+        fields = FirstOf(settings.revenue_fields, loose=True)
+        self._revenue = Revenue(settings.revenue_key, fields, under=self._under, in_messages=True)
+        total = FirstOf(("total",) if "revenue" in settings.revenue_fields else (), loose=True)
         self._total = Revenue(settings.revenue_key, total, under=self._under, in_messages=True)
         self._maker = message_maker(stream, exclude=places.own, reserved=self._revenue.reserved, iso_texts=True)
         self._parts = EventParts(settings, self._maker)
