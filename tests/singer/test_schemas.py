@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_kissmetrics.mapping.rules.properties import moments
+from target_kissmetrics.mapping.rules.schemas import moments
 from target_kissmetrics.singer.schemas import MAX_UNFOLDED, unfolded
 
 MOMENT = {"type": ["string", "null"], "format": "date-time"}
