@@ -99,7 +99,7 @@ def check_texts(given: object, place: str = "", depth: int = 0) -> None:
             raise ConfigError(place, "contains a NUL or half of a UTF-16 surrogate pair; write it again")
     elif isinstance(given, Mapping):
         for name, value in given.items():
-            inner = f"{place}.{name}" if place else str(name)
+            inner = f"{place}.{name}" if depth else str(name)
             check_texts(name, inner)
             check_texts(value, inner, depth + 1)
     elif isinstance(given, (list, tuple)):

@@ -25,7 +25,7 @@ from target_kissmetrics.singer.validation import Validate, validates, validation
 
 _OPTIONS = frozenset({"__else__", "__filter__", "__key_properties__"})
 _VALUES = (str, int, float, Decimal, NoneType, date, time, timedelta, dict, list, tuple)
-_ANY = "dates behind it are sent as text; describe them in the schema itself, or with a stream map"
+_ANY = "dates that only it describes are sent as text; write them out in the tap's schema"
 _COPY = re.compile(r"""(record|_)(\[|\.get\()(['"])(?P<field>[^'"\\]+)\3[\])]""")
 _MAX_CHARACTERS = 200
 _HELP = "https://sdk.meltano.com/en/latest/stream_maps.html"
@@ -144,7 +144,7 @@ class StreamMapper(PluginMapper):
         for ref in fields.not_followed:
             self._warn(stream_name, f"the $ref {ref!r} leads to nothing in its schema, and no other is read; {_ANY}")
         if fields.is_cut:
-            self._warn(stream_name, f"the $ref of its schema unfold to more than {MAX_UNFOLDED:,} parts; {_ANY}")
+            self._warn(stream_name, f"the references in its schema unfold to over {MAX_UNFOLDED:,} parts; {_ANY}")
         with _making_maps(stream_name):
             self.stream_maps[stream_name] = [
                 self._made(alias, definition, stream_name, fields.schema, key_properties)

@@ -28,7 +28,7 @@ Validate = Callable[[Mapping[str, Any]], str | None]
 def _is_integer(_: object, value: object) -> bool:
     if isinstance(value, Decimal):  # 5.0, as the reader reads it
         return value.is_finite() and value == value.to_integral_value()
-    return Draft7Validator.TYPE_CHECKER.is_type(value, "integer")
+    return bool(Draft7Validator.TYPE_CHECKER.is_type(value, "integer"))
 
 
 _DRAFTS = [

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from target_kissmetrics.config.settings import SCHEMA, read_settings
@@ -452,6 +452,7 @@ JSON = st.recursive(
 )
 
 
+@example({"": {"\0": None}})
 @given(st.dictionaries(st.sampled_from(NAMES[1:]) | st.text("abyz_", max_size=5), JSON, max_size=3))
 def test_any_config_is_read_or_stops_with_one_line_that_names_a_setting(config: dict[str, Any]) -> None:
     setting, told = "", ""

@@ -199,7 +199,7 @@ def test_a_row_is_validated_before_the_map_and_a_schema_that_cannot_be_used_is_a
     schema = {"properties": {"cents": {"type": "integer"}, "user_id": {}, "event": {}, "timestamp": {}}}
     row = {"user_id": "u", "event": "Paid", "timestamp": MS}
     rows = [{"type": "RECORD", "stream": "s", "record": {**row, "cents": cents}} for cents in (5, "five")]
-    settings = {"stream_maps": {"s": {"cents": "str(record['cents'] / 1)"}}, "validate_records": True}
+    settings: dict[str, Any] = {"stream_maps": {"s": {"cents": "str(record['cents'] / 1)"}}, "validate_records": True}
     made = previewed_lines({**head, "schema": schema}, *rows, **settings)
     assert (made.streams["s"].accepted, list(made.streams["s"].rejected)) == (1, ["schema"])
     refers = {"properties": {**schema["properties"], "more": {"$ref": "file:///etc/hostname"}}}

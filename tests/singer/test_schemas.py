@@ -6,8 +6,10 @@ import time
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from target_kissmetrics.mapping.rules.properties import moments
+from target_kissmetrics.mapping.rules.schemas import moments
 from target_kissmetrics.singer.schemas import MAX_UNFOLDED, unfolded
 
 MOMENT = {"type": ["string", "null"], "format": "date-time"}
@@ -136,3 +138,29 @@ def test_what_is_no_schema_is_read_as_one_that_says_nothing(odd: Any) -> None:
         made = unfolded(schema)
         assert list(moments(made.schema)) == []
         assert isinstance(made.schema["properties"], dict)
+
+
+REFS = ["#", "#/definitions/a", "#/definitions/b", "#/properties/x", "#/definitions/none", "file:///x", 5]
+subschemas = st.recursive(
+    st.sampled_from([{}, MOMENT, {"type": "string"}, True, 5])
+    | st.builds(lambda ref: {"$ref": ref}, st.sampled_from(REFS)),
+    lambda inner: st.one_of(
+        st.builds(lambda x, y: {"properties": {"x": x, "y": y}}, inner, inner),
+        st.builds(lambda key, x, y: {key: [x, y]}, st.sampled_from(["anyOf", "allOf", "oneOf", "items"]), inner, inner),
+        st.builds(lambda ref, x: {"$ref": ref, "properties": {"z": x}}, st.sampled_from(REFS), inner),
+    ),
+    max_leaves=8,
+)
+
+
+@given(x=subschemas, a=subschemas, b=subschemas)
+def test_any_schema_is_unfolded_without_references_and_within_bounds(x: Any, a: Any, b: Any) -> None:
+    made = unfolded({"properties": {"x": x}, "definitions": {"a": a, "b": b}}).schema
+    waiting, count = [made], 0
+    while waiting:
+        node = waiting.pop()
+        count += 1
+        assert not isinstance(node, dict) or "$ref" not in node
+        waiting += node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    assert count < 20 * MAX_UNFOLDED
+    list(moments(made))
