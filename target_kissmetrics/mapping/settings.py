@@ -105,6 +105,12 @@ def _read_revenue(place: str, value: str | tuple[str, ...] | bool) -> tuple[str,
     return _read_fields(place, (value,) if isinstance(value, str) else tuple(value))
 
 
+def _read_timestamp(place: str, value: str | bool) -> str:
+    if value is True:
+        raise ConfigError(place, "must be a field or false, not True")
+    return value or ""
+
+
 @dataclass(frozen=True, slots=True)
 class _Rename:
     field: str = setting("A field's name.", required="write {field: ..., property: ...}")
@@ -135,6 +141,7 @@ class StreamSettings:
 
     Attributes:
         place: The entry's name in messages: `streams[2]`.
+        timestamp: Field that holds the time; empty for `false`.
         revenue: Fields that hold the amount; empty for `false`.
     """
 
@@ -147,7 +154,11 @@ class StreamSettings:
     )
     customer_id: str | None = setting("Field that holds the customer ID.")
     device_id: str | None = setting("Field that holds the device ID.")
-    timestamp: str | None = setting("Field that holds the time.")
+    timestamp: str | None = setting(
+        "Field that holds the time; `false`: none, and the time of extraction serves.",
+        read=_read_timestamp,
+        type=["string", "boolean", "null"],
+    )
     event_name: str | None = setting(
         "Event: a constant, or a template over the row's fields: `Viewed {screen_name} Screen`.", read=_read_event_name
     )

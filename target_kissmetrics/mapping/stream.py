@@ -148,9 +148,18 @@ class Stream:
             raise self.missing("customer_id", "an ID")
         return IdentityRule(self.settings, customer, device)
 
-    def clock(self, candidates: Sequence[str], *, required: bool = False) -> RowClock:
-        """Return the rule for when a row happened: `timestamp` of the entry, else the candidates."""
-        return RowClock(self.choose("timestamp", candidates), required=required, now=self.now)
+    def clock(self, candidates: Sequence[str], *, required: bool = False, is_one: bool = False) -> RowClock:
+        """Return the rule for when a row happened: `timestamp` of the entry, else the candidates.
+
+        Args:
+            candidates: Names that the mapping knows.
+            required: See `RowClock`.
+            is_one: Only the first field that the schema lists counts, also in rows where it is empty.
+        """
+        fields = self.choose("timestamp", candidates)
+        if is_one and not fields.is_loose:
+            fields = FirstOf(fields.paths[:1])
+        return RowClock(fields, required=required, now=self.now)
 
     def property_maker(self, reserved: Collection[str] = ()) -> PropertyMaker:
         """Return what makes the properties of rows; see `PropertyMaker`. Warns of chosen fields that do not exist.

@@ -16,7 +16,7 @@ EXTRACTED_SECONDS = 1735689600
 def events(*fields: str, timestamp: str | None = None) -> RowClock:
     entry = {"timestamp": timestamp} if timestamp else {}
     stream = stream_of(("customer_id", *fields), entry)
-    return stream.clock(EVENT_TIME_CANDIDATES, required=bool(timestamp))
+    return stream.clock(EVENT_TIME_CANDIDATES, required=bool(timestamp), is_one=True)
 
 
 def rejected(clock: RowClock, row: dict[str, Any], extracted: object = None) -> Rejected:
@@ -39,9 +39,26 @@ def test_each_candidate_gives_an_events_time(field: str) -> None:
 
 
 def test_the_first_candidate_that_holds_a_time_gives_it() -> None:
+    clock = stream_of(("customer_id", "timestamp", "updated_at")).clock(ATTRIBUTE_TIME_CANDIDATES)
+    assert clock.read({"timestamp": "2020-01-01", "updated_at": ISO}, None) == (SECONDS, "updated_at")
+    assert clock.read({"timestamp": ISO, "updated_at": None}, None) == (SECONDS, "timestamp")
+
+
+def test_the_time_of_events_is_one_field_for_all_rows_of_a_schema() -> None:
     clock = events("created_at", "event_time")
+    assert clock.paths == ("event_time",)
     assert clock.read({"created_at": "2020-01-01", "event_time": ISO}, None) == (SECONDS, "event_time")
-    assert clock.read({"created_at": ISO, "event_time": None}, None) == (SECONDS, "created_at")
+
+
+def test_where_the_schema_lists_no_fields_each_row_has_its_first_candidate_with_a_time() -> None:
+    clock = stream_of(()).clock(EVENT_TIME_CANDIDATES, is_one=True)
+    assert clock.read({"Created At": "2020-01-01", "eventTime": ISO}, None) == (SECONDS, "eventTime")
+    assert clock.read({"Created At": ISO, "eventTime": None}, None) == (SECONDS, "Created At")
+
+
+def test_a_stream_whose_entry_says_that_no_field_is_the_time_uses_the_time_of_extraction() -> None:
+    clock = stream_of(("customer_id", "timestamp"), {"timestamp": False}).clock(EVENT_TIME_CANDIDATES)
+    assert clock.read({"timestamp": ISO}, EXTRACTED) == (EXTRACTED_SECONDS, None)
 
 
 def test_a_field_that_the_entry_names_is_the_only_one_tried() -> None:
@@ -112,5 +129,5 @@ def test_a_time_of_extraction_that_kissmetrics_would_not_keep_is_rejected_too() 
 
 
 def test_a_clock_is_described_by_what_is_tried() -> None:
-    assert events("created_at", "time").describe() == "time, else created_at, else time_extracted, else now"
+    assert events("created_at", "time").describe() == "time, else time_extracted, else now"
     assert events("paid_at", timestamp="paid_at").describe() == "paid_at"
