@@ -122,6 +122,8 @@ class _Rename:
 def _read_renames(place: str, value: tuple[_Rename, ...]) -> tuple[tuple[str, str], ...]:
     renames: dict[str, str] = {}
     for index, rename in enumerate(value):
+        if "*" in rename.field or "?" in rename.field:
+            raise ConfigError(f"{place}[{index}].field", f"{rename.field!r} is a glob; rename takes one field each")
         if rename.field in renames:
             raise ConfigError(f"{place}[{index}]", f"field {rename.field!r} is renamed twice; take one of the two out")
         renames[rename.field] = rename.property
@@ -246,6 +248,11 @@ class MappingSettings:
     )
     prefix_properties: bool = setting(
         "Name an event's properties `{event} - {property}`; never the revenue property.", default=False
+    )
+    max_future_seconds: float = setting(
+        "A time further ahead of the clock than this rejects its row: it would stay the latest value until then.",
+        default=86_400,
+        minimum=0,
     )
     datetime_format: Literal["unix", "iso8601"] = setting(
         "How date-time values of properties are written.", default="unix"

@@ -52,7 +52,7 @@ class EventMapping:
         settings, entry = stream.settings, stream.entry
         self._entry = entry
         self._identity = stream.identity_rule()
-        self._clock = stream.clock(EVENT_TIME_CANDIDATES, required=bool(entry.timestamp), is_one=True)
+        self._clock = stream.clock(EVENT_TIME_CANDIDATES, required=True, is_one=True)
         self._name, self._name_fields = _event_name(stream)
         self._revenue = Revenue(settings.revenue_key, _amount_fields(stream))
         self._maker = stream.property_maker(reserved=self._revenue.reserved)

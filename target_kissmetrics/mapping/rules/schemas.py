@@ -6,11 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from target_kissmetrics.mapping.rules.fields import spelled
+from target_kissmetrics.mapping.rules.fields import MAX_DEPTH, spelled
 from target_kissmetrics.mapping.rules.loaders import is_metadata
-
-MAX_DEPTH = 50
-"""Of nested objects."""
 
 _TIMES = frozenset({"date", "date-time"})
 _TIME_NAME = re.compile(r"([\s_-](?i:at|time|date|tstamp|timestamp|ts)|[a-z0-9](At|Time|Date|Tstamp|Timestamp|Ts))$")

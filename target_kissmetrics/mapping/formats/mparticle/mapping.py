@@ -33,7 +33,7 @@ from target_kissmetrics.mapping.formats.mparticle.identities import IDENTITIES, 
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Deletion, Mapped, Rejection
 from target_kissmetrics.mapping.rules import names
-from target_kissmetrics.mapping.rules.clock import RowClock, seconds_of
+from target_kissmetrics.mapping.rules.clock import RowClock
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row, is_empty
 from target_kissmetrics.mapping.rules.identity import Person
 from target_kissmetrics.mapping.stream import Kind, Stream
@@ -69,7 +69,7 @@ class _BatchTime:
     def of_event(self, data: Row) -> int:
         """Return an event's time, else the batch's."""
         value = data.get(TIME)
-        time = self.own() if is_empty(value) else seconds_of(value, f"{DATA}.{TIME}", in_messages=True)
+        time = self.own() if is_empty(value) else self._clock.seconds_of(value, f"{DATA}.{TIME}")
         self._last = time if self._last is None else max(time, self._last)
         return time
 
@@ -83,7 +83,7 @@ class MParticleMapping:
 
     def __init__(self, stream: Stream) -> None:
         self._identities = MParticleIdentities(stream.settings)
-        self._clock = RowClock(FirstOf((TIME,)), required=False, now=stream.now, in_messages=True)
+        self._clock = stream.row_clock(FirstOf((TIME,)), required=True, in_messages=True)
         self._passes_address = stream.settings.send_ip_and_user_agent
         self._warn = stream.warn
         self._warned_of_deletion = False
