@@ -11,9 +11,9 @@ from typing import Literal, NamedTuple
 
 Code = Literal[
     "no-identity", "blocked-identity", "bad-identity", "identity-too-long", "alias-limit", "no-event-name",
-    "event-name-too-long", "no-timestamp", "bad-timestamp", "future-timestamp", "too-old", "no-key", "schema", "no-type", "unknown-type",
-    "bad-message", "no-experiment", "no-variant", "no-property-name", "name-too-long", "reserved-name",
-    "value-too-long", "bad-number", "bad-text", "bad-datetime", "bad-amount", "too-deep",
+    "event-name-too-long", "no-timestamp", "bad-timestamp", "future-timestamp", "too-old", "no-key", "schema",
+    "no-type", "unknown-type", "bad-message", "no-experiment", "no-variant", "no-property-name", "name-too-long",
+    "reserved-name", "value-too-long", "bad-number", "bad-text", "bad-datetime", "bad-amount", "too-deep",
 ]  # fmt: skip
 Lost = Literal["row", "property", "alias", "amount", "row or property"]
 

@@ -9,6 +9,7 @@ from typing import NamedTuple, cast
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
 from target_kissmetrics.mapping.reject_codes import REASONS, Code, advice
+from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.fields import Globs, Row, paths_in
 
 MAX_TYPES = 50
@@ -138,11 +139,17 @@ class StreamCounts:
         """Watch for the fields that names and globs of the entry, each with its key there, stand for."""
         self.unmatched = {name: key for name, key in unmatched.items() if name not in self.matched}
 
-    def match(self, row: Row) -> None:
-        """Note which of these names the fields of a row match."""
-        paths = list(paths_in(row))
-        self.matched.update(name for name in self.unmatched if any(map(Globs((name,)).match, paths)))
-        self.expect(self.unmatched)
+    def accept(self, row: Row, mapped: Mapped) -> None:
+        """Count an accepted row."""
+        self.accepted += 1
+        self.parts += max(1, len(mapped.slots))
+        self.undated += mapped.is_undated
+        if self.revenue:
+            self.without_amount += not any(slot.revenue_property for slot in mapped.slots)
+        if self.unmatched:
+            paths = list(paths_in(row))
+            self.matched.update(name for name in self.unmatched if any(map(Globs((name,)).match, paths)))
+            self.expect(self.unmatched)
 
     def delivered(self, call: Call) -> None:
         """Count an acknowledged call."""

@@ -114,26 +114,23 @@ class StreamIntake:
             counts.deleted += 1
             return
         try:
-            if problem is not None:
-                raise Rejected("schema", f"it does not fit the tap's schema: {problem}")  # noqa: TRY301
-            for key in self._keys:
-                if key not in row:
-                    raise Rejected("no-key", f"the row has no {key!r}, a key property of its stream")  # noqa: TRY301
+            self._check(row, problem)
             mapped = self._mapping.map(row, extracted)
         except Rejected as rejected:
             if self._shard is None or self._shard.takes_nobody:
                 self._context.rejects.row(counts, rejected, record)
             return
-        counts.accepted += 1
-        counts.undated += mapped.is_undated
-        if counts.revenue:
-            counts.without_amount += not any(slot.revenue_property for slot in mapped.slots)
-        if counts.unmatched:
-            counts.match(row)
-        counts.parts += max(1, len(mapped.slots))
+        counts.accept(row, mapped)
         self._context.rejects.accepted(counts)
         if self._shard is None or self._shard.takes_row(mapped):
             self._add(mapped, record)
+
+    def _check(self, row: Mapping[str, Any], problem: str | None) -> None:
+        if problem is not None:
+            raise Rejected("schema", f"it does not fit the tap's schema: {problem}")
+        for key in self._keys:
+            if key not in row:
+                raise Rejected("no-key", f"the row has no {key!r}, a key property of its stream")
 
     def _add(self, mapped: Mapped, record: Mapping[str, Any]) -> None:
         if mapped.skipped_types or mapped.deletions:
