@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from singer_sdk import Target
-from singer_sdk.exceptions import MissingKeyPropertiesError
 from singer_sdk.sinks import Sink
 
 from target_kissmetrics.sync.intake import StreamContext, StreamIntake
@@ -43,9 +42,8 @@ class KissmetricsSink(Sink):
         context: StreamContext,
     ) -> None:
         super().__init__(target, stream_name, schema, key_properties)
-        self._key = tuple(self.key_properties)
         self._uncounted = 0
-        self.intake = StreamIntake(context, schema, self._key)
+        self.intake = StreamIntake(context, schema, self.key_properties)
 
     def get_validator(self) -> None:
         """Leave validation to the stream mapper."""
@@ -56,14 +54,8 @@ class KissmetricsSink(Sink):
         """Take a row; see `StreamIntake.take`.
 
         Raises:
-            MissingKeyPropertiesError: It lacks a part of the stream's key, which no tap may leave out.
             TargetError: As `StreamIntake.take`.
         """
-        for key in self._key:
-            if key not in row:
-                raise MissingKeyPropertiesError(
-                    f"stream '{self.stream_name}': RECORD without the key property '{key}'; fix the tap"
-                )
         self._uncounted += 1
         if self._uncounted == METRIC_ROWS:
             self._count()

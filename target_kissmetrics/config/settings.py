@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from target_kissmetrics.config.definitions import Schema, check_texts, read_object, schema_of
 from target_kissmetrics.config.sdk_settings import check_sdk_settings, without_not_offered
+from target_kissmetrics.config.stream_entries import check_reachable
 from target_kissmetrics.errors import ConfigError, redact_key
 from target_kissmetrics.mapping.registry import check_keys
 from target_kissmetrics.mapping.settings import MappingSettings, setting
@@ -163,6 +164,7 @@ def read_settings(config: Mapping[str, Any], sdk_settings: Mapping[str, Schema] 
         for entry in settings.streams:
             if entry.kind is not None:  # else when the SCHEMA decides it
                 check_keys(entry, entry.kind)
+        check_reachable(settings.streams)
         _check_together(settings)
         check_sdk_settings(sdk_settings, config)
     except ConfigError as error:

@@ -11,9 +11,9 @@ from typing import Literal, NamedTuple
 
 Code = Literal[
     "no-identity", "blocked-identity", "bad-identity", "identity-too-long", "alias-limit", "no-event-name",
-    "event-name-too-long", "no-timestamp", "bad-timestamp", "too-old", "schema", "no-type", "unknown-type",
-    "bad-message", "no-experiment", "no-variant", "no-property-name", "name-too-long", "reserved-name",
-    "value-too-long", "bad-number", "bad-text", "bad-datetime", "bad-amount", "too-deep",
+    "event-name-too-long", "no-timestamp", "bad-timestamp", "future-timestamp", "too-old", "no-key", "schema",
+    "no-type", "unknown-type", "bad-message", "no-experiment", "no-variant", "no-property-name", "name-too-long",
+    "reserved-name", "value-too-long", "bad-number", "bad-text", "bad-datetime", "bad-amount", "too-deep",
 ]  # fmt: skip
 Lost = Literal["row", "property", "alias", "amount", "row or property"]
 
@@ -99,12 +99,23 @@ REASONS: Mapping[Code, Reason] = {
         f"{_FIX}, or set timestamp in the stream's entry to another field",
         _FIX,
     ),
+    "future-timestamp": Reason(
+        "row",
+        "the time is further ahead of the clock than max_future_seconds",
+        f"{_FIX}, set timestamp in the stream's entry to another field, or raise max_future_seconds",
+        f"{_FIX}, or raise max_future_seconds",
+    ),
     "too-old": Reason(
         "row",
         "the time is before 2009-01-01, and Kissmetrics keeps no older data",
         f"{_FILTER}; if the year is wrong, fix it at the source, or set timestamp in the stream's entry to another "
         "field",
         f"{_FILTER}; if the year is wrong, fix it at the source",
+    ),
+    "no-key": Reason(
+        "row",
+        "the row lacks a key property of its stream",
+        "fix the tap or its catalog, or set __key_properties__ with a stream map",
     ),
     "schema": Reason(
         "row",

@@ -79,6 +79,7 @@ class Mapped(msgspec.Struct):
         alias_field: The field that held the other identity, if the calls alias one.
         deletions: Attributes that were deleted at their source, before those of the calls are set.
         skipped_types: Types of the parts that have no meaning for Kissmetrics, one for each part.
+        is_undated: It sets attributes at a guessed time, since the row has none.
     """
 
     calls: list[Call] = []
@@ -87,6 +88,7 @@ class Mapped(msgspec.Struct):
     alias_field: str | None = None
     deletions: list[Deletion] = []
     skipped_types: list[str] = []
+    is_undated: bool = False
 
     def add_event(self, record: Record, slot: EventSlot) -> None:
         """Add an event."""

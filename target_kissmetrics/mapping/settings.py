@@ -105,6 +105,12 @@ def _read_revenue(place: str, value: str | tuple[str, ...] | bool) -> tuple[str,
     return _read_fields(place, (value,) if isinstance(value, str) else tuple(value))
 
 
+def _read_timestamp(place: str, value: str | bool) -> str:
+    if value is True:
+        raise ConfigError(place, "must be a field or false, not True")
+    return value or ""
+
+
 @dataclass(frozen=True, slots=True)
 class _Rename:
     field: str = setting("A field's name.", required="write {field: ..., property: ...}")
@@ -116,6 +122,8 @@ class _Rename:
 def _read_renames(place: str, value: tuple[_Rename, ...]) -> tuple[tuple[str, str], ...]:
     renames: dict[str, str] = {}
     for index, rename in enumerate(value):
+        if "*" in rename.field or "?" in rename.field:
+            raise ConfigError(f"{place}[{index}].field", f"{rename.field!r} is a glob; rename takes one field each")
         if rename.field in renames:
             raise ConfigError(f"{place}[{index}]", f"field {rename.field!r} is renamed twice; take one of the two out")
         renames[rename.field] = rename.property
@@ -135,6 +143,7 @@ class StreamSettings:
 
     Attributes:
         place: The entry's name in messages: `streams[2]`.
+        timestamp: Field that holds the time; empty for `false`.
         revenue: Fields that hold the amount; empty for `false`.
     """
 
@@ -147,7 +156,11 @@ class StreamSettings:
     )
     customer_id: str | None = setting("Field that holds the customer ID.")
     device_id: str | None = setting("Field that holds the device ID.")
-    timestamp: str | None = setting("Field that holds the time.")
+    timestamp: str | None = setting(
+        "Field that holds the time; `false`: none, and the time of extraction serves.",
+        read=_read_timestamp,
+        type=["string", "boolean", "null"],
+    )
     event_name: str | None = setting(
         "Event: a constant, or a template over the row's fields: `Viewed {screen_name} Screen`.", read=_read_event_name
     )
@@ -235,6 +248,11 @@ class MappingSettings:
     )
     prefix_properties: bool = setting(
         "Name an event's properties `{event} - {property}`; never the revenue property.", default=False
+    )
+    max_future_seconds: float = setting(
+        "A time further ahead of the clock than this rejects its row: it would stay the latest value until then.",
+        default=86_400,
+        minimum=0,
     )
     datetime_format: Literal["unix", "iso8601"] = setting(
         "How date-time values of properties are written.", default="unix"

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from target_kissmetrics.errors import ConfigError, did_you_mean
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.clock import RowClock
-from target_kissmetrics.mapping.rules.fields import FirstOf, Row
+from target_kissmetrics.mapping.rules.fields import FirstOf, Globs, Row
 from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES, DEVICE_ID_CANDIDATES, IdentityRule
 from target_kissmetrics.mapping.rules.properties import PropertyMaker
 from target_kissmetrics.mapping.rules.schemas import holds, meant, paths
@@ -148,23 +148,51 @@ class Stream:
             raise self.missing("customer_id", "an ID")
         return IdentityRule(self.settings, customer, device)
 
-    def clock(self, candidates: Sequence[str], *, required: bool = False) -> RowClock:
-        """Return the rule for when a row happened: `timestamp` of the entry, else the candidates."""
-        return RowClock(self.choose("timestamp", candidates), required=required, now=self.now)
+    def row_clock(self, fields: FirstOf, *, required: bool, in_messages: bool = False) -> RowClock:
+        """Return the rule for when a row happened; see `RowClock`."""
+        max_future = self.settings.max_future_seconds
+        return RowClock(fields, required=required, now=self.now, max_future=max_future, in_messages=in_messages)
+
+    def clock(self, candidates: Sequence[str], *, required: bool = False, is_one: bool = False) -> RowClock:
+        """Return the rule for when a row happened: `timestamp` of the entry, else the candidates.
+
+        Args:
+            candidates: Names that the mapping knows.
+            required: See `RowClock`.
+            is_one: Only the first field that the schema lists counts, also in rows where it is empty.
+        """
+        fields = self.choose("timestamp", candidates)
+        if is_one and not fields.is_loose:
+            fields = FirstOf(fields.paths[:1])
+        return self.row_clock(fields, required=required)
 
     def property_maker(self, reserved: Collection[str] = ()) -> PropertyMaker:
         """Return what makes the properties of rows; see `PropertyMaker`. Warns of chosen fields that do not exist.
 
         They are no error, since a field may come and go. But a typo in `exclude` sends what must not be sent.
         """
+        for path, key in self.unmatched.items() if not self.is_open else ():
+            self.warn(f"{key} {path!r} matches no field of the stream{self._did_you_mean(path)}")
+        return PropertyMaker(self.entry, self.settings, self.schema, self.warn, reserved)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether rows may have fields that the schema does not list."""
+        return not self.fields or bool(self.schema.get("additionalProperties"))
+
+    @property
+    def unmatched(self) -> dict[str, str]:
+        """The names and globs in the entry that match no listed field, each with its key; none of a glob entry."""
         entry = self.entry
         renamed = [path for path, _ in entry.rename]
-        for key, chosen in (("include", entry.include or ()), ("exclude", entry.exclude), ("rename", renamed)):
-            for path in chosen:
-                if "*" not in path and "?" not in path and self._lacks(path):
-                    likely = self._did_you_mean(path)
-                    self.warn(f"{key} names the field {path!r}, which the stream does not have{likely}")
-        return PropertyMaker(entry, self.settings, self.schema, self.warn, reserved)
+        chosen = (("include", entry.include or ()), ("exclude", entry.exclude), ("rename", renamed))
+        known = list(paths(self.fields)) if any(names for _, names in chosen) else []
+        return {
+            path: key
+            for key, names in chosen
+            for path in names
+            if not (entry.is_glob or holds(self.fields, path) or any(map(Globs((path,)).match, known)))
+        }
 
 
 class StreamMapping(Protocol):

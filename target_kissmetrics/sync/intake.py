@@ -67,18 +67,21 @@ class StreamIntake:
         self._context = context
         self._counts = context.counts
         self._shard = context.shard
-        resolved = resolve(
-            Stream(
-                name=context.name,
-                schema=schema,
-                key_properties=tuple(key_properties),
-                entry=context.entry,
-                settings=context.settings,
-                warn=lambda text: context.logger.warning("stream '%s': %s", context.name, text),
-            )
+        self._keys = tuple(key_properties)
+        stream = Stream(
+            name=context.name,
+            schema=schema,
+            key_properties=tuple(key_properties),
+            entry=context.entry,
+            settings=context.settings,
+            warn=lambda text: context.logger.warning("stream '%s': %s", context.name, text),
         )
+        resolved = resolve(stream)
         self.kind = resolved.kind
         self._mapping = resolved.mapping
+        if resolved.mapping is not None:
+            self._counts.revenue = context.entry.revenue or ()
+            self._counts.expect(stream.unmatched if stream.is_open else {})
         self._counts.in_messages = self.kind not in FLAT_KINDS
         context.logger.info(
             "stream '%s' is read as %s, because %s%s",
@@ -111,18 +114,23 @@ class StreamIntake:
             counts.deleted += 1
             return
         try:
-            if problem is not None:
-                raise Rejected("schema", f"it does not fit the tap's schema: {problem}")  # noqa: TRY301
+            self._check(row, problem)
             mapped = self._mapping.map(row, extracted)
         except Rejected as rejected:
             if self._shard is None or self._shard.takes_nobody:
                 self._context.rejects.row(counts, rejected, record)
             return
-        counts.accepted += 1
-        counts.parts += max(1, len(mapped.slots))
+        counts.accept(row, mapped)
         self._context.rejects.accepted(counts)
         if self._shard is None or self._shard.takes_row(mapped):
             self._add(mapped, record)
+
+    def _check(self, row: Mapping[str, Any], problem: str | None) -> None:
+        if problem is not None:
+            raise Rejected("schema", f"it does not fit the tap's schema: {problem}")
+        for key in self._keys:
+            if key not in row:
+                raise Rejected("no-key", f"the row has no {key!r}, a key property of its stream")
 
     def _add(self, mapped: Mapped, record: Mapping[str, Any]) -> None:
         if mapped.skipped_types or mapped.deletions:

@@ -51,6 +51,7 @@ TABLE: list[tuple[str, str, Any]] = [
     ),
     ("lowercase_identities", "boolean", False),
     ("max_value_length", "integer", 512),
+    ("max_future_seconds", "number", 86400),
     ("campaign_properties", "boolean", True),
     ("send_ip_and_user_agent", "boolean", True),
     ("prefix_properties", "boolean", False),

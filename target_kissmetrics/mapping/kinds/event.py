@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.calls import Properties, Record
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import EventSlot, Mapped, row_token
@@ -25,6 +26,7 @@ from target_kissmetrics.mapping.rules.fields import FirstOf, Row, Template, gett
 from target_kissmetrics.mapping.rules.loaders import is_metadata
 from target_kissmetrics.mapping.rules.properties import CAMPAIGN_PROPERTIES
 from target_kissmetrics.mapping.rules.revenue import Revenue
+from target_kissmetrics.mapping.rules.schemas import times_in
 from target_kissmetrics.mapping.settings import PERSON_KEYS, PROPERTY_KEYS
 from target_kissmetrics.mapping.stream import Kind, Stream
 
@@ -50,12 +52,7 @@ class EventMapping:
         settings, entry = stream.settings, stream.entry
         self._entry = entry
         self._identity = stream.identity_rule()
-        self._clock = stream.clock(EVENT_TIME_CANDIDATES, required=bool(entry.timestamp))
-        if not self._clock.paths:
-            stream.warn(
-                "no field holds the events' time, so time_extracted or now is used, and a later run that reads the "
-                "same rows again creates new events; set timestamp in the stream's entry"
-            )
+        self._clock = stream.clock(EVENT_TIME_CANDIDATES, required=True, is_one=True)
         self._name, self._name_fields = _event_name(stream)
         self._revenue = Revenue(settings.revenue_key, _amount_fields(stream))
         self._maker = stream.property_maker(reserved=self._revenue.reserved)
@@ -64,6 +61,8 @@ class EventMapping:
         unless = self._maker.excludes
         self._line_items = stream.choose("line_items", LINE_ITEM_CANDIDATES, unless=unless)
         self._user_attributes = stream.choose("user_attributes", USER_ATTRIBUTE_CANDIDATES, unless=unless)
+        if not self._clock.paths and entry.timestamp is None:
+            _check_times(stream, self._user_attributes)
         self._key = tuple(getter(key) for key in stream.key_properties)
         self._salt = stream.name.encode("utf-8", "surrogatepass")
 
@@ -152,6 +151,23 @@ class EventMapping:
             return row_token((self._salt, content))
         content = [get(row) for get in self._key] or {k: v for k, v in row.items() if not is_metadata(k)}
         return hashlib.blake2b(self._salt + b"\0" + _as_bytes(content), digest_size=8).digest()
+
+
+def _check_times(stream: Stream, of_person: FirstOf) -> None:
+    """Check that a stream without a known field for the time holds no other time.
+
+    Raises:
+        ConfigError: It does: events must not get the time of extraction by a guess.
+    """
+    times = [path for path in times_in(stream.schema) if path.partition(".")[0] not in of_person.paths]
+    if times:
+        problem = f"stream {stream.name!r} has no known field for the time of its events, but {', '.join(times)}"
+        to_do = "set it to the one that holds their time, or to false to use the time of extraction"
+        raise ConfigError(f"{stream.entry.place}.timestamp", f"{problem}; {to_do}")
+    stream.warn(
+        "no field holds the events' time, so time_extracted or now is used, and a later run that reads the "
+        "same rows again creates new events; set timestamp in the stream's entry"
+    )
 
 
 def _event_name(stream: Stream) -> tuple[Template | None, FirstOf]:

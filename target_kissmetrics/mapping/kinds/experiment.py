@@ -57,8 +57,8 @@ class ExperimentMapping:
             name = names.property_name(experiment)
         except Rejected as problem:
             raise problem.at(field) from None
-        time, _ = self._clock.read(row, extracted)
-        mapped = Mapped()
+        time, time_field = self._clock.read(row, extracted)
+        mapped = Mapped(is_undated=time_field is None)
         mapped.add_attributes(person.identity, time, {name: variant})
         mapped.add_alias(person, time)
         return mapped

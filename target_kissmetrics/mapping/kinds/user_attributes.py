@@ -52,6 +52,7 @@ class UserAttributesMapping:
         person = self._identity.identify(row)
         time, time_field = self._clock.read(row, extracted)
         properties = self._maker.make(row, mapped.rejections, used=(*person.used, time_field))
+        mapped.is_undated = time_field is None
         mapped.add_attributes(person.identity, time, properties)
         mapped.add_alias(person, time)
         return mapped

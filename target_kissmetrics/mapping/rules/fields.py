@@ -15,6 +15,9 @@ Row = Mapping[str, Any]
 Getter = Callable[[Row], Any]
 
 _SEPARATORS = re.compile(r"[\s_-]+")
+MAX_DEPTH = 50
+"""Of nested objects."""
+
 MAX_NAME_SETS = 100
 """Sets of names whose decisions are cached, of rows that no schema describes."""
 
@@ -74,6 +77,14 @@ def getter(path: str) -> Getter:
 def is_empty(value: object) -> bool:
     """Return whether a value is null or blank text."""
     return value is None or (isinstance(value, str) and (not value or value.isspace()))
+
+
+def paths_in(row: Row, prefix: str = "", depth: int = 0) -> Iterator[str]:
+    """Yield the paths of a row's fields, and of those in its objects."""
+    for name, value in row.items():
+        yield f"{prefix}{name}"
+        if isinstance(value, Mapping) and depth < MAX_DEPTH:
+            yield from paths_in(value, f"{prefix}{name}.", depth + 1)
 
 
 class FirstOf:
@@ -200,10 +211,6 @@ class Globs:
         globs = tuple(globs)
         self._names = frozenset(globs)
         self._patterns = [glob_pattern(glob) for glob in globs if "*" in glob or "?" in glob]
-
-    def names(self, path: str) -> bool:
-        """Return whether the field is chosen by its exact name, not by a glob."""
-        return path in self._names
 
     def match(self, path: str) -> bool:
         """Return whether the field, or an object that contains it, is chosen."""

@@ -17,9 +17,9 @@ from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.mapping.rules import amounts, names
-from target_kissmetrics.mapping.rules.fields import Globs, Row, spelled
+from target_kissmetrics.mapping.rules.fields import MAX_DEPTH, Globs, Row, spelled
 from target_kissmetrics.mapping.rules.loaders import is_metadata
-from target_kissmetrics.mapping.rules.schemas import MAX_DEPTH, listed, moments
+from target_kissmetrics.mapping.rules.schemas import listed, moments
 from target_kissmetrics.mapping.rules.values import Values, is_scalar
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 
@@ -90,6 +90,7 @@ class PropertyMaker:
         self._exclude = Globs(entry.exclude)
         self._revenue = folded(settings.revenue_key)
         self._campaign = CAMPAIGN_PROPERTIES if settings.campaign_properties else {}
+        self._always = frozenset((*(entry.include or ()), *(field for field, _ in entry.rename)))
         self._rename = {field: names.property_name(wanted) for field, wanted in entry.rename}
         self._values = Values(settings)
         self._moments = dict(moments(schema))
@@ -117,7 +118,7 @@ class PropertyMaker:
         Args:
             row: A row, or an object in it.
             rejections: Gets the dropped properties.
-            used: Paths that served as ID, time or name: no properties, unless `include` names them.
+            used: Paths that served as ID, time or name: no properties, unless `include` or `rename` names them.
             taken: Names of properties that the call already has, folded.
             under: The path of the object `row`; it does not become part of the properties' names.
         """
@@ -138,7 +139,11 @@ class PropertyMaker:
             under, fields, used, taken = key
             paths = [(field, f"{under}.{field}" if under else field) for field in fields]
             campaign = self._campaign_of(fields, under)
-            rules = [(field, self._rule(path, under, campaign.get(field))) for field, path in paths if path not in used]
+            rules = [
+                (field, self._rule(path, under, campaign.get(field)))
+                for field, path in paths
+                if path not in used or path in self._always
+            ]
             chosen = [(field, rule) for field, rule in rules if not rule.excluded]
             all_names = [*taken, *(rule.folded for _, rule in chosen)]
             is_plain = len(set(all_names)) == len(all_names) and not any(rule.rejection for _, rule in chosen)
@@ -181,7 +186,7 @@ class PropertyMaker:
             if value is None:
                 continue
             path = f"{prefix}{key}"
-            if path in used and not (self._include is not None and self._include.names(path)):
+            if path in used and path not in self._always:
                 continue
             if isinstance(value, Mapping):
                 if depth >= MAX_DEPTH:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from target_kissmetrics.mapping.rules.fields import spelled
+from target_kissmetrics.mapping.rules.fields import MAX_DEPTH, spelled
+from target_kissmetrics.mapping.rules.loaders import is_metadata
 
-MAX_DEPTH = 50
-"""Of nested objects."""
+_TIMES = frozenset({"date", "date-time"})
+_TIME_NAME = re.compile(r"([\s_-](?i:at|time|date|tstamp|timestamp|ts)|[a-z0-9](At|Time|Date|Tstamp|Timestamp|Ts))$")
 
 
 def may_hold(schema: object, path: str) -> bool:
@@ -43,6 +45,17 @@ def paths(fields: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterat
             yield from paths(listed(field), f"{prefix}{name}.", depth + 1)
 
 
+def times_in(schema: object, prefix: str = "", depth: int = 0) -> Iterator[str]:
+    """Yield the fields that look like times, by their format or their name; not those that loaders add."""
+    for name, field in listed(schema).items() if depth <= MAX_DEPTH else ():
+        shapes = list(_shapes(field))
+        if is_metadata(name) or any("array" in _list(shape.get("type")) or "items" in shape for shape in shapes):
+            continue
+        if any(shape.get("format") in _TIMES for shape in shapes) or _TIME_NAME.search(name):
+            yield f"{prefix}{name}"
+        yield from times_in(field, f"{prefix}{name}.", depth + 1)
+
+
 def listed(schema: object) -> dict[str, Any]:
     """Return the fields that an object's schema lists, in all its alternatives."""
     fields: dict[str, Any] = {}
@@ -62,7 +75,7 @@ def moments(schema: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iter
         return
     for name, field in properties.items():
         shapes = list(_shapes(field, depth))
-        dated = [shape for shape in shapes if shape.get("format") in {"date", "date-time"}]
+        dated = [shape for shape in shapes if shape.get("format") in _TIMES]
         if dated:
             others = [shape for shape in shapes if shape not in dated and "string" in _list(shape.get("type"))]
             yield f"{prefix}{name}", not others

@@ -110,7 +110,7 @@ class _Draft:
         self._customers = self._rank_customers(is_people=is_people)
         self._customer: str | None = given.get("customer_id") or next(iter(self._customers), None)
         self._device: str | None = given.get("device_id") or best(columns, roles.DEVICE, [self._customer])
-        self._time: str | None = given.get("timestamp") or best(columns, roles.EVENT_TIME)
+        self._time: str | None = given.get("timestamp", best(columns, roles.EVENT_TIME)) or None
         self._ids = [name for name in (self._customer, self._device) if name]
         if is_decided:
             found = stream.id_fields(key_is_person=given["kind"] == "user_attributes")

@@ -204,13 +204,29 @@ def test_every_other_type_is_left_out_and_counted(kind: str) -> None:
     assert mapped.rejections == []
 
 
-def test_times_are_the_events_own_then_the_batchs_then_that_of_extraction() -> None:
+def test_times_are_the_events_own_then_the_batchs_and_no_event_has_a_guessed_one() -> None:
     screen = {"event_type": "screen_view", "data": {"screen_name": "S"}}
     mapping = mapping_of(stream_of(("events", "mpid")))
     batch = {"mpid": 1, "events": [screen]}
     assert record_of(mapping.map({**batch, "timestamp_unixtime_ms": str(MS)}, "2024-03-01")).time == SECONDS
-    assert record_of(mapping.map(batch, ISO)).time == SECONDS
-    assert record_of(mapping.map(batch)).time == NOW
+    mapped = mapping.map({**batch, "user_attributes": {"plan": "x"}}, ISO)
+    assert [(one.code, one.field, one.counts_as_row) for one in mapped.rejections] == [
+        ("no-timestamp", "events[0]", True)
+    ]
+    assert [(type(call), call.time) for call in mapped.calls] == [(Set, SECONDS)]
+    assert mapped.is_undated
+
+
+def test_an_event_too_far_ahead_is_rejected_alone() -> None:
+    screens = [
+        {"event_type": "screen_view", "data": {"screen_name": "S", "timestamp_unixtime_ms": time}}
+        for time in (MS, (NOW + 100_000) * 1000)
+    ]
+    mapped = mapping_of(stream_of(("events", "mpid"))).map({"mpid": 1, "events": screens})
+    assert record_of(mapped).time == SECONDS
+    assert [(one.code, one.field) for one in mapped.rejections] == [
+        ("future-timestamp", "events[1].data.timestamp_unixtime_ms")
+    ]
 
 
 def test_events_of_one_second_are_told_from_each_other_by_their_id() -> None:

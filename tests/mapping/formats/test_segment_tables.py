@@ -158,5 +158,5 @@ def test_the_line_a_stream_starts_with_names_the_table() -> None:
     assert resolve(stream).why.startswith("it has 'user_id', 'received_at' and 'original_timestamp'")
     assert mapping_of(stream).describe() == (
         "a warehouse table of track; person: anonymous_id, else user_id; "
-        "time: timestamp, else original_timestamp, else received_at, else sent_at, else time_extracted, else now"
+        "time: timestamp, else original_timestamp, else sent_at, else received_at"
     )

@@ -465,7 +465,7 @@ def test_the_stream_is_described_by_what_is_read_as_what() -> None:
     fields = (*EVENT_FIELDS, "event_name", "revenue", "items", "traits")
     assert mapping_of(stream_of(fields, {"kind": "event"})).describe() == (
         "person: device_id, else customer_id; event: {event_name}, else {event}; "
-        "time: timestamp, else time_extracted, else now; revenue: revenue; line items: items; user attributes: traits"
+        "time: timestamp; revenue: revenue; line items: items; user attributes: traits"
     )
     assert "revenue: none" in mapping_of(stream_of(EVENT_FIELDS)).describe()
 

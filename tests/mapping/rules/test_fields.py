@@ -198,13 +198,6 @@ def test_a_glob_chooses_fields_and_all_that_lies_in_them(glob: str, path: str, m
     assert Globs(["no.such", glob]).match(path) is matches
 
 
-def test_a_field_named_is_told_from_one_chosen_by_a_glob() -> None:
-    globs = Globs(["user_id", "device*"])
-    assert globs.names("user_id")
-    assert not globs.names("device_id")
-    assert globs.match("device_id")
-
-
 def test_no_globs_choose_nothing() -> None:
     assert not Globs([]).match("plan")
 

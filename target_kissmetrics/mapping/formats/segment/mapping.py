@@ -22,7 +22,6 @@ from target_kissmetrics.mapping.formats.segment.message_types import Group, Hand
 from target_kissmetrics.mapping.formats.segment.tables import Table
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
-from target_kissmetrics.mapping.rules.clock import RowClock
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row
 from target_kissmetrics.mapping.rules.identity import IdentityRule
 from target_kissmetrics.mapping.stream import Kind, Stream
@@ -49,7 +48,7 @@ class SegmentMapping:
         places = _places(stream, self._table)
         self._device = FirstOf(places.device_id)
         self._identity = IdentityRule(stream.settings, FirstOf(places.customer_id), self._device, in_messages=True)
-        self._clock = RowClock(FirstOf(places.timestamp), required=False, now=stream.now, in_messages=True)
+        self._clock = stream.row_clock(FirstOf(places.timestamp), required=True, in_messages=True)
         self._context = SegmentContext(stream, places)
         self._aliased, self._previous = FirstOf(places.aliased_id), FirstOf(places.previous_id)
         self._only_type = "identify" if self._table == "users" else self._table
