@@ -82,6 +82,36 @@ def test_a_named_time_that_is_null_rejects_the_event() -> None:
     assert rejected({"paid_at": None}, {"timestamp": "paid_at"}).code == "no-timestamp"
 
 
+TIMES = {"type": ["string", "null"], "format": "date-time"}
+
+
+@pytest.mark.parametrize("entry", [{}, {"kind": "event"}, {"kind": "event", "event_name": "Booked"}])
+def test_a_stream_whose_times_have_other_names_stops_and_shows_them(entry: dict[str, Any]) -> None:
+    fields = {"customer_id": {}, "event": {}, "booked": TIMES, "shippedAt": {}, "meta": {"properties": {"day": TIMES}}}
+    with pytest.raises(ConfigError, match=r"timestamp: stream 'things' .*booked, shippedAt, meta.day; set it to"):
+        mapping_of(stream_of(fields, entry))
+    named = mapping_of(stream_of(fields, {**entry, "timestamp": "meta.day"}))
+    assert record_of(named.map({"customer_id": "a", "event": "b", "meta": {"day": ISO}})).time == SECONDS
+
+
+def test_a_stream_whose_entry_says_that_no_time_is_meant_has_the_time_of_extraction() -> None:
+    warnings: list[str] = []
+    fields = {"customer_id": {}, "event": {}, "shipped": TIMES, "created_at": TIMES}
+    mapping = mapping_of(stream_of(fields, {"timestamp": False}, warnings=warnings))
+    record = record_of(mapping.map({"customer_id": "a", "event": "b", "created_at": "2020-01-01"}, ISO))
+    assert (record.time, record.properties) == (SECONDS, {"created_at": "1577836800"})
+    assert warnings == []
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"plan": {}}, {"_fivetran_synced": TIMES}, {"traits": {"properties": {"a_at": TIMES}}}]
+)
+def test_a_stream_without_anything_like_a_time_has_the_time_of_extraction_with_a_warning(more: dict[str, Any]) -> None:
+    warnings: list[str] = []
+    mapping_of(stream_of({"customer_id": {}, "event": {}, **more}, warnings=warnings))
+    assert [warning for warning in warnings if "no field holds the events' time" in warning]
+
+
 # The event's name
 
 
