@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 Code = Literal[
-    "no-identity", "blocked-identity", "identity-too-long", "alias-limit", "no-event-name", "event-name-too-long",
-    "no-timestamp", "bad-timestamp", "too-old", "schema", "no-type", "unknown-type", "bad-message", "no-experiment",
-    "no-variant", "no-property-name", "name-too-long", "reserved-name", "value-too-long", "bad-number", "bad-text",
-    "bad-datetime", "bad-amount", "too-deep",
+    "no-identity", "blocked-identity", "bad-identity", "identity-too-long", "alias-limit", "no-event-name",
+    "event-name-too-long", "no-timestamp", "bad-timestamp", "too-old", "schema", "no-type", "unknown-type",
+    "bad-message", "no-experiment", "no-variant", "no-property-name", "name-too-long", "reserved-name",
+    "value-too-long", "bad-number", "bad-text", "bad-datetime", "bad-amount", "too-deep",
 ]  # fmt: skip
 Lost = Literal["row", "property", "alias", "amount", "row or property"]
 
@@ -49,10 +49,18 @@ REASONS: Mapping[Code, Reason] = {
     ),
     "blocked-identity": Reason(
         "row",
-        "many people share this ID (blocked_identities), and it would merge them into one person permanently",
+        "many people share this ID (all zeros, or in blocked_identities), and it would merge them into one person "
+        "permanently",
         "set customer_id or device_id in the stream's entry to another field, or fix it at the source; if the ID "
         "belongs to one person, remove it from blocked_identities",
         f"fix it at the source, or {_FILTER}; if the ID belongs to one person, remove it from blocked_identities",
+    ),
+    "bad-identity": Reason(
+        "row",
+        "the ID is an object, an array, a boolean or no finite number",
+        "set customer_id or device_id in the stream's entry to the field that holds the ID itself (user.id), or take "
+        "it out of the object with a stream map",
+        _FIX,
     ),
     "identity-too-long": Reason(
         "row",
@@ -133,7 +141,7 @@ REASONS: Mapping[Code, Reason] = {
     "reserved-name": Reason("property", "the property name starts with '_', which Kissmetrics reserves", _RENAME),
     "value-too-long": Reason(
         "property",
-        "the value is longer than 8,192 bytes, the limit of Kissmetrics",
+        "the value has more characters than max_value_length; Kissmetrics keeps 512",
         f"cut it with a stream map, or {_EXCLUDE}",
     ),
     "bad-number": Reason(
@@ -142,7 +150,7 @@ REASONS: Mapping[Code, Reason] = {
     "bad-text": Reason(
         "row or property",
         "the text has an unpaired UTF-16 surrogate, which cannot be sent",
-        "fix it where the text was cut, at the source or in the tap",
+        "fix it where the text was cut: at the source, in the tap, or by a stream map",
     ),
     "bad-datetime": Reason(
         "property",

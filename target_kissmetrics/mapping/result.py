@@ -102,7 +102,9 @@ class Mapped(msgspec.Struct):
             self.calls.append(Set(person, time, properties, address, user_agent, distinct=True))
 
     def add_alias(self, person: Person, time: int) -> None:
-        """Add the alias of a person's two identities; none if there is one identity."""
+        """Add the alias of a person's two identities, if there are two; a rejection if the other one cannot be one."""
+        if person.problem is not None:
+            self.rejections.append(Rejection.of(person.problem))
         if person.other is not None:
             self.calls.append(Alias(person.identity, person.other, time))
             self.alias_field = person.other_field

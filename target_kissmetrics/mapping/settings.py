@@ -11,6 +11,7 @@ from dataclasses import MISSING, dataclass, field
 from typing import Any, Literal
 
 from target_kissmetrics.errors import ConfigError
+from target_kissmetrics.kissmetrics.limits import LARGEST_VALUE_CHARACTERS, MAX_VALUE_CHARACTERS
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.fields import Template
@@ -23,7 +24,7 @@ PROPERTY_KEYS = frozenset({"include", "exclude", "rename"})
 
 BLOCKED_IDENTITIES = (
     "anonymous", "guest", "null", "none", "nil", "undefined", "nan", "unknown", "n/a", "(not set)",
-    "[object object]",
+    "[object object]", "-1", "true", "false", "anon", "not_authenticated", "not set", "no_user", "[]", "{}", '""',
 )  # fmt: skip
 
 
@@ -229,9 +230,13 @@ class MappingSettings:
         "Reject an alias that would give one identity more partners than this.", default=10, minimum=0
     )
     blocked_identities: frozenset[str] = setting(
-        "Identities that are never used nor aliased, compared without case and surrounding space.",
+        "Identities that are never used nor aliased, compared without case and surrounding space; nor are those of "
+        "nothing but zeros.",
         default=list(BLOCKED_IDENTITIES),
         read=_read_identities,
+    )
+    lowercase_identities: bool = setting(
+        "Lower-case every identity: `Ada@Example.com` and `ada@example.com` are one person.", default=False
     )
     campaign_properties: bool = setting(
         "Give campaign fields (`utm_source`, `referrer`, ...) the names that Kissmetrics' reports use.", default=True
@@ -244,4 +249,10 @@ class MappingSettings:
     )
     datetime_format: Literal["unix", "iso8601"] = setting(
         "How date-time values of properties are written.", default="unix"
+    )
+    max_value_length: int = setting(
+        "Characters of a property's value; longer ones are dropped. Kissmetrics' limit is 512, formerly 8192.",
+        default=MAX_VALUE_CHARACTERS,
+        minimum=1,
+        maximum=LARGEST_VALUE_CHARACTERS,
     )

@@ -1,4 +1,4 @@
-"""One stream's rows on their way into the pipeline: validated, mapped, or rejected."""
+"""One stream's rows on their way into the pipeline: mapped, or rejected."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.loaders import is_deleted
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 from target_kissmetrics.mapping.shard import Shard
-from target_kissmetrics.mapping.stream import Stream, StreamMapping
+from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.reject_policy import RejectPolicy
 from target_kissmetrics.sync.batch import BatchRow
@@ -24,9 +24,6 @@ MAX_COPIES = 20
 events that are all rejected would fill a disk with copies of itself."""
 
 _NO_COPY: Mapping[str, Any] = {}
-
-Validate = Callable[[Mapping[str, Any]], str | None]
-"""Gives what is wrong with a row by the tap's schema, if anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +58,14 @@ class StreamIntake:
         context: What it needs of the run.
         schema: The stream's schema, after stream maps.
         key_properties: The stream's key, after stream maps.
-        validate: Validates a row before it is mapped; None for no validation.
 
     Raises:
         ConfigError: The stream's kind is not certain, or its entry of `streams` does not fit it.
     """
 
-    def __init__(
-        self,
-        context: StreamContext,
-        schema: Mapping[str, Any],
-        key_properties: Sequence[str],
-        validate: Validate | None = None,
-    ) -> None:
+    def __init__(self, context: StreamContext, schema: Mapping[str, Any], key_properties: Sequence[str]) -> None:
         self._context = context
         self._counts = context.counts
-        self._validate = validate
         self._shard = context.shard
         resolved = resolve(
             Stream(
@@ -99,13 +88,16 @@ class StreamIntake:
             f". {resolved.mapping.describe()}" if resolved.mapping else "",
         )
 
-    def take(self, row: dict[str, Any], extracted: object, record: Mapping[str, Any]) -> None:
+    def take(
+        self, row: dict[str, Any], extracted: object, record: Mapping[str, Any], problem: str | None = None
+    ) -> None:
         """Take a row.
 
         Args:
             row: After stream maps.
             extracted: The message's `time_extracted`, `NO_GUESS`, or None.
             record: As the tap sent it.
+            problem: What is wrong with that by the tap's schema; the row is rejected for it.
 
         Raises:
             TooManyRejects: So far the stream had nothing but rejects, or more than the settings allow.
@@ -119,7 +111,9 @@ class StreamIntake:
             counts.deleted += 1
             return
         try:
-            mapped = self._map(self._mapping, row, extracted)
+            if problem is not None:
+                raise Rejected("schema", f"it does not fit the tap's schema: {problem}")  # noqa: TRY301
+            mapped = self._mapping.map(row, extracted)
         except Rejected as rejected:
             if self._shard is None or self._shard.takes_nobody:
                 self._context.rejects.row(counts, rejected, record)
@@ -129,13 +123,6 @@ class StreamIntake:
         self._context.rejects.accepted(counts)
         if self._shard is None or self._shard.takes_row(mapped):
             self._add(mapped, record)
-
-    def _map(self, mapping: StreamMapping, row: dict[str, Any], extracted: object) -> Mapped:
-        if self._validate is not None:
-            problem = self._validate(row)
-            if problem is not None:
-                raise Rejected("schema", f"it does not fit the tap's schema: {problem}")
-        return mapping.map(row, extracted)
 
     def _add(self, mapped: Mapped, record: Mapping[str, Any]) -> None:
         if mapped.skipped_types or mapped.deletions:

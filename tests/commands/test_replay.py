@@ -398,3 +398,28 @@ def test_a_stream_map_that_renames_the_stream_loses_no_line(bench: Bench) -> Non
     renamed = {"orders": {"__alias__": "sales"}}
     assert bench.in_process(streams=[{**MENDED["streams"][0], "stream": "sales"}], stream_maps=renamed) == 1
     assert bench.path.read_bytes() == before
+
+
+def test_a_row_is_validated_as_the_tap_sent_it_and_what_a_map_makes_is_not(bench: Bench) -> None:
+    maps = {"stream_maps": {"orders": {"total": "'EUR ' + str(record['total'])", "buyer": "record['buyer'] or 5"}}}
+    settings = {**MENDED, **maps, "validate_records": True}
+    bench.run(ORDERS, order(1, buyer=7), order(2), **settings)
+    (line,) = bench.lines()
+    assert (line["code"], line["record"]["buyer"], line["record"]["total"]) == ("schema", 7, 5)
+    assert bench.in_process(**settings) == 1
+    assert bench.in_process(**{**settings, "validate_records": False}) == 0
+    assert bench.sandbox.person("7") is not None
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"streams": [{"stream": "orders", "kind": "ignore"}]},
+        {"stream_maps": {"orders": None}},
+        {"stream_maps": {"__else__": None}},
+    ],
+)
+def test_lines_of_a_stream_that_is_not_read_any_more_go(bench: Bench, settings: dict[str, Any]) -> None:
+    bench.run(ORDERS, order(1))
+    code, log = bench.replay(**settings)
+    assert (code, bench.lines(), bench.sandbox.summary()["calls"]) == (0, [], 0), log

@@ -132,7 +132,7 @@ rows_of_events = st.fixed_dictionaries(
 @pytest.mark.parametrize("way", WAYS)
 @settings(max_examples=EXAMPLES // 3, deadline=None, suppress_health_check=list(HealthCheck))
 @given(rows=st.lists(rows_of_events, max_size=30), config=st.sampled_from([
-    {}, {"validate_records": False}, {"flattening_enabled": True, "flattening_max_depth": 1},
+    {}, {"validate_records": True},
     {"stream_maps": {"events": {"plan": "'Pro'", "__filter__": "id % 3 != 0"}}}, {"shard": {"index": 1, "count": 2}},
     {"streams": [{"stream": "events", "kind": "event", "spread_duplicates": True}]},
     {"on_invalid_record": "fail"},

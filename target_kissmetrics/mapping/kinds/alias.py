@@ -5,8 +5,11 @@ Source: support.kissmetrics.io, "Identities and aliases": an alias cannot be und
 
 from __future__ import annotations
 
-from target_kissmetrics.kissmetrics.calls import Alias
-from target_kissmetrics.mapping.result import Mapped
+from collections.abc import Iterable
+
+from target_kissmetrics.kissmetrics.calls import Alias, Call
+from target_kissmetrics.mapping.reject_codes import Rejected
+from target_kissmetrics.mapping.result import Mapped, Rejection
 from target_kissmetrics.mapping.rules.clock import EVENT_TIME_CANDIDATES
 from target_kissmetrics.mapping.rules.fields import Row
 from target_kissmetrics.mapping.settings import PERSON_KEYS
@@ -45,11 +48,29 @@ class AliasMapping:
         return f"person: {', else '.join(current)}; previous ID: {', else '.join(self._previous.paths)}"
 
     def map(self, row: Row, extracted: object = None) -> Mapped:
-        """Return a row's alias; none if both identities are the same."""
+        """Return a row's alias, or one for each ID in a list; none for two IDs that are the same.
+
+        An ID of a list that cannot be aliased is rejected alone.
+        """
         person = self._identity.require(row, *self._current, needed_for=_NEEDED_FOR, to_do=_TO_DO)
-        previous = self._identity.require(row, self._previous, needed_for=_NEEDED_FOR, to_do=_TO_DO)
         time, _ = self._clock.read(row, extracted)
-        return Mapped(calls=[] if person == previous else [Alias(person, previous, time)])
+        found = self._previous.find(row)
+        if found is None or not isinstance(found[1], (list, tuple)):
+            previous = self._identity.require(row, self._previous, needed_for=_NEEDED_FOR, to_do=_TO_DO)
+            return Mapped(calls=_aliases(person, [previous], time))
+        mapped = Mapped(alias_field=found[0])
+        previous_ids = []
+        for index, value in enumerate(found[1]):
+            try:
+                previous_ids.append(self._identity.read(value, f"{found[0]}[{index}]"))
+            except Rejected as problem:
+                mapped.rejections.append(Rejection.of(problem))
+        mapped.calls += _aliases(person, previous_ids, time)
+        return mapped
+
+
+def _aliases(person: str, previous: Iterable[str], time: int) -> list[Call]:
+    return [Alias(person, one, time) for one in dict.fromkeys(previous) if one and one != person]
 
 
 KIND = Kind("alias", keys=PERSON_KEYS | {"previous_id"}, detect=detect, mapping=AliasMapping)

@@ -16,7 +16,7 @@ from target_kissmetrics.kissmetrics.calls import Properties
 from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Rejection
-from target_kissmetrics.mapping.rules import names
+from target_kissmetrics.mapping.rules import amounts, names
 from target_kissmetrics.mapping.rules.fields import Globs, Row, spelled
 from target_kissmetrics.mapping.rules.loaders import is_metadata
 from target_kissmetrics.mapping.rules.schemas import MAX_DEPTH, listed, moments
@@ -88,9 +88,10 @@ class PropertyMaker:
     ) -> None:
         self._include = Globs(entry.include) if entry.include is not None else None
         self._exclude = Globs(entry.exclude)
+        self._revenue = folded(settings.revenue_key)
         self._campaign = CAMPAIGN_PROPERTIES if settings.campaign_properties else {}
         self._rename = {field: names.property_name(wanted) for field, wanted in entry.rename}
-        self._values = Values(settings.datetime_format)
+        self._values = Values(settings)
         self._moments = dict(moments(schema))
         self._iso_texts = iso_texts
         self._prefix = prefix
@@ -220,6 +221,8 @@ class PropertyMaker:
                 wanted = names.property_name(f"{self._prefix}{wanted}") if self._prefix else wanted
         except Rejected as problem:
             return _FieldRule(write, rejection=Rejection.of(problem, path))
+        if folded(wanted) == self._revenue:
+            return _FieldRule(lambda value: "" if amounts.is_zero(value) else write(value), wanted, self._revenue)
         return _FieldRule(write, wanted, folded(wanted))
 
     def _warn_once(self, text: str) -> None:

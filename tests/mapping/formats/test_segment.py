@@ -138,7 +138,7 @@ class TestTheSuiteOfSegmentsIntegration:
         }
         assert map_segment(row).calls == [
             Record("u1", event, SECONDS, {"orderId": "o1", "revenue": "25", "total": "30", BILLING: "25"}),
-            Set("u1", SECONDS, {"sku": "a", "price": "9.90"}),
+            Set("u1", SECONDS, {"sku": "a", "price": "9.9"}),
             Set("u1", SECONDS + 1, {"sku": "b", "quantity": "2"}),
         ]
 

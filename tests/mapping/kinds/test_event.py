@@ -177,7 +177,7 @@ def test_a_schema_without_fields_leaves_the_candidates_to_the_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "amount"), [(19.99, "19.99"), (Decimal("20.00"), "20.00"), ("$1,234.50", "1234.50"), (0, "0"), (-5, "-5")]
+    ("value", "amount"), [(19.99, "19.99"), (Decimal("20.5"), "20.5"), ("$1,234.50", "1234.50"), (-5, "-5")]
 )
 def test_the_amount_goes_to_the_revenue_property_and_the_field_stays_one(value: Any, amount: str) -> None:
     properties = record_of(map_event({"revenue": value})).properties
@@ -197,9 +197,25 @@ def test_the_first_of_revenue_fields_that_holds_an_amount_wins() -> None:
     fields = ("total", "sub.total", "revenue")
     row = {"total": "n/a", "sub": {"total": "7.50"}, "revenue": 9}
     assert revenue(row, revenue_fields=fields) == "7.50"
-    assert revenue({**row, "total": 0}, revenue_fields=fields) == "0"
+    assert revenue({**row, "total": 0}, revenue_fields=fields) == "7.50"
     assert revenue({**row, "sub": {}, "total": None}, revenue_fields=fields) == "9"
     assert map_event(row, revenue_fields=fields).rejections == []
+
+
+@pytest.mark.parametrize("refund", [True, False])
+@pytest.mark.parametrize("zero", [0, 0.0, -0.0, Decimal("0.00"), "0", "$0.00", "(0)"])
+def test_an_amount_of_zero_is_no_revenue_and_the_field_stays_a_property(zero: Any, refund: bool) -> None:
+    mapped = map_event({"revenue": zero, BILLING: zero}, {"refund": refund})
+    (record,) = mapped.calls
+    assert isinstance(record, Record)
+    assert BILLING not in record.properties
+    assert "revenue" in record.properties
+    assert (mapped.slots[0].revenue_property, mapped.rejections) == (None, [])
+
+
+def test_line_items_and_attributes_send_no_amount_of_zero_either() -> None:
+    mapped = map_event({"products": [{"sku": "a", BILLING: 0}], "user_attributes": {"plan": "x", BILLING: "0.00"}})
+    assert [call.properties for call in mapped.calls if isinstance(call, Set)] == [{"sku": "a"}, {"plan": "x"}]
 
 
 def test_the_entrys_revenue_takes_the_place_of_the_settings() -> None:
@@ -235,9 +251,7 @@ def test_an_event_without_an_amount_is_nothing_to_tell_of(value: Any) -> None:
     assert mapped.rejections == []
 
 
-@pytest.mark.parametrize(
-    ("value", "amount"), [(5, "-5"), (-5, "-5"), ("$5.00", "-5.00"), ("($5.00)", "-5.00"), (0, "0")]
-)
+@pytest.mark.parametrize(("value", "amount"), [(5, "-5"), (-5, "-5"), ("$5.00", "-5.00"), ("($5.00)", "-5.00")])
 def test_a_refund_is_sent_negative(value: Any, amount: str) -> None:
     assert revenue({"revenue": value}, {"refund": True}) == amount
 

@@ -60,8 +60,7 @@ class MParticleIdentities:
                 others.setdefault(_NAMES.get(plain) or " ".join(kind.replace("_", " ").split()).title(), value)
         for path, get in self._devices:
             value = get(batch)
-            # A device whose owner limits tracking has an advertising ID of zeros.
-            if value is not None and str(value).strip("0-"):
+            if value is not None:
                 ids[path] = value
         return self._rule.identify(ids), others
 
