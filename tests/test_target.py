@@ -360,9 +360,7 @@ def test_on_invalid_record_fail_stops_at_the_first(target: Runner, sandbox: Runn
 def test_a_stream_of_nothing_but_rejects_stops_the_run_without_their_state(
     target: Runner, sandbox: RunningSandbox
 ) -> None:
-    rows = [
-        message for n in range(1, 120) for message in (event(n, device_id="null", user_id=None), state({"at": n}))
-    ]
+    rows = [message for n in range(1, 120) for message in (event(n, device_id="null", user_id=None), state({"at": n}))]
     code, out, log = target.run(at(sandbox.url), EVENTS, *rows)
     assert (code, out) == (1, "")
     assert "blocked-identity" in log.splitlines()[-1]
@@ -370,9 +368,7 @@ def test_a_stream_of_nothing_but_rejects_stops_the_run_without_their_state(
 
 
 def test_a_few_rejects_do_not(target: Runner, sandbox: RunningSandbox) -> None:
-    rows = [
-        message for n in range(1, 9) for message in (event(n, device_id="null", user_id=None), state({"at": n}))
-    ]
+    rows = [message for n in range(1, 9) for message in (event(n, device_id="null", user_id=None), state({"at": n}))]
     code, out, log = target.run(at(sandbox.url), EVENTS, *rows)
     assert (code, out) == (0, '{"at":8}\n')
     waits = [line for line in log.splitlines() if "STATE waits until one is accepted" in line]

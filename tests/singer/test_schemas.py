@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from target_kissmetrics.mapping.rules.properties import moments
+from target_kissmetrics.mapping.rules.schemas import moments
 from target_kissmetrics.singer.schemas import MAX_UNFOLDED, unfolded
 
 MOMENT = {"type": ["string", "null"], "format": "date-time"}

@@ -16,7 +16,7 @@ from forked import command as command_of
 from hostile import SIGNALS
 
 from target_kissmetrics.errors import ConfigError, InputError
-from target_kissmetrics.mapping.rules.properties import moments
+from target_kissmetrics.mapping.rules.schemas import moments
 from target_kissmetrics.singer.stream_maps import BeforeSchema, StreamMapper, transformed
 from target_kissmetrics.target import TargetKissmetrics
 

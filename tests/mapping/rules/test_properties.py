@@ -14,7 +14,8 @@ from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules import properties as properties_module
-from target_kissmetrics.mapping.rules.properties import PropertyMaker, moments
+from target_kissmetrics.mapping.rules.properties import PropertyMaker
+from target_kissmetrics.mapping.rules.schemas import moments
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 
 DATE_TIME = {"type": ["string", "null"], "format": "date-time"}
