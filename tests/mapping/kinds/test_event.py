@@ -82,6 +82,26 @@ def test_a_named_time_that_is_null_rejects_the_event() -> None:
     assert rejected({"paid_at": None}, {"timestamp": "paid_at"}).code == "no-timestamp"
 
 
+@pytest.mark.parametrize("is_listed", [True, False])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("USER_ID", "EVENT_NAME", "CREATED_AT", "REVENUE", "LINE_ITEMS", "USER_ATTRIBUTES"),
+        ("User Id", "Event Name", "Created At", "Revenue", "Line Items", "User Attributes"),
+        ("userId", "eventName", "createdAt", "revenue", "lineItems", "userAttributes"),
+        ("user-id", "event-name", "created-at", "revenue", "line-items", "user-attributes"),
+    ],
+)
+def test_each_field_of_an_event_may_be_spelled_otherwise(names: tuple[str, ...], is_listed: bool) -> None:
+    row = dict(zip(names, ("u1", "Paid", ISO, 5, [{"sku": "a"}], {"plan": "x"}), strict=True))
+    mapping = mapping_of(stream_of(names if is_listed else (), {"kind": "event"}))
+    mapped = mapping.map(row)
+    assert record_of(mapped) == Record("u1", "Paid", SECONDS, {names[3]: "5", BILLING: "5"})
+    assert [call.properties for call in sets_of(mapped)] == [{"sku": "a"}, {"plan": "x"}]
+    excluding = mapping_of(stream_of(names if is_listed else (), {"kind": "event", "exclude": [names[4], names[5]]}))
+    assert sets_of(excluding.map(row)) == []
+
+
 TIMES = {"type": ["string", "null"], "format": "date-time"}
 
 
