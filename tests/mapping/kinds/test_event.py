@@ -102,6 +102,14 @@ def test_each_field_of_an_event_may_be_spelled_otherwise(names: tuple[str, ...],
     assert sets_of(excluding.map(row)) == []
 
 
+def test_a_stream_with_two_spellings_of_one_candidate_warns_and_the_other_is_a_property() -> None:
+    warnings: list[str] = []
+    mapping = mapping_of(stream_of(("USER_ID", "userId", "event", "timestamp"), warnings=warnings))
+    record = record_of(mapping.map({"userId": "b", "USER_ID": "a", "event": "Paid", "timestamp": ISO}))
+    assert (record.person, record.properties) == ("a", {"userId": "b"})
+    assert [warning for warning in warnings if "'USER_ID' serves as user_id" in warning and "'userId'" in warning]
+
+
 TIMES = {"type": ["string", "null"], "format": "date-time"}
 
 
