@@ -20,6 +20,12 @@ MAX_LISTED_FIELDS = 40
 """Fields that an error lists."""
 
 
+def list_names(names: Sequence[str]) -> str:
+    """Return the first of some names of fields, for an error."""
+    more = f" and {len(names) - MAX_LISTED_FIELDS} more" if len(names) > MAX_LISTED_FIELDS else ""
+    return f"{', '.join(names[:MAX_LISTED_FIELDS])}{more}"
+
+
 @dataclass(frozen=True, slots=True)
 class Stream:
     """What is known of a stream before its first row.
@@ -108,8 +114,7 @@ class Stream:
 
     def list_fields(self) -> str:
         """Return the names of the first fields, for an error."""
-        more = f" and {len(self.fields) - MAX_LISTED_FIELDS} more" if len(self.fields) > MAX_LISTED_FIELDS else ""
-        return f"its fields: {', '.join(list(self.fields)[:MAX_LISTED_FIELDS]) or 'none'}{more}"
+        return f"its fields: {list_names(list(self.fields)) or 'none'}"
 
     def missing(self, key: str, role: str) -> ConfigError:
         """Return the error of a stream without a field that every row needs."""

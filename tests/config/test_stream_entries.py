@@ -142,11 +142,14 @@ def test_a_key_that_names_a_field_is_a_text(key: str, value: Any) -> None:
     assert mistake({"stream": "a", key: value}) == f"streams[2].{key}: must be a non-empty string, not {value!r}"
 
 
+@pytest.mark.parametrize("value", ["", 5, True, [], {}])
+def test_a_time_is_nothing_else(value: Any) -> None:
+    assert mistake({"stream": "a", "timestamp": value}).startswith("streams[2].timestamp: must be a ")
+
+
 def test_a_time_is_a_field_or_false() -> None:
     assert not read({"stream": "a", "timestamp": False}).timestamp
     assert read({"stream": "a", "timestamp": False}).timestamp is not None
-    for value in ("", 5, True, [], {}):
-        assert mistake({"stream": "a", "timestamp": value}).startswith("streams[2].timestamp: must be a ")
 
 
 @pytest.mark.parametrize("key", FLAGS)

@@ -107,10 +107,8 @@ def test_a_revenue_that_no_row_held_is_warned_of_with_the_count() -> None:
     assert counts.warnings() == []
     for _ in range(3):
         counts.accept({}, event(amount=False))
-    assert counts.warnings() == [
-        "revenue 'total/sum' held no amount, or 0, in each of 3 rows; name the field that holds it, or set revenue: "
-        "false"
-    ]
+    (warning,) = counts.warnings()
+    assert warning.startswith("revenue 'total/sum' held no amount, or 0, in each of 3 rows; name the field that holds")
     counts.accept({}, event(amount=True))
     assert counts.warnings() == []
 

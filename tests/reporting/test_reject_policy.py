@@ -98,7 +98,7 @@ def test_a_stream_of_nothing_but_rejects_ends_the_run() -> None:
 def test_rows_that_are_too_old_do_not_count_towards_that_end() -> None:
     rejects, counts = policy(), StreamCounts("a")
     for _ in range(3 * PROBATION_ROWS):
-        rejects.row(counts, Rejected("too-old", "the time is before 2009-01-01"), {})
+        rejects.row(counts, Rejected("too-old", "the time is before 2009-01-01"), {"id": 1})
     assert not counts.on_probation
     reject(rejects, counts, PROBATION_ROWS - 1)
     assert counts.on_probation

@@ -28,7 +28,7 @@ from target_kissmetrics.mapping.rules.properties import CAMPAIGN_PROPERTIES
 from target_kissmetrics.mapping.rules.revenue import Revenue
 from target_kissmetrics.mapping.rules.schemas import times_in
 from target_kissmetrics.mapping.settings import PERSON_KEYS, PROPERTY_KEYS
-from target_kissmetrics.mapping.stream import Kind, Stream
+from target_kissmetrics.mapping.stream import Kind, Stream, list_names
 
 EVENT_NAME_CANDIDATES = ("event_name", "event", "screen_name")
 LINE_ITEM_CANDIDATES = ("products", "line_items", "items")
@@ -161,9 +161,12 @@ def _check_times(stream: Stream, of_person: FirstOf) -> None:
     """
     times = [path for path in times_in(stream.schema) if path.partition(".")[0] not in of_person.paths]
     if times:
-        problem = f"stream {stream.name!r} has no known field for the time of its events, but {', '.join(times)}"
-        to_do = "set it to the one that holds their time, or to false to use the time of extraction"
-        raise ConfigError(f"{stream.entry.place}.timestamp", f"{problem}; {to_do}")
+        raise ConfigError(
+            f"{stream.entry.place}.timestamp",
+            f"stream {stream.name!r} has no known field for the time of its events, but other times: "
+            f"{list_names(times)}; write {{stream: {stream.name}, timestamp: FIELD}} with the one that is meant, or "
+            "timestamp: false to use the time of extraction",
+        )
     stream.warn(
         "no field holds the events' time, so time_extracted or now is used, and a later run that reads the "
         "same rows again creates new events; set timestamp in the stream's entry"

@@ -50,7 +50,10 @@ def spelled(
             found[candidate] = same[0]
         if len(same) > 1 and warn is not None:
             others = ", ".join(map(repr, same[1:]))
-            warn(f"field {same[0]!r} serves as {candidate}; {others} could be meant as well; name the right one")
+            warn(
+                f"field {same[0]!r} serves as {candidate}; {others} could be meant as well; name the right one in "
+                "the stream's entry, or rename the others with a stream map"
+            )
     return found
 
 

@@ -140,7 +140,7 @@ class PropertyMaker:
             paths = [(field, f"{under}.{field}" if under else field) for field in fields]
             campaign = self._campaign_of(fields, under)
             rules = [
-                (field, self._rule(path, under, campaign.get(field)))
+                (field, self._rule(path, under, campaign.get(path)))
                 for field, path in paths
                 if path not in used or path in self._always
             ]
@@ -158,7 +158,7 @@ class PropertyMaker:
         seen = set(taken)
         campaign = self._campaign_of(tuple(row), under)
         for path, value in self._fields(row, f"{under}." if under else "", used, rejections):
-            rule = self._rule(path, under, campaign.get(path[len(under) + 1 :] if under else path))
+            rule = self._rule(path, under, campaign.get(path))
             if rule.excluded:
                 continue
             try:
@@ -206,9 +206,10 @@ class PropertyMaker:
         return left_out or (self._include is not None and not self._include.match(path))
 
     def _campaign_fields(self, fields: tuple[str, ...], under: str) -> Mapping[str, str]:
-        """Return the names of the properties that the campaign's fields become, in rows with these fields."""
+        """Return the paths of the campaign's fields in rows with these fields, and the properties they become."""
         names = dict.fromkeys(fields if under else (*self._listed, *fields))
-        return {field: self._campaign[name] for name, field in spelled(self._campaign, names, self._warn_once).items()}
+        found = spelled(self._campaign, names, self._warn_once)
+        return {f"{under}.{field}" if under else field: self._campaign[name] for name, field in found.items()}
 
     def _work_out(self, path: str, under: str, campaign: str | None) -> _FieldRule:
         name = path[len(under) + 1 :] if under else path

@@ -118,3 +118,10 @@ def test_a_stream_that_lacks_one_of_the_two_stops_the_run(fields: tuple[str, ...
 def test_the_stream_is_described_by_what_is_read_as_what() -> None:
     mapping = mapping_of(stream_of(FIELDS, {"kind": "alias"}))
     assert mapping.describe() == "person: customer_id, else device_id; previous ID: previous_id"
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+@pytest.mark.parametrize("names", [("USER_ID", "PREVIOUS_ID"), ("userId", "previousId"), ("User ID", "Previous Id")])
+def test_both_ids_may_be_spelled_otherwise(names: tuple[str, str], is_listed: bool) -> None:
+    mapping = mapping_of(stream_of(names if is_listed else (), {"kind": "alias"}))
+    assert aliases_of(mapping.map({names[0]: "a", names[1]: "b"})) == [("a", "b")]

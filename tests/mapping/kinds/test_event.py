@@ -82,6 +82,64 @@ def test_a_named_time_that_is_null_rejects_the_event() -> None:
     assert rejected({"paid_at": None}, {"timestamp": "paid_at"}).code == "no-timestamp"
 
 
+@pytest.mark.parametrize("is_listed", [True, False])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("USER_ID", "EVENT_NAME", "CREATED_AT", "REVENUE", "LINE_ITEMS", "USER_ATTRIBUTES"),
+        ("User Id", "Event Name", "Created At", "Revenue", "Line Items", "User Attributes"),
+        ("userId", "eventName", "createdAt", "revenue", "lineItems", "userAttributes"),
+        ("user-id", "event-name", "created-at", "revenue", "line-items", "user-attributes"),
+    ],
+)
+def test_each_field_of_an_event_may_be_spelled_otherwise(names: tuple[str, ...], is_listed: bool) -> None:
+    row = dict(zip(names, ("u1", "Paid", ISO, 5, [{"sku": "a"}], {"plan": "x"}), strict=True))
+    mapping = mapping_of(stream_of(names if is_listed else (), {"kind": "event"}))
+    mapped = mapping.map(row)
+    assert record_of(mapped) == Record("u1", "Paid", SECONDS, {names[3]: "5", BILLING: "5"})
+    assert [call.properties for call in sets_of(mapped)] == [{"sku": "a"}, {"plan": "x"}]
+    excluding = mapping_of(stream_of(names if is_listed else (), {"kind": "event", "exclude": [names[4], names[5]]}))
+    assert sets_of(excluding.map(row)) == []
+
+
+def test_a_stream_with_two_spellings_of_one_candidate_warns_and_the_other_is_a_property() -> None:
+    warnings: list[str] = []
+    mapping = mapping_of(stream_of(("USER_ID", "userId", "event", "timestamp"), warnings=warnings))
+    record = record_of(mapping.map({"userId": "b", "USER_ID": "a", "event": "Paid", "timestamp": ISO}))
+    assert (record.person, record.properties) == ("a", {"userId": "b"})
+    assert [warning for warning in warnings if "'USER_ID' serves as user_id" in warning and "'userId'" in warning]
+
+
+TIMES = {"type": ["string", "null"], "format": "date-time"}
+
+
+@pytest.mark.parametrize("entry", [{}, {"kind": "event"}, {"kind": "event", "event_name": "Booked"}])
+def test_a_stream_whose_times_have_other_names_stops_and_shows_them(entry: dict[str, Any]) -> None:
+    fields = {"customer_id": {}, "event": {}, "booked": TIMES, "shippedAt": {}, "meta": {"properties": {"day": TIMES}}}
+    with pytest.raises(ConfigError, match=r"timestamp: stream 'things' .*booked, shippedAt, meta.day; write"):
+        mapping_of(stream_of(fields, entry))
+    named = mapping_of(stream_of(fields, {**entry, "timestamp": "meta.day"}))
+    assert record_of(named.map({"customer_id": "a", "event": "b", "meta": {"day": ISO}})).time == SECONDS
+
+
+def test_a_stream_whose_entry_says_that_no_time_is_meant_has_the_time_of_extraction() -> None:
+    warnings: list[str] = []
+    fields = {"customer_id": {}, "event": {}, "shipped": TIMES, "created_at": TIMES}
+    mapping = mapping_of(stream_of(fields, {"timestamp": False}, warnings=warnings))
+    record = record_of(mapping.map({"customer_id": "a", "event": "b", "created_at": "2020-01-01"}, ISO))
+    assert (record.time, record.properties) == (SECONDS, {"created_at": "1577836800"})
+    assert warnings == []
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"plan": {}}, {"_fivetran_synced": TIMES}, {"traits": {"properties": {"a_at": TIMES}}}]
+)
+def test_a_stream_without_anything_like_a_time_has_the_time_of_extraction_with_a_warning(more: dict[str, Any]) -> None:
+    warnings: list[str] = []
+    mapping_of(stream_of({"customer_id": {}, "event": {}, **more}, warnings=warnings))
+    assert [warning for warning in warnings if "no field holds the events' time" in warning]
+
+
 # The event's name
 
 

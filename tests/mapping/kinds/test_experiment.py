@@ -111,3 +111,10 @@ def test_the_stream_is_described_by_what_is_read_as_what() -> None:
     assert mapping_of(stream_of(ROW)).describe() == (
         "person: customer_id; experiment: experiment; variant: variant; time: updated_at, else time_extracted, else now"
     )
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+@pytest.mark.parametrize("names", [("USER_ID", "EXPERIMENT_NAME", "VARIATION"), ("userId", "Test", "Group")])
+def test_the_experiment_and_the_variant_may_be_spelled_otherwise(names: tuple[str, ...], is_listed: bool) -> None:
+    mapping = mapping_of(stream_of(names if is_listed else (), {"kind": "experiment"}))
+    assert set_of(mapping.map(dict(zip(names, "uab", strict=True)))).properties == {"a": "b"}
