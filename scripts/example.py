@@ -184,7 +184,8 @@ class Example:
                 }
                 _, lines = self._project.run(*arguments[1:], environment=environment)
                 self._preview(lines)
-                runs.append({"run": " ".join([*_assigned(command), *command.words]), **self._ask("summary")})
+                counts = {name: value for name, value in self._ask("summary").items() if name != "duplicates"}
+                runs.append({"run": " ".join([*_assigned(command), *command.words]), **counts})
             else:
                 raise FailedError(f"{program} {' '.join(arguments)}: no command that an example can run")
         return {

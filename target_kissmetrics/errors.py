@@ -86,8 +86,9 @@ class Refused(DeliveryError):  # noqa: N818 - it reads as what happened
 
 def did_you_mean(typed: str, known: Iterable[str]) -> str:
     """Give `; did you mean 'api_key'?` for a near miss, else an empty text."""
-    near = difflib.get_close_matches(typed.lower(), list(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    by_lower = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(typed.lower(), by_lower, n=1, cutoff=0.6)
+    return f"; did you mean {by_lower[near[0]]!r}?" if near else ""
 
 
 def redact_key(text: str, key: object) -> str:

@@ -216,7 +216,7 @@ class Runtime:
                 counts.calls / seconds,
                 retries,
             )
-            for line in counts.what_to_do():
+            for line in (*counts.warnings(), *counts.what_to_do()):
                 self._logger.warning("stream '%s': %s", counts.stream, line)
             log_totals(counts)
         has_rejects = any(counts.all_rejected or counts.all_dropped for counts in streams)

@@ -6,10 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from singer_sdk import Target
-from singer_sdk.exceptions import MissingKeyPropertiesError
 from singer_sdk.sinks import Sink
 
-from target_kissmetrics.singer.validation import validates, validation
 from target_kissmetrics.sync.intake import StreamContext, StreamIntake
 
 METRIC_ROWS = 100
@@ -44,35 +42,24 @@ class KissmetricsSink(Sink):
         context: StreamContext,
     ) -> None:
         super().__init__(target, stream_name, schema, key_properties)
-        self._key = tuple(self.key_properties)
         self._uncounted = 0
-        validate = validation(schema, stream_name) if validates(self.config) else None
-        self.intake = StreamIntake(context, schema, self._key, validate)
+        self.intake = StreamIntake(context, schema, self.key_properties)
 
     def get_validator(self) -> None:
-        """Leave validation to the intake."""
+        """Leave validation to the stream mapper."""
 
-    def take(self, row: dict[str, Any], extracted: object, record: Mapping[str, Any]) -> None:
-        """Take a row.
-
-        Args:
-            row: After stream maps.
-            extracted: The message's `time_extracted`, or None.
-            record: As the tap sent it.
+    def take(
+        self, row: dict[str, Any], extracted: object, record: Mapping[str, Any], problem: str | None = None
+    ) -> None:
+        """Take a row; see `StreamIntake.take`.
 
         Raises:
-            MissingKeyPropertiesError: It lacks a part of the stream's key, which no tap may leave out.
             TargetError: As `StreamIntake.take`.
         """
-        for key in self._key:
-            if key not in row:
-                raise MissingKeyPropertiesError(
-                    f"stream '{self.stream_name}': RECORD without the key property '{key}'; fix the tap"
-                )
         self._uncounted += 1
         if self._uncounted == METRIC_ROWS:
             self._count()
-        self.intake.take(row, extracted, record)
+        self.intake.take(row, extracted, record, problem)
 
     def _count(self) -> None:
         self.record_counter_metric.increment(self._uncounted)
@@ -122,7 +109,7 @@ class CheckSink(Sink):
         super().__init__(target, stream_name, schema, key_properties)
         check()
 
-    def take(self, row: dict[str, Any], extracted: object, record: Mapping[str, Any]) -> None:
+    def take(self, *_: object) -> None:
         """Ignore the row."""
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:

@@ -12,7 +12,6 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
 import click
 from singer_sdk import Target
-from singer_sdk.exceptions import RecordsWithoutSchemaException
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TargetCapabilities
 
 from target_kissmetrics.config import about
@@ -29,8 +28,8 @@ from target_kissmetrics.reporting.told_settings import told_settings
 from target_kissmetrics.runtime import Runtime, check, http_library
 from target_kissmetrics.singer.batch_files import Storage, batch_rows, read_storage
 from target_kissmetrics.singer.reader import MessageReader
-from target_kissmetrics.singer.state import write_state
-from target_kissmetrics.singer.stream_maps import reading_schema, transformed
+from target_kissmetrics.singer.state import check_output, write_state
+from target_kissmetrics.singer.stream_maps import StreamMapper, named_in, transformed
 from target_kissmetrics.singer.termination import Termination
 from target_kissmetrics.sinks import CheckSink, KissmetricsSink
 
@@ -56,7 +55,6 @@ class TargetKissmetrics(Target):
         PluginCapabilities.ABOUT,
         PluginCapabilities.BATCH,
         PluginCapabilities.STREAM_MAPS,
-        PluginCapabilities.FLATTENING,
         PluginCapabilities.STRUCTURED_LOGGING,
         TargetCapabilities.VALIDATE_RECORDS,
     ]
@@ -67,7 +65,7 @@ class TargetKissmetrics(Target):
 
     def __init__(self, **arguments: Any) -> None:
         self.termination = Termination()
-        super().__init__(**arguments)
+        super().__init__(**arguments, setup_mapper=False)
         self.termination.reader = self.message_reader
         self.termination.install(self._handle_termination)
         self.max_parallelism = 1  # the SDK's sinks are always empty, there is nothing to drain side by side
@@ -81,6 +79,7 @@ class TargetKissmetrics(Target):
             batch_rows=self.config.get("batch_size_rows"),
             report=self._make_report(),
         )
+        self._mapper = self.stream_mapper = StreamMapper(self.config, self.logger, self._ignores)
         keep_urls_out_of_logs()
 
     def _make_report(self) -> ReportWriter | None:
@@ -108,7 +107,7 @@ class TargetKissmetrics(Target):
     @property
     def _env_var_config(self) -> dict[str, Any]:
         """The settings in the environment. The SDK's own reading loads `.env`, but does not name a wrong value."""
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             super()._env_var_config  # noqa: B018
         self.append_builtin_config(self.config_jsonschema)
         return read_environment(os.environ, self.config_jsonschema["properties"])
@@ -143,7 +142,7 @@ class TargetKissmetrics(Target):
         settings["validate_records"] = {
             **settings["validate_records"],
             "default": False,
-            "description": "Reject rows that do not match the schema of their stream.",
+            "description": "Reject rows that do not match the schema of their stream, as the tap sent them.",
         }
 
     # Messages
@@ -151,7 +150,7 @@ class TargetKissmetrics(Target):
     @property
     def _is_check(self) -> bool:
         """Whether this is `meltano config test`, which stores nothing: no store is made for its STATE."""
-        return list(self.mapper.stream_maps) == [CHECK_STREAM]
+        return list(self.stream_mapper.stream_maps) == [CHECK_STREAM]
 
     def get_sink_class(self, stream_name: str) -> type[Sink]:
         """Give what makes a stream's sink: its class, with what it needs of the run in the place of this target."""
@@ -162,26 +161,32 @@ class TargetKissmetrics(Target):
             make = functools.partial(KissmetricsSink, context=self.runtime.stream_context(stream_name))
         return cast("type[Sink]", make)
 
+    def _ignores(self, stream: str) -> bool:
+        """Return whether a stream, by its name after stream maps, is ignored."""
+        return self.runtime.entry_of(stream).kind == "ignore"
+
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
-        """Register a stream's schema."""
-        stream = str(message_dict.get("stream", ""))
+        """Register a stream's schema. Of a stream that is not read, nothing but the name is looked at."""
+        stream = named_in(message_dict)
         for warning in self._map_names.saw(stream):
             self.logger.warning(warning)
         before = self._sinks_of(stream)
-        with reading_schema(stream):
-            super()._process_schema_message(message_dict)
+        if not self.stream_mapper.register(message_dict):
+            return
         message = {name: message_dict.get(name) for name in ("type", "stream", "schema", "key_properties")}
-        after = self._sinks_of(stream)
-        for alias in after:
+        for stream_map in self.stream_mapper.stream_maps[stream]:
+            alias, schema = stream_map.stream_alias, stream_map.transformed_schema
+            self.get_sink(alias, schema=schema, key_properties=stream_map.transformed_key_properties)
             self.runtime.schema(alias, message)
+        after = self._sinks_of(stream)
         replaced = [sink for alias, sink in before.items() if after.get(alias) is not sink]
         for sink in replaced:
             sink.clean_up()
         if replaced:
-            self.drain_all()  # else the SDK would keep them, and their validators, until the end of the input
+            self.drain_all()  # else the SDK would keep them until the end of the input
 
     def _sinks_of(self, stream: str) -> dict[str, Sink]:
-        aliases = [stream_map.stream_alias for stream_map in self.mapper.stream_maps.get(stream, ())]
+        aliases = [stream_map.stream_alias for stream_map in self.stream_mapper.stream_maps.get(stream, ())]
         return {alias: self.get_sink(alias) for alias in aliases if self.sink_exists(alias)}
 
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
@@ -190,33 +195,29 @@ class TargetKissmetrics(Target):
         A stop that is asked for ends it between two rows; the STATE behind it is not read any more, and so the next
         run reads the files again.
         """
-        self._assert_line_requires(message_dict, requires={"stream", "encoding", "manifest"})
-        stream = message_dict["stream"]
-        if stream not in self.mapper.stream_maps:
-            raise RecordsWithoutSchemaException(f"stream '{stream}': BATCH before SCHEMA; this is a bug in the tap")
+        if not self.stream_mapper.maps(message_dict):
+            return
+        self._assert_line_requires(message_dict, requires={"encoding", "manifest"})
         with closing(batch_rows(message_dict, self.batch_storage)) as rows:
             for row in rows:
                 if self.message_reader.stop_requested:
                     return
-                self._process_record_message({"stream": stream, "record": row})
+                self._process_record_message({**message_dict, "type": "RECORD", "record": row})
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         """Process a row. The SDK's own way copies, parses and logs each row at more cost than mapping it."""
-        stream, record = message_dict.get("stream", ""), message_dict.get("record")
-        if not stream or record is None:
-            self._assert_line_requires(message_dict, requires={"stream", "record"})
-        if not isinstance(stream, str):
-            raise InputError("RECORD whose stream is not a string; fix the tap")
-        stream_maps = self.mapper.stream_maps.get(stream)
-        if stream_maps is None:
-            raise RecordsWithoutSchemaException(f"stream '{stream}': RECORD before SCHEMA; this is a bug in the tap")
+        stream_maps, record = self.stream_mapper.maps(message_dict), message_dict.get("record")
+        if not stream_maps:
+            return
+        stream = message_dict["stream"]
         if not isinstance(record, dict):
             raise InputError(f"stream '{stream}': RECORD whose record is not an object; fix the tap")
+        problem = self.stream_mapper.problem(stream, record)
         for stream_map in stream_maps:
-            row = transformed(stream_map, dict(record))
+            row = dict(record) if problem is not None else transformed(stream_map, dict(record))
             if row is not None:
                 sink = self.get_sink(stream_map.stream_alias, record=row)
-                sink.take(row, message_dict.get("time_extracted"), record)  # type: ignore[attr-defined]
+                sink.take(row, message_dict.get("time_extracted"), record, problem)  # type: ignore[attr-defined]
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         """Hand a STATE message on; it is emitted once every row before it is delivered."""
@@ -228,8 +229,8 @@ class TargetKissmetrics(Target):
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
         """Log that Kissmetrics deletes nothing."""
-        self._assert_line_requires(message_dict, requires={"stream", "version"})
-        if message_dict["stream"] in self.mapper.stream_maps:
+        if self.stream_mapper.stream_maps.get(named_in(message_dict)):
+            self._assert_line_requires(message_dict, requires={"version"})
             super()._process_activate_version_message(message_dict)
 
     # The end
@@ -244,7 +245,7 @@ class TargetKissmetrics(Target):
         super().process_endofpipe()
         self.runtime.end(self.termination)
         unseen = [*self.runtime.entry_names.unseen, *self._map_names.unseen]
-        if unseen and self.mapper.stream_maps and not self._is_check:
+        if unseen and self.stream_mapper.stream_maps and not self._is_check:
             self.logger.info("no stream of this run has the name %s", named(unseen))
 
     def _abandon(self) -> None:
@@ -282,7 +283,12 @@ class TargetKissmetrics(Target):
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 20)
         with ending_in_one_line(cls.logger):
-            super().invoke(about=about, about_format=about_format, config=config, file_input=file_input)
+            if about:
+                with suppress(BrokenPipeError):  # its reader (a pager) has seen enough
+                    super().invoke(about=True, about_format=about_format)
+                return
+            check_output()
+            super().invoke(config=config, file_input=file_input)
 
     @classmethod
     def get_singer_command(cls) -> click.Command:

@@ -19,6 +19,7 @@ from target_kissmetrics.errors import Refused
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Outgoing, Record, Set
 from target_kissmetrics.kissmetrics.import_files import KISSMETRICS_USER, ImportFiles, file_opener
 from target_kissmetrics.sandbox.running import running
+from target_kissmetrics.sandbox.service import Sandbox
 from target_kissmetrics.store import digests
 from target_kissmetrics.store.intents import Intent, LastSent, NewValue
 from target_kissmetrics.store.overlay import OverlayStore
@@ -100,7 +101,7 @@ def test_kissmetrics_holds_the_same_after_an_import_as_after_delivery_by_api(tmp
         process.stdout.readline()
         process.terminate()
     sandbox_store = tmp_path / "s.db"
-    with running(store=sandbox_store) as sandbox:
+    with running(Sandbox(store=sandbox_store)) as sandbox:
         assert held(sandbox) == by_api
 
 

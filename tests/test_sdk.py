@@ -24,6 +24,8 @@ CONFIG: dict[str, Any] = {
         {"stream": "TestCamelcase", "kind": "user_attributes", "customer_id": "Id"},
         {"stream": "ForecastingTypeToCategory", "kind": "user_attributes", "customer_id": "Id"},
         {"stream": "test_object_schema_*", "kind": "user_attributes", "customer_id": "object_store.id"},
+        # A schema without properties is no mistake here; a stream of which nothing is known stops the run.
+        {"stream": "test_invalid_schema"},
         {"stream": "*", "kind": "user_attributes", "customer_id": "id"},
     ],
 }

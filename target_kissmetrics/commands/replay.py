@@ -39,8 +39,7 @@ from target_kissmetrics.mapping.stream import StreamMapping
 from target_kissmetrics.reporting.logs import ending_in_one_line
 from target_kissmetrics.reporting.rejects import SCHEMAS_SUFFIX
 from target_kissmetrics.runtime import Runtime
-from target_kissmetrics.singer.stream_maps import reading_schema, transformed
-from target_kissmetrics.singer.validation import validates, validation
+from target_kissmetrics.singer.stream_maps import transformed
 from target_kissmetrics.sync.intake import StreamIntake
 from target_kissmetrics.target import TargetKissmetrics
 
@@ -118,43 +117,43 @@ class Replay:
         self.runtime.end(self._target.termination)
 
     def _register(self, message: Mapping[str, Any]) -> None:
-        stream, mapper = message["stream"], self._target.mapper
-        if stream in mapper.stream_maps:
+        mapper = self._target.stream_mapper
+        if not mapper.register(message):
             return
-        with reading_schema(stream):
-            mapper.register_raw_stream_schema(stream, message["schema"], message["key_properties"])
-        for stream_map in mapper.stream_maps[stream]:
+        for stream_map in mapper.stream_maps[message["stream"]]:
             alias, schema = stream_map.stream_alias, stream_map.transformed_schema
-            validate = validation(schema, alias) if validates(self._target.config) else None
             keys = self._keys[alias] = stream_map.transformed_key_properties or ()
-            intake = StreamIntake(self.runtime.stream_context(alias), schema, keys, validate)
+            intake = StreamIntake(self.runtime.stream_context(alias), schema, keys)
             if intake.mapping is not None:
                 intake.mapping = self._mappings[alias] = PartsMapping(intake.mapping)
             self._intakes[alias] = intake
 
     def _send(self, row: RejectedRow, messages: Messages) -> None:
-        stream = row.line.stream
-        message = messages.get(stream)
-        maps = self._target.mapper.stream_maps[message["stream"]] if message is not None else []
+        stream, record = row.line.stream, row.line.record
+        message, mapper = messages.get(stream), self._target.stream_mapper
+        maps = mapper.maps(message) if message is not None else []
         own = [stream_map for stream_map in maps if stream_map.stream_alias == stream]
-        if not own:
+        if self.runtime.entry_of(stream).kind == "ignore" or (message is not None and not maps):
+            row.stays = False  # it is not read any more
+        elif not own:
             self._warn(f"nothing is known of stream '{stream}'")
+        problem = mapper.problem(message["stream"], record) if message is not None else None
         for stream_map in own:
-            mapped = transformed(stream_map, dict(row.line.record))
+            mapped = dict(record) if problem is not None else transformed(stream_map, dict(record))
             if mapped is None:
                 row.stays = False  # a stream map filters it out
             elif any(key not in mapped for key in self._keys[stream]):
                 self._warn(f"a row of stream '{stream}' lacks its key")
             else:
-                self._take(self._intakes[stream], row, mapped)
+                self._take(self._intakes[stream], row, mapped, problem)
 
-    def _take(self, intake: StreamIntake, row: RejectedRow, mapped: dict[str, Any]) -> None:
+    def _take(self, intake: StreamIntake, row: RejectedRow, mapped: dict[str, Any], problem: str | None) -> None:
         # What was sent before with a guessed time must not be sent again with another one.
         is_time_required = row.was_sent and intake.kind not in {"user_attributes", "experiment", "alias"}
         record = self._rejects.expect(row, is_time_required=is_time_required)
         if row.line.stream in self._mappings:
             self._mappings[row.line.stream].row = row
-        intake.take(mapped, NO_GUESS if is_time_required else row.line.time, record)
+        intake.take(mapped, NO_GUESS if is_time_required else row.line.time, record, problem)
 
     def _warn(self, why: str) -> None:
         if why not in self._warned:

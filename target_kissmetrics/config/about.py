@@ -80,7 +80,12 @@ class TextFormatter(AboutFormatter, format_name="text"):
             lines += [
                 f"  - Name: {name}",
                 f"    Type: {shown_type(schema)}",
-                f"    Default: {'none' if default is None else default}",
+                *textwrap.wrap(
+                    f"Default: {'none' if default is None else default}",
+                    WIDTH,
+                    initial_indent="    ",
+                    subsequent_indent="      ",
+                ),
                 f"    Environment Variable: {about_info.env_var_prefix}{name.upper()}",
                 *_wrapped("Meaning: ", schema, "    "),
             ]

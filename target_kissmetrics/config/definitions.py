@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import Field, fields
 from functools import cache
@@ -75,6 +76,35 @@ def _property_schema(setting: Field[Any], hint: Any, *, with_defaults: bool) -> 
 
 
 # Values
+
+MAX_DEPTH = 50
+"""Of lists and objects in a config."""
+
+
+def check_texts(given: object, place: str = "", depth: int = 0) -> None:
+    """Check what no setting may hold, whatever it means: it could neither be written to a file nor sent.
+
+    Args:
+        given: A config, or a part of it.
+        place: The part's name in messages.
+        depth: Lists and objects around it.
+
+    Raises:
+        ConfigError: A text has a NUL or an unpaired surrogate, or lists and objects are nested too deeply.
+    """
+    if depth > MAX_DEPTH:
+        raise ConfigError(re.split(r"[.[]", place)[0], f"is nested more than {MAX_DEPTH} deep; write it flatter")
+    if isinstance(given, str):
+        if "\0" in given or any("\ud800" <= char <= "\udfff" for char in given):
+            raise ConfigError(place, "contains a NUL or half of a UTF-16 surrogate pair; write it again")
+    elif isinstance(given, Mapping):
+        for name, value in given.items():
+            inner = f"{place}.{name}" if depth else str(name)
+            check_texts(name, inner)
+            check_texts(value, inner, depth + 1)
+    elif isinstance(given, (list, tuple)):
+        for index, value in enumerate(given):
+            check_texts(value, f"{place}[{index}]", depth + 1)
 
 
 def read_object(settings: type, given: object, place: str = "", known: Collection[str] = ()) -> Any:

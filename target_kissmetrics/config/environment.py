@@ -12,16 +12,17 @@ from contextlib import suppress
 from typing import Any
 
 from target_kissmetrics.config.definitions import Schema
+from target_kissmetrics.config.sdk_settings import NOT_OFFERED
 from target_kissmetrics.errors import ConfigError
 
 PREFIX = "TARGET_KISSMETRICS_"
 
 _TRUE = frozenset({"true", "1", "yes", "on"})
-_FALSE = frozenset({"false", "0", "no", "off", ""})
+_FALSE = frozenset({"false", "0", "no", "off"})
 
 
 def read_environment(variables: Mapping[str, str], schemas: Mapping[str, Schema]) -> dict[str, Any]:
-    """Read the settings that have a variable.
+    """Read the settings that have a variable. An empty one is left out.
 
     Args:
         variables: The environment.
@@ -32,8 +33,8 @@ def read_environment(variables: Mapping[str, str], schemas: Mapping[str, Schema]
     """
     return {
         name: _value(name, schema, variables[variable_of(name)])
-        for name, schema in schemas.items()
-        if variable_of(name) in variables
+        for name, schema in {**schemas, **NOT_OFFERED}.items()
+        if variables.get(variable_of(name))
     }
 
 
@@ -50,17 +51,25 @@ def _value(name: str, schema: Schema, text: str) -> Any:
             raise ConfigError(name, f"must be true or false, but {variable_of(name)} is neither")
         return text.lower() in _TRUE
     if "integer" in types:
-        with suppress(ValueError):
-            return int(text)
+        return _integer(text)
     if "array" not in types and "object" not in types:
         return text
     try:
         return unflattened(name, json.loads(text))
-    except ValueError:
+    except (ValueError, RecursionError):
         if schema.get("items") == {"type": ["string"]}:
             return text.split(",")
         kind = "list" if "array" in types else "object"
         raise ConfigError(name, f"must be a JSON {kind}, but {variable_of(name)} is not") from None
+
+
+def _integer(text: str) -> int | str:
+    """Read an integer, also `8.0` and `1e2`; other text stays as it is, for the check of the setting."""
+    with suppress(ValueError):
+        return int(text)
+    with suppress(ValueError):
+        return int(float(text)) if float(text).is_integer() else text
+    return text
 
 
 def unflattened(name: str, value: Any) -> Any:

@@ -40,15 +40,16 @@ def read_config_file(name: str) -> dict[str, Any]:
         raise ConfigError("--config", f"{name} is not UTF-8; save it as UTF-8") from None
     try:
         given = _yaml(name, text) if name.lower().endswith((".yml", ".yaml")) else _json(name, text)
+        if not isinstance(given, dict) or not all(isinstance(key, str) for key in given):
+            raise ConfigError("--config", f"{name} must be an object of settings")
+        for setting, value in given.items():
+            if not _has_string_keys(value):
+                problem = f"{name}: a key in {setting} must be a string; put 2024, a date, yes or no in quotes there"
+                raise ConfigError("--config", problem)
     except _DuplicateKeyError as error:
         raise ConfigError("--config", f"{name}: {error}; write it once, with the content of both") from None
-    if not isinstance(given, dict) or not all(isinstance(key, str) for key in given):
-        raise ConfigError("--config", f"{name} must be an object of settings")
-    for setting, value in given.items():
-        if not _has_string_keys(value):
-            raise ConfigError(
-                "--config", f"{name}: a key in {setting} must be a string; put 2024, a date, yes or no in quotes there"
-            )
+    except RecursionError:
+        raise ConfigError("--config", f"{name} is nested too deeply; write it flatter") from None
     return given
 
 
@@ -69,6 +70,8 @@ def _json(name: str, text: str) -> Any:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise ConfigError("--config", f"{name} is not JSON at {place}; fix it there") from None
+    except ValueError:  # Python's limit
+        raise ConfigError("--config", f"{name} has a number of more than 4,300 digits; fix it there") from None
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -5,13 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from jsonschema.exceptions import best_match
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from target_kissmetrics.config.definitions import Schema, check_limits, not_a_choice, wrong_type
 from target_kissmetrics.errors import ConfigError
 
-_MINIMA = {"batch_size_rows": 1, "flattening_max_depth": 0, "flattening_max_key_length": 1}
+NOT_OFFERED: Mapping[str, Schema] = {
+    "flattening_enabled": {"type": ["boolean"]},
+    "flattening_max_depth": {"type": ["integer"]},
+    "flattening_max_key_length": {"type": ["integer"]},
+    "flattening_separator": {"type": ["string"]},
+}
+"""Settings that targets of the SDK have, and this one does not."""
+
+_MINIMA = {"batch_size_rows": 1}
 """The least values that have an effect; the SDK's schemas have none."""
+
+
+def without_not_offered(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config without the settings that are not offered, where they have no effect.
+
+    Raises:
+        ConfigError: One of them would have an effect.
+    """
+    for name in NOT_OFFERED:
+        if config.get(name) is not None and (name, config[name]) != ("flattening_enabled", False):
+            raise ConfigError(name, "is not offered: this target flattens nested objects itself, with '.'; take it out")
+    return {name: value for name, value in config.items() if name not in NOT_OFFERED}
 
 
 def check_sdk_settings(schemas: Mapping[str, Schema], config: Mapping[str, Any]) -> None:
@@ -29,16 +50,10 @@ def check_sdk_settings(schemas: Mapping[str, Schema], config: Mapping[str, Any])
         _check(name, schemas[name], value)
     if given.get("load_method") == "overwrite":
         raise ConfigError("load_method", "must not be 'overwrite': Kissmetrics deletes nothing; take it out")
-    if given.get("flattening_enabled") and "flattening_max_depth" not in given:
-        raise ConfigError(
-            "flattening_max_depth",
-            "is required with flattening_enabled; set it, or take flattening_enabled out: nested objects become "
-            "properties without it",
-        )
 
 
 def _check(name: str, schema: Schema, value: Any) -> None:
-    error = next(iter(DEFAULT_JSONSCHEMA_VALIDATOR(_fixed(schema)).iter_errors(value)), None)
+    error = best_match(DEFAULT_JSONSCHEMA_VALIDATOR(_fixed(schema)).iter_errors(value))
     if error is None:
         if name in _MINIMA:
             check_limits(name, {"minimum": _MINIMA[name]}, value)

@@ -13,8 +13,9 @@ from types import MappingProxyType
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from target_kissmetrics.config.definitions import Schema, read_object, schema_of
-from target_kissmetrics.config.sdk_settings import check_sdk_settings
+from target_kissmetrics.config.definitions import Schema, check_texts, read_object, schema_of
+from target_kissmetrics.config.sdk_settings import check_sdk_settings, without_not_offered
+from target_kissmetrics.config.stream_entries import check_reachable
 from target_kissmetrics.errors import ConfigError, redact_key
 from target_kissmetrics.mapping.registry import check_keys
 from target_kissmetrics.mapping.settings import MappingSettings, setting
@@ -46,6 +47,8 @@ def _read_tracking_url(place: str, value: str) -> str:
         raise ConfigError(place, f"must be a valid URL; {example}") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_valid or " " in parts.netloc:
         raise ConfigError(place, f"must have a scheme (https:// or http://) and a host; {example}")
+    if not value.isascii():
+        raise ConfigError(place, f"must be ASCII: punycode in the host, %XX in the path; {example}")
     if parts.query or parts.fragment or parts.username or parts.password:
         raise ConfigError(place, f"must not have a user, a query or a fragment; {example}")
     if parts.path.rstrip("/").rpartition("/")[2] in _ENDPOINTS:
@@ -155,10 +158,13 @@ def read_settings(config: Mapping[str, Any], sdk_settings: Mapping[str, Schema] 
         ConfigError: The first mistake. It names the setting and never shows the value of a secret.
     """
     try:
+        check_texts(config)
+        config = without_not_offered(config)
         settings: Settings = read_object(Settings, config, known=sdk_settings.keys())
         for entry in settings.streams:
             if entry.kind is not None:  # else when the SCHEMA decides it
                 check_keys(entry, entry.kind)
+        check_reachable(settings.streams)
         _check_together(settings)
         check_sdk_settings(sdk_settings, config)
     except ConfigError as error:

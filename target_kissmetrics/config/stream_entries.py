@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 
 from target_kissmetrics.config.definitions import read_object
+from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.mapping.registry import check_keys
 from target_kissmetrics.mapping.rules.fields import glob_pattern
 from target_kissmetrics.mapping.settings import StreamSettings
@@ -25,3 +27,26 @@ def read_entry(entry: object, index: int) -> StreamSettings:
     if settings.kind is not None:
         check_keys(settings, settings.kind)
     return settings
+
+
+def check_reachable(entries: Sequence[StreamSettings]) -> None:
+    """Check that every entry can match a stream that no earlier one matches.
+
+    Raises:
+        ConfigError: An entry never takes effect.
+    """
+    for index, entry in enumerate(entries):
+        for earlier in entries[:index]:
+            if earlier.stream == entry.stream:
+                problem = f"{entry.stream!r} has an entry already, {earlier.place}; make one of the two"
+            elif _covers(earlier.stream, entry.stream):
+                problem = f"{earlier.place} ({earlier.stream!r}) comes first and matches; move this entry before it"
+            else:
+                continue
+            raise ConfigError(f"{entry.place}.stream", problem)
+
+
+def _covers(glob: str, other: str) -> bool:
+    """Return whether a glob matches every name that another one, or a name, stands for."""
+    signs = {"*": ".*", "?": "[^*]"}
+    return re.fullmatch("".join(signs.get(sign) or re.escape(sign) for sign in glob), other, re.DOTALL) is not None

@@ -100,6 +100,11 @@ class NameWatch:
         """The names that have matched no stream so far."""
         return list(self._unmatched)
 
+    @property
+    def has_seen_any(self) -> bool:
+        """Whether there was any stream."""
+        return bool(self._matched or self._other_streams)
+
     def guess(self, one: ConfiguredName) -> str:
         """Return `; did you mean 'orders'?` for a name that has matched no stream, or an empty string."""
         similar = [stream for stream in self._other_streams if is_similar(one.name, stream)]

@@ -9,8 +9,11 @@ MAX_IDENTITY_CHARACTERS = 255
 MAX_NAME_CHARACTERS = 255
 """Of an event's or a property's name."""
 
-MAX_VALUE_BYTES = 8192
-"""Of a property's value in UTF-8."""
+MAX_VALUE_CHARACTERS = 512
+"""Of a property's value. An older page says 8 KB ("Data limits")."""
+
+LARGEST_VALUE_CHARACTERS = 8192
+"""The highest limit that a product may have set for it."""
 
 EARLIEST_TIME = 1230768000
 """2009-01-01T00:00:00Z. Earlier data is not kept."""

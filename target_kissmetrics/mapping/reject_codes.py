@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 Code = Literal[
-    "no-identity", "blocked-identity", "identity-too-long", "alias-limit", "no-event-name", "event-name-too-long",
-    "no-timestamp", "bad-timestamp", "too-old", "schema", "no-type", "unknown-type", "bad-message", "no-experiment",
-    "no-variant", "no-property-name", "name-too-long", "reserved-name", "value-too-long", "bad-number", "bad-text",
-    "bad-datetime", "bad-amount", "too-deep",
+    "no-identity", "blocked-identity", "bad-identity", "identity-too-long", "alias-limit", "no-event-name",
+    "event-name-too-long", "no-timestamp", "bad-timestamp", "future-timestamp", "too-old", "no-key", "schema",
+    "no-type", "unknown-type", "bad-message", "no-experiment", "no-variant", "no-property-name", "name-too-long",
+    "reserved-name", "value-too-long", "bad-number", "bad-text", "bad-datetime", "bad-amount", "too-deep",
 ]  # fmt: skip
 Lost = Literal["row", "property", "alias", "amount", "row or property"]
 
@@ -49,10 +49,18 @@ REASONS: Mapping[Code, Reason] = {
     ),
     "blocked-identity": Reason(
         "row",
-        "many people share this ID (blocked_identities), and it would merge them into one person permanently",
+        "many people share this ID (all zeros, or in blocked_identities), and it would merge them into one person "
+        "permanently",
         "set customer_id or device_id in the stream's entry to another field, or fix it at the source; if the ID "
         "belongs to one person, remove it from blocked_identities",
         f"fix it at the source, or {_FILTER}; if the ID belongs to one person, remove it from blocked_identities",
+    ),
+    "bad-identity": Reason(
+        "row",
+        "the ID is an object, an array, a boolean or no finite number",
+        "set customer_id or device_id in the stream's entry to the field that holds the ID itself (user.id), or take "
+        "it out of the object with a stream map",
+        _FIX,
     ),
     "identity-too-long": Reason(
         "row",
@@ -91,12 +99,23 @@ REASONS: Mapping[Code, Reason] = {
         f"{_FIX}, or set timestamp in the stream's entry to another field",
         _FIX,
     ),
+    "future-timestamp": Reason(
+        "row",
+        "the time is further ahead of the clock than max_future_seconds",
+        f"{_FIX}, set timestamp in the stream's entry to another field, or raise max_future_seconds",
+        f"{_FIX}, or raise max_future_seconds",
+    ),
     "too-old": Reason(
         "row",
         "the time is before 2009-01-01, and Kissmetrics keeps no older data",
         f"{_FILTER}; if the year is wrong, fix it at the source, or set timestamp in the stream's entry to another "
         "field",
         f"{_FILTER}; if the year is wrong, fix it at the source",
+    ),
+    "no-key": Reason(
+        "row",
+        "the row lacks a key property of its stream",
+        "fix the tap or its catalog, or set __key_properties__ with a stream map",
     ),
     "schema": Reason(
         "row",
@@ -133,7 +152,7 @@ REASONS: Mapping[Code, Reason] = {
     "reserved-name": Reason("property", "the property name starts with '_', which Kissmetrics reserves", _RENAME),
     "value-too-long": Reason(
         "property",
-        "the value is longer than 8,192 bytes, the limit of Kissmetrics",
+        "the value has more characters than max_value_length; Kissmetrics keeps 512",
         f"cut it with a stream map, or {_EXCLUDE}",
     ),
     "bad-number": Reason(
@@ -142,7 +161,7 @@ REASONS: Mapping[Code, Reason] = {
     "bad-text": Reason(
         "row or property",
         "the text has an unpaired UTF-16 surrogate, which cannot be sent",
-        "fix it where the text was cut, at the source or in the tap",
+        "fix it where the text was cut: at the source, in the tap, or by a stream map",
     ),
     "bad-datetime": Reason(
         "property",

@@ -57,9 +57,10 @@ class EventSlot(msgspec.Struct, gc=False):
         seconds: How many consecutive seconds the event and its line items take.
         spread: Move the event to a free second if another row has its second.
         may_spread: The stream's entry may ask for that.
-        revenue_property: The property that holds its amount, if any, or that may get it later (`key`). Kissmetrics
-            counts two amounts of one person in one second as one, even if the events have different names.
+        revenue_property: The property that holds its amount, if any. Kissmetrics counts two amounts of one person in
+            one second as one, even if the events have different names.
         key: The row's key, if its event is sent once, whatever changes in the row.
+        late_amount: The property that a later version of the row may give an amount; None if this one has an amount.
         is_dated: The row holds the event's time.
         was_sent: The event was sent before: its properties are only those that it lacked.
     """
@@ -71,6 +72,7 @@ class EventSlot(msgspec.Struct, gc=False):
     may_spread: bool = True
     revenue_property: str | None = None
     key: bytes | None = None
+    late_amount: str | None = None
     is_dated: bool = True
     was_sent: bool = False
 
@@ -85,6 +87,7 @@ class Mapped(msgspec.Struct):
         alias_field: The field that held the other identity, if the calls alias one.
         deletions: Attributes that were deleted at their source, before those of the calls are set.
         skipped_types: Types of the parts that have no meaning for Kissmetrics, one for each part.
+        is_undated: It sets attributes at a guessed time, since the row has none.
     """
 
     calls: list[Call] = []
@@ -93,6 +96,7 @@ class Mapped(msgspec.Struct):
     alias_field: str | None = None
     deletions: list[Deletion] = []
     skipped_types: list[str] = []
+    is_undated: bool = False
 
     def add_event(self, record: Record, slot: EventSlot) -> None:
         """Add an event."""
@@ -108,7 +112,9 @@ class Mapped(msgspec.Struct):
             self.calls.append(Set(person, time, properties, address, user_agent, distinct=True))
 
     def add_alias(self, person: Person, time: int) -> None:
-        """Add the alias of a person's two identities; none if there is one identity."""
+        """Add the alias of a person's two identities, if there are two; a rejection if the other one cannot be one."""
+        if person.problem is not None:
+            self.rejections.append(Rejection.of(person.problem))
         if person.other is not None:
             self.calls.append(Alias(person.identity, person.other, time))
             self.alias_field = person.other_field

@@ -11,6 +11,7 @@ from dataclasses import MISSING, dataclass, field
 from typing import Any, Literal
 
 from target_kissmetrics.errors import ConfigError
+from target_kissmetrics.kissmetrics.limits import LARGEST_VALUE_CHARACTERS, MAX_VALUE_CHARACTERS
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.fields import Template
@@ -23,7 +24,7 @@ PROPERTY_KEYS = frozenset({"include", "exclude", "rename"})
 
 BLOCKED_IDENTITIES = (
     "anonymous", "guest", "null", "none", "nil", "undefined", "nan", "unknown", "n/a", "(not set)",
-    "[object object]",
+    "[object object]", "-1", "true", "false", "anon", "not_authenticated", "not set", "no_user", "[]", "{}", '""',
 )  # fmt: skip
 
 
@@ -104,6 +105,12 @@ def _read_revenue(place: str, value: str | tuple[str, ...] | bool) -> tuple[str,
     return _read_fields(place, (value,) if isinstance(value, str) else tuple(value))
 
 
+def _read_timestamp(place: str, value: str | bool) -> str:
+    if value is True:
+        raise ConfigError(place, "must be a field or false, not True")
+    return value or ""
+
+
 @dataclass(frozen=True, slots=True)
 class _Rename:
     field: str = setting("A field's name.", required="write {field: ..., property: ...}")
@@ -115,6 +122,8 @@ class _Rename:
 def _read_renames(place: str, value: tuple[_Rename, ...]) -> tuple[tuple[str, str], ...]:
     renames: dict[str, str] = {}
     for index, rename in enumerate(value):
+        if "*" in rename.field or "?" in rename.field:
+            raise ConfigError(f"{place}[{index}].field", f"{rename.field!r} is a glob; rename takes one field each")
         if rename.field in renames:
             raise ConfigError(f"{place}[{index}]", f"field {rename.field!r} is renamed twice; take one of the two out")
         renames[rename.field] = rename.property
@@ -134,6 +143,7 @@ class StreamSettings:
 
     Attributes:
         place: The entry's name in messages: `streams[2]`.
+        timestamp: Field that holds the time; empty for `false`.
         revenue: Fields that hold the amount; empty for `false`.
     """
 
@@ -146,7 +156,11 @@ class StreamSettings:
     )
     customer_id: str | None = setting("Field that holds the customer ID.")
     device_id: str | None = setting("Field that holds the device ID.")
-    timestamp: str | None = setting("Field that holds the time.")
+    timestamp: str | None = setting(
+        "Field that holds the time; `false`: none, and the time of extraction serves.",
+        read=_read_timestamp,
+        type=["string", "boolean", "null"],
+    )
     event_name: str | None = setting(
         "Event: a constant, or a template over the row's fields: `Viewed {screen_name} Screen`.", read=_read_event_name
     )
@@ -222,9 +236,13 @@ class MappingSettings:
         "Reject an alias that would give one identity more partners than this.", default=10, minimum=0
     )
     blocked_identities: frozenset[str] = setting(
-        "Identities that are never used nor aliased, compared without case and surrounding space.",
+        "Identities that are never used nor aliased, compared without case and surrounding space; nor are those of "
+        "nothing but zeros.",
         default=list(BLOCKED_IDENTITIES),
         read=_read_identities,
+    )
+    lowercase_identities: bool = setting(
+        "Lower-case every identity: `Ada@Example.com` and `ada@example.com` are one person.", default=False
     )
     campaign_properties: bool = setting(
         "Give campaign fields (`utm_source`, `referrer`, ...) the names that Kissmetrics' reports use.", default=True
@@ -235,6 +253,17 @@ class MappingSettings:
     prefix_properties: bool = setting(
         "Name an event's properties `{event} - {property}`; never the revenue property.", default=False
     )
+    max_future_seconds: float = setting(
+        "A time further ahead of the clock than this rejects its row: it would stay the latest value until then.",
+        default=86_400,
+        minimum=0,
+    )
     datetime_format: Literal["unix", "iso8601"] = setting(
         "How date-time values of properties are written.", default="unix"
+    )
+    max_value_length: int = setting(
+        "Characters of a property's value; longer ones are dropped. Kissmetrics' limit is 512, formerly 8192.",
+        default=MAX_VALUE_CHARACTERS,
+        minimum=1,
+        maximum=LARGEST_VALUE_CHARACTERS,
     )

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from target_kissmetrics.errors import ConfigError, did_you_mean
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.clock import RowClock
-from target_kissmetrics.mapping.rules.fields import Row
+from target_kissmetrics.mapping.rules.fields import FirstOf, Globs, Row
 from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES, DEVICE_ID_CANDIDATES, IdentityRule
 from target_kissmetrics.mapping.rules.properties import PropertyMaker
+from target_kissmetrics.mapping.rules.schemas import holds, meant, paths
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 
 MAX_LISTED_FIELDS = 40
 """Fields that an error lists."""
+
+
+def list_names(names: Sequence[str]) -> str:
+    """Return the first of some names of fields, for an error."""
+    more = f" and {len(names) - MAX_LISTED_FIELDS} more" if len(names) > MAX_LISTED_FIELDS else ""
+    return f"{', '.join(names[:MAX_LISTED_FIELDS])}{more}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,71 +61,87 @@ class Stream:
 
     # Fields by role
 
-    def first_of(self, candidates: Sequence[str]) -> str | None:
-        """Return the first candidate that the schema has."""
-        return next((name for name in candidates if name in self.fields), None)
+    def first_of(self, names: Iterable[str]) -> str | None:
+        """Return the first of some names that the schema has, in exactly this spelling."""
+        return next((name for name in names if name in self.fields), None)
+
+    def field_for(self, candidates: Iterable[str]) -> str | None:
+        """Return the first field of the schema that some candidates mean, in any spelling."""
+        return next((field for field in (meant(self.fields, name) for name in candidates) if field), None)
+
+    def fields_for(self, candidates: Iterable[str], *, unless: Callable[[str], bool] | None = None) -> FirstOf:
+        """Return the fields that candidates mean, in their order. Where the schema lists none, each row decides.
+
+        Args:
+            candidates: Names, or dotted paths, that the mapping knows.
+            unless: Says which fields do not count.
+        """
+        names = tuple(candidates)
+        loose = not self.fields or any("." in name for name in names)
+        if self.fields:
+            found = [meant(self.fields, name, self.warn) for name in names]
+            names = tuple(dict.fromkeys(field for field in found if field))
+        return FirstOf(names, loose=loose, unless=unless, warn=self.warn)
 
     def named(self, key: str) -> str | None:
         """Return the field that the entry names; a glob entry may name one that this stream does not have."""
         path: str | None = getattr(self.entry, key)
-        return None if path and self.entry.is_glob and not self._has(path) else path
+        return None if path and self.entry.is_glob and not holds(self.fields, path) else path
 
     @property
     def identity_field(self) -> str | None:
         """The field that most likely identifies a person."""
         candidates = CUSTOMER_ID_CANDIDATES + DEVICE_ID_CANDIDATES
-        return self.named("customer_id") or self.named("device_id") or self.first_of(candidates)
-
-    def _has(self, path: str) -> bool:
-        return path in self.fields or path.partition(".")[0] in self.fields
+        return self.named("customer_id") or self.named("device_id") or self.field_for(candidates)
 
     def may_have(self, path: str) -> bool:
         """Return whether rows may have a field: the schema has it, or its parent object, or lists no fields at all."""
-        return not self.fields or self._has(path)
+        return not self.fields or holds(self.fields, path)
 
     def _lacks(self, path: str) -> bool:
-        return not self.entry.is_glob and not self.schema.get("additionalProperties") and not self.may_have(path)
+        is_listed = path.partition(".")[0] in self.fields or not self.schema.get("additionalProperties")
+        return not self.entry.is_glob and is_listed and not self.may_have(path)
+
+    def _did_you_mean(self, path: str) -> str:
+        return did_you_mean(path, paths(self.fields))
 
     def checked(self, key: str, path: str) -> str:
         """Return a field that the entry names, or raise ConfigError if the stream does not have it."""
         if self._lacks(path):
-            problem = f"stream {self.name!r} has no field {path!r}{did_you_mean(path, self.fields)}"
+            problem = f"stream {self.name!r} has no field {path!r}{self._did_you_mean(path)}"
             raise ConfigError(f"{self.entry.place}.{key}", f"{problem} ({self.list_fields()}); name one of them")
         return path
 
     def list_fields(self) -> str:
         """Return the names of the first fields, for an error."""
-        more = f" and {len(self.fields) - MAX_LISTED_FIELDS} more" if len(self.fields) > MAX_LISTED_FIELDS else ""
-        return f"its fields: {', '.join(list(self.fields)[:MAX_LISTED_FIELDS]) or 'none'}{more}"
+        return f"its fields: {list_names(list(self.fields)) or 'none'}"
 
     def missing(self, key: str, role: str) -> ConfigError:
         """Return the error of a stream without a field that every row needs."""
         problem = f"stream {self.name!r} has no known field for {role}; name one ({self.list_fields()})"
         return ConfigError(f"{self.entry.place}.{key}", problem)
 
-    def choose(self, key: str, candidates: Sequence[str]) -> tuple[str, ...]:
-        """Return the fields for a role: the one that the entry names, else the candidates that the schema has.
+    def choose(self, key: str, candidates: Iterable[str], *, unless: Callable[[str], bool] | None = None) -> FirstOf:
+        """Return the fields for a role: the one that the entry names, else those of `fields_for`.
 
         Raises:
             ConfigError: The entry names a field that the stream does not have.
         """
         path = getattr(self.entry, key)
-        if path:
-            return (self.checked(key, path),)
-        # A schema without fields says nothing: try every candidate in each row.
-        return tuple(name for name in candidates if not self.fields or name in self.fields)
+        if path is None:
+            return self.fields_for(candidates, unless=unless)
+        return FirstOf((self.checked(key, path),) if path else (), unless=unless)
 
-    def id_fields(self, *, key_is_person: bool = False) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def id_fields(self, *, key_is_person: bool = False) -> tuple[FirstOf, FirstOf]:
         """Return the fields of the customer ID and those of the device ID, in the order they are tried.
 
         Args:
             key_is_person: The stream's only key is the customer ID where no other field is.
         """
-        customer = self.choose("customer_id", CUSTOMER_ID_CANDIDATES)
         device = self.choose("device_id", DEVICE_ID_CANDIDATES)
-        key = self.only_key
-        if key_is_person and key is not None and not self.entry.customer_id and key not in (*customer, *device):
-            customer = (*customer, key)
+        is_person = key_is_person and self.only_key is not None and self.only_key not in device.paths
+        last = (self.only_key or "",) if is_person else ()
+        customer = self.choose("customer_id", CUSTOMER_ID_CANDIDATES + last)
         return customer, device
 
     # Rules for rows
@@ -126,27 +149,55 @@ class Stream:
     def identity_rule(self, *, key_is_person: bool = False) -> IdentityRule:
         """Return the rule for who a row is about; see `id_fields`. Raises ConfigError if no field can hold an ID."""
         customer, device = self.id_fields(key_is_person=key_is_person)
-        if not customer and not device:
+        if not customer.paths and not device.paths:
             raise self.missing("customer_id", "an ID")
         return IdentityRule(self.settings, customer, device)
 
-    def clock(self, candidates: Sequence[str], *, required: bool = False) -> RowClock:
-        """Return the rule for when a row happened: `timestamp` of the entry, else the candidates."""
-        return RowClock(self.choose("timestamp", candidates), required=required, now=self.now)
+    def row_clock(self, fields: FirstOf, *, required: bool, in_messages: bool = False) -> RowClock:
+        """Return the rule for when a row happened; see `RowClock`."""
+        max_future = self.settings.max_future_seconds
+        return RowClock(fields, required=required, now=self.now, max_future=max_future, in_messages=in_messages)
+
+    def clock(self, candidates: Sequence[str], *, required: bool = False, is_one: bool = False) -> RowClock:
+        """Return the rule for when a row happened: `timestamp` of the entry, else the candidates.
+
+        Args:
+            candidates: Names that the mapping knows.
+            required: See `RowClock`.
+            is_one: Only the first field that the schema lists counts, also in rows where it is empty.
+        """
+        fields = self.choose("timestamp", candidates)
+        if is_one and not fields.is_loose:
+            fields = FirstOf(fields.paths[:1])
+        return self.row_clock(fields, required=required)
 
     def property_maker(self, reserved: Collection[str] = ()) -> PropertyMaker:
         """Return what makes the properties of rows; see `PropertyMaker`. Warns of chosen fields that do not exist.
 
         They are no error, since a field may come and go. But a typo in `exclude` sends what must not be sent.
         """
+        for path, key in self.unmatched.items() if not self.is_open else ():
+            self.warn(f"{key} {path!r} matches no field of the stream{self._did_you_mean(path)}")
+        return PropertyMaker(self.entry, self.settings, self.schema, self.warn, reserved)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether rows may have fields that the schema does not list."""
+        return not self.fields or bool(self.schema.get("additionalProperties"))
+
+    @property
+    def unmatched(self) -> dict[str, str]:
+        """The names and globs in the entry that match no listed field, each with its key; none of a glob entry."""
         entry = self.entry
         renamed = [path for path, _ in entry.rename]
-        for key, paths in (("include", entry.include or ()), ("exclude", entry.exclude), ("rename", renamed)):
-            for path in paths:
-                if "*" not in path and "?" not in path and self._lacks(path):
-                    likely = did_you_mean(path, self.fields)
-                    self.warn(f"{key} names the field {path!r}, which the stream does not have{likely}")
-        return PropertyMaker(entry, self.settings, self.schema, self.warn, reserved)
+        chosen = (("include", entry.include or ()), ("exclude", entry.exclude), ("rename", renamed))
+        known = list(paths(self.fields)) if any(names for _, names in chosen) else []
+        return {
+            path: key
+            for key, names in chosen
+            for path in names
+            if not (entry.is_glob or holds(self.fields, path) or any(map(Globs((path,)).match, known)))
+        }
 
 
 class StreamMapping(Protocol):

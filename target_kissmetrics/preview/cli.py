@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     options = make_parser().parse_args(argv)
     # A name may have characters that the terminal's encoding lacks.
+    if sys.stdout is None:
+        return _fail("standard output is closed; write it to a file (> preview.txt)")
     cast("Any", sys.stdout).reconfigure(errors="backslashreplace")
     try:
         return _run(options)
@@ -105,7 +107,7 @@ def _read(name: str, preview: Preview, config: dict[str, Any]) -> str | None:
     """Read the input; give what ended it early."""
     from target_kissmetrics.preview.messages import read  # noqa: PLC0415 - the SDK takes its time to load
 
-    if name == "-" and sys.stdin.isatty():
+    if name == "-" and (sys.stdin is None or sys.stdin.isatty()):
         raise InputError(f"nothing is piped in; try: tap-... | {_NAME} --config config.json, or name a file")
     with Path(name).open("rb") if name != "-" else nullcontext(sys.stdin.buffer) as lines:
         try:
@@ -125,7 +127,8 @@ def _read(name: str, preview: Preview, config: dict[str, Any]) -> str | None:
 
 
 def _fail(text: str) -> int:
-    sys.stderr.write(f"{_NAME}: {' '.join(text.split())}\n")
+    if sys.stderr is not None:  # else it is closed
+        sys.stderr.write(f"{_NAME}: {' '.join(text.split())}\n")
     return 1
 
 

@@ -19,7 +19,10 @@ _NO_KEY = "preview-needs-no-key"
 class _Builtin(Target):
     """Knows the settings that the SDK gives the target."""
 
-    capabilities: ClassVar[list[CapabilitiesEnum]] = [*Target.capabilities, PluginCapabilities.BATCH]
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        *(capability for capability in Target.capabilities if capability is not PluginCapabilities.FLATTENING),
+        PluginCapabilities.BATCH,
+    ]
 
 
 def read_config(sources: Sequence[str], environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
@@ -53,4 +56,4 @@ def read_settings(config: Mapping[str, Any]) -> own_settings.Settings:
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     builtin: dict[str, Any] = {"properties": dict(own_settings.SCHEMA["properties"])}
     _Builtin.append_builtin_config(builtin)
-    return read_environment({name: text for name, text in environment.items() if text}, builtin["properties"])
+    return read_environment(environment, builtin["properties"])

@@ -16,7 +16,7 @@ from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.fields import Globs, Row, is_empty
-from target_kissmetrics.mapping.rules.properties import is_metadata
+from target_kissmetrics.mapping.rules.loaders import is_metadata
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.stream import StreamMapping
 from target_kissmetrics.preview.totals import sender
@@ -200,7 +200,7 @@ def _why_unused(entry: StreamSettings, name: str, value: Any, outcome: Mapped) -
     is_list = isinstance(value, (list, tuple)) and any(isinstance(item, (Mapping, list, tuple)) for item in value)
     reasons = {
         "not sent: null or empty": is_empty(value),
-        "not sent: metadata of the tap": is_metadata(name),
+        "not sent: metadata of the tap or a loader": is_metadata(name),
         f"not sent: in {entry.place}.exclude": Globs(entry.exclude).match(name),
         f"not sent: not in {entry.place}.include": entry.include is not None and not Globs(entry.include).match(name),
         "not sent: a list of objects is no property (name it as line_items)": is_list,

@@ -42,12 +42,21 @@ class Preview:
         """Give a stream; a new one when there is none of this name."""
         return self.streams.setdefault(name, StreamPreview(name, self.plan))
 
+    def ignores(self, name: str) -> bool:
+        """Return whether a stream, by its name after stream maps, is ignored; list it."""
+        entry = entry_for(self.plan.entries, name)
+        if entry is None or entry.kind != "ignore":
+            return False
+        self.stream(name).ignore()
+        return True
+
     def finish(self) -> None:
         """Suggest entries and warn, once all rows are read."""
         for stream in self.streams.values():
             stream.finish()
         for place, problems in {**self._unmatched_entries(), **_unmatched(self.map_names)}.items():
-            self.warnings += [f"{place}: {problem}" for problem in problems] if self.streams else []
+            if self.streams or self.map_names.has_seen_any:
+                self.warnings += [f"{place}: {problem}" for problem in problems]
         totals = [stream.totals for stream in self.streams.values()]
         self.warnings += _about_names("events", [total.events for total in totals], MANY_EVENT_NAMES)
         self.warnings += _about_names("properties", [total.properties for total in totals], MANY_PROPERTY_NAMES)

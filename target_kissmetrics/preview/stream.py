@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,8 +13,9 @@ from target_kissmetrics.mapping.detection import Detected, ResolvedStream, resol
 from target_kissmetrics.mapping.kinds.event import EVENT_NAME_CANDIDATES
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
-from target_kissmetrics.mapping.rules.fields import Row
+from target_kissmetrics.mapping.rules.fields import Row, spelled
 from target_kissmetrics.mapping.rules.identity import IdentityRule
+from target_kissmetrics.mapping.rules.loaders import is_deleted
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream, StreamMapping
 from target_kissmetrics.preview.explaining import MappedRow, explain
@@ -33,13 +34,6 @@ ROWS_ON_PROBATION = 100
 """A run stops at a stream whose first rows, so many of them, are all rejected."""
 
 MAX_WARNINGS = 100
-
-Validate = Callable[[Row], str | None]
-"""Gives what is wrong with a row by its tap's schema; None when nothing is."""
-
-
-def accept_any(_: Row) -> None:
-    """Validate nothing."""
 
 
 @dataclass(slots=True)
@@ -110,26 +104,28 @@ class StreamPreview:
         self.warnings: list[str] = []
         self._plan = plan
         self._sample: list[Row] = []
-        self._waiting: list[tuple[int, Row, object]] | None = None
+        self._waiting: list[tuple[int, Row, object, str | None]] | None = None
         self._stream: Stream | None = None
         self._mapping: StreamMapping | None = None
         self._people: IdentityRule | None = None
-        self._validate: Validate = accept_any
 
-    def schema(self, schema: Mapping[str, Any], key_properties: Sequence[str], validate: Validate) -> None:
+    def ignore(self) -> None:
+        """Show it as one that is not read."""
+        self.kind, self.why = "ignore", f"{self.entry.place} says so"
+
+    def schema(self, schema: Mapping[str, Any], key_properties: Sequence[str]) -> None:
         """Begin, or go on with a changed schema."""
         self._map_waiting()
         settings, now = self._plan.mapping, self._plan.now
         self._stream = Stream(self.name, schema, key_properties, self.entry, settings, self._warn, lambda: now)
-        self._validate = validate
         try:
             self._set_kind(resolve(self._stream))
         except ConfigError as problem:
             self.problem = str(problem)
             self._waiting = []
 
-    def row(self, row: Row, extracted: object) -> None:
-        """Add a row, after the stream's schema."""
+    def row(self, row: Row, extracted: object, invalid: str | None = None) -> None:
+        """Add a row, after the stream's schema; `invalid` is what is wrong with it by its tap's schema."""
         assert self._stream is not None  # noqa: S101 - rows come after their schema
         self.rows += 1
         # Rows of message formats may be large, and nothing is suggested from their columns.
@@ -139,9 +135,9 @@ class StreamPreview:
         if missing is not None:
             self.problem = self.problem or f"a row has no {missing!r}, a part of the stream's key; fix the tap"
         if self._waiting is None:
-            self._map(self.rows, row, extracted)
+            self._map(self.rows, row, extracted, invalid)
             return
-        self._waiting.append((self.rows, row, extracted))
+        self._waiting.append((self.rows, row, extracted, invalid))
         if len(self._waiting) >= SAMPLED_ROWS:
             self._map_waiting()
 
@@ -175,7 +171,7 @@ class StreamPreview:
         if self._stream is None or self._people is None:
             return None
         customer, device = self._stream.id_fields(key_is_person=self.kind == "user_attributes")
-        return self._columns, (*customer, *device)
+        return self._columns, (*customer.paths, *device.paths)
 
     @property
     def _columns(self) -> Columns:
@@ -211,20 +207,19 @@ class StreamPreview:
         self._stream = replace(self._stream, entry=self.entry)
 
         self._set_kind(resolve(self._stream)._replace(why="as suggested"))
-        for number, row, extracted in waiting:
-            self._map(number, row, extracted)
+        for number, row, extracted, invalid in waiting:
+            self._map(number, row, extracted, invalid)
 
-    def _map(self, number: int, row: Row, extracted: object) -> None:
+    def _map(self, number: int, row: Row, extracted: object, invalid: str | None) -> None:
         if self._mapping is None:
             return
-        if row.get("_sdc_deleted_at") is not None:
+        if is_deleted(row):
             self.deleted += 1
             return
         outcome: Mapped | Rejected
         try:
-            wrong = self._validate(row)
-            if wrong is not None:
-                raise Rejected("schema", f"it does not fit the tap's schema: {wrong}")  # noqa: TRY301
+            if invalid is not None:
+                raise Rejected("schema", f"it does not fit the tap's schema: {invalid}")  # noqa: TRY301
             outcome = self._mapping.map(row, extracted)
         except Rejected as problem:
             outcome = problem
@@ -258,10 +253,10 @@ class StreamPreview:
             return ()
         entry, columns = self.entry, self._columns
         paths = entry.revenue if entry.revenue is not None else self._plan.mapping.revenue_fields
-        amount = next((path for path in paths if path in columns and columns[path].filled), None)
+        amount = next((path for path in spelled(paths, columns).values() if columns[path].filled), None)
         if amount is None:
             return ()
-        named = next((f"{{{name}}}" for name in EVENT_NAME_CANDIDATES if name in columns), None)
+        named = next((f"{{{name}}}" for name in spelled(EVENT_NAME_CANDIDATES, columns).values()), None)
         return [*about_money(self.name, columns, amount, entry.event_name or named, refund=entry.refund)]
 
 

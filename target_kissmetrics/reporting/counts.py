@@ -9,6 +9,8 @@ from typing import NamedTuple, cast
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
 from target_kissmetrics.mapping.reject_codes import REASONS, Code, advice
+from target_kissmetrics.mapping.result import Mapped
+from target_kissmetrics.mapping.rules.fields import Globs, Row, paths_in
 
 MAX_TYPES = 50
 """Types that are counted one by one: they come from the data, which may hold any number of them."""
@@ -35,7 +37,10 @@ FIGURES: Mapping[str, Figure] = {
     "rejected": Figure("Rejected", "Rows, and events of batches, that were not sent and are in the rejects file."),
     "set_aside": Figure("Properties dropped", "Properties and aliases dropped from rows that were sent."),
     "left_out": Figure("Events skipped by type", "Events of batches whose type becomes no call."),
-    "deleted": Figure("Deleted at the source", "Rows with `_sdc_deleted_at`; Kissmetrics deletes nothing."),
+    "undated": Figure("Undated", "Rows of attributes without a time, sent with that of their extraction."),
+    "deleted": Figure(
+        "Deleted at the source", "Rows that a loader's column marks as deleted; Kissmetrics deletes nothing."
+    ),
     "deleted_attributes": Figure("Attributes deleted at the source", "Deleted attributes; Kissmetrics keeps them."),
     "already_sent": Figure("Already sent", "Rows whose event was sent with an earlier version of the row."),
     "moved": Figure("Events moved to a second of their own", "Events that `spread_duplicates` moved."),
@@ -48,7 +53,8 @@ FIGURES: Mapping[str, Figure] = {
 """Each name that `StreamCounts.figures` gives, in the same order."""
 
 _IF_ANY = (
-    "deleted_attributes", "deleted", "already_sent", "moved", "collisions", "amount_collisions", "item_collisions",
+    "undated", "deleted_attributes", "deleted", "already_sent", "moved", "collisions", "amount_collisions",
+    "item_collisions",
 )  # fmt: skip
 """Figures that a summary has only when they are not zero."""
 
@@ -68,6 +74,10 @@ class StreamCounts:
         skipped_types: Events of batches that have no meaning for Kissmetrics, by type.
         late: Accepted rows that the pipeline rejected, by code.
         late_dropped: Aliases that the pipeline dropped, by code.
+        unmatched: Names and globs of the entry that no field matched so far, each with its key in the entry.
+        matched: Those that a field matched.
+        revenue: The fields of the amount that the entry names.
+        without_amount: Accepted events that had none there.
         in_messages: The rows are of a message format, whose entry of `streams` names no fields.
     """
 
@@ -76,6 +86,11 @@ class StreamCounts:
     rows: int = 0
     accepted: int = 0
     parts: int = 0
+    unmatched: dict[str, str] = field(default_factory=dict)
+    matched: set[str] = field(default_factory=set)
+    revenue: tuple[str, ...] = ()
+    without_amount: int = 0
+    undated: int = 0
     deleted: int = 0
     deleted_attributes: int = 0
     skipped_types: Counter[str] = field(default_factory=Counter)
@@ -114,9 +129,32 @@ class StreamCounts:
         return self.record + self.set + self.alias
 
     @property
+    def suspicious(self) -> Counter[str]:
+        """Rejected rows by code, if no row was accepted: the mapping may be wrong. A history may begin too early."""
+        rejected = Counter() if self.left_accepted else self.all_rejected
+        del rejected["too-old"]
+        return rejected
+
+    @property
     def on_probation(self) -> bool:
-        """Whether every row so far was rejected: its mapping may be wrong."""
-        return bool(self.rejected or self.late) and not self.left_accepted
+        """Whether every row so far was rejected, and not for its age."""
+        return bool(self.suspicious)
+
+    def expect(self, unmatched: Mapping[str, str]) -> None:
+        """Watch for the fields that names and globs of the entry, each with its key there, stand for."""
+        self.unmatched = {name: key for name, key in unmatched.items() if name not in self.matched}
+
+    def accept(self, row: Row, mapped: Mapped) -> None:
+        """Count an accepted row."""
+        self.accepted += 1
+        self.parts += max(1, len(mapped.slots))
+        self.undated += mapped.is_undated
+        if self.revenue:
+            self.without_amount += not any(slot.revenue_property for slot in mapped.slots)
+        if self.unmatched:
+            paths = list(paths_in(row))
+            self.matched.update(name for name in self.unmatched if any(map(Globs((name,)).match, paths)))
+            self.expect(self.unmatched)
 
     def delivered(self, call: Call) -> None:
         """Count an acknowledged call."""
@@ -151,6 +189,18 @@ class StreamCounts:
         parts += [f"{figures[name]:,} {FIGURES[name].title.lower()}" for name in _IF_ANY if figures[name]]
         return "; ".join(parts)
 
+    def warnings(self) -> list[str]:
+        """Give a line for each thing in the stream's entry that had no effect."""
+        lines = [
+            f"{key} {name!r} matched no field of any row; check its spelling" for name, key in self.unmatched.items()
+        ]
+        if self.revenue and self.without_amount == self.accepted > 0:
+            lines.append(
+                f"revenue {'/'.join(self.revenue)!r} held no amount, or 0, in each of {self.accepted:,} rows; name the "
+                "field that holds it, or set revenue: false"
+            )
+        return lines
+
     def what_to_do(self) -> list[str]:
         """Give a line with a remedy for each of the commonest reject codes."""
         lost = self.all_rejected + self.all_dropped
@@ -170,6 +220,7 @@ class StreamCounts:
             "rejected": sum(self.all_rejected.values()),
             "set_aside": sum(self.all_dropped.values()),
             "left_out": sum(self.skipped_types.values()),
+            "undated": self.undated,
             "deleted": self.deleted,
             "deleted_attributes": self.deleted_attributes,
             "already_sent": self.already_sent,

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO
 
 from singer_sdk.exceptions import SingerSDKError
 from singer_sdk.singerlib.exceptions import SingerError
@@ -19,17 +20,27 @@ MAX_ERROR_CHARACTERS = 3000
 
 @contextmanager
 def ending_in_one_line(logger: logging.Logger) -> Iterator[None]:
-    """Turn whatever ends a command into one line on standard error, and exit code 1."""
+    """Turn whatever ends a command into one line on standard error, if it has a reader, and exit code 1."""
+    if sys.stderr is None:  # closed: a file that is opened later must not become descriptor 2
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - open until the process ends
     try:
         yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader of --about (a pager) has seen enough; what is left in the buffer must not fail at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:  # noqa: BLE001 - a traceback helps nobody, and its frames may tell too much
         logger.error(in_one_line(error))  # noqa: TRY400
         logger.debug("where it happened:\n%s", "".join(traceback.format_tb(error.__traceback__)))
         raise SystemExit(1) from None
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            _flush(stream)
+
+
+def _flush(stream: IO[str] | None) -> None:
+    """Flush a stream; what nobody reads is dropped, else Python would fail with it at exit (code 120)."""
+    if stream is not None:
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def in_one_line(error: BaseException) -> str:

@@ -104,8 +104,8 @@ class RejectPolicy:
         counts.rejected[rejected.code] += 1
         counts.parts += 1
         self._write_row(counts, rejected, record)
-        if self._probation and not counts.left_accepted and sum(counts.all_rejected.values()) >= PROBATION_ROWS:
-            code = cast("Code", counts.all_rejected.most_common(1)[0][0])
+        if self._probation and not counts.left_accepted and counts.suspicious.total() >= PROBATION_ROWS:
+            code = cast("Code", counts.suspicious.most_common(1)[0][0])
             raise TooManyRejects(
                 f"stream '{counts.stream}': the first {PROBATION_ROWS} rows were all rejected, most often as {code} "
                 f"({REASONS[code].meaning}); they are in rejects_path, their STATE was not emitted: "

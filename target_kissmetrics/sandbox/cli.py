@@ -1,7 +1,7 @@
-"""The command `kissmetrics-sandbox`: a Kissmetrics on one's own machine.
+"""The command `kissmetrics-sandbox`: a local Kissmetrics.
 
 The first line on standard output is the sandbox's URL, written once it accepts connections; log lines go to standard
-error. Ctrl-C and SIGTERM end it well. What cannot work ends it with one line and exit code 1.
+error. Ctrl-C and SIGTERM end it with exit code 0, a problem at its start with one line and exit code 1.
 """
 
 from __future__ import annotations
@@ -11,51 +11,38 @@ import logging
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, get_args
 
-from target_kissmetrics.sandbox.imports import BrokenImportError, calls_of_file
-from target_kissmetrics.sandbox.journal import JournalError
-from target_kissmetrics.sandbox.service import REVENUE_PROPERTY, Sandbox
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import FrameType
+from target_kissmetrics.sandbox.calls import SandboxError
+from target_kissmetrics.sandbox.imports import calls_of_file
+from target_kissmetrics.sandbox.model import REVENUE_PROPERTY, Duplicates
+from target_kissmetrics.sandbox.service import Sandbox
 
 _LOG: Final = logging.getLogger("kissmetrics-sandbox")
-_HIGHEST_PORT: Final = 65_535
-
-
-class _CannotRunError(Exception):
-    """The sandbox cannot run; the text says why in one line."""
+_MAX_PORT: Final = 65_535
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        argv: The arguments; those of the process when None.
-
-    Returns:
-        The exit code: 0 when it was stopped, 1 when it could not run.
-    """
+    """Run the command with these arguments, or those of the process; return its exit code."""
     options = make_parser().parse_args(argv)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, _stop)
+    for number in (signal.SIGTERM, signal.SIGINT):  # the server replaces it while it runs, and restores it at its end
+        signal.signal(number, signal.default_int_handler)
     try:
         _run(options)
     except KeyboardInterrupt:
         return 0
-    except (_CannotRunError, JournalError, BrokenImportError) as error:
+    except SandboxError as error:
         sys.stderr.write(f"kissmetrics-sandbox: {error}\n")
         return 1
     return 0
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Give the command's parser; the documentation lists what is in it."""
+    """Make the command's parser; the documentation lists its arguments."""
     parser = argparse.ArgumentParser(
         prog="kissmetrics-sandbox",
         description="A Kissmetrics on your own machine. Point a target's tracking_url at the URL it prints.",
@@ -66,64 +53,33 @@ def make_parser() -> argparse.ArgumentParser:
         "--port", type=_port, default=8765, help="the port to listen on; 0 takes a free one (%(default)s)"
     )
     parser.add_argument("--store", type=Path, metavar="FILE", help="keep everything in FILE; without it, in memory")
-    parser.add_argument(
-        "--revenue-property",
-        default=REVENUE_PROPERTY,
-        metavar="NAME",
-        help="the property that is summed up as revenue (%(default)s)",
-    )
-    parser.add_argument(
-        "--import",
-        dest="imports",
-        type=Path,
-        action="extend",
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="read files in Kissmetrics' JSON import format first",
-    )
+    revenue = "the property that is summed up as revenue (%(default)s)"
+    parser.add_argument("--revenue-property", default=REVENUE_PROPERTY, metavar="NAME", help=revenue)
+    rule = "which of Kissmetrics' two published rules for duplicates holds (%(default)s)"
+    parser.add_argument("--duplicates", choices=get_args(Duplicates), default="current", help=rule)
+    files = "read files in Kissmetrics' JSON import format first"
+    parser.add_argument("--import", dest="imports", type=Path, action="extend", nargs="+", metavar="FILE", help=files)
     return parser
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= _HIGHEST_PORT):
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 0 to {_HIGHEST_PORT} is")
+    if not (text.isascii() and text.isdigit() and int(text) <= _MAX_PORT):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; it must be a number from 0 to {_MAX_PORT}")
     return int(text)
-
-
-def _stop(_: int, __: FrameType | None) -> NoReturn:
-    """End the process well, at any time; the server replaces this while it runs, and comes back to it at its end."""
-    raise KeyboardInterrupt
 
 
 def _run(options: argparse.Namespace) -> None:
     try:
-        # Here and not above: the extra may not be installed, and that deserves a better word than a traceback.
-        from target_kissmetrics.sandbox.server import Server, bind, url_of  # noqa: PLC0415
+        # Imported here, since the extra may not be installed.
+        from target_kissmetrics.sandbox.server import bind, make_server, url_of  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("target_kissmetrics"):
             raise
-        raise _CannotRunError(
-            f"{error.name} is not installed; run: pip install 'target-kissmetrics[sandbox]'"
-        ) from error
-    try:
-        sock = bind(options.host, options.port)
-    except OSError as error:
-        raise _CannotRunError(
-            f"cannot listen on {options.host}:{options.port}: {error.strerror or error}; name another with --host and "
-            "--port (0 takes a free port)"
-        ) from error
-    with sock, closing(Sandbox(revenue_property=options.revenue_property, store=options.store)) as sandbox:
-        _import(sandbox, options.imports)
-        Server(sandbox, lambda: print(url_of(sock, options.host), flush=True)).run(sockets=[sock])  # noqa: T201
-
-
-def _import(sandbox: Sandbox, paths: Sequence[Path]) -> None:
-    arrived = int(time.time())
-    for path in paths:
-        count = sandbox.take_all(calls_of_file(path, arrived))
-        _LOG.info("%s: %s calls", path, count)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        raise SandboxError(f"{error.name} is not installed; run: pip install 'target-kissmetrics[sandbox]'") from error
+    made = Sandbox(revenue_property=options.revenue_property, duplicates=options.duplicates, store=options.store)
+    with closing(made) as sandbox:
+        for path in options.imports or []:
+            _LOG.info("%s: %s calls", path, sandbox.take_all(calls_of_file(path, int(time.time()))))
+        with bind(options.host, options.port) as sock:
+            print(url_of(sock, options.host), flush=True)  # noqa: T201
+            make_server(sandbox).run(sockets=[sock])

@@ -1,45 +1,35 @@
-"""Kissmetrics' JSON import files, read as calls.
+"""Reads Kissmetrics' JSON import files as calls.
 
 One JSON object a line: `_p` and `_t` (seconds, UTC), `_n` for an event, `_p2` for an alias, every other name a property
 (support.kissmetrics.io, the guide to imports; Kissmetrics' own data export writes the same lines).
 
-A line may say several things at once; it becomes up to two calls: an alias when there is a `_p2`, and an event or a set
-call. An import file holds no API key: what is imported is a product of its own, whose key is shown as `import`.
+A line becomes up to two calls: an alias when there is a `_p2`, and an event or a set call. An import file holds no API
+key: what is imported is a product of its own, whose key is displayed as `import`.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from pathlib import Path
+from typing import Any, Final, NoReturn
 
 from target_kissmetrics.sandbox import rules
-from target_kissmetrics.sandbox.model import Call
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+from target_kissmetrics.sandbox.calls import Call, SandboxError
 
 IMPORTED_PRODUCT: Final = rules.product_of("import")
 """The product that imported lines belong to."""
 
-_LONGEST_EXPONENT: Final = 3
-"""Characters, with the sign, of an exponent that is written out; a number with a longer one stays as it came."""
-
-
-class BrokenImportError(ValueError):
-    """A file or a line that is not in Kissmetrics' import format; the text says where and why."""
+_MAX_EXPONENT: Final = 3
+"""Characters, with the sign, of an exponent that is written out; a number with a longer one stays as it is."""
 
 
 def calls_of_file(path: Path, arrived: int) -> Iterator[Call]:
-    """Read an import file, line by line; empty lines say nothing.
-
-    Args:
-        path: The file, in UTF-8.
-        arrived: The time of the import, in seconds since the Unix epoch.
+    """Read an import file in UTF-8, line by line, without empty lines. `arrived` is the time of the import.
 
     Raises:
-        BrokenImportError: The file cannot be read, or one of its lines is broken.
+        SandboxError: The file cannot be read, or one of its lines is broken; the text names it.
     """
     number = 0
     try:
@@ -48,31 +38,23 @@ def calls_of_file(path: Path, arrived: int) -> Iterator[Call]:
                 if line.strip():
                     yield from calls_of_line(line.decode("utf-8-sig" if number == 1 else "utf-8"), arrived)
     except OSError as error:
-        raise BrokenImportError(f"cannot read {path}: {error.strerror or error}; check its path") from error
-    except UnicodeDecodeError as error:
-        raise BrokenImportError(f"{path}, line {number}: not UTF-8; save it as such") from error
-    except BrokenImportError as error:
-        raise BrokenImportError(f"{path}, line {number}: {error}; fix the line, or take it out") from error
+        raise SandboxError(f"cannot read {path}: {error.strerror or error}; check its path") from error
+    except (ValueError, SandboxError) as error:
+        raise SandboxError(f"{path}, line {number}: {error}; fix or remove the line") from error
 
 
 def calls_of_line(line: str, arrived: int) -> list[Call]:
-    """Read one line as the calls it stands for: an alias, an event or a set call, or an alias and one of these.
-
-    Args:
-        line: One JSON object. Its values are texts, numbers (kept with all their digits), true, false or null.
-        arrived: The time of the import, in seconds since the Unix epoch.
+    """Read one line as an alias, an event or a set call, or an alias and one of these. Numbers keep all their digits.
 
     Raises:
-        BrokenImportError: The line is no JSON object, or holds a value that is an object or a list.
+        SandboxError: The line is no JSON object, or holds a value that is an object or a list.
     """
     try:
-        parsed = json.loads(line, parse_int=str, parse_float=_plain, parse_constant=_no_number)
-    except RecursionError:
-        raise BrokenImportError("not a JSON object: nested too deeply") from None
-    except ValueError as error:
-        raise BrokenImportError(f"not a JSON object: {error}") from error
+        parsed = json.loads(line, parse_int=str, parse_float=_plain, parse_constant=_not_json)
+    except (ValueError, RecursionError) as error:
+        raise SandboxError(f"not a JSON object: {error}") from error
     if not isinstance(parsed, dict):
-        raise BrokenImportError("not a JSON object")
+        raise SandboxError("not a JSON object")
     parameters = {_text(name): _value(name, value) for name, value in parsed.items()}
     calls: list[Call] = []
     other = parameters.pop("_p2", "")
@@ -86,27 +68,23 @@ def calls_of_line(line: str, arrived: int) -> list[Call]:
 
 
 def _value(name: str, value: Any) -> str:
-    if isinstance(value, str):
-        return _text(value)
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    raise BrokenImportError(f"{_text(name)!r} is an object or a list; a value is a text or a number")
+    if value is None or isinstance(value, bool):
+        return {None: "", True: "true", False: "false"}[value]
+    if not isinstance(value, str):
+        raise SandboxError(f"{_text(name)!r} is an object or a list; a value is a string or a number")
+    return _text(value)
 
 
 def _text(text: str) -> str:
-    """Replace halves of surrogate pairs, which JSON can spell and UTF-8 cannot."""
+    """Replace unpaired UTF-16 surrogates, which JSON can spell and UTF-8 cannot."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _plain(number: str) -> str:
     """Write a JSON number without exponent, with the digits it came with."""
     exponent = number.lower().partition("e")[2]
-    if exponent == "" or len(exponent) > _LONGEST_EXPONENT:
-        return number
-    return format(Decimal(number), "f")
+    return number if exponent == "" or len(exponent) > _MAX_EXPONENT else format(Decimal(number), "f")
 
 
-def _no_number(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no number")
+def _not_json(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")

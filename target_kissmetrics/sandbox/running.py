@@ -1,27 +1,18 @@
-"""A sandbox in a background thread, for tests and demos.
-
-Example:
-    >>> with running() as sandbox:
-    ...     requests.get(sandbox.url + "/e", params={"_k": "key", "_p": "ada@example.com", "_n": "Signed Up"})
-    ...     assert sandbox.summary()["events"] == 1
-"""
+"""A sandbox in a background thread, for tests and demos: docs/reference/sandbox.md has an example."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from target_kissmetrics.sandbox import answers
-from target_kissmetrics.sandbox.server import Server, bind, url_of
-from target_kissmetrics.sandbox.service import REVENUE_PROPERTY, Sandbox
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from target_kissmetrics.sandbox.answers import EventListed, NotKeptShown, PersonShown, Summary
+from target_kissmetrics.sandbox.answers import Json
+from target_kissmetrics.sandbox.server import bind, make_server, url_of
+from target_kissmetrics.sandbox.service import Sandbox
 
 _T = TypeVar("_T")
 
@@ -29,40 +20,37 @@ _T = TypeVar("_T")
 class RunningSandbox:
     """A sandbox that is being served. Its methods may be called from any thread but the server's.
 
-    Every method sees all calls that were answered before it was called.
-
-    Attributes:
-        url: Where it is, without a slash at the end: `http://127.0.0.1:40123`.
+    They see all calls that were answered before. `product` is the first 8 characters of a key, or empty for all; `url`
+    has no slash at its end.
     """
 
     def __init__(self, url: str, sandbox: Sandbox, loop: asyncio.AbstractEventLoop) -> None:
-        """Not to be made but by `running`."""
         self.url = url
         self._sandbox = sandbox
         self._loop = loop
 
-    def summary(self, product: str = "") -> Summary:
-        """Count what is kept; `product` is the first 8 characters of a key, or empty for all."""
+    def summary(self, product: str = "") -> Json:
+        """Count what is kept."""
         return self._ask(lambda: answers.summary(self._sandbox.model, product))
 
-    def person(self, identity: str, product: str = "") -> PersonShown | None:
-        """Show all that is kept of one person; None when nobody has this identity."""
+    def person(self, identity: str, product: str = "") -> Json | None:
+        """Return all that is kept of one person; None when nobody has this identity."""
         return self._ask(lambda: answers.person(self._sandbox.model, identity, product))
 
-    def events(self, product: str = "") -> list[EventListed]:
+    def events(self, product: str = "") -> list[Json]:
         """List event names, the most frequent first."""
         return self._ask(lambda: answers.events(self._sandbox.model, product))
 
-    def not_kept(self, product: str = "", *, limit: int = 100) -> list[NotKeptShown]:
+    def not_kept(self, product: str = "", *, limit: int = 100) -> list[Json]:
         """List what was not kept, the latest first."""
         return self._ask(lambda: answers.not_kept(self._sandbox.model, product, limit=limit))
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Delete everything."""
         self._ask(self._sandbox.reset)
 
     def _ask(self, question: Callable[[], _T]) -> _T:
-        """Ask on the server's own loop (which takes a coroutine): between two calls, never in the middle of one."""
+        """Ask on the server's own loop: between two calls, never in the middle of one."""
 
         async def answer() -> _T:
             return question()
@@ -71,70 +59,25 @@ class RunningSandbox:
 
 
 @contextmanager
-def running(
-    *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    revenue_property: str = REVENUE_PROPERTY,
-    store: Path | None = None,
-) -> Iterator[RunningSandbox]:
-    """Run a sandbox for the length of a context.
+def running(sandbox: Sandbox | None = None, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[RunningSandbox]:
+    """Serve a sandbox, a new one in memory when None, for the length of a context, and close it.
 
-    Args:
-        host: The address to listen on.
-        port: The port; 0 takes a free one.
-        revenue_property: The property whose numbers are summed up as revenue.
-        store: A file that keeps everything; in memory alone when None.
-
-    Yields:
-        The sandbox, once it accepts connections.
+    Nothing else may use it meanwhile. Port 0 chooses a free port.
 
     Raises:
-        OSError: The address cannot be taken.
-        JournalError: The store cannot be used.
-        RuntimeError: The server did not start; the log says why.
+        SandboxError: The address cannot be used.
     """
-    with (
-        closing(Sandbox(revenue_property=revenue_property, store=store)) as sandbox,
-        serving(sandbox, host, port) as it,
-    ):
-        yield it
+    with closing(sandbox or Sandbox()) as served, bind(host, port) as sock:
+        server, loop = make_server(served), Future[asyncio.AbstractEventLoop]()
 
+        async def serve() -> None:
+            loop.set_result(asyncio.get_running_loop())
+            await server.serve(sockets=[sock])
 
-@contextmanager
-def serving(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> Iterator[RunningSandbox]:
-    """Serve a sandbox that is there already, for the length of a context; it is not to be used beside that.
-
-    Yields:
-        The sandbox, once it accepts connections.
-
-    Raises:
-        OSError: The address cannot be taken.
-        RuntimeError: The server did not start; the log says why.
-    """
-    with bind(host, port) as sock:
-        loops: list[asyncio.AbstractEventLoop] = []
-        is_settled = threading.Event()
-
-        def ready() -> None:
-            loops.append(asyncio.get_running_loop())
-            is_settled.set()
-
-        server = Server(sandbox, ready)
-
-        def serve() -> None:
-            try:
-                server.run(sockets=[sock])
-            finally:
-                is_settled.set()
-
-        thread = threading.Thread(target=serve, name="kissmetrics-sandbox", daemon=True)
+        thread = threading.Thread(target=lambda: asyncio.run(serve()), name="kissmetrics-sandbox", daemon=True)
         thread.start()
-        is_settled.wait()
         try:
-            if not loops:
-                raise RuntimeError("the sandbox's server did not start")
-            yield RunningSandbox(url_of(sock, host), sandbox, loops[0])
+            yield RunningSandbox(url_of(sock, host), served, loop.result())
         finally:
             server.should_exit = True
             thread.join()

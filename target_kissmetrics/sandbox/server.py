@@ -1,75 +1,64 @@
-"""The sandbox's HTTP side: the tracking API, the JSON API and the page.
+"""The sandbox's HTTP side, Starlette on uvicorn: the tracking API, the JSON API and the page.
 
 `/e`, `/s` and `/a` answer 200 and a 1x1 GIF whatever comes in, by GET and by POST (form-encoded), as Kissmetrics' own
 host does (support.kissmetrics.io, "API specifications"). Parameters of the query and of the body count together; the
-body wins, and of a name that is repeated the last one. Only what is no HTTP request at all (raw bytes outside ASCII in
-its target, say), or has a target beyond 64 KB, is refused by the HTTP parser before it is a call; a POST has no limit.
+body wins, and of a name that is repeated the last one. Only a request that the HTTP parser refuses is not a call: raw
+bytes outside ASCII in its target, or a target beyond 64 KB. A body has no limit.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
+import inspect
 import logging
-import os
 import re
 import socket
 import time
+from collections.abc import Awaitable, Callable
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, get_args
 from urllib.parse import parse_qsl, urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.convertors import Convertor, register_url_convertor
+from starlette.convertors import PathConvertor, register_url_convertor
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from target_kissmetrics.sandbox import answers, rules, views
-from target_kissmetrics.sandbox.journal import JournalError
-from target_kissmetrics.sandbox.model import Call
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from starlette.types import Receive, Scope, Send
-
-    from target_kissmetrics.sandbox.model import Path
-    from target_kissmetrics.sandbox.service import Sandbox
+from target_kissmetrics.sandbox.calls import Call, Path, SandboxError
+from target_kissmetrics.sandbox.model import Model
+from target_kissmetrics.sandbox.service import Sandbox
 
 _LOG: Final = logging.getLogger("kissmetrics-sandbox")
 
 _GIF: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
-_MOST_LISTED: Final = 10_000
-_USUALLY_LISTED: Final = 100
-_LARGEST_HEAD: Final = 1 << 20
-_SECONDS_TO_FINISH: Final = 2
-"""How long requests that are under way may take once the server is told to stop."""
+_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""Of everything but the GIF: a browser never takes the data for a page, whatever it sniffs in it."""
+
+_MAX_LISTED: Final = 10_000
+_MAX_HEAD_BYTES: Final = 1 << 20
+_SHUTDOWN_SECONDS: Final = 2
 
 
-class _Identity(Convertor[str]):
+class _Identity(PathConvertor):
     """The rest of a path, whatever it holds: an identity may contain slashes and line breaks."""
 
     regex = r"(?s:.+)"
 
-    def convert(self, value: str) -> str:
-        return value
 
-    def to_string(self, value: str) -> str:
-        return value
-
-
-register_url_convertor("kissmetrics_identity", _Identity())
+register_url_convertor("identity", _Identity())
 
 
 class _Tracking:
-    """One path of the tracking API, as an ASGI application: nothing stands between the socket and the model."""
+    """One path of the tracking API, as an ASGI application: the fastest way from the socket to the model."""
 
     def __init__(self, sandbox: Sandbox, path: Path) -> None:
-        self._sandbox = sandbox
-        self._path = path
+        self._sandbox, self._path = sandbox, path
         self._answer = Response(_GIF, media_type="image/gif", headers={"Cache-Control": "no-store"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,234 +71,167 @@ class _Tracking:
         call = Call(rules.product_of(parameters.pop("_k", "")), self._path, parameters, int(time.time()))
         try:
             self._sandbox.take(call)
-        except JournalError as error:
-            # The tracking API never answers an error; whoever runs the sandbox is told instead.
-            _LOG.error("%s", error)
+        except SandboxError as error:
+            _LOG.error("%s", error)  # the tracking API never answers an error
         await self._answer(scope, receive, send)
 
 
-class _BadRequestError(Exception):
-    """A request to the JSON API that cannot be answered; the text says why."""
+def _decoded(form: bytes) -> dict[str, str]:
+    """Decode form-encoded parameters; invalid percent encoding stays, invalid UTF-8 becomes U+FFFD."""
+    return dict(parse_qsl(form.decode("utf-8", "replace"), keep_blank_values=True, errors="replace"))
 
 
-class _Api:
-    """The JSON API."""
+class _Query:
+    """The parameters of a request to the JSON API."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
+    def __init__(self, request: Request) -> None:
+        self._query = request.query_params
+        self.product = self.text("product")
+        self.events = self._query.getlist("event")
+        self.identity: str = request.path_params.get("identity", "")
 
-    async def summary(self, request: Request) -> Response:
-        return _json(answers.summary(self._sandbox.model, _product(request)))
+    def text(self, name: str, default: str = "") -> str:
+        return self._query.get(name, default)
 
-    async def people(self, request: Request) -> Response:
-        limit, after = _whole(request, "limit", _USUALLY_LISTED), _whole(request, "after", -1)
-        page = answers.people(
-            self._sandbox.model, _product(request), limit=max(1, min(limit, _MOST_LISTED)), after=max(after, -1)
-        )
-        return _json(page)
+    def number(self, name: str, default: int, least: int = 0) -> int:
+        text = self.text(name) or str(default)
+        if re.fullmatch(r"-?[0-9]{1,18}", text) is None:
+            raise HTTPException(400, f"{name} must be a whole number")
+        return max(least, int(text))
 
-    async def person(self, request: Request) -> Response:
-        found = answers.person(self._sandbox.model, request.path_params["identity"], _product(request))
-        return _json({"error": "nobody has this identity"}, 404) if found is None else _json(found)
+    @property
+    def limit(self) -> int:
+        return min(self.number("limit", 100, least=1), _MAX_LISTED)
 
-    async def events(self, request: Request) -> Response:
-        return _json(answers.events(self._sandbox.model, _product(request)))
 
-    async def not_kept(self, request: Request) -> Response:
-        limit, reason = _whole(request, "limit", _USUALLY_LISTED), request.query_params.get("reason", "")
-        return _json(answers.not_kept(self._sandbox.model, _product(request), limit=limit, reason=reason))
+def _funnel(model: Model, query: _Query) -> Awaitable[list[answers.Json]]:
+    if not 1 <= len(query.events) <= views.MAX_STEPS:
+        raise HTTPException(400, f"a funnel has 1 to {views.MAX_STEPS} parameters named event")
+    return views.funnel(model, query.events, query.product)
 
-    async def calls(self, request: Request) -> Response:
-        path = request.query_params.get("path", "")
-        return _json(views.calls(self._sandbox.model, _product(request), limit=_limit(request), path=path))
 
-    async def losses(self, request: Request) -> Response:
-        return _json(views.losses(self._sandbox.model, _product(request)))
+def _search(model: Model, query: _Query) -> Awaitable[answers.Json]:
+    if not query.text("text").strip():
+        raise HTTPException(400, "text must not be empty")
+    return views.search(model, query.text("text"), query.product)
 
-    async def timeline(self, request: Request) -> Response:
-        found = views.timeline(
-            self._sandbox.model,
-            request.path_params["identity"],
-            _product(request),
-            limit=_limit(request),
-            after=max(0, _whole(request, "after", 0)),
-        )
-        return _json({"error": "nobody has this identity"}, 404) if found is None else _json(found)
 
-    async def events_over_time(self, request: Request) -> Response:
-        names = request.query_params.getlist("event")[: views.MOST_STEPS]
-        bucket = request.query_params.get("bucket", "day")
-        return _json(views.events_over_time(self._sandbox.model, names, bucket, _product(request)))
+_Answer = Callable[[Model, _Query], Any]
 
-    async def revenue(self, request: Request) -> Response:
-        return _json(views.revenue_by_month(self._sandbox.model, _product(request)))
-
-    async def funnel(self, request: Request) -> Response:
-        steps = request.query_params.getlist("event")
-        if not 1 <= len(steps) <= views.MOST_STEPS:
-            raise _BadRequestError(f"a funnel has 1 to {views.MOST_STEPS} parameters named event")
-        return await _part_by_part(views.Funnel(self._sandbox.model, steps, _product(request)))
-
-    async def search(self, request: Request) -> Response:
-        text = request.query_params.get("text", "")
-        if not text.strip():
-            raise _BadRequestError("text must hold what to look for")
-        return await _part_by_part(views.Search(self._sandbox.model, text, _product(request)))
-
-    async def reset(self, request: Request) -> Response:
-        # Any page in the same browser may send a POST here; only the sandbox's own page may empty it.
-        origin = request.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-            return _json({"error": "a reset is not taken from another site's page"}, 403)
-        self._sandbox.reset()
-        return _json({"reset": True})
+_API: Final[dict[str, _Answer]] = {
+    "/api/summary": lambda model, query: answers.summary(model, query.product),
+    "/api/people": lambda model, query: answers.people(
+        model, query.product, limit=query.limit, after=query.number("after", -1, least=-1)
+    ),
+    "/api/people/{identity:identity}": lambda model, query: answers.person(model, query.identity, query.product),
+    "/api/events": lambda model, query: answers.events(model, query.product),
+    "/api/not-kept": lambda model, query: answers.not_kept(
+        model, query.product, limit=query.number("limit", 100), reason=query.text("reason")
+    ),
+    "/api/not-kept/reasons": lambda model, query: answers.losses(model, query.product),
+    "/api/calls": lambda model, query: answers.calls(model, query.product, limit=query.limit, path=query.text("path")),
+    "/api/timeline/{identity:identity}": lambda model, query: views.timeline(
+        model, query.identity, query.product, limit=query.limit, after=query.number("after", 0)
+    ),
+    "/api/events/over-time": lambda model, query: views.events_over_time(
+        model, query.events[: views.MAX_STEPS], query.text("bucket", "day"), query.product
+    ),
+    "/api/revenue": lambda model, query: views.revenue_by_month(model, query.product),
+    "/api/funnel": _funnel,
+    "/api/search": _search,
+}
 
 
 def build_app(sandbox: Sandbox) -> Starlette:
-    """Put the HTTP side of a sandbox together, as an ASGI application.
+    """Build the HTTP side of a sandbox: an ASGI application that uses the sandbox on its event loop alone."""
 
-    It runs on one event loop and uses the sandbox there alone.
-    """
-    api = _Api(sandbox)
-    page = _page()
+    def endpoint(answer: _Answer) -> Callable[[Request], Awaitable[Response]]:
+        async def respond(request: Request) -> Response:
+            answered = answer(sandbox.model, _Query(request))
+            content = await answered if inspect.isawaitable(answered) else answered
+            if content is None:
+                raise HTTPException(404, "nobody has this identity")
+            return _json(content)
 
-    async def show_page(_: Request) -> Response:
-        return page
+        return respond
 
-    paths: tuple[Path, ...] = ("/e", "/s", "/a")
+    async def reset(request: Request) -> Response:
+        # Any page in the same browser may send a POST here; only the sandbox's own page may empty it.
+        origin = request.headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+            raise HTTPException(403, "only the sandbox's own page may reset it")
+        sandbox.reset()
+        return _json({"reset": True})
+
     app = Starlette(
         routes=[
-            *(Route(path, _Tracking(sandbox, path), methods=["GET", "POST"]) for path in paths),
-            Route("/", show_page),
-            Route("/api/summary", api.summary),
-            Route("/api/people", api.people),
-            Route("/api/people/{identity:kissmetrics_identity}", api.person),
-            Route("/api/events", api.events),
-            Route("/api/not-kept", api.not_kept),
-            Route("/api/not-kept/reasons", api.losses),
-            Route("/api/calls", api.calls),
-            Route("/api/timeline/{identity:kissmetrics_identity}", api.timeline),
-            Route("/api/events/over-time", api.events_over_time),
-            Route("/api/revenue", api.revenue),
-            Route("/api/funnel", api.funnel),
-            Route("/api/search", api.search),
-            Route("/api/reset", api.reset, methods=["POST"]),
+            *(Route(path, _Tracking(sandbox, path), methods=["GET", "POST"]) for path in get_args(Path)),
+            Route("/", _page(), methods=["GET"]),
+            *(Route(path, endpoint(answer)) for path, answer in _API.items()),
+            Route("/api/reset", reset, methods=["POST"]),
         ],
-        exception_handlers={_BadRequestError: _bad_request, JournalError: _journal_error},
+        exception_handlers={
+            HTTPException: lambda _, error: _json({"error": error.detail}, error.status_code),
+            SandboxError: lambda _, error: _json({"error": str(error)}, 500),
+        },
     )
     app.router.redirect_slashes = False
     return app
 
 
+def _json(content: Any, status: int = 200) -> Response:
+    return JSONResponse(content, status, headers=_HEADERS)
+
+
+def _page() -> Response:
+    """Read the page; its policy allows its own script and nothing else, so no data can run as a script."""
+    text = resources.files("target_kissmetrics.sandbox").joinpath("page.html").read_text("utf-8")
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; connect-src 'self'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return HTMLResponse(text, headers={"Content-Security-Policy": policy, **_HEADERS})
+
+
 def bind(host: str, port: int) -> socket.socket:
-    """Take an address; port 0 takes a free one. Nothing is accepted yet.
+    """Listen on an address; port 0 chooses a free one. Connections wait until a server accepts them.
 
     Raises:
-        OSError: The host is unknown, or the port is in use.
+        SandboxError: The host is unknown, or the port is in use.
     """
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    sock = socket.socket(family, kind, protocol)
     try:
-        if os.name == "posix":
-            # Elsewhere this would let two servers share one port.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-    except OSError:
-        sock.close()
-        raise
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        sock = socket.create_server(address[:2], family=family)
+    except OSError as error:
+        raise SandboxError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; name another with --host and --port "
+            "(0 takes a free port)"
+        ) from error
+    # Accepted connections inherit it: no answer waits for an acknowledgement.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 
 
 def url_of(sock: socket.socket, host: str) -> str:
     """Return the URL at which a browser on this machine finds a bound socket; `host` is what it was bound to."""
-    shown = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # a comparison
+    name = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # a comparison
     port = sock.getsockname()[1]
-    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
-class Server(uvicorn.Server):
-    """uvicorn, on a socket that is bound already, which tells when it accepts connections."""
-
-    def __init__(self, sandbox: Sandbox, on_ready: Callable[[], None]) -> None:
-        """Make it, without starting it: `run(sockets=[...])` does.
-
-        Args:
-            sandbox: What it serves.
-            on_ready: Called once, on the server's own event loop, when connections are accepted.
-        """
-        super().__init__(
-            uvicorn.Config(
-                build_app(sandbox),
-                access_log=False,
-                log_config=None,
-                lifespan="off",
-                server_header=False,
-                ws="none",
-                timeout_graceful_shutdown=_SECONDS_TO_FINISH,
-                h11_max_incomplete_event_size=_LARGEST_HEAD,
-            )
+def make_server(sandbox: Sandbox) -> uvicorn.Server:
+    """Make a server, without starting it: `run(sockets=[...])` does, on a socket of `bind`."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            build_app(sandbox),
+            access_log=False,
+            log_config=None,
+            lifespan="off",
+            server_header=False,
+            ws="none",
+            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+            h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
         )
-        self._on_ready = on_ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to accept connections, and tell so."""
-        await super().startup(sockets=sockets)
-        if self.started:
-            self._on_ready()
-
-
-def _decoded(form: bytes) -> dict[str, str]:
-    """Decode form-encoded parameters; what is no percent encoding stays, what is no UTF-8 becomes U+FFFD."""
-    return dict(parse_qsl(form.decode("utf-8", "replace"), keep_blank_values=True, errors="replace"))
-
-
-def _product(request: Request) -> str:
-    return request.query_params.get("product", "")
-
-
-def _whole(request: Request, name: str, default: int) -> int:
-    text = request.query_params.get(name, "")
-    if text == "":
-        return default
-    if re.fullmatch(r"-?[0-9]{1,18}", text) is None:
-        raise _BadRequestError(f"{name} must be a whole number")
-    return int(text)
-
-
-def _limit(request: Request) -> int:
-    return max(1, min(_whole(request, "limit", _USUALLY_LISTED), _MOST_LISTED))
-
-
-async def _part_by_part(work: views.Funnel | views.Search) -> Response:
-    """Work on an answer in parts, so that calls that arrive meanwhile need not wait for the whole."""
-    while work.go_on():  # noqa: ASYNC110 - nothing is waited for, others get their turn
-        await asyncio.sleep(0)
-    return _json(work.answer())
-
-
-def _json(content: Any, status: int = 200) -> Response:
-    # Data is hostile: it must never be taken for a page, whatever a browser sniffs in it.
-    return JSONResponse(content, status, headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
-
-
-def _bad_request(_: Request, error: Exception) -> Response:
-    return _json({"error": str(error)}, 400)
-
-
-def _journal_error(_: Request, error: Exception) -> Response:
-    return _json({"error": str(error)}, 500)
-
-
-def _page() -> Response:
-    """Read the page, and allow its own script and nothing else: no data can bring a script along."""
-    text = resources.files("target_kissmetrics.sandbox").joinpath("page.html").read_text("utf-8")
-    scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
-    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
-    allowed = " ".join(f"'sha256-{one}'" for one in hashes)
-    policy = f"default-src 'none'; connect-src 'self'; style-src 'unsafe-inline'; script-src {allowed}"
-    headers = {
-        "Content-Security-Policy": policy + "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
-    }
-    return HTMLResponse(text, headers=headers)
+    )

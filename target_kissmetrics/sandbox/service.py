@@ -1,85 +1,129 @@
-"""A sandbox: a model, and the journal that keeps its calls in a file when one is asked for."""
+"""A sandbox: a model, and a SQLite file that keeps its calls when one is asked for.
+
+The file is append-only and holds every call, also those of which nothing was kept: a replay leads to the same model. It
+holds no API key, only what `rules.product_of` makes of it. A call that was taken survives the end of the process; a
+power failure may cost the last ones.
+"""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Final
+import json
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Final
 
-from target_kissmetrics.sandbox.journal import Journal
-from target_kissmetrics.sandbox.model import Model
+from target_kissmetrics.sandbox.calls import Call, SandboxError
+from target_kissmetrics.sandbox.model import REVENUE_PROPERTY, Duplicates, Model
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+_APPLICATION_ID: Final = 0x4B4D5342
+"""Marks a SQLite file as a sandbox's ("KMSB"), so that no other program's database is written to."""
 
-    from target_kissmetrics.sandbox.model import Call
-
-REVENUE_PROPERTY: Final = "Billing Amount"
-"""The property that holds revenue, unless another one is named."""
+_SCHEMA: Final = """
+CREATE TABLE calls (
+  position INTEGER PRIMARY KEY, product TEXT NOT NULL, path TEXT NOT NULL, arrived INTEGER NOT NULL,
+  imported INTEGER NOT NULL, parameters TEXT NOT NULL
+)
+"""
+_INSERT: Final = "INSERT INTO calls (product, path, parameters, arrived, imported) VALUES (?, ?, ?, ?, ?)"
+_SELECT: Final = "SELECT product, path, parameters, arrived, imported FROM calls ORDER BY position"
 
 
 class Sandbox:
-    """Kissmetrics on one's own machine, without its HTTP side. Not for several threads at once.
+    """A local Kissmetrics, without its HTTP side. Not thread-safe.
 
-    Attributes:
-        model: What is kept of all calls so far; another object after a reset.
+    Its `model` is what is kept of all calls so far; another object after a reset.
+
+    Args:
+        revenue_property: The property whose numbers are summed up as revenue.
+        duplicates: The rule for duplicates; what a store holds is judged anew by it.
+        store: The file that keeps everything, for one process at a time; in memory alone when None.
+
+    Raises:
+        SandboxError: The store cannot be used; also from `take`, `take_all` and `reset`, when it cannot be written.
     """
 
-    def __init__(self, *, revenue_property: str = REVENUE_PROPERTY, store: Path | None = None) -> None:
-        """Start with what the store holds, or empty.
-
-        Args:
-            revenue_property: The property whose numbers are summed up as revenue.
-            store: The file that keeps everything; in memory alone when None.
-
-        Raises:
-            JournalError: The store cannot be used.
-        """
-        self._revenue_property = revenue_property
-        self._journal = None if store is None else Journal(store)
-        self.model = Model(revenue_property)
-        for call in self._journal or ():
-            self.model.take(call)
+    def __init__(
+        self, *, revenue_property: str = REVENUE_PROPERTY, duplicates: Duplicates = "current", store: Path | None = None
+    ) -> None:
+        self._path = store
+        self._store = None if store is None else _open(store)
+        self._new_model = partial(Model, revenue_property, duplicates)
+        self.model = self._new_model()
+        if self._store is not None:
+            with closing(self._store.execute(_SELECT)) as rows:
+                for product, path, parameters, arrived, imported in rows:
+                    self.model.take(Call(product, path, json.loads(parameters), arrived, imported=bool(imported)))
 
     def take(self, call: Call) -> None:
-        """Take a call.
-
-        Raises:
-            JournalError: The call could not be written down. The model has taken it all the same.
-        """
+        """Take a call. The model takes it also when the store cannot be written."""
         self.model.take(call)
-        if self._journal is not None:
-            self._journal.append(call)
+        if self._store is not None:
+            parameters = {name: value for name, value in call.parameters.items() if name != "_k"}
+            text = json.dumps(parameters, separators=(",", ":"))
+            self._write(_INSERT, (call.product, call.path, text, call.arrived, call.imported))
 
     def take_all(self, calls: Iterable[Call]) -> int:
-        """Take many calls at once, much faster than one by one when there is a store.
+        """Take many calls at once, much faster than one by one when there is a store; return how many.
 
-        The store has all of them or, when there is an error on the way, none; the model keeps those before the error.
-
-        Returns:
-            How many calls there were.
-
-        Raises:
-            JournalError: They could not be written down.
+        After an error in between, the store has none of them; the model keeps those before the error.
         """
         count = 0
-        with nullcontext() if self._journal is None else self._journal.all_or_nothing():
-            for call in calls:
+        self._write("BEGIN")
+        try:
+            for count, call in enumerate(calls, start=1):  # noqa: B007 - returned
                 self.take(call)
-                count += 1
+        except BaseException:
+            self._write("ROLLBACK")
+            raise
+        self._write("COMMIT")
         return count
 
     def reset(self) -> None:
-        """Forget everything, in the store too.
-
-        Raises:
-            JournalError: The store could not be written.
-        """
-        if self._journal is not None:
-            self._journal.clear()
-        self.model = Model(self._revenue_property)
+        """Delete everything, in the store too."""
+        self._write("DELETE FROM calls")
+        self.model = self._new_model()
 
     def close(self) -> None:
         """Close the store."""
-        if self._journal is not None:
-            self._journal.close()
+        if self._store is not None:
+            self._store.close()
+
+    def _write(self, statement: str, row: tuple[object, ...] = ()) -> None:
+        if self._store is None:
+            return
+        try:
+            self._store.execute(statement, row)
+        except sqlite3.Error as error:
+            raise SandboxError(f"cannot write {self._path}: {error}; make room, or make it writable") from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """Open a store; a new one is readable by its owner alone."""
+    try:
+        path.touch(mode=0o600)
+        store = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
+        try:
+            _prepare(store)
+        except sqlite3.Error:
+            store.close()
+            raise
+    except (OSError, sqlite3.Error) as error:
+        raise SandboxError(f"cannot use {path} as a store: {error}; name another file with --store") from error
+    return store
+
+
+def _prepare(store: sqlite3.Connection) -> None:
+    # The lock is kept from the first read on: a second sandbox on this file would not see this one's calls.
+    store.execute("PRAGMA locking_mode = EXCLUSIVE")
+    (application,) = store.execute("PRAGMA application_id").fetchone()
+    (tables,) = store.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != _APPLICATION_ID and tables:
+        raise sqlite3.DatabaseError("it is another program's database")
+    # With a write-ahead log a call costs one short write, and no wait for the disk.
+    store.execute("PRAGMA journal_mode = WAL")
+    store.execute("PRAGMA synchronous = NORMAL")
+    if not tables:
+        store.executescript(f"BEGIN; {_SCHEMA}; PRAGMA application_id = {_APPLICATION_ID}; COMMIT")

@@ -44,7 +44,13 @@ class MessageReader(GenericSingerReader[str]):
 
     @property
     def default_input(self) -> IO[str]:
-        """Standard input, as bytes: decoding is the JSON reader's business."""
+        """Standard input, as bytes: decoding is the JSON reader's business.
+
+        Raises:
+            InputError: It is closed.
+        """
+        if sys.stdin is None:
+            raise InputError("standard input is closed; pipe a tap into this target")
         return cast("IO[str]", getattr(sys.stdin, "buffer", sys.stdin))
 
     def process_lines(
@@ -59,9 +65,9 @@ class MessageReader(GenericSingerReader[str]):
         Raises:
             InputError: A line is not a Singer message. The text names the line's number, not its content.
         """
-        lines = iter(file_input or self.default_input)
         counts: Counter[str] = Counter()
         try:
+            lines = iter(file_input or self.default_input)
             while (line := self._next(lines)) is not None:
                 if not line.strip():
                     continue
@@ -105,6 +111,9 @@ class MessageReader(GenericSingerReader[str]):
             self._line_number += 1
         except UnicodeDecodeError:
             raise InputError(f"line {self._line_number + 1} of the input is not UTF-8; fix the tap") from None
+        except OSError as error:
+            where = f"line {self._line_number + 1} of the input cannot be read"
+            raise InputError(f"{where}: {error.strerror}; pipe a tap into this target") from None
         finally:
             self.waiting = False
         return cast("str | None", line)

@@ -1,19 +1,240 @@
-"""The SDK's stream maps; an error in a SCHEMA message or an expression is one line with its stream, field and fix."""
+"""Streams between the tap and the sinks: the SDK's stream maps, and validation of rows as the tap sent them.
+
+An error in a SCHEMA message or an expression is one line with its stream, field and fix.
+"""
 
 from __future__ import annotations
 
+import logging
+import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date, time, timedelta
+from decimal import Decimal
+from fnmatch import fnmatch
+from types import NoneType
 from typing import Any
 
-from singer_sdk.exceptions import MapExpressionError, MappingError
-from singer_sdk.mapper import SameRecordTransform, StreamMap
+from singer_sdk.exceptions import MapExpressionError, MappingError, RecordsWithoutSchemaException
+from singer_sdk.mapper import NULL_STRING, CustomStreamMap, PluginMapper, SameRecordTransform, StreamMap
 
 from target_kissmetrics.errors import ConfigError, ExpressionError, InputError, TargetError
+from target_kissmetrics.singer.schemas import MAX_UNFOLDED, unfolded
+from target_kissmetrics.singer.validation import Validate, validates, validation
 
+_OPTIONS = frozenset({"__else__", "__filter__", "__key_properties__"})
+_VALUES = (str, int, float, Decimal, NoneType, date, time, timedelta, dict, list, tuple)
+_ANY = "dates that only it describes are sent as text; write them out in the tap's schema"
+_COPY = re.compile(r"""(record|_)(\[|\.get\()(['"])(?P<field>[^'"\\]+)\3[\])]""")
 _MAX_CHARACTERS = 200
 _HELP = "https://sdk.meltano.com/en/latest/stream_maps.html"
+
+
+class _Map(CustomStreamMap):
+    """A stream's map.
+
+    Attributes:
+        made: The fields that it makes, and their expressions.
+    """
+
+    made: dict[str, str]
+
+    def transform(self, record: dict[str, Any]) -> dict[str, Any] | None:
+        """Return what the map makes of a row; None when it filters the row.
+
+        Raises:
+            ExpressionError: An expression gives what is no value of a row, such as a function (`date`, `json`).
+        """
+        row = super().transform(record)
+        if row is None:
+            return None
+        for field, expression in self.made.items():
+            if not isinstance(row.get(field), _VALUES):
+                where = f"stream '{self.stream_name}', {field}: the expression {_shown(expression)}"
+                kind = type(row[field]).__name__
+                raise ExpressionError("stream_maps", f"{where} gives no text or number, but a {kind}; see {_HELP}")
+        return row
+
+
+class BeforeSchema(InputError, RecordsWithoutSchemaException):  # noqa: N818 - it reads as what happened
+    """A stream's rows came before its SCHEMA message."""
+
+
+class StreamMapper(PluginMapper):
+    """The SDK's stream maps, for streams that are read.
+
+    A stream that is dropped by `stream_maps`, or ignored, has no maps: of its messages only its name is looked at.
+
+    Args:
+        config: The config, checked; a null is a setting that is missing.
+        logger: The log.
+        is_ignored: Returns whether a stream, by its name after stream maps, is ignored.
+        warn: Called with a stream and a warning about its schema; None: it is logged.
+
+    Attributes:
+        stream_maps: The maps of each stream with a SCHEMA message, by the tap's name for it.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        logger: logging.Logger,
+        is_ignored: Callable[[str], bool],
+        warn: Callable[[str, str], None] | None = None,
+    ) -> None:
+        given = {name: value for name, value in config.items() if value is not None}
+        try:
+            # The SDK removes `__else__` from the maps that it gets.
+            super().__init__({**given, "stream_maps": dict(given.get("stream_maps", {}))}, logger)
+        except MappingError as error:
+            raise ConfigError("stream_maps", f"{error} See {_HELP}") from None
+        self._drops_others = self.default_mapper_type is not SameRecordTransform
+        self._is_ignored = is_ignored
+        self._warn = warn or (lambda stream, text: logger.warning("stream '%s': %s", stream, text))
+        self._validates = validates(config)
+        self._validators: dict[str, Validate] = {}
+        self._messages: dict[str, tuple[Any, Any]] = {}
+
+    def maps(self, message: Mapping[str, Any]) -> list[StreamMap]:
+        """Return the maps of the stream that a message names; none when it is not read.
+
+        Raises:
+            BeforeSchema: It is read, and no SCHEMA message came.
+            InputError: The message names no stream.
+        """
+        stream = named_in(message)
+        known = self.stream_maps.get(stream)
+        if known is None:
+            if any(self._maps_of(stream)):
+                raise BeforeSchema(f"stream '{stream}': {message['type']} before SCHEMA; this is a bug in the tap")
+            known = self.stream_maps[stream] = []
+        return known
+
+    def register(self, message: Mapping[str, Any]) -> bool:
+        """Register the schema of a stream; return whether it is read and new, or has changed.
+
+        Raises:
+            ConfigError: The stream's map is invalid; ExpressionError: one of its expressions is.
+            InputError: The message is invalid. If `validate_records` cannot use the schema, the maps are registered.
+        """
+        stream = named_in(message)
+        if not any(self._maps_of(stream)):
+            if stream not in self.stream_maps:
+                self.logger.info("stream '%s' is not read: it is ignored, or stream_maps drops it", stream)
+            self.stream_maps[stream] = []
+            return False
+        schema, keys = message.get("schema"), message.get("key_properties") or []
+        if not isinstance(schema, dict):
+            raise InputError(f"stream '{stream}': SCHEMA whose schema is not an object; fix the tap")
+        if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+            raise InputError(f"stream '{stream}': SCHEMA whose key_properties is not a list of fields; fix the tap")
+        if self._messages.get(stream) == (schema, keys):
+            return False
+        self._messages[stream] = schema, keys
+        self.register_raw_stream_schema(stream, schema, keys)
+        self._validators.pop(stream, None)
+        if self._validates:
+            self._validators[stream] = validation(schema, stream)
+        return True
+
+    def register_raw_stream_schema(self, stream_name: str, schema: dict[str, Any], key_properties: Any) -> None:
+        """Register the schema of a stream that is read; its references are resolved here, once."""
+        fields = unfolded(schema)
+        for ref in fields.not_followed:
+            self._warn(stream_name, f"the $ref {ref!r} leads to nothing in its schema, and no other is read; {_ANY}")
+        if fields.is_cut:
+            self._warn(stream_name, f"the references in its schema unfold to over {MAX_UNFOLDED:,} parts; {_ANY}")
+        with _making_maps(stream_name):
+            self.stream_maps[stream_name] = [
+                self._made(alias, definition, stream_name, fields.schema, key_properties)
+                for alias, definition in self._maps_of(stream_name)
+            ]
+
+    def problem(self, stream: str, record: Mapping[str, Any]) -> str | None:
+        """Return what is wrong with a row as the tap sent it; None without `validate_records`, or if it fits."""
+        validate = self._validators.get(stream)
+        return validate(record) if validate is not None else None
+
+    def _maps_of(self, stream: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the streams that a stream becomes and that are read: their names, and their maps.
+
+        Of several maps of the stream itself the last one counts; a map with `__source__` makes one more stream.
+        """
+        own: tuple[str, dict[str, Any] | None] = (stream, None if self._drops_others else {})
+        others: list[tuple[str, dict[str, Any]]] = []
+        for key, given in self.stream_maps_dict.items():
+            fields = dict(given) if isinstance(given, Mapping) else None
+            source, alias = (fields.pop(name, None) if fields else None for name in ("__source__", "__alias__"))
+            if stream != (source or key) and not fnmatch(stream, source or key):
+                continue
+            if source and fields is not None:
+                others.append((key, fields))
+            else:
+                own = (self._alias(stream, alias) if alias is not None else stream, fields)
+        for name, fields in (own, *others):
+            if fields is not None and not self._is_ignored(name):
+                yield name, fields
+
+    def _alias(self, stream: str, expression: str) -> str:
+        try:
+            alias: object = self._eval_stream(expression, stream)
+        except Exception as error:  # noqa: BLE001 - whatever an expression raises
+            raise ExpressionError("stream_maps", _failed(f"stream '{stream}', __alias__", expression, error)) from None
+        if not isinstance(alias, str) or not alias.strip():
+            raise ConfigError("stream_maps", f"stream '{stream}', __alias__: must give a name, not {alias!r}")
+        return alias
+
+    def _made(
+        self, name: str, fields: dict[str, Any], stream: str, schema: dict[str, Any], keys: list[str]
+    ) -> StreamMap:
+        if not fields:
+            return SameRecordTransform(name, schema, keys, None)
+        is_open = not schema["properties"]
+        if is_open:  # else the SDK would miss the key
+            schema = {**schema, "properties": {key: {} for key in fields.get("__key_properties__", keys) or ()}}
+        made = _Map(
+            stream_alias=name,
+            map_config=self.map_config,
+            faker_config=self.faker_config,
+            raw_schema=schema,
+            key_properties=keys,
+            map_transform=fields,
+            flattening_options=None,
+            stream_name=stream,
+        )
+        known = made.transformed_schema["properties"]
+        if is_open and "__else__" not in fields:
+            known.clear()
+        made.made = {
+            field: expression
+            for field, expression in fields.items()
+            if field not in _OPTIONS and expression not in {None, NULL_STRING}
+        }
+        for field, expression in made.made.items():
+            if field in known:
+                # What an expression makes may be a date, or any other text, whatever the tap's schema says.
+                copied = schema["properties"].get(_copied(expression))
+                known[field] = copied or {"anyOf": [known[field], {"type": ["string", "null"]}]}
+        return made
+
+
+def _copied(expression: str) -> str:
+    """Return the field that an expression copies; the expression itself if it is no `record['x']`."""
+    found = _COPY.fullmatch(expression.strip())
+    return found["field"] if found else expression.strip()
+
+
+def named_in(message: Mapping[str, Any]) -> str:
+    """Return the stream that a message names.
+
+    Raises:
+        InputError: It names none.
+    """
+    stream = message.get("stream")
+    if not isinstance(stream, str) or not stream:
+        raise InputError(f"{message['type']} whose stream is not a name; fix the tap")
+    return stream
 
 
 def transformed(stream_map: StreamMap, row: dict[str, Any]) -> dict[str, Any] | None:
@@ -22,7 +243,7 @@ def transformed(stream_map: StreamMap, row: dict[str, Any]) -> dict[str, Any] | 
     Raises:
         ExpressionError: An expression fails. The text shows the expression, and nothing of the row.
     """
-    if type(stream_map) is SameRecordTransform and stream_map.flattening_options is None:
+    if type(stream_map) is SameRecordTransform:
         return row  # most streams have no map
     try:
         return stream_map.transform(row)
@@ -34,24 +255,16 @@ def transformed(stream_map: StreamMap, row: dict[str, Any]) -> dict[str, Any] | 
 
 
 @contextmanager
-def reading_schema(stream: str) -> Iterator[None]:
-    """Convert what the SDK raises for a SCHEMA message into an error that names the stream.
-
-    Raises:
-        ConfigError: The stream's map is invalid; ExpressionError: one of its expressions is.
-        InputError: The schema is invalid.
-    """
+def _making_maps(stream: str) -> Iterator[None]:
+    """Convert what the SDK raises for a stream's map into an error that names the stream."""
     try:
         yield
     except TargetError:
         raise
     except Exception as error:  # noqa: BLE001 - the SDK checks little of a schema
-        problem: TargetError | None = _expression_error(stream, error)
-        if problem is None and isinstance(error, MappingError):
-            problem = ConfigError("stream_maps", f"stream '{stream}': {error} See {_HELP}")
-        raise problem or InputError(
-            f"stream '{stream}': invalid SCHEMA message ({type(error).__name__}); it must have properties; fix the tap"
-        ) from None
+        why = f"{error}" if isinstance(error, MappingError) else f"it cannot be used ({type(error).__name__})."
+        problem = _expression_error(stream, error)
+        raise problem or ConfigError("stream_maps", f"stream '{stream}': {why} See {_HELP}") from None
 
 
 def _expression_error(stream: str, error: Exception) -> ExpressionError | None:
@@ -68,9 +281,16 @@ def _expression_error(stream: str, error: Exception) -> ExpressionError | None:
             text = known.get("prop_def" if field else "filter_rule")
         if frame.f_globals.get("__name__") == StreamMap.__module__ and isinstance(text, str):
             where = f"stream '{getattr(known.get('self'), 'stream_name', stream)}', {field or '__filter__'}"
-            shown = " ".join(text.split())[:_MAX_CHARACTERS] or "(empty)"
-            return ExpressionError("stream_maps", f"{where}: the expression {shown} {_why(error)}")
+            return ExpressionError("stream_maps", _failed(where, text, error))
     return None
+
+
+def _failed(where: str, expression: str, error: Exception) -> str:
+    return f"{where}: the expression {_shown(expression)} {_why(error)}"
+
+
+def _shown(expression: str) -> str:
+    return " ".join(expression.split())[:_MAX_CHARACTERS] or "(empty)"
 
 
 def _why(error: Exception) -> str:

@@ -11,6 +11,8 @@ target_kissmetrics_layout    the version of this layout
 from __future__ import annotations
 
 import os
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -166,9 +168,23 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     Synchronous: an emitted STATE must not outlive, in a power cut, the commit behind it.
     """
     connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode=WAL")
+    _keep_write_ahead_log(connection)
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute(f"PRAGMA cache_size=-{SQLITE_CACHE_KIB}")
+
+
+def _keep_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switch a new file to a write-ahead log. SQLite does not wait for this lock: it answers "busy" at once."""
+    deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

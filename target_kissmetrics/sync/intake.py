@@ -1,4 +1,4 @@
-"""One stream's rows on their way into the pipeline: validated, mapped, or rejected."""
+"""One stream's rows on their way into the pipeline: mapped, or rejected."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from target_kissmetrics.mapping.detection import resolve
 from target_kissmetrics.mapping.registry import FLAT_KINDS
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
+from target_kissmetrics.mapping.rules.loaders import is_deleted
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 from target_kissmetrics.mapping.shard import Shard
-from target_kissmetrics.mapping.stream import Stream, StreamMapping
+from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.reject_policy import RejectPolicy
 from target_kissmetrics.sync.batch import BatchRow
@@ -23,9 +24,6 @@ MAX_COPIES = 20
 events that are all rejected would fill a disk with copies of itself."""
 
 _NO_COPY: Mapping[str, Any] = {}
-
-Validate = Callable[[Mapping[str, Any]], str | None]
-"""Gives what is wrong with a row by the tap's schema, if anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,35 +58,30 @@ class StreamIntake:
         context: What it needs of the run.
         schema: The stream's schema, after stream maps.
         key_properties: The stream's key, after stream maps.
-        validate: Validates a row before it is mapped; None for no validation.
 
     Raises:
         ConfigError: The stream's kind is not certain, or its entry of `streams` does not fit it.
     """
 
-    def __init__(
-        self,
-        context: StreamContext,
-        schema: Mapping[str, Any],
-        key_properties: Sequence[str],
-        validate: Validate | None = None,
-    ) -> None:
+    def __init__(self, context: StreamContext, schema: Mapping[str, Any], key_properties: Sequence[str]) -> None:
         self._context = context
         self._counts = context.counts
-        self._validate = validate
         self._shard = context.shard
-        resolved = resolve(
-            Stream(
-                name=context.name,
-                schema=schema,
-                key_properties=tuple(key_properties),
-                entry=context.entry,
-                settings=context.settings,
-                warn=lambda text: context.logger.warning("stream '%s': %s", context.name, text),
-            )
+        self._keys = tuple(key_properties)
+        stream = Stream(
+            name=context.name,
+            schema=schema,
+            key_properties=tuple(key_properties),
+            entry=context.entry,
+            settings=context.settings,
+            warn=lambda text: context.logger.warning("stream '%s': %s", context.name, text),
         )
+        resolved = resolve(stream)
         self.kind = resolved.kind
         self.mapping = resolved.mapping
+        if resolved.mapping is not None:
+            self._counts.revenue = context.entry.revenue or ()
+            self._counts.expect(stream.unmatched if stream.is_open else {})
         self._counts.in_messages = self.kind not in FLAT_KINDS
         context.logger.info(
             "stream '%s' is read as %s, because %s%s",
@@ -98,13 +91,16 @@ class StreamIntake:
             f". {resolved.mapping.describe()}" if resolved.mapping else "",
         )
 
-    def take(self, row: dict[str, Any], extracted: object, record: Mapping[str, Any]) -> None:
+    def take(
+        self, row: dict[str, Any], extracted: object, record: Mapping[str, Any], problem: str | None = None
+    ) -> None:
         """Take a row.
 
         Args:
             row: After stream maps.
             extracted: The message's `time_extracted`, `NO_GUESS`, or None.
             record: As the tap sent it.
+            problem: What is wrong with that by the tap's schema; the row is rejected for it.
 
         Raises:
             TooManyRejects: So far the stream had nothing but rejects, or more than the settings allow.
@@ -114,27 +110,27 @@ class StreamIntake:
         counts.rows += 1
         if self.mapping is None:
             return
-        if row.get("_sdc_deleted_at") is not None:
+        if is_deleted(row):
             counts.deleted += 1
             return
         try:
-            mapped = self._map(self.mapping, row, extracted)
+            self._check(row, problem)
+            mapped = self.mapping.map(row, extracted)
         except Rejected as rejected:
             if self._shard is None or self._shard.takes_nobody:
                 self._context.rejects.row(counts, rejected, record)
             return
-        counts.accepted += 1
-        counts.parts += max(1, len(mapped.slots))
+        counts.accept(row, mapped)
         self._context.rejects.accepted(counts)
         if self._shard is None or self._shard.takes_row(mapped):
             self._add(mapped, record)
 
-    def _map(self, mapping: StreamMapping, row: dict[str, Any], extracted: object) -> Mapped:
-        if self._validate is not None:
-            problem = self._validate(row)
-            if problem is not None:
-                raise Rejected("schema", f"it does not fit the tap's schema: {problem}")
-        return mapping.map(row, extracted)
+    def _check(self, row: Mapping[str, Any], problem: str | None) -> None:
+        if problem is not None:
+            raise Rejected("schema", f"it does not fit the tap's schema: {problem}")
+        for key in self._keys:
+            if key not in row:
+                raise Rejected("no-key", f"the row has no {key!r}, a key property of its stream")
 
     def _add(self, mapped: Mapped, record: Mapping[str, Any]) -> None:
         if mapped.skipped_types or mapped.deletions:

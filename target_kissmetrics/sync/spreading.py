@@ -104,7 +104,7 @@ class _Finder:
         return False
 
     def _keys(self, want: _Wanted, start: int, seconds: int) -> list[bytes]:
-        amount = want.slot.revenue_property
+        amount = want.slot.revenue_property or want.slot.late_amount
         names = (want.event.event, amount) if amount else (want.event.event,)
         digest, person = self._digests.second, want.event.person
         return [digest(person, name, second) for second in range(start, start + seconds) for name in names]

@@ -187,7 +187,8 @@ def test_a_rejected_version_of_a_row_is_not_sent_after_a_later_one_was(bench: Be
 
 
 def test_where_the_time_was_guessed_such_a_line_stays(bench: Bench) -> None:
-    entry = {"stream": "orders", "kind": "event", "customer_id": "user_id", "event_name": "E", "exclude": ["day"]}
+    entry = {"stream": "orders", "kind": "event", "customer_id": "user_id", "event_name": "E", "timestamp": False}
+    entry["exclude"] = ["day"]
     bench.run(ORDERS, order(1, user_id="ada", day=None, _k="x"), streams=[entry])
     (line,) = bench.lines()
     assert line["field"] == "_k"
@@ -380,18 +381,6 @@ def test_of_a_batch_what_is_rejected_again_stays_and_what_was_mended_goes(bench:
     assert bench.sandbox.summary()["events"] == 4
 
 
-def test_of_a_batch_whose_time_was_guessed_in_part_all_lines_stay(bench: Bench) -> None:
-    guessed = batch("", "Fine", "")
-    del guessed["record"]["events"][1]["data"]["timestamp_unixtime_ms"]
-    bench.run(BATCHES, guessed, **BATCH_ENTRY)
-    mend(bench.path, 0)
-    before = bench.path.read_bytes()
-    events = bench.sandbox.summary()["events"]
-    assert bench.in_process(**BATCH_ENTRY) == 2
-    assert bench.path.read_bytes() == before
-    assert bench.sandbox.summary()["events"] == events + 1  # the mended one, whose time is its own
-
-
 def test_an_event_that_is_too_old_by_itself_holds_up_no_other(bench: Bench) -> None:
     old = batch("", "Old")
     old["record"]["events"][1]["data"]["timestamp_unixtime_ms"] = 946684800000
@@ -425,7 +414,8 @@ def test_a_line_without_a_row_before_it_stays(bench: Bench) -> None:
 
 
 def test_a_row_that_was_sent_in_part_and_is_rejected_whole_stays_one_that_was_sent(bench: Bench) -> None:
-    entry = {"stream": "orders", "kind": "event", "customer_id": "user_id", "event_name": "E", "exclude": ["day"]}
+    entry = {"stream": "orders", "kind": "event", "customer_id": "user_id", "event_name": "E", "timestamp": False}
+    entry["exclude"] = ["day"]
     bench.run(ORDERS, order(1, user_id="ada", day=None, _k="x"), streams=[entry])
     before = bench.path.read_bytes()
     mended = {**entry, "exclude": ["day", "_k"]}
@@ -441,3 +431,28 @@ def test_a_stream_map_that_renames_the_stream_loses_no_line(bench: Bench) -> Non
     renamed = {"orders": {"__alias__": "sales"}}
     assert bench.in_process(streams=[{**MENDED["streams"][0], "stream": "sales"}], stream_maps=renamed) == 1
     assert bench.path.read_bytes() == before
+
+
+def test_a_row_is_validated_as_the_tap_sent_it_and_what_a_map_makes_is_not(bench: Bench) -> None:
+    maps = {"stream_maps": {"orders": {"total": "'EUR ' + str(record['total'])", "buyer": "record['buyer'] or 5"}}}
+    settings = {**MENDED, **maps, "validate_records": True}
+    bench.run(ORDERS, order(1, buyer=7), order(2), **settings)
+    (line,) = bench.lines()
+    assert (line["code"], line["record"]["buyer"], line["record"]["total"]) == ("schema", 7, 5)
+    assert bench.in_process(**settings) == 1
+    assert bench.in_process(**{**settings, "validate_records": False}) == 0
+    assert bench.sandbox.person("7") is not None
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"streams": [{"stream": "orders", "kind": "ignore"}]},
+        {"stream_maps": {"orders": None}},
+        {"stream_maps": {"__else__": None}},
+    ],
+)
+def test_lines_of_a_stream_that_is_not_read_any_more_go(bench: Bench, settings: dict[str, Any]) -> None:
+    bench.run(ORDERS, order(1))
+    code, log = bench.replay(**settings)
+    assert (code, bench.lines(), bench.sandbox.summary()["calls"]) == (0, [], 0), log

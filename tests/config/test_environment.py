@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 from forked import command as command_of
 
-from target_kissmetrics.config.environment import unflattened
+from target_kissmetrics.config import settings as own_settings
+from target_kissmetrics.config.environment import read_environment, unflattened, variable_of
+from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.sandbox.running import running
+from target_kissmetrics.target import TargetKissmetrics
 
 ROW = {"id": 7, "user_id": "ada", "cents": 1250, "day": "2024-01-02", "secret": "s3cret"}
 SCHEMA = {
@@ -43,6 +46,34 @@ WHOLE = {
     "gone": None,
     "__else__": None,
 }
+
+
+SCHEMAS: dict[str, Any] = {"properties": dict(own_settings.SCHEMA["properties"])}
+TargetKissmetrics.append_builtin_config(SCHEMAS)
+
+
+def test_an_empty_variable_is_a_setting_left_out() -> None:
+    assert read_environment(dict.fromkeys(map(variable_of, SCHEMAS["properties"]), ""), SCHEMAS["properties"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("8", 8), ("8.0", 8), ("1e2", 100), ("-3", -3), ("8.5", "8.5"), ("1e999", "1e999"), ("nan", "nan"), ("x", "x")],
+)
+@pytest.mark.parametrize("name", ["max_connections", "batch_size_rows"])
+def test_a_whole_number_is_an_integer_however_it_is_written(name: str, text: str, number: object) -> None:
+    assert read_environment({variable_of(name): text}, SCHEMAS["properties"]) == {name: number}
+
+
+@pytest.mark.parametrize("name", ["max_connections", "batch_size_rows"])
+def test_a_number_with_a_fraction_is_one_clear_line(name: str) -> None:
+    config = read_environment({variable_of(name): "8.5"}, SCHEMAS["properties"])
+    with pytest.raises(ConfigError, match=f"^{name}: must be an integer, not '8.5'$"):
+        own_settings.read_settings({"api_key": "k-e-y", **config}, SCHEMAS["properties"])
+
+
+def test_a_setting_that_is_not_offered_is_read_so_that_it_can_be_refused() -> None:
+    assert read_environment({variable_of("flattening_enabled"): "true"}, {}) == {"flattening_enabled": True}
 
 
 def test_stream_maps_are_unflattened() -> None:

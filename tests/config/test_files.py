@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from forked import command as command_of
 
+from target_kissmetrics.config.definitions import check_texts
 from target_kissmetrics.config.files import read_config_file
 from target_kissmetrics.errors import ConfigError
 
@@ -87,6 +88,23 @@ def test_a_key_in_yaml_that_is_no_string_is_named_with_its_setting(tmp_path: Pat
     with pytest.raises(ConfigError, match=r"a key in stream_maps must be a string; put .* in quotes there"):
         read_config_file(path)
     assert read_config_file(write(tmp_path, "b.yml", f"stream_maps:\n  '{name}': {{x: y}}\n"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("a.json", '{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", "is nested too deeply"),
+        ("a.json", '{"a": ' + "[" * 600 + "]" * 600 + "}", "is nested too deeply"),
+        ("a.yml", "a: " + "[" * 600 + "]" * 600, "is nested too deeply"),
+        ("a.yml", "a: &a [*a]", "is nested too deeply"),
+        ("a.json", '{"a": ' + "1" * 5000 + "}", "has a number of more than 4,300 digits"),
+    ],
+)
+def test_a_file_that_python_cannot_read_is_named(tmp_path: Path, name: str, text: str, told: str) -> None:
+    path = write(tmp_path, name, text)
+    with pytest.raises(ConfigError) as problem:
+        check_texts(read_config_file(path))  # what the reader's stack allows is refused by the check of all settings
+    assert told.removeprefix("is ").removesuffix(" too deeply") in str(problem.value)
 
 
 def test_a_file_that_is_missing_or_not_utf8_is_named(tmp_path: Path) -> None:

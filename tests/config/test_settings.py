@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import re
 import traceback
 from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from target_kissmetrics.config.settings import SCHEMA, read_settings
@@ -44,9 +45,13 @@ TABLE: list[tuple[str, str, Any]] = [
         "array",
         [
             "anonymous", "guest", "null", "none", "nil", "undefined", "nan", "unknown", "n/a", "(not set)",
-            "[object object]",
+            "[object object]", "-1", "true", "false", "anon", "not_authenticated", "not set", "no_user", "[]", "{}",
+            '""',
         ],
     ),
+    ("lowercase_identities", "boolean", False),
+    ("max_value_length", "integer", 512),
+    ("max_future_seconds", "number", 86400),
     ("campaign_properties", "boolean", True),
     ("send_ip_and_user_agent", "boolean", True),
     ("prefix_properties", "boolean", False),
@@ -139,6 +144,32 @@ def test_the_key_is_required(config: dict[str, Any]) -> None:
         read_settings(config)
 
 
+@pytest.mark.parametrize("odd", ["a\0b", "\0", "a\ud83d", "\udc80"])
+@pytest.mark.parametrize(
+    ("config", "place"),
+    [
+        (lambda odd: {"tracking_url": f"https://trk.kissmetrics.io/{odd}"}, "tracking_url"),
+        (lambda odd: {"api_key": odd}, "api_key"),
+        (lambda odd: {"rejects_path": odd}, "rejects_path"),
+        (lambda odd: {"blocked_identities": ["a", odd]}, "blocked_identities[1]"),
+        (lambda odd: {"streams": [{"stream": "s", "rename": {"a": odd}}]}, "streams[0].rename.a"),
+        (lambda odd: {"stream_maps": {"s": {"x": odd}}}, "stream_maps.s.x"),
+        (lambda odd: {"batch_config": {"storage": {"root": odd}}}, "batch_config.storage.root"),
+    ],
+)
+def test_a_nul_or_half_a_surrogate_pair_is_named_wherever_it_is(config: Any, place: str, odd: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{re.escape(place)}: contains a NUL or half of a UTF-16 surrogate pair"):
+        read_settings({"api_key": KEY, **config(odd)})
+
+
+def test_a_config_that_is_nested_too_deeply_names_the_setting() -> None:
+    nested: Any = "x"
+    for _ in range(100):
+        nested = {"a": [nested]}
+    with pytest.raises(ConfigError, match=r"^stream_map_config: is nested more than 50 deep"):
+        read_settings({"api_key": KEY, "stream_map_config": nested})
+
+
 @pytest.mark.parametrize("value", ["", " ", 5, True, ["a"], {"a": 1}])
 def test_a_key_that_is_no_text_is_a_mistake(value: Any) -> None:
     with pytest.raises(ConfigError) as problem:
@@ -146,7 +177,7 @@ def test_a_key_that_is_no_text_is_a_mistake(value: Any) -> None:
     assert str(problem.value) == "api_key: must be a non-empty string"
 
 
-@pytest.mark.parametrize("value", [f"{KEY} ", f"\n{KEY}", "ab cd", "ab\x00cd", "ab\u200bcd", "ab\u00a0cd"])
+@pytest.mark.parametrize("value", [f"{KEY} ", f"\n{KEY}", "ab cd", "ab\x07cd", "ab\u200bcd", "ab\u00a0cd"])
 def test_a_key_with_space_in_it_is_a_mistake_and_not_shown(value: str) -> None:
     with pytest.raises(ConfigError, match=r"^api_key: contains a space or an invisible character") as problem:
         read_settings({"api_key": value})
@@ -422,6 +453,7 @@ JSON = st.recursive(
 )
 
 
+@example({"": {"\0": None}})
 @given(st.dictionaries(st.sampled_from(NAMES[1:]) | st.text("abyz_", max_size=5), JSON, max_size=3))
 def test_any_config_is_read_or_stops_with_one_line_that_names_a_setting(config: dict[str, Any]) -> None:
     setting, told = "", ""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_kissmetrics.config.stream_entries import read_entry
+from target_kissmetrics.config.stream_entries import check_reachable, read_entry
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.mapping.registry import KINDS, check_keys
 from target_kissmetrics.mapping.settings import StreamSettings
@@ -136,10 +136,20 @@ def test_a_kind_is_a_text(kind: Any) -> None:
     assert mistake({"stream": "a", "kind": kind}).startswith("streams[2].kind: must be one of")
 
 
-@pytest.mark.parametrize("key", FIELD_KEYS)
+@pytest.mark.parametrize("key", [key for key in FIELD_KEYS if key != "timestamp"])
 @pytest.mark.parametrize("value", ["", "  ", 5, True, False, [], ["a"], {}])
 def test_a_key_that_names_a_field_is_a_text(key: str, value: Any) -> None:
     assert mistake({"stream": "a", key: value}) == f"streams[2].{key}: must be a non-empty string, not {value!r}"
+
+
+@pytest.mark.parametrize("value", ["", 5, True, [], {}])
+def test_a_time_is_nothing_else(value: Any) -> None:
+    assert mistake({"stream": "a", "timestamp": value}).startswith("streams[2].timestamp: must be a ")
+
+
+def test_a_time_is_a_field_or_false() -> None:
+    assert not read({"stream": "a", "timestamp": False}).timestamp
+    assert read({"stream": "a", "timestamp": False}).timestamp is not None
 
 
 @pytest.mark.parametrize("key", FLAGS)
@@ -273,3 +283,35 @@ def test_any_entry_is_read_or_stops_with_one_line_that_names_it(entry: Any) -> N
     except ConfigError as problem:
         told = problem.setting
     assert told.startswith("streams[2]")
+
+
+@pytest.mark.parametrize(
+    ("streams", "problem"),
+    [
+        (("orders", "orders"), "streams[1].stream: 'orders' has an entry already, streams[0]"),
+        (("*", "orders"), "streams[1].stream: streams[0] ('*') comes first and matches"),
+        (("a", "o?ders", "b", "orders"), "streams[3].stream: streams[1] ('o?ders') comes first and matches"),
+        (("a*", "ab*"), "streams[1].stream: streams[0] ('a*') comes first and matches"),
+        (("a*", "a?c"), "streams[1].stream: streams[0] ('a*') comes first and matches"),
+        (("a?", "ab"), "streams[1].stream: streams[0] ('a?') comes first and matches"),
+    ],
+)
+def test_an_entry_that_an_earlier_one_leaves_no_stream_is_refused(streams: tuple[str, ...], problem: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        check_reachable([read({"stream": stream}, index) for index, stream in enumerate(streams)])
+    assert str(refused.value).startswith(problem)
+
+
+@pytest.mark.parametrize(
+    "streams", [("orders", "*"), ("a?", "ab*"), ("ab*", "a*"), ("a", "b"), ("a*c", "a*"), ("*.x", "y")]
+)
+def test_entries_that_leave_others_a_stream_are_fine(streams: tuple[str, ...]) -> None:
+    check_reachable([read({"stream": stream}, index) for index, stream in enumerate(streams)])
+
+
+@pytest.mark.parametrize("field", ["plan*", "pl?n"])
+def test_rename_takes_no_glob(field: str) -> None:
+    text = mistake(
+        {"stream": "a", "rename": [{"field": "city", "property": "City"}, {"field": field, "property": "P"}]}
+    )
+    assert text == f"streams[2].rename[1].field: {field!r} is a glob; rename takes one field each"

@@ -21,7 +21,7 @@ from target_kissmetrics.mapping.registry import KINDS
 from target_kissmetrics.mapping.reject_codes import REASONS
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.progress import Progress, log_progress, log_totals
-from target_kissmetrics.sandbox.rules import Reason
+from target_kissmetrics.sandbox.calls import Reason
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -115,7 +115,7 @@ def test_the_page_of_settings_has_every_setting_of_about() -> None:
     documented = set(re.findall(r"^### `(\w+)`$", page, flags=re.MULTILINE))
     builtin = {name for name in about["settings"]["properties"] if name not in documented}
     assert documented <= set(about["settings"]["properties"])
-    assert builtin >= {"stream_maps", "flattening_enabled", "batch_size_rows", "validate_records"}
+    assert builtin >= {"stream_maps", "batch_size_rows", "validate_records"}
 
 
 def test_the_table_of_rejects_has_every_code_and_remedy() -> None:

@@ -24,7 +24,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from target_kissmetrics.sandbox import answers, rules
-from target_kissmetrics.sandbox.model import Call
+from target_kissmetrics.sandbox.calls import Call
+from target_kissmetrics.sandbox.model import Duplicates
 from target_kissmetrics.sandbox.service import Sandbox
 
 GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
@@ -278,8 +279,8 @@ class FaultyHost(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     request_queue_size = 128
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        self._sandbox = Sandbox()
+    def __init__(self, tls: ssl.SSLContext | None = None, duplicates: Duplicates = "current") -> None:
+        self._sandbox = Sandbox(duplicates=duplicates)
         self._lock = threading.Lock()
         self._tls = tls
         self._next: list[tuple[str, Serve]] = []
@@ -328,11 +329,11 @@ class FaultyHost(socketserver.ThreadingTCPServer):
 
     # What the sandbox holds
 
-    def summary(self) -> answers.Summary:
+    def summary(self) -> answers.Json:
         with self._lock:
             return answers.summary(self._sandbox.model)
 
-    def person(self, identity: str) -> answers.PersonShown | None:
+    def person(self, identity: str) -> answers.Json | None:
         with self._lock:
             return answers.person(self._sandbox.model, identity)
 
@@ -390,9 +391,9 @@ def _read(stream: Any) -> tuple[str, bytes] | None:
 
 
 @contextmanager
-def faulty_host(tls: ssl.SSLContext | None = None) -> Iterator[FaultyHost]:
-    """Run a host for the length of a context."""
-    with FaultyHost(tls) as host:
+def faulty_host(tls: ssl.SSLContext | None = None, duplicates: Duplicates = "current") -> Iterator[FaultyHost]:
+    """Run a host, whose sandbox keeps this rule, for the length of a context."""
+    with FaultyHost(tls, duplicates) as host:
         thread = threading.Thread(target=host.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         try:

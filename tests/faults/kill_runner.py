@@ -22,10 +22,11 @@ from typing import Any, Protocol
 
 from faulty_host import HARMLESS, RETRIED, faulty_host
 from held_in_files import HeldInFiles
-from kill_source import IN_ORDER, STREAMS, Expected, Source
+from kill_source import IN_ORDER, STREAMS, TRACKED, Expected, Source
 
 from target_kissmetrics.mapping.shard import Shard
-from target_kissmetrics.sandbox.answers import PersonShown, Summary
+from target_kissmetrics.sandbox.answers import Json
+from target_kissmetrics.sandbox.model import Duplicates
 
 COMMAND = [sys.executable, "-m", "target_kissmetrics"]
 CRASHING = Path(__file__).with_name("crashing.py")
@@ -62,8 +63,8 @@ class Held(Protocol):
     requests: int
     served: Counter[str]
 
-    def summary(self) -> Summary: ...
-    def person(self, identity: str) -> PersonShown | None: ...
+    def summary(self) -> Json: ...
+    def person(self, identity: str) -> Json | None: ...
     def not_kept(self) -> Counter[str]: ...
 
 
@@ -95,6 +96,7 @@ class Job:
         delivery: `delivery` of the runs.
         slices: So many processes share the rows and the store, side by side.
         points: Kill at these exact points, and not at random moments: each by a run of its own, in this order.
+        duplicates: The rule that the sandbox keeps. Under `current`, a second version of an event is kept twice.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class Job:
         delivery: str = "api",
         slices: int = 1,
         points: Sequence[tuple[str, int]] = (),
+        duplicates: Duplicates = "current",
     ) -> None:
         self._folder = folder
         self._random = random.Random(seed)  # noqa: S311 - it draws tests, no secrets
@@ -119,6 +122,7 @@ class Job:
         self._faults = faults
         self._client = client
         self._delivery = delivery
+        self._duplicates = duplicates
         self._slices = [
             Slice(Shard(index, slices), random.Random(seed * 1000 + index))  # noqa: S311 - likewise
             for index in range(slices)
@@ -132,9 +136,9 @@ class Job:
     def run(self) -> Findings:
         """Deliver the source, and tell what was found."""
         if self._delivery == "files":
-            self._run_all(HeldInFiles(self._folder / FILES, BASE), "http://127.0.0.1:9")
+            self._run_all(HeldInFiles(self._folder / FILES, BASE, self._duplicates), "http://127.0.0.1:9")
         else:
-            with faulty_host() as host:
+            with faulty_host(duplicates=self._duplicates) as host:
                 host.at_random(self._random, self._faults, {**RETRIED, **HARMLESS})
                 host.on_request = self._on_request
                 self._run_all(host, host.url)
@@ -305,7 +309,10 @@ def _held(held: Held, person: str) -> tuple[dict[str, list[Any]], Counter[str], 
     shown = held.person(person)
     if shown is None:
         return {}, Counter(), set()
-    values = {name: [entry["value"] for entry in entries] for name, entries in shown["properties"].items()}
+    values = {}
+    for name, entries in shown["properties"].items():
+        held_at = [(entry["timestamp"], entry["value"]) for entry in entries]
+        values[name] = [value for _, value in (dict.fromkeys(held_at) if name in TRACKED else held_at)]
     return values, Counter(event["name"] for event in shown["events"]), set(shown["identities"])
 
 

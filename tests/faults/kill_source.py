@@ -176,5 +176,9 @@ _ADD: dict[str, Callable[[Expected, dict[str, Any]], None]] = {
     "users": _add_user,
     "links": _add_link,
 }
+TRACKED = {"plan", "city"}
+"""Sent when they change. After a kill, a value may be set again at its second, by a call with fewer properties: that is
+no second version of an event, and the history stays the same."""
+
 IN_ORDER = {"click_id", "plan", "city", "signup_id"}
 """Whose seconds follow the source's order; orders of one day get theirs in any."""

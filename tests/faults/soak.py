@@ -1,7 +1,7 @@
 """The long version of `test_kills.py` and `test_shared_store.py`; `make soak` runs it and prints its figures.
 
 python tests/faults/soak.py [--kills 200] [--rows 100000] [--seed 1] [--jobs 3] [--client curl] [--delivery files]
-    [--slices 2]
+    [--slices 2] [--duplicates legacy]
 
 A third of the sources are delivered by runs that are killed at exact points between a row and its STATE, the others at
 random moments.
@@ -21,11 +21,14 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 from crashing import ANYWHERE, POINTS
 from faulty_host import HARMLESS, RETRIED
 from kill_runner import Findings, Job
 from shared_store import run as run_shared
+
+from target_kissmetrics.sandbox.model import Duplicates
 
 ROWS = 200
 KILLS_A_JOB = 5
@@ -49,6 +52,9 @@ def main() -> int:
     )
     parser.add_argument("--delivery", choices=["api", "files"], default="api", help="delivery of the runs")
     parser.add_argument("--slices", type=int, default=1, help="processes that share the rows and the store (shard)")
+    parser.add_argument(
+        "--duplicates", choices=get_args(Duplicates), default="current", help="the rule that the sandbox keeps"
+    )
     arguments = parser.parse_args()
     problems = [*(_shared_store(arguments.rows) if arguments.rows else []), *_kills(arguments)]
     for problem in problems[:SHOWN]:
@@ -121,6 +127,7 @@ def _job(arguments: argparse.Namespace, seed: int) -> Findings:
             delivery=arguments.delivery,
             slices=arguments.slices,
             points=points,
+            duplicates=arguments.duplicates,
         ).run()
 
 

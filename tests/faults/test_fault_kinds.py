@@ -9,8 +9,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, get_args
 
 import pytest
 from faulty_host import FATAL, HARMLESS, RETRIED, FaultyHost, Serve, dribbling_host, faulty_host, fine, tls_context
@@ -24,6 +25,7 @@ from target_kissmetrics.kissmetrics.http.requests_transport import RequestsTrans
 from target_kissmetrics.kissmetrics.http.retry import RetryPolicy
 from target_kissmetrics.kissmetrics.http.transport import Host
 from target_kissmetrics.kissmetrics.wire import Encoder
+from target_kissmetrics.sandbox.model import Duplicates
 
 KEY = "s3cret"
 PATIENCE = 30.0
@@ -102,17 +104,21 @@ def test_there_are_at_least_twenty_kinds() -> None:
     assert RETRIED.keys().isdisjoint([*HARMLESS, *FATAL])
 
 
-@pytest.mark.parametrize("kind", RETRIED)
-def test_a_call_is_retried_until_it_is_acknowledged_and_is_kept_once(host: FaultyHost, kind: str, send: Send) -> None:
+# Kinds take turns between the rules for duplicates, which doubles no time.
+@pytest.mark.parametrize(("kind", "duplicates"), list(zip(RETRIED, cycle(get_args(Duplicates)), strict=False)))
+def test_a_call_is_retried_until_it_is_acknowledged_and_is_kept_once(
+    kind: str, duplicates: Duplicates, send: Send
+) -> None:
     fault = (kind, RETRIED[kind])
-    host.script(("", fine), fault, fault)
-    sent = send(host.url)
-    assert (sent.is_delivered, sent.errors) == (True, [])
-    assert host.served[kind] == 2
-    # Where a kept connection ends without a word, libcurl itself asks once more.
-    assert 0 <= sent.retries <= 2
-    assert host.summary()["events"] == CALLS
-    assert set(host.not_kept()) <= {"duplicate-event"}
+    with faulty_host(duplicates=duplicates) as host:
+        host.script(("", fine), fault, fault)
+        sent = send(host.url)
+        assert (sent.is_delivered, sent.errors) == (True, [])
+        assert host.served[kind] == 2
+        # Where a kept connection ends without a word, libcurl itself asks once more.
+        assert 0 <= sent.retries <= 2
+        assert host.summary()["events"] == CALLS
+        assert set(host.not_kept()) <= {"duplicate-event"}
 
 
 @pytest.mark.parametrize("kind", HARMLESS)

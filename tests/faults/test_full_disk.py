@@ -16,20 +16,22 @@ resource = pytest.importorskip("resource")
 
 ROWS = 1200
 LIMIT_BYTES = {"rejects": 96 * 1024, "store": 48 * 1024, "files": 3 << 20}
+NOTES = [f"note_{number}" for number in range(8)]
 FIELDS: dict[str, dict[str, Any]] = {
-    name: {} for name in ("id", "user_id", "event", "plan", "timestamp", "updated_at", "note")
+    name: {} for name in ("id", "user_id", "event", "plan", "timestamp", "updated_at", "note", *NOTES)
 }
 T0 = 1_704_067_200
 
 
-def messages(*, rejected: bool, note: int) -> bytes:
+def messages(*, rejected: bool, notes: int) -> bytes:
     schema = {"properties": FIELDS}
     lines: list[dict[str, Any]] = [
         {"type": "SCHEMA", "stream": stream, "key_properties": ["id"], "schema": schema}
         for stream in ("events", "users")
     ]
     for row in range(ROWS):
-        event = {"id": row, "user_id": f"p{row}", "event": "E", "timestamp": T0 + row, "note": "x" * note}
+        event = {"id": row, "user_id": f"p{row}", "event": "E", "timestamp": T0 + row}
+        event.update(dict.fromkeys(NOTES[:notes], "x" * 500))
         user = {"id": row, "user_id": "guest" if rejected and row else f"p{row}", "plan": f"plan {row}"}
         lines.append({"type": "RECORD", "stream": "events", "record": event})
         lines.append(
@@ -76,7 +78,7 @@ def test_a_full_disk_ends_the_run_in_one_line_and_the_next_one_makes_up_for_it(t
     config = {"api_key": "k", "use_customer_id": True, "streams": streams, "batch_size_rows": 100, **settings}
     # Python does not die of SIGXFSZ: it is told that the file is too large, as it is told that a disk is full.
     limit = LIMIT_BYTES[case]
-    data = messages(rejected=case == "rejects", note=4000 if case == "files" else 100)
+    data = messages(rejected=case == "rejects", notes=8 if case == "files" else 0)
     with faulty_host() as host:
         held: FaultyHost | HeldInFiles = HeldInFiles(tmp_path / "out", "kissmetrics") if case == "files" else host
         code, states, log = run(tmp_path, {**config, "tracking_url": host.url}, data, limit=limit)

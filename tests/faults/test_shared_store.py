@@ -7,6 +7,7 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 from shared_store import PRODUCT, run
 
 from target_kissmetrics.store.intents import Intent, NewValue
@@ -22,9 +23,13 @@ def test_two_processes_remember_what_was_sent_and_never_send_two_values_with_one
     assert len(outcome.sent) == 600
 
 
-def test_a_process_waits_for_another_one_that_writes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_new", [False, True])
+def test_a_process_waits_for_another_one_that_writes(tmp_path: Path, *, is_new: bool) -> None:
+    """Also while a store is being created: a file without a write-ahead log is locked otherwise than one with it."""
     path = tmp_path / "store.db"
-    store = SqlStore(f"sqlite:///{path.as_posix()}", PRODUCT)
+    url = f"sqlite:///{path.as_posix()}"
+    if not is_new:
+        SqlStore(url, PRODUCT).close()
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
 
@@ -35,6 +40,7 @@ def test_a_process_waits_for_another_one_that_writes(tmp_path: Path) -> None:
     thread = threading.Thread(target=let_go)
     thread.start()
     began = time.monotonic()
+    store = SqlStore(url, PRODUCT)
     store.add_intents([Intent(NewValue(b"p" * 16, b"k" * 8, b"v" * 8, 1), 1)])
     assert time.monotonic() - began > 0.2
     thread.join()

@@ -19,7 +19,7 @@ from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.values import plain_number
 
 PACKAGE = Path(target_kissmetrics.__file__).parent
-ELSEWHERE = {"schema": "sync/intake.py", "alias-limit": "sync/aliases.py"}
+ELSEWHERE = {"schema": "sync/intake.py", "no-key": "sync/intake.py", "alias-limit": "sync/aliases.py"}
 """Codes of what is no mapping's business."""
 
 VERBS = {"check", "cut", "fill", "filter", "fix", "flatten", "if", "rename", "set", "use"}
@@ -45,7 +45,12 @@ def message(**row: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def batch(*events: Any, **row: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    return {"kind": "mparticle"}, {"mpid": "17", "events": list(events), **row}
+    return {"kind": "mparticle"}, {
+        "mpid": "17",
+        "timestamp_unixtime_ms": 1706688000000,
+        "events": list(events),
+        **row,
+    }
 
 
 def line(**row: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -62,6 +67,9 @@ SAMPLES: list[tuple[Code, tuple[dict[str, Any], dict[str, Any]]]] = [
     ("no-identity", message(type="alias", previousId=None)),
     ("blocked-identity", event(customer_id="anonymous")),
     ("blocked-identity", message(userId="guest")),
+    ("bad-identity", event(customer_id={"id": 1})),
+    ("bad-identity", message(userId=[1])),
+    ("bad-identity", line(_p=True)),
     ("identity-too-long", event(customer_id=LONG)),
     ("identity-too-long", batch(mpid=LONG)),
     ("no-event-name", event(event=None)),
@@ -77,6 +85,12 @@ SAMPLES: list[tuple[Code, tuple[dict[str, Any], dict[str, Any]]]] = [
     ("bad-timestamp", message(timestamp="soon")),
     ("bad-timestamp", line(_t="soon")),
     ("bad-timestamp", batch({"event_type": "screen_view", "data": {"timestamp_unixtime_ms": "soon"}})),
+    ("no-timestamp", event(timestamp=" ")),
+    ("no-timestamp", message(timestamp=None)),
+    ("no-timestamp", batch({"event_type": "screen_view", "data": {"screen_name": "S"}}, timestamp_unixtime_ms=None)),
+    ("future-timestamp", event(timestamp="2090-01-01")),
+    ("future-timestamp", message(timestamp="2090-01-01")),
+    ("future-timestamp", line(_t=3786912000)),
     ("too-old", event(timestamp="1999-01-01")),
     ("too-old", message(timestamp="1999-01-01")),
     ("too-old", line(_t=5)),

@@ -230,3 +230,16 @@ def test_memory_stays_bounded_over_a_long_input(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr.decode()[-500:]
     assert b"60,000 rows" in done.stdout
     assert b"different names of events" in done.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="descriptors of POSIX")
+@pytest.mark.parametrize(
+    ("redirected", "told"), [(">&-", "standard output is closed"), ("<&-", "nothing is piped in"), ("2>&-", "")]
+)
+def test_a_closed_stream_is_one_line(tmp_path: Path, redirected: str, told: str) -> None:
+    words = f"{sys.executable} -m target_kissmetrics.preview.cli {'' if told else '--config gone.json'} {redirected}"
+    done = subprocess.run(
+        ["/bin/sh", "-c", words], capture_output=True, check=False, cwd=tmp_path, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1 if told else 0)
+    assert told in done.stderr

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from preview_streams import previewed, written
+from preview_streams import plan, previewed, written
 
+from target_kissmetrics.preview.messages import read
 from target_kissmetrics.preview.preview import Preview
 from target_kissmetrics.preview.text import as_page as as_html
 
@@ -168,3 +171,39 @@ def test_personal_data_beside_calls_is_counted_past_the_rows_shown() -> None:
 
 def test_a_messages_type_is_what_it_is() -> None:
     assert becomes(previewed("s", [message()], MESSAGE), "s")["type"] == ("event", "type of the message")
+
+
+def previewed_lines(*messages: Any, entries: Sequence[Any] = (), **config: Any) -> Preview:
+    made = Preview(plan(*entries))
+    read([json.dumps(line) for line in messages], made, config)  # type: ignore[arg-type]
+    made.finish()
+    return made
+
+
+def test_a_stream_that_is_not_read_is_listed_and_not_looked_at() -> None:
+    made = previewed_lines(
+        {"type": "SCHEMA", "stream": "junk", "schema": 5},
+        {"type": "RECORD", "stream": "junk"},
+        {"type": "BATCH", "stream": "junk", "manifest": ["file:///nowhere"]},
+        {"type": "SCHEMA", "stream": "gone"},
+        {"type": "RECORD", "stream": "gone"},
+        entries=[{"stream": "junk", "kind": "ignore"}],
+        stream_maps={"gone": None},
+    )
+    assert {name: (stream.kind, stream.problem) for name, stream in made.streams.items()} == {"junk": ("ignore", None)}
+    assert made.warnings == []
+
+
+def test_a_row_is_validated_before_the_map_and_a_schema_that_cannot_be_used_is_a_warning() -> None:
+    head = {"type": "SCHEMA", "stream": "s", "key_properties": []}
+    schema = {"properties": {"cents": {"type": "integer"}, "user_id": {}, "event": {}, "timestamp": {}}}
+    row = {"user_id": "u", "event": "Paid", "timestamp": MS}
+    rows = [{"type": "RECORD", "stream": "s", "record": {**row, "cents": cents}} for cents in (5, "five")]
+    settings: dict[str, Any] = {"stream_maps": {"s": {"cents": "str(record['cents'] / 1)"}}, "validate_records": True}
+    made = previewed_lines({**head, "schema": schema}, *rows, **settings)
+    assert (made.streams["s"].accepted, list(made.streams["s"].rejected)) == (1, ["schema"])
+    refers = {"properties": {**schema["properties"], "more": {"$ref": "file:///etc/hostname"}}}
+    made = previewed_lines({**head, "schema": refers}, rows[0], **settings)
+    assert made.streams["s"].accepted == 1
+    assert ["file:///etc/hostname" in warning for warning in made.warnings] == [True, True]
+    assert "a run stops" in made.warnings[1]

@@ -534,9 +534,17 @@ def test_people_that_are_decided_by_their_key_get_their_time_and_hear_of_their_a
 
 
 def test_events_that_are_decided_get_a_time_where_their_own_rule_has_none() -> None:
-    row = {"user_id": "u", "event": "Paid", "when_it_was_ts": 1_740_000_000}
-    assert confirmed("e", row).entry == {"kind": "event", "timestamp": "when_it_was_ts"}
+    row = {"user_id": "u", "event": "Paid", "paid_on": 1_740_000_000}
+    assert confirmed("e", row).entry == {"kind": "event", "timestamp": "paid_on"}
     assert confirmed("e", {**row, "time": 1_740_000_000}).entry == {"kind": "event"}
+
+
+def test_events_that_would_stop_for_their_time_get_it_and_one_that_names_none_keeps_it_so() -> None:
+    row = {"user_id": "u", "event": "Paid", "paid_at": 1_740_000_000}
+    made = suggested("e", [row])
+    assert made.is_needed
+    assert made.entry["timestamp"] == "paid_at"
+    assert confirmed("e", row, timestamp=False).entry["timestamp"] is False
 
 
 def test_an_entry_without_a_kind_stays_and_gets_one() -> None:

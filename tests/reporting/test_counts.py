@@ -12,6 +12,8 @@ import pytest
 from hostile import feed
 
 from target_kissmetrics import runtime
+from target_kissmetrics.kissmetrics.calls import Record
+from target_kissmetrics.mapping.result import EventSlot, Mapped
 from target_kissmetrics.reporting.counts import StreamCounts
 
 WRITERS: dict[str, set[str]] = {}
@@ -91,3 +93,33 @@ def test_what_is_rejected_late_is_rejected_and_no_longer_accepted() -> None:
     assert counts.left_accepted == 0
     assert "rejected: 3 (2 alias-limit, 1 no-identity); properties dropped: 1 (1 alias-limit)" in counts.summary()
     assert counts.figures()["rejected"] == 3
+
+
+def event(*, amount: bool) -> Mapped:
+    mapped = Mapped()
+    slot = EventSlot(b"", revenue_property="Billing Amount" if amount else None)
+    mapped.add_event(Record("ann", "E", 1_700_000_000, {}), slot)
+    return mapped
+
+
+def test_a_revenue_that_no_row_held_is_warned_of_with_the_count() -> None:
+    counts = StreamCounts("a", revenue=("total", "sum"))
+    assert counts.warnings() == []
+    for _ in range(3):
+        counts.accept({}, event(amount=False))
+    (warning,) = counts.warnings()
+    assert warning.startswith("revenue 'total/sum' held no amount, or 0, in each of 3 rows; name the field that holds")
+    counts.accept({}, event(amount=True))
+    assert counts.warnings() == []
+
+
+def test_a_name_that_no_row_matched_is_warned_of_under_any_schema() -> None:
+    counts = StreamCounts("a")
+    counts.expect({"emial": "exclude", "plan": "include", "utm*": "exclude", "address": "exclude"})
+    counts.accept({"plan": 1, "address": {"city": "Oslo"}}, Mapped())
+    counts.expect({"emial": "exclude", "plan": "include", "utm*": "exclude", "address": "exclude"})
+    counts.accept({"a": {"utm_source": 1}}, Mapped())
+    assert counts.warnings() == [
+        "exclude 'emial' matched no field of any row; check its spelling",
+        "exclude 'utm*' matched no field of any row; check its spelling",
+    ]

@@ -95,6 +95,17 @@ def test_a_stream_of_nothing_but_rejects_ends_the_run() -> None:
         reject(rejects, counts)
 
 
+def test_rows_that_are_too_old_do_not_count_towards_that_end() -> None:
+    rejects, counts = policy(), StreamCounts("a")
+    for _ in range(3 * PROBATION_ROWS):
+        rejects.row(counts, Rejected("too-old", "the time is before 2009-01-01"), {"id": 1})
+    assert not counts.on_probation
+    reject(rejects, counts, PROBATION_ROWS - 1)
+    assert counts.on_probation
+    with pytest.raises(TooManyRejects, match=r"most often as no-identity"):
+        reject(rejects, counts)
+
+
 def test_but_not_one_with_an_accepted_row_nor_a_replay() -> None:
     for rejects, accepted in ((policy(), 1), (policy(probation=False), 0)):
         counts = StreamCounts("a")

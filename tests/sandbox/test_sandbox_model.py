@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import random
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from target_kissmetrics.sandbox import answers, rules
-from target_kissmetrics.sandbox.model import NOT_KEPT_REMEMBERED, Call, Model, Path
+from target_kissmetrics.sandbox.calls import Call, Path
+from target_kissmetrics.sandbox.model import NOT_KEPT_LISTED, Duplicates, Model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,14 +37,14 @@ def reasons(model: Model, call: Call) -> list[str]:
     return [loss.reason for loss in model.take(call)]
 
 
-def taken(*calls: Call, revenue_property: str = "Billing Amount") -> Model:
-    model = Model(revenue_property)
+def taken(*calls: Call, revenue_property: str = "Billing Amount", duplicates: Duplicates = "current") -> Model:
+    model = Model(revenue_property, duplicates)
     for call in calls:
         model.take(call)
     return model
 
 
-def shown(model: Model, identity: str = ADA) -> answers.PersonShown:
+def shown(model: Model, identity: str = ADA) -> answers.Json:
     person = answers.person(model, identity)
     assert person is not None
     return person
@@ -73,34 +74,6 @@ class TestEvents:
             },
         }
 
-    def test_same_person_name_and_second_is_a_duplicate(self) -> None:
-        model = taken(event())
-        assert reasons(model, event(name="signed up")) == ["duplicate-event"]
-        assert answers.summary(model)["events"] == 1
-
-    @pytest.mark.parametrize("other", [event(second=NOW + 1), event(name="Left"), event(person="bob")])
-    def test_another_person_name_or_second_is_another_event(self, other: Call) -> None:
-        model = taken(event())
-        assert reasons(model, other) == []
-        assert answers.summary(model)["events"] == 2
-
-    def test_a_repeated_call_is_reported_once(self) -> None:
-        call = event(Plan="Gold", Amount="1.0")
-        model = taken(call)
-        assert reasons(model, call) == ["duplicate-event"]
-        assert reasons(model, event(Plan="Gold", Amount="1")) == ["duplicate-event"]
-
-    def test_a_duplicate_event_with_another_value_loses_that_too(self) -> None:
-        model = taken(event(Plan="Gold"))
-        losses = model.take(event(Plan="gold"))
-        assert [loss.reason for loss in losses] == ["duplicate-event", "duplicate-property"]
-        assert losses[1].parameters["Plan"] == "gold"
-
-    def test_a_duplicate_event_still_brings_new_properties(self) -> None:
-        model = taken(event())
-        assert reasons(model, event(Plan="Gold")) == ["duplicate-event"]
-        assert shown(model)["properties"] == {"Plan": [{"value": "Gold", "timestamp": NOW}]}
-
     @pytest.mark.parametrize("name", ["", "  ", ",:"])
     def test_needs_a_name(self, name: str) -> None:
         assert reasons(Model(), event(name=name)) == ["no-event-name"]
@@ -119,17 +92,6 @@ class TestEvents:
 
 
 class TestProperties:
-    def test_the_first_value_of_a_second_stays(self) -> None:
-        model = taken(props(Plan="Gold"))
-        assert reasons(model, props(plan="Silver")) == ["duplicate-property"]
-        assert reasons(model, props(Plan="Gold")) == ["duplicate-property"]
-        assert shown(model)["properties"] == {"Plan": [{"value": "Gold", "timestamp": NOW}]}
-
-    def test_events_and_set_calls_share_them(self) -> None:
-        model = taken(event(Plan="Gold"))
-        assert reasons(model, props(Plan="Silver")) == ["duplicate-property"]
-        assert reasons(model, event(name="Left", Plan="Silver")) == ["duplicate-property"]
-
     def test_values_are_shown_oldest_first(self) -> None:
         model = taken(*(props(second=NOW + at, Plan=str(at)) for at in (2, 0, 1)))
         assert [one["value"] for one in shown(model)["properties"]["Plan"]] == [0, 1, 2]
@@ -151,7 +113,7 @@ class TestProperties:
 
     def test_too_long_loses_the_property_alone(self) -> None:
         model = Model()
-        losses = model.take(event(Plan="Gold", Bio="x" * 8193, **{"n" * 256: "v"}))
+        losses = model.take(event(Plan="Gold", Bio="x" * 513, **{"n" * 256: "v"}))
         assert [loss.reason for loss in losses] == ["too-long", "too-long"]
         assert losses[0].parameters == {
             "_p": ADA,
@@ -164,10 +126,100 @@ class TestProperties:
         assert answers.summary(model)["events"] == 1
 
     def test_limits_are_kept_to_the_letter(self) -> None:
-        assert reasons(Model(), props(properties={"n" * 255: "é" * 4096})) == []
+        assert reasons(Model(), props(properties={"n" * 255: "😀" * 512})) == []
 
-    def test_two_spellings_in_one_call_are_one_property(self) -> None:
-        assert reasons(Model(), props(Plan="Gold", plan="Silver")) == ["duplicate-property"]
+
+class TestCurrentRuleForDuplicates:
+    @pytest.mark.parametrize(
+        ("first", "repeated", "reason"),
+        [
+            (event(Plan="Gold", Amount="1.0"), event(Amount="1", Plan="Gold"), "duplicate-event"),
+            (event(), event(name="signed up"), "duplicate-event"),
+            (props(Plan="Gold"), props(plan=" Gold"[1:]), "duplicate-property"),
+        ],
+    )
+    def test_a_call_that_is_the_same_is_reported_once(self, first: Call, repeated: Call, reason: str) -> None:
+        model = taken(first)
+        before = kept(model)
+        assert reasons(model, repeated) == [reason]
+        assert kept(model) == before
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            event(second=NOW + 1, Plan="Gold"),
+            event(name="Left", Plan="Gold"),
+            event(person="bob", Plan="Gold"),
+            event(Plan="gold"),
+            event(Plan="Gold", City="Oslo"),
+            event(Plann="Gold"),
+            event(),
+        ],
+    )
+    def test_an_event_that_differs_in_anything_counts_twice(self, other: Call) -> None:
+        model = taken(event(Plan="Gold"))
+        assert reasons(model, other) == []
+        assert answers.summary(model)["events"] == 2
+
+    def test_each_setting_of_the_revenue_counts(self) -> None:
+        model = taken(event(**{"Billing Amount": "5"}), event(Plan="Gold", **{"Billing Amount": "5"}))
+        assert answers.summary(model)["revenue"] == "10"
+
+    def test_of_two_values_in_one_second_both_are_kept_in_order_of_arrival(self) -> None:
+        model = taken(props(Plan="Gold"))
+        assert reasons(model, props(plan="Silver")) == []
+        assert [one["value"] for one in shown(model)["properties"]["Plan"]] == ["Gold", "Silver"]
+
+    def test_the_identity_counts_as_it_was_sent(self) -> None:
+        model = taken(alias("a", "b"), event("a"))
+        assert reasons(model, event("b")) == []
+        assert reasons(model, event("a")) == ["duplicate-event"]
+        assert answers.people(model)["people"] == [{"identities": ["a", "b"], "events": 2}]
+
+
+class TestLegacyRuleForDuplicates:
+    @pytest.mark.parametrize(
+        ("first", "second", "lost"),
+        [
+            (event(), event(name="signed up"), ["duplicate-event"]),
+            (event(), event(second=NOW + 1), []),
+            (event(), event(name="Left"), []),
+            (event(), event(person="bob"), []),
+            (event(Plan="Gold", Amount="1.0"), event(Plan="Gold", Amount="1"), ["duplicate-event"]),
+            (event(Plan="Gold"), event(Plan="gold"), ["duplicate-event", "duplicate-property"]),
+            (event(), event(Plan="Gold"), ["duplicate-event"]),
+            (props(Plan="Gold"), props(plan="Silver"), ["duplicate-property"]),
+            (props(Plan="Gold"), props(Plan="Gold"), ["duplicate-property"]),
+            (event(Plan="Gold"), props(Plan="Silver"), ["duplicate-property"]),
+            (event(Plan="Gold"), event(name="Left", Plan="Silver"), ["duplicate-property"]),
+            (event(), props(Plan="Gold", plan="Silver"), ["duplicate-property"]),
+        ],
+    )
+    def test_an_event_and_a_property_are_kept_once_in_a_second(
+        self, first: Call, second: Call, lost: list[str]
+    ) -> None:
+        model = taken(first, duplicates="legacy")
+        assert reasons(model, second) == lost
+        assert answers.summary(model)["events"] <= 2 - ("duplicate-event" in lost)
+        assert all(len(values) == 1 for values in shown(model)["properties"].values())
+
+    def test_the_first_value_stays_and_what_is_lost_is_listed(self) -> None:
+        model = taken(event(Plan="Gold"), duplicates="legacy")
+        losses = model.take(event(Plan="gold"))
+        assert losses[1].parameters == {"_p": ADA, "_n": "Signed Up", "_t": str(NOW), "_d": "1", "Plan": "gold"}
+        assert shown(model)["properties"] == {"Plan": [{"value": "Gold", "timestamp": NOW}]}
+
+    def test_holds_for_all_identities_of_a_person(self) -> None:
+        model = taken(alias("a", "b"), event("a"), duplicates="legacy")
+        assert reasons(model, event("b")) == ["duplicate-event"]
+        assert answers.people(model)["people"] == [{"identities": ["a", "b"], "events": 1}]
+
+    def test_what_two_people_had_stays_when_they_are_joined(self) -> None:
+        model = taken(event("a", Plan="x"), event("b", Plan="y"), alias("a", "b"), duplicates="legacy")
+        assert answers.summary(model)["events"] == 2
+        assert answers.events(model) == [{"name": "Signed Up", "count": 2, "people": 1}]
+        assert reasons(model, event("b", Plan="y")) == ["duplicate-event"]
+        assert reasons(model, event("a", Plan="z")) == ["duplicate-event", "duplicate-property"]
 
 
 class TestPeople:
@@ -207,6 +259,7 @@ class TestPeople:
             "revenue": "0",
             "calls": 2,
             "not_kept": 0,
+            "duplicates": "current",
         }
         assert answers.summary(model, "abcdef01")["people"] == 1
         assert answers.summary(model, "nothing!")["people"] == 0
@@ -268,18 +321,6 @@ class TestAliases:
         assert answers.summary(model)["people"] == 1
         assert answers.summary(model)["aliases"] == 1
 
-    def test_what_both_have_stays_and_later_calls_are_judged_against_the_one(self) -> None:
-        model = taken(event("a", Plan="x"), event("b", Plan="y"), alias("a", "b"))
-        assert answers.summary(model)["events"] == 2
-        assert answers.events(model) == [{"name": "Signed Up", "count": 2, "people": 1}]
-        assert reasons(model, event("b", Plan="y")) == ["duplicate-event"]
-        assert reasons(model, event("a", Plan="z")) == ["duplicate-event", "duplicate-property"]
-
-    def test_hold_before_anything_is_known_of_them(self) -> None:
-        model = taken(alias("a", "b"), event("a"))
-        assert reasons(model, event("b")) == ["duplicate-event"]
-        assert answers.people(model)["people"] == [{"identities": ["a", "b"], "events": 1}]
-
     def test_repeated_or_turned_round_do_no_harm(self) -> None:
         model = taken(alias("a", "b"), alias("b", "a"), alias("a", "b"))
         assert answers.summary(model)["aliases"] == 1
@@ -299,7 +340,7 @@ class TestAliases:
     @given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=20), st.randoms(use_true_random=False))
     def test_are_symmetric_and_permanent(self, pairs: list[tuple[int, int]], order: random.Random) -> None:
         seed = [event(f"i{at}") for at in range(8)]
-        forwards = taken(*seed, *(alias(f"i{one}", f"i{other}") for one, other in pairs))
+        forwards = taken(*seed, *(alias(f"i{one}", f"i{other}") for one, other in pairs), duplicates="legacy")
         turned = [alias(f"i{other}", f"i{one}") for one, other in pairs]
         order.shuffle(turned)
         backwards = taken(*turned, *seed, *turned)
@@ -370,6 +411,7 @@ class TestRevenue:
             event("b", **{"Billing Amount": "-0.05", "Amount": "7"}),
             event("b", "Other", **{"Billing Amount": "99"}),
             event("c", **{"Billing Amount": "a lot"}),
+            duplicates="legacy",
         )
         assert answers.summary(model)["revenue"] == "0.25"
 
@@ -405,9 +447,9 @@ class TestWhatWasNotKept:
         assert answers.not_kept(model, "fedcba98") == []
 
     def test_the_count_is_exact_beyond_what_is_listed(self) -> None:
-        model = taken(*[event(second=0)] * (NOT_KEPT_REMEMBERED + 5))
-        assert answers.summary(model)["not_kept"] == NOT_KEPT_REMEMBERED + 5
-        assert len(answers.not_kept(model, limit=10**9)) == NOT_KEPT_REMEMBERED
+        model = taken(*[event(second=0)] * (NOT_KEPT_LISTED + 5))
+        assert answers.summary(model)["not_kept"] == NOT_KEPT_LISTED + 5
+        assert len(answers.not_kept(model, limit=10**9)) == NOT_KEPT_LISTED
 
     def test_the_list_never_grows_beyond_bearing(self) -> None:
         many = {f"property {at}": "x" * 100_000 for at in range(300)}
@@ -428,9 +470,14 @@ CALLS = st.builds(
 )
 
 
-@given(st.lists(CALLS, max_size=30), st.randoms(use_true_random=False))
-def test_replaying_calls_in_any_order_twice_changes_nothing(calls: list[Call], order: random.Random) -> None:
-    model = taken(*calls)
+RULES = st.sampled_from(get_args(Duplicates))
+
+
+@given(st.lists(CALLS, max_size=30), st.randoms(use_true_random=False), RULES)
+def test_replaying_calls_in_any_order_twice_changes_nothing(
+    calls: list[Call], order: random.Random, duplicates: Duplicates
+) -> None:
+    model = taken(*calls, duplicates=duplicates)
     before = kept(model)
     for _ in range(2):
         replayed = list(calls)
@@ -441,9 +488,9 @@ def test_replaying_calls_in_any_order_twice_changes_nothing(calls: list[Call], o
     assert answers.summary(model)["calls"] == 3 * len(calls)
 
 
-@given(st.lists(CALLS, max_size=40))
-def test_counts_are_those_of_what_is_shown(calls: list[Call]) -> None:
-    model = taken(*calls, revenue_property="plan")
+@given(st.lists(CALLS, max_size=40), RULES)
+def test_counts_are_those_of_what_is_shown(calls: list[Call], duplicates: Duplicates) -> None:
+    model = taken(*calls, revenue_property="plan", duplicates=duplicates)
     people = [shown(model, person["identities"][0]) for person in answers.people(model)["people"]]
     summary = answers.summary(model)
     values = [one["value"] for person in people for all_ in person["properties"].values() for one in all_]

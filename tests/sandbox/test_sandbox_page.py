@@ -16,7 +16,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from target_kissmetrics.sandbox.model import Duplicates
 from target_kissmetrics.sandbox.running import RunningSandbox, running
+from target_kissmetrics.sandbox.service import Sandbox
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -66,7 +68,7 @@ def fill(url: str) -> None:
         send("/s", "ada@example.com", START + DAY, Plan="Gold", City="Oslo")
         send("/a", "ada@example.com", START, _n="visitor-0")
         send("/e", "visitor-5", START + 45 * DAY, _n="Refunded", **{"Billing Amount": "-49.90"})
-        send("/e", "visitor-1", START + 4 * DAY, _n="Visited Site")
+        send("/e", "visitor-1", START + 4 * DAY, _n="Visited Site", **{"Campaign Source": "search"})
         send("/e", "", START, _n="Visited Site")
         send("/e", "old", 1, _n="Visited Site")
         send("/e", HOSTILE, START, _n=HOSTILE, **{HOSTILE: HOSTILE})
@@ -118,6 +120,13 @@ def test_calls_come_in_as_they_arrive(browser: Chrome, sandbox: RunningSandbox) 
         session.trust_env = False
         session.get(sandbox.url + "/e", params=fresh, timeout=10)
     wait(browser, lambda: "Came In" in view(browser).text)
+
+
+@pytest.mark.parametrize("rule", ["current", "legacy"])
+def test_the_rule_for_duplicates_is_shown(browser: Chrome, rule: Duplicates) -> None:
+    with running(Sandbox(duplicates=rule)) as made:
+        look(browser, made, "calls", "No calls yet.")
+        assert f"the {rule} rule" in browser.find_element(By.ID, "rule").text
 
 
 def test_calls_of_one_type_alone(browser: Chrome, sandbox: RunningSandbox) -> None:

@@ -11,7 +11,8 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from target_kissmetrics.sandbox.running import RunningSandbox, running, serving
+from target_kissmetrics.sandbox.calls import SandboxError
+from target_kissmetrics.sandbox.running import RunningSandbox, running
 from target_kissmetrics.sandbox.server import bind, url_of
 from target_kissmetrics.sandbox.service import Sandbox
 
@@ -129,7 +130,7 @@ def test_a_store_that_cannot_be_written_is_told_in_the_log_alone(
 ) -> None:
     with closing(Sandbox(store=tmp_path / "s.db")) as broken:
         broken.close()
-        with serving(broken) as sandbox:
+        with running(broken) as sandbox:
             assert http.get(sandbox.url + "/e", params=event(), timeout=10).status_code == 200
             assert http.post(sandbox.url + "/api/reset", timeout=10).status_code == 500
     assert "cannot write" in caplog.text
@@ -147,7 +148,7 @@ class TestApi:
     @pytest.fixture
     def filled(self, sandbox: RunningSandbox, http: requests.Session) -> RunningSandbox:
         http.get(sandbox.url + "/e", params=event(**{"Billing Amount": "19.99"}), timeout=10)
-        http.get(sandbox.url + "/e", params=event(), timeout=10)
+        http.get(sandbox.url + "/e", params=event(**{"Billing Amount": "19.99"}), timeout=10)
         http.get(sandbox.url + "/s", params={**event("bob"), "Plan": "Gold"}, timeout=10)
         http.get(sandbox.url + "/a", params={"_k": KEY, "_p": "ada", "_n": "device"}, timeout=10)
         http.get(sandbox.url + "/e", params=event(_k=OTHER_KEY, **{"Billing Amount": "0.02"}), timeout=10)
@@ -163,6 +164,7 @@ class TestApi:
             "revenue": "20.01",
             "calls": 5,
             "not_kept": 1,
+            "duplicates": "current",
         }
         assert self.get(filled, "/api/summary", product="fedcba98")["revenue"] == "0.02"
         assert filled.summary() == self.get(filled, "/api/summary")
@@ -189,7 +191,8 @@ class TestApi:
         assert filled.events("abcdef01") == self.get(filled, "/api/events", product="abcdef01")
 
     def test_not_kept(self, filled: RunningSandbox) -> None:
-        parameters = {name: value for name, value in event().items() if name != "_k"}
+        parameters = {**event(), "Billing Amount": "19.99"}
+        del parameters["_k"]
         lost = [{"reason": "duplicate-event", "path": "/e", "parameters": parameters}]
         assert self.get(filled, "/api/not-kept") == lost == filled.not_kept()
         assert self.get(filled, "/api/not-kept", limit=0) == []
@@ -234,7 +237,7 @@ class TestApi:
 
     def test_reset(self, filled: RunningSandbox) -> None:
         assert requests.post(filled.url + "/api/reset", timeout=10).status_code == 200
-        assert set(self.get(filled, "/api/summary").values()) == {0, "0"}
+        assert set(self.get(filled, "/api/summary").values()) == {0, "0", "current"}
 
     def test_reset_from_its_own_page_and_from_nobody_elses(self, filled: RunningSandbox) -> None:
         for origin, status in (("https://evil.example", 403), ("null", 403), (filled.url, 200)):
@@ -285,13 +288,13 @@ class TestRunning:
             requests.get(one.url, timeout=10)
 
     def test_keeps_a_store_and_names_the_revenue(self, tmp_path: Path) -> None:
-        with running(store=tmp_path / "s.db") as one:
+        with running(Sandbox(store=tmp_path / "s.db")) as one:
             requests.get(one.url + "/e", params=event(Paid="5"), timeout=10)
-        with running(store=tmp_path / "s.db", revenue_property="Paid") as other:
+        with running(Sandbox(store=tmp_path / "s.db", revenue_property="Paid")) as other:
             assert other.summary()["revenue"] == "5"
 
     def test_a_port_in_use_is_an_error(self, server: RunningSandbox) -> None:
-        with pytest.raises(OSError, match="in use"), running(port=int(server.url.rsplit(":", 1)[1])):
+        with pytest.raises(SandboxError, match="in use"), running(port=int(server.url.rsplit(":", 1)[1])):
             pass
 
 

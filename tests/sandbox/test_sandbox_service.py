@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from target_kissmetrics.sandbox import answers, rules
-from target_kissmetrics.sandbox.journal import JournalError
-from target_kissmetrics.sandbox.model import Call
+from target_kissmetrics.sandbox.calls import Call, SandboxError
 from target_kissmetrics.sandbox.service import Sandbox
 
 if TYPE_CHECKING:
@@ -82,31 +81,43 @@ def test_another_revenue_property_counts_the_same_calls_anew(store: Path) -> Non
         assert answers.summary(sandbox.model)["revenue"] == "3"
 
 
+def test_another_rule_for_duplicates_judges_the_same_calls_anew(store: Path) -> None:
+    with closing(Sandbox(store=store)) as sandbox:
+        sandbox.take(call("ada", Plan="Free"))
+        sandbox.take(call("ada", Plan="Gold"))
+        assert answers.summary(sandbox.model)["events"] == 2
+    with closing(Sandbox(store=store, duplicates="legacy")) as sandbox:
+        summary = answers.summary(sandbox.model)
+        assert (summary["events"], summary["not_kept"], summary["duplicates"]) == (1, 2, "legacy")
+        sandbox.reset()
+        assert answers.summary(sandbox.model)["duplicates"] == "legacy"
+
+
 def test_one_sandbox_at_a_time(store: Path) -> None:
-    with closing(Sandbox(store=store)), pytest.raises(JournalError, match="locked"):
+    with closing(Sandbox(store=store)), pytest.raises(SandboxError, match="locked"):
         Sandbox(store=store)
 
 
 def test_another_programs_database_is_left_alone(store: Path) -> None:
     with closing(sqlite3.connect(store)) as connection:
         connection.execute("CREATE TABLE theirs (a)")
-    with pytest.raises(JournalError, match="another program's"):
+    with pytest.raises(SandboxError, match="another program's"):
         Sandbox(store=store)
 
 
 def test_a_file_that_is_no_database_is_left_alone(store: Path) -> None:
     store.write_text("a text of someone's that is long enough to be looked at as a database's head" * 20)
-    with pytest.raises(JournalError, match="not a database"):
+    with pytest.raises(SandboxError, match="not a database"):
         Sandbox(store=store)
 
 
 def test_a_place_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(JournalError, match="cannot open"):
+    with pytest.raises(SandboxError, match="cannot use"):
         Sandbox(store=tmp_path / "no" / "folder.db")
 
 
 def test_a_disk_that_takes_nothing_is_told(store: Path) -> None:
     sandbox = Sandbox(store=store)
     sandbox.close()
-    with pytest.raises(JournalError, match="cannot write"):
+    with pytest.raises(SandboxError, match="cannot write"):
         sandbox.take(call("ada"))

@@ -22,6 +22,8 @@ def of_field(field: dict[str, Any], **rest: Any) -> Callable[[Mapping[str, Any]]
     ("field", "value"),
     [
         ({"type": "number"}, Decimal("19.99")),
+        ({"type": ["null", "integer"]}, Decimal("5.0")),
+        ({"type": "integer", "exclusiveMaximum": True, "maximum": 6}, Decimal("5.0")),
         ({"type": ["null", "number"], "minimum": Decimal("1.5"), "maximum": 30}, Decimal("19.99")),
         ({"enum": [Decimal("1.10")]}, Decimal("1.1")),
         ({"type": "number", "multipleOf": Decimal("1e-38")}, Decimal("1e30")),
@@ -40,6 +42,9 @@ def test_a_row_that_fits_passes(field: dict[str, Any], value: object) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "reason"),
     [
+        ({"type": "integer"}, Decimal("5.5"), """total must satisfy {"type": "integer"}"""),
+        ({"type": "integer"}, Decimal("Infinity"), """total must satisfy {"type": "integer"}"""),
+        ({"type": "integer"}, True, """total must satisfy {"type": "integer"}"""),
         ({"type": "number"}, "s3cret", """total must satisfy {"type": "number"}"""),
         ({"type": "number", "exclusiveMaximum": True, "maximum": 5}, 5, 'total must satisfy {"maximum": 5}'),
         ({"maximum": Decimal("1.5")}, Decimal("19.99"), 'total must satisfy {"maximum": 1.5}'),
@@ -79,10 +84,21 @@ def test_a_schema_that_cannot_be_used_names_its_stream_and_field(field: Any, pro
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("ref", ["#/definitions/none", "http://127.0.0.1:9/schema", "#/properties/total"])
+@pytest.mark.parametrize(
+    "ref",
+    ["#/definitions/none", "http://127.0.0.1:9/schema", "file:///etc/hostname", "other.json", "#/properties/total"],
+)
 def test_a_reference_that_leads_nowhere_names_the_stream_and_fetches_nothing(ref: str) -> None:
-    with pytest.raises(InputError, match="stream 'orders': its schema cannot be used: a \\$ref"):
-        of_field({"$ref": ref})({"total": 1})
+    with pytest.raises(InputError, match=f"stream 'orders': its schema cannot be used: the \\$ref '{ref}'"):
+        of_field({"$ref": ref})
+
+
+def test_a_schema_that_leads_to_itself_is_checked_at_each_level() -> None:
+    team = {"properties": {"parent": {"$ref": "#/definitions/team"}, "made": {"type": "string"}}}
+    problem = of_field({"$ref": "#/definitions/team"}, definitions={"team": team})
+    assert problem({"total": {"parent": {"parent": {"made": "x"}}}}) is None
+    wrong = problem({"total": {"parent": {"parent": {"made": 5}}}})
+    assert wrong == 'total.parent.parent.made must satisfy {"type": "string"}'
 
 
 def test_nothing_keeps_a_validator_that_is_no_longer_used() -> None:

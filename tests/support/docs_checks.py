@@ -24,8 +24,8 @@ from target_kissmetrics.target import TargetKissmetrics
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "TARGET_KISSMETRICS_"
 BUILTIN = frozenset(
-    {"stream_maps", "stream_map_config", "faker_config", "flattening_enabled", "flattening_max_depth"}
-    | {"flattening_max_key_length", "batch_size_rows", "validate_records", "default_target_schema", "batch_config"}
+    {"stream_maps", "stream_map_config", "faker_config"}
+    | {"batch_size_rows", "validate_records", "default_target_schema", "batch_config"}
 )
 PLUGIN: dict[str, Any] = yaml.safe_load((ROOT / "target-kissmetrics.yml").read_text(encoding="utf-8"))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Outgoing, Record
-from target_kissmetrics.kissmetrics.limits import MAX_VALUE_BYTES
+from target_kissmetrics.kissmetrics.limits import MAX_VALUE_CHARACTERS
 from target_kissmetrics.kissmetrics.wire import Encoder
 from target_kissmetrics.reporting.logs import in_one_line
 from target_kissmetrics.runtime import Runtime
@@ -129,4 +129,4 @@ def _check_call(call: Call) -> None:
     for name, value in call.properties.items():
         assert 0 < len(name) <= 255
         assert not name.startswith("_")
-        assert 0 < len(value.encode()) <= MAX_VALUE_BYTES
+        assert 0 < len(value) <= MAX_VALUE_CHARACTERS

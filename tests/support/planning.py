@@ -84,8 +84,9 @@ def order(
     key: str, second: int, *, amount: str = "", person: str = "p", items: int = 0, spread: bool = False, **more: str
 ) -> Mapped:
     """Give a row whose event is sent once."""
-    revenue = "Billing Amount" if amount or spread else None
+    revenue, late = ("Billing Amount", None) if amount else (None, "Billing Amount")
     slot = EventSlot(key.encode(), seconds=max(1, items), spread=spread, revenue_property=revenue, key=key.encode())
+    slot.late_amount = late
     paid = {"Billing Amount": amount} if amount else {}
     event = Record(person, "Ordered", T0 + second, {"order": key, **more, **paid})
     sets = [Set(person, T0 + second + index, {"sku": f"{key}{index}"}) for index in range(items)]

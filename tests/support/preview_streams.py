@@ -14,7 +14,7 @@ from target_kissmetrics.config.stream_entries import read_entry
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.preview.preview import Preview
-from target_kissmetrics.preview.stream import Plan, accept_any
+from target_kissmetrics.preview.stream import Plan
 from target_kissmetrics.preview.suggest.columns import columns_of
 from target_kissmetrics.preview.suggest.entry import Suggestion, suggest
 from target_kissmetrics.preview.text import print_preview
@@ -46,7 +46,7 @@ def previewed_together(
 ) -> Preview:
     made = Preview(plan(*entries, **settings))
     for name, (rows, key) in streams.items():
-        made.stream(name).schema(schema_of(rows), key, accept_any)
+        made.stream(name).schema(schema_of(rows), key)
         for row in rows:
             made.stream(name).row(row, None)
     made.finish()

@@ -11,9 +11,7 @@ from dataclasses import replace
 
 from target_kissmetrics.kissmetrics.calls import Alias, Set
 from target_kissmetrics.mapping.formats.message_parts import Sender, event_name, message_maker, passable
-from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
-from target_kissmetrics.mapping.rules import clock
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row, is_empty
 from target_kissmetrics.mapping.rules.identity import IdentityRule
 from target_kissmetrics.mapping.stream import Kind, Stream
@@ -34,7 +32,8 @@ class ExportMapping:
     """Maps the lines of one stream."""
 
     def __init__(self, stream: Stream) -> None:
-        self._identity = IdentityRule(stream.settings, ("_p",), (), in_messages=True)
+        self._identity = IdentityRule(stream.settings, _PERSON, FirstOf(()), in_messages=True)
+        self._clock = stream.row_clock(FirstOf(("_t",)), required=True, in_messages=True)
         self._passes_sender = stream.settings.send_ip_and_user_agent
         # Without the schema: a text that it calls a date was written by Kissmetrics, and stays.
         self._maker = message_maker(replace(stream, schema={}))
@@ -43,13 +42,11 @@ class ExportMapping:
         """Return which fields have which role, in one line."""
         return "lines of an export or import file; person: _p; other identity: _p2; event: _n; time: _t"
 
-    def map(self, row: Row, extracted: object = None) -> Mapped:  # noqa: ARG002 - a line has its own time
+    def map(self, row: Row, extracted: object = None) -> Mapped:
         """Return a line's calls."""
         mapped = Mapped()
         person = self._identity.require(row, _PERSON, to_do=_FIX)
-        if is_empty(row.get("_t")):
-            raise Rejected("no-timestamp", "no time: _t is empty, and Kissmetrics would use now", "_t", to_do=_FIX)
-        time = clock.seconds_of(row["_t"], "_t", in_messages=True)
+        time, _ = self._clock.read(row, extracted)
         properties = self._maker.make(row, mapped.rejections, used=_NO_PROPERTIES)
         sender = Sender(person, time)
         if self._passes_sender:

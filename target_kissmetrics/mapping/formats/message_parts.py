@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from target_kissmetrics.kissmetrics.calls import Properties, Record
-from target_kissmetrics.kissmetrics.limits import MAX_VALUE_BYTES
+from target_kissmetrics.kissmetrics.limits import LARGEST_VALUE_CHARACTERS
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import EventSlot, Mapped, Rejection, row_token
 from target_kissmetrics.mapping.rules import names
@@ -135,7 +135,7 @@ def passable(value: object) -> str | None:
     if not isinstance(value, str):
         return None
     text = value.strip()
-    return text if 0 < len(text) * 4 <= MAX_VALUE_BYTES and names.is_utf8(text) else None
+    return text if 0 < len(text) * 4 <= LARGEST_VALUE_CHARACTERS and names.is_utf8(text) else None
 
 
 def _not(expected: str, value: object, path: str) -> Rejected:

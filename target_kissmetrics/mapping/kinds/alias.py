@@ -5,14 +5,17 @@ Source: support.kissmetrics.io, "Identities and aliases": an alias cannot be und
 
 from __future__ import annotations
 
-from target_kissmetrics.kissmetrics.calls import Alias
-from target_kissmetrics.mapping.result import Mapped
+from collections.abc import Iterable
+
+from target_kissmetrics.kissmetrics.calls import Alias, Call
+from target_kissmetrics.mapping.reject_codes import Rejected
+from target_kissmetrics.mapping.result import Mapped, Rejection
 from target_kissmetrics.mapping.rules.clock import EVENT_TIME_CANDIDATES
-from target_kissmetrics.mapping.rules.fields import FirstOf, Row
+from target_kissmetrics.mapping.rules.fields import Row
 from target_kissmetrics.mapping.settings import PERSON_KEYS
 from target_kissmetrics.mapping.stream import Kind, Stream
 
-PREVIOUS_ID_CANDIDATES = ("previous_id", "previousId", "alias")
+PREVIOUS_ID_CANDIDATES = ("previous_id", "alias")
 
 _NEEDED_FOR = ", and an alias needs two identities"
 _TO_DO = (
@@ -23,7 +26,7 @@ _TO_DO = (
 def detect(stream: Stream) -> str | None:
     """Recognize a stream with an identity and a previous ID. A field `alias` may be a name, so it does not count."""
     identity = stream.identity_field
-    previous = stream.named("previous_id") or stream.first_of(("previous_id", "previousId"))
+    previous = stream.named("previous_id") or stream.field_for(("previous_id",))
     return f"it has {identity!r} and {previous!r}" if identity and previous else None
 
 
@@ -32,9 +35,8 @@ class AliasMapping:
 
     def __init__(self, stream: Stream) -> None:
         self._identity = stream.identity_rule()
-        customer, device = stream.id_fields()
-        self._current = FirstOf((*customer, *device))
-        self._previous = FirstOf(stream.choose("previous_id", PREVIOUS_ID_CANDIDATES))
+        self._current = stream.id_fields()
+        self._previous = stream.choose("previous_id", PREVIOUS_ID_CANDIDATES)
         # Only import files have the time of an alias, so a guessed one does no harm.
         self._clock = stream.clock(EVENT_TIME_CANDIDATES)
         if not self._previous.paths:
@@ -42,14 +44,33 @@ class AliasMapping:
 
     def describe(self) -> str:
         """Return which fields have which role, in one line."""
-        return f"person: {', else '.join(self._current.paths)}; previous ID: {', else '.join(self._previous.paths)}"
+        current = [path for fields in self._current for path in fields.paths]
+        return f"person: {', else '.join(current)}; previous ID: {', else '.join(self._previous.paths)}"
 
     def map(self, row: Row, extracted: object = None) -> Mapped:
-        """Return a row's alias; none if both identities are the same."""
-        person = self._identity.require(row, self._current, needed_for=_NEEDED_FOR, to_do=_TO_DO)
-        previous = self._identity.require(row, self._previous, needed_for=_NEEDED_FOR, to_do=_TO_DO)
+        """Return a row's alias, or one for each ID in a list; none for two IDs that are the same.
+
+        An ID of a list that cannot be aliased is rejected alone.
+        """
+        person = self._identity.require(row, *self._current, needed_for=_NEEDED_FOR, to_do=_TO_DO)
         time, _ = self._clock.read(row, extracted)
-        return Mapped(calls=[] if person == previous else [Alias(person, previous, time)])
+        found = self._previous.find(row)
+        if found is None or not isinstance(found[1], (list, tuple)):
+            previous = self._identity.require(row, self._previous, needed_for=_NEEDED_FOR, to_do=_TO_DO)
+            return Mapped(calls=_aliases(person, [previous], time))
+        mapped = Mapped(alias_field=found[0])
+        previous_ids = []
+        for index, value in enumerate(found[1]):
+            try:
+                previous_ids.append(self._identity.read(value, f"{found[0]}[{index}]"))
+            except Rejected as problem:
+                mapped.rejections.append(Rejection.of(problem))
+        mapped.calls += _aliases(person, previous_ids, time)
+        return mapped
+
+
+def _aliases(person: str, previous: Iterable[str], time: int) -> list[Call]:
+    return [Alias(person, one, time) for one in dict.fromkeys(previous) if one and one != person]
 
 
 KIND = Kind("alias", keys=PERSON_KEYS | {"previous_id"}, detect=detect, mapping=AliasMapping)

@@ -24,14 +24,16 @@ from target_kissmetrics.mapping.result import EventSlot, Mapped, row_token
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.clock import EVENT_TIME_CANDIDATES
 from target_kissmetrics.mapping.rules.event_parts import EventParts
-from target_kissmetrics.mapping.rules.fields import FirstOf, Row, Template, getter, is_empty
-from target_kissmetrics.mapping.rules.properties import CAMPAIGN_PROPERTIES, is_metadata
+from target_kissmetrics.mapping.rules.fields import FirstOf, Row, Template, getter, is_empty, scalar_text
+from target_kissmetrics.mapping.rules.loaders import is_metadata
+from target_kissmetrics.mapping.rules.properties import CAMPAIGN_PROPERTIES
 from target_kissmetrics.mapping.rules.revenue import Revenue
+from target_kissmetrics.mapping.rules.schemas import times_in
 from target_kissmetrics.mapping.rules.values import plain_number
 from target_kissmetrics.mapping.settings import PERSON_KEYS, PROPERTY_KEYS
-from target_kissmetrics.mapping.stream import Kind, Stream
+from target_kissmetrics.mapping.stream import Kind, Stream, list_names
 
-EVENT_NAME_CANDIDATES = ("event_name", "event", "eventName", "screen_name")
+EVENT_NAME_CANDIDATES = ("event_name", "event", "screen_name")
 LINE_ITEM_CANDIDATES = ("products", "line_items", "items")
 USER_ATTRIBUTE_CANDIDATES = ("user_attributes", "user_properties", "traits")
 
@@ -45,7 +47,7 @@ _SORTED_JSON = msgspec.json.Encoder(order="sorted")
 def detect(stream: Stream) -> str | None:
     """Recognize a stream with an identity and an event name."""
     identity = stream.identity_field
-    name = stream.entry.event_name or stream.first_of(EVENT_NAME_CANDIDATES)
+    name = stream.entry.event_name or stream.field_for(EVENT_NAME_CANDIDATES)
     return f"it has {identity!r} and {name!r}" if identity and name else None
 
 
@@ -56,31 +58,26 @@ class EventMapping:
         settings, entry = stream.settings, stream.entry
         self._entry = entry
         self._identity = stream.identity_rule()
-        self._clock = stream.clock(EVENT_TIME_CANDIDATES, required=bool(entry.timestamp))
-        if not self._clock.paths:
-            stream.warn(
-                "no field holds the events' time, so time_extracted or now is used, and a later run that reads the "
-                "same rows again creates new events; set timestamp in the stream's entry"
-            )
-        self._names = _name_templates(stream)
+        self._clock = stream.clock(EVENT_TIME_CANDIDATES, required=True, is_one=True)
+        self._name, self._name_fields = _event_name(stream)
         self._revenue = Revenue(settings.revenue_key, _amount_fields(stream))
         self._maker = stream.property_maker(reserved=self._revenue.reserved)
         unprefixed = CAMPAIGN_PROPERTIES.values() if settings.campaign_properties else ()
         self._parts = EventParts(settings, self._maker, unprefixed)
-        self._line_items = self._unless_excluded(stream.choose("line_items", LINE_ITEM_CANDIDATES))
-        self._user_attributes = self._unless_excluded(stream.choose("user_attributes", USER_ATTRIBUTE_CANDIDATES))
+        unless = self._maker.excludes
+        self._line_items = stream.choose("line_items", LINE_ITEM_CANDIDATES, unless=unless)
+        self._user_attributes = stream.choose("user_attributes", USER_ATTRIBUTE_CANDIDATES, unless=unless)
+        if not self._clock.paths and entry.timestamp is None:
+            _check_times(stream, self._user_attributes)
         self._key = tuple(getter(key) for key in stream.key_properties)
         self._salt = stream.name.encode("utf-8", "surrogatepass")
         self._sends_once = _sends_once(stream, self._revenue.paths)
-
-    def _unless_excluded(self, paths: Sequence[str]) -> FirstOf:
-        return FirstOf(path for path in paths if not self._maker.excludes(path))
 
     def describe(self) -> str:
         """Return which fields have which role, in one line."""
         parts = [
             f"person: {self._identity.describe()}",
-            f"event: {', else '.join(template.text for template in self._names) or 'no name field'}",
+            f"event: {', else '.join(self._tried)}",
             f"time: {self._clock.describe()}",
             f"revenue: {', else '.join(self._revenue.paths) or 'none'}",
         ]
@@ -113,9 +110,9 @@ class EventMapping:
             self._row_identity(row, properties),
             seconds=max(1, len(items)),
             spread=spread,
-            # An amount that comes later needs the second, too.
-            revenue_property=self._revenue.key if amount is not None or (spread and key) else None,
+            revenue_property=self._revenue.key if amount is not None else None,
             key=key,
+            late_amount=self._revenue.key if key and amount is None else None,
             is_dated=time_field is not None,
         )
         mapped.add_event(Record(person.identity, event, time, properties, once=entry.once), slot)
@@ -128,16 +125,23 @@ class EventMapping:
         return mapped
 
     def _event_name(self, row: Row) -> tuple[str, tuple[str, ...]]:
-        for template in self._names:
-            text = template.fill(row)
+        if self._name is not None:
+            found = [(self._name.fields, self._name.fill(row))]
+        else:
+            found = [((path,), scalar_text(value)) for path, value in self._name_fields.all(row)]
+        for fields, text in found:
             if text is None:
                 continue
             try:
-                return names.event_name(text), template.fields
+                return names.event_name(text), fields
             except Rejected as problem:
-                raise problem.at(template.fields[0] if template.fields else None) from None
-        tried = ", ".join(template.text for template in self._names) or "none"
+                raise problem.at(fields[0] if fields else None) from None
+        tried = ", ".join(self._tried)
         raise Rejected("no-event-name", f"no event name: a field of it is absent, null or no scalar (tried: {tried})")
+
+    @property
+    def _tried(self) -> Sequence[str]:
+        return [self._name.text] if self._name else [f"{{{path}}}" for path in self._name_fields.paths]
 
     def _items_in(self, row: Row) -> tuple[str | None, Sequence[Mapping[str, Any]]]:
         for path, value in self._line_items.all(row) if self._line_items.paths else ():
@@ -170,23 +174,43 @@ class EventMapping:
         return hashlib.blake2b(self._salt + b"\0" + _as_bytes(content), digest_size=8).digest()
 
 
-def _name_templates(stream: Stream) -> tuple[Template, ...]:
-    text = stream.entry.event_name
-    if text is not None:
-        template = Template(text)
+def _check_times(stream: Stream, of_person: FirstOf) -> None:
+    """Check that a stream without a known field for the time holds no other time.
+
+    Raises:
+        ConfigError: It does: events must not get the time of extraction by a guess.
+    """
+    times = [path for path in times_in(stream.schema) if path.partition(".")[0] not in of_person.paths]
+    if times:
+        raise ConfigError(
+            f"{stream.entry.place}.timestamp",
+            f"stream {stream.name!r} has no known field for the time of its events, but other times: "
+            f"{list_names(times)}; write {{stream: {stream.name}, timestamp: FIELD}} with the one that is meant, or "
+            "timestamp: false to use the time of extraction",
+        )
+    stream.warn(
+        "no field holds the events' time, so time_extracted or now is used, and a later run that reads the "
+        "same rows again creates new events; set timestamp in the stream's entry"
+    )
+
+
+def _event_name(stream: Stream) -> tuple[Template | None, FirstOf]:
+    """Return the name that the entry gives, and the fields that hold it without one."""
+    if stream.entry.event_name is not None:
+        template = Template(stream.entry.event_name)
         for path in template.fields:
             stream.checked("event_name", path)
-        return (template,)
-    fields = stream.choose("event_name", EVENT_NAME_CANDIDATES)
-    if not fields:
+        return template, FirstOf(())
+    fields = stream.fields_for(EVENT_NAME_CANDIDATES)
+    if not fields.paths:
         raise stream.missing("event_name", "the event name")
-    return tuple(Template(f"{{{field}}}") for field in fields)
+    return None, fields
 
 
-def _amount_fields(stream: Stream) -> Sequence[str]:
+def _amount_fields(stream: Stream) -> FirstOf:
     if stream.entry.revenue is None:
-        return [path for path in stream.settings.revenue_fields if stream.may_have(path)]
-    return [stream.checked("revenue", path) for path in stream.entry.revenue]
+        return stream.fields_for(stream.settings.revenue_fields)
+    return FirstOf(stream.checked("revenue", path) for path in stream.entry.revenue)
 
 
 def _sends_once(stream: Stream, revenue: Sequence[str]) -> bool:

@@ -22,8 +22,8 @@ VARIANT_CANDIDATES = ("variant", "variation", "group")
 def detect(stream: Stream) -> str | None:
     """Recognize a stream with an identity, an experiment and a variant."""
     identity = stream.identity_field
-    experiment = stream.named("experiment") or stream.first_of(EXPERIMENT_CANDIDATES)
-    variant = stream.named("variant") or stream.first_of(VARIANT_CANDIDATES)
+    experiment = stream.named("experiment") or stream.field_for(EXPERIMENT_CANDIDATES)
+    variant = stream.named("variant") or stream.field_for(VARIANT_CANDIDATES)
     return f"it has {identity!r}, {experiment!r} and {variant!r}" if identity and experiment and variant else None
 
 
@@ -33,9 +33,9 @@ class ExperimentMapping:
     def __init__(self, stream: Stream) -> None:
         self._identity = stream.identity_rule()
         self._clock = stream.clock(ATTRIBUTE_TIME_CANDIDATES)
-        self._experiment = FirstOf(stream.choose("experiment", EXPERIMENT_CANDIDATES))
-        self._variant = FirstOf(stream.choose("variant", VARIANT_CANDIDATES))
-        self._values = Values(stream.settings.datetime_format)
+        self._experiment = stream.choose("experiment", EXPERIMENT_CANDIDATES)
+        self._variant = stream.choose("variant", VARIANT_CANDIDATES)
+        self._values = Values(stream.settings)
         if not self._experiment.paths:
             raise stream.missing("experiment", "the experiment")
         if not self._variant.paths:
@@ -57,8 +57,8 @@ class ExperimentMapping:
             name = names.property_name(experiment)
         except Rejected as problem:
             raise problem.at(field) from None
-        time, _ = self._clock.read(row, extracted)
-        mapped = Mapped()
+        time, time_field = self._clock.read(row, extracted)
+        mapped = Mapped(is_undated=time_field is None)
         mapped.add_attributes(person.identity, time, {name: variant})
         mapped.add_alias(person, time)
         return mapped

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.clock import ATTRIBUTE_TIME_CANDIDATES
-from target_kissmetrics.mapping.rules.fields import Row
+from target_kissmetrics.mapping.rules.fields import Row, spelled
 from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES, DEVICE_ID_CANDIDATES
 from target_kissmetrics.mapping.settings import PERSON_KEYS, PROPERTY_KEYS
 from target_kissmetrics.mapping.stream import Kind, Stream
@@ -19,9 +19,9 @@ _PEOPLE_PLURAL = frozenset({f"{name}s" for name in _PEOPLE} - {"persons"} | {"pe
 def detect(stream: Stream) -> str | None:
     """Recognize a stream whose only key is an identity, or whose name is one for people."""
     key, identity = stream.only_key, stream.identity_field
-    entry = stream.entry
-    identities = {entry.customer_id, entry.device_id, *CUSTOMER_ID_CANDIDATES, *DEVICE_ID_CANDIDATES}
-    if key is not None and key in identities:
+    named = {stream.entry.customer_id, stream.entry.device_id}
+    candidates = CUSTOMER_ID_CANDIDATES + DEVICE_ID_CANDIDATES
+    if key is not None and (key in named or key in spelled(candidates, stream.fields or (key,)).values()):
         return f"{key!r}, an identity, is its only key"
     if named_for_people(stream.name) and (identity or key):
         return f"its name is one for people, and it has {identity or key!r}"
@@ -52,6 +52,7 @@ class UserAttributesMapping:
         person = self._identity.identify(row)
         time, time_field = self._clock.read(row, extracted)
         properties = self._maker.make(row, mapped.rejections, used=(*person.used, time_field))
+        mapped.is_undated = time_field is None
         mapped.add_attributes(person.identity, time, properties)
         mapped.add_alias(person, time)
         return mapped

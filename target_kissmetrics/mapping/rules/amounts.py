@@ -53,13 +53,18 @@ def to_amount(value: object) -> str | None:
     """
     if isinstance(value, bool):
         return None
-    if isinstance(value, (int, Decimal)):
-        return _plain(Decimal(value))
-    if isinstance(value, float):
-        return _plain(Decimal(repr(value)))
+    if isinstance(value, (int, float, Decimal)):
+        amount = _plain(Decimal(repr(value)) if isinstance(value, float) else Decimal(value))
+        return amount.rstrip("0").rstrip(".") if amount and "." in amount else amount
     if isinstance(value, str):
         return _read(value.strip())
     return None
+
+
+def is_zero(value: object) -> bool:
+    """Return whether a value is an amount of 0, which Kissmetrics would count as a purchase."""
+    amount = to_amount(value)
+    return amount is not None and not amount.strip("-0.")
 
 
 def negative(amount: str) -> str:

@@ -1,9 +1,9 @@
-"""Fields of a row: dotted paths, templates and globs."""
+"""Fields of a row: how their names are spelled, dotted paths, templates and globs."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -14,7 +14,47 @@ from target_kissmetrics.mapping.rules.values import plain_number
 Row = Mapping[str, Any]
 Getter = Callable[[Row], Any]
 
+_SEPARATORS = re.compile(r"[\s_-]+")
+MAX_DEPTH = 50
+"""Of nested objects."""
+
+MAX_NAME_SETS = 100
+"""Sets of names whose decisions are cached, of rows that no schema describes."""
+
 _TEMPLATE_FIELD = re.compile(r"\{([^{}]+)\}")
+
+
+@lru_cache(maxsize=10_000)
+def loose(name: str) -> str:
+    """Return the form in which all spellings of a name are identical: `USER_ID`, `User ID`, `userId`, `user_id`."""
+    return _SEPARATORS.sub("", name).lower()
+
+
+def spelled(
+    candidates: Iterable[str], names: Collection[str], warn: Callable[[str], None] | None = None
+) -> dict[str, str]:
+    """Return which of some names each candidate means: the exact spelling, else the first loose one.
+
+    Args:
+        candidates: Names that the mapping knows; those that are meant by no name are left out of the result.
+        names: Names of fields, in the schema's or the row's order.
+        warn: Called for a candidate that has several loose spellings.
+    """
+    loosely: dict[str, list[str]] = {}
+    for name in names:
+        loosely.setdefault(loose(name), []).append(name)
+    found: dict[str, str] = {}
+    for candidate in candidates:
+        same = [candidate] if candidate in names else loosely.get(loose(candidate), ())
+        if same:
+            found[candidate] = same[0]
+        if len(same) > 1 and warn is not None:
+            others = ", ".join(map(repr, same[1:]))
+            warn(
+                f"field {same[0]!r} serves as {candidate}; {others} could be meant as well; name the right one in "
+                "the stream's entry, or rename the others with a stream map"
+            )
+    return found
 
 
 def getter(path: str) -> Getter:
@@ -42,23 +82,52 @@ def is_empty(value: object) -> bool:
     return value is None or (isinstance(value, str) and (not value or value.isspace()))
 
 
+def paths_in(row: Row, prefix: str = "", depth: int = 0) -> Iterator[str]:
+    """Yield the paths of a row's fields, and of those in its objects."""
+    for name, value in row.items():
+        yield f"{prefix}{name}"
+        if isinstance(value, Mapping) and depth < MAX_DEPTH:
+            yield from paths_in(value, f"{prefix}{name}.", depth + 1)
+
+
 class FirstOf:
     """The first of some fields that is not empty.
 
-    Attributes:
+    Args:
         paths: The fields, in the order they are tried.
-        getters: Each field with what reads it.
+        loose: They are candidates, and the fields that they mean are decided by each row's names; see `spelled`.
+        unless: Says which fields do not count.
+        warn: Called once for a candidate that several fields of a row may mean.
+
+    Attributes:
+        paths: As given.
+        is_loose: As given.
     """
 
-    __slots__ = ("getters", "paths")
+    __slots__ = ("_getters", "_of_names", "_unless", "_warn", "is_loose", "paths")
 
-    def __init__(self, paths: Iterable[str]) -> None:
-        self.paths = tuple(paths)
-        self.getters = tuple((path, getter(path)) for path in self.paths)
+    def __init__(
+        self,
+        paths: Iterable[str],
+        *,
+        loose: bool = False,
+        unless: Callable[[str], bool] | None = None,
+        warn: Callable[[str], None] | None = None,
+    ) -> None:
+        self.paths = tuple(path for path in paths if unless is None or not unless(path))
+        self.is_loose = loose
+        self._unless = unless
+        self._warn = lru_cache(MAX_NAME_SETS)(warn) if warn is not None else None
+        self._getters = tuple((path, getter(path)) for path in self.paths)
+        self._of_names = lru_cache(MAX_NAME_SETS)(self._meant)
+
+    def getters(self, row: Row) -> tuple[tuple[str, Getter], ...]:
+        """Return each field with what reads it from a row."""
+        return self._of_names(tuple(row)) if self.is_loose else self._getters
 
     def find(self, row: Row) -> tuple[str, Any] | None:
         """Return the field and its value, or None if all are absent, null or blank."""
-        for path, get in self.getters:
+        for path, get in self.getters(row):
             value = get(row)
             if value is not None and (not isinstance(value, str) or (value and not value.isspace())):
                 return path, value
@@ -66,10 +135,33 @@ class FirstOf:
 
     def all(self, row: Row) -> Iterator[tuple[str, Any]]:
         """Yield each field that is not empty, with its value."""
-        for path, get in self.getters:
+        for path, get in self.getters(row):
             value = get(row)
             if not is_empty(value):
                 yield path, value
+
+    def _meant(self, names: tuple[str, ...]) -> tuple[tuple[str, Getter], ...]:
+        """Return the fields that the candidates mean in rows with these names."""
+        heads = [part for path in self.paths for part in (path, path.partition(".")[0])]
+        meant = spelled(heads, dict.fromkeys(names), self._warn)
+        found: dict[str, Getter] = {}
+        for candidate in self.paths:
+            head, dot, rest = candidate.partition(".")
+            if candidate in meant:
+                found.setdefault(meant[candidate], getter(meant[candidate]))
+            elif dot and head in meant:
+                found.setdefault(f"{meant[head]}.{rest}", _loose_getter(meant[head], rest))
+        return tuple((path, get) for path, get in found.items() if self._unless is None or not self._unless(path))
+
+
+def _loose_getter(head: str, rest: str) -> Getter:
+    below = FirstOf((rest,), loose=True)
+
+    def walk(row: Row) -> Any:
+        value = row.get(head)
+        return next((value for _, value in below.all(value)), None) if isinstance(value, Mapping) else None
+
+    return walk
 
 
 class Template:
@@ -92,14 +184,15 @@ class Template:
         """Return the text for a row; None if a field it names is absent, empty or not a scalar."""
         texts = []
         for part in self._parts:
-            text = part if isinstance(part, str) else _scalar_text(part(row))
+            text = part if isinstance(part, str) else scalar_text(part(row))
             if text is None:
                 return None
             texts.append(text)
         return "".join(texts)
 
 
-def _scalar_text(value: object) -> str | None:
+def scalar_text(value: object) -> str | None:
+    """Return a text, number or boolean as text; None if the value is empty or no scalar."""
     if isinstance(value, str):
         return value if value and not value.isspace() else None
     if isinstance(value, bool):
@@ -121,10 +214,6 @@ class Globs:
         globs = tuple(globs)
         self._names = frozenset(globs)
         self._patterns = [glob_pattern(glob) for glob in globs if "*" in glob or "?" in glob]
-
-    def names(self, path: str) -> bool:
-        """Return whether the field is chosen by its exact name, not by a glob."""
-        return path in self._names
 
     def match(self, path: str) -> bool:
         """Return whether the field, or an object that contains it, is chosen."""

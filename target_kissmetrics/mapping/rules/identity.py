@@ -1,13 +1,14 @@
 """Who a row is about.
 
 An identity has at most 255 characters; `,` and `:` become spaces in it, as in Kissmetrics and its clients. Blocked
-identities (`anonymous`, `null`, ...) are rejected: everybody who shares one would become one person permanently.
+identities (`anonymous`, `null`, all zeros, ...) count as missing: everybody who shares one would become one person
+permanently.
 Source: support.kissmetrics.io, "Identities and aliases".
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -18,11 +19,13 @@ from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row
 from target_kissmetrics.mapping.settings import MappingSettings
 
-CUSTOMER_ID_CANDIDATES = ("customer_id", "customerid", "customerId", "user_id", "userId")
+CUSTOMER_ID_CANDIDATES = ("customer_id", "user_id", "distinct_id")
 DEVICE_ID_CANDIDATES = (
-    "device_id", "deviceId", "device_uuid", "mp_deviceid", "anonymous_id", "anonymousId", "visitor_id",
-    "user_pseudo_id",
+    "device_id", "device_uuid", "mp_deviceid", "anonymous_id", "visitor_id", "user_pseudo_id", "$device_id",
+    "domain_userid",
 )  # fmt: skip
+
+_ZEROS = "0-. {}"
 
 
 class Person(msgspec.Struct, frozen=True, gc=False):
@@ -32,13 +35,15 @@ class Person(msgspec.Struct, frozen=True, gc=False):
         identity: The identity in the row's calls.
         other: The row's other ID, if both are to be aliased.
         other_field: The field that holds it.
-        used: The fields that held IDs.
+        used: The fields that held IDs, also blocked ones.
+        problem: Why the other ID, which is to be aliased, cannot be one.
     """
 
     identity: str
     other: str | None
     other_field: str | None
     used: tuple[str, ...]
+    problem: Rejected | None = None
 
 
 class IdentityRule:
@@ -54,14 +59,14 @@ class IdentityRule:
     def __init__(
         self,
         settings: MappingSettings,
-        customer_id: Sequence[str],
-        device_id: Sequence[str],
+        customer_id: FirstOf,
+        device_id: FirstOf,
         *,
         in_messages: bool = False,
     ) -> None:
         self._settings = settings
         self._in_messages = in_messages
-        ids = [FirstOf(customer_id), FirstOf(device_id)]
+        ids = [customer_id, device_id]
         self._preferred, self._other = ids if settings.use_customer_id else ids[::-1]
 
     def describe(self) -> str:
@@ -75,20 +80,30 @@ class IdentityRule:
         """Return the person.
 
         Raises:
-            Rejected: The row has no identity, or a blocked or too long one.
+            Rejected: The row has no identity, but for a blocked one, or one that is none or too long.
         """
-        preferred, other = find_id(self._preferred, row), find_id(self._other, row)
-        chosen = preferred or (other if self._settings.identity_fallback else None)
+        settings = self._settings
+        used: list[str] = []
+        blocked: list[Rejected] = []
+        preferred = self._find(self._preferred, row, used, blocked)
+        if preferred is not None and not settings.alias_identities:
+            other = self._other.find(row)
+            return Person(preferred[1], None, None, (*used, other[0]) if other else tuple(used))
+        if preferred is None and not settings.identity_fallback:
+            raise blocked[0] if blocked else self._no_identity()
+        problem = None
+        try:
+            other = self._find(self._other, row, used, blocked)
+        except Rejected as rejected:
+            if preferred is None:
+                raise
+            other, problem = None, rejected
+        chosen = preferred or other
         if chosen is None:
-            raise self._no_identity()
-        field, identity = chosen
-        self._check(identity, field)
-        if preferred is None or other is None:
-            return Person(identity, None, None, (field,))
-        other_field, partner = other
-        if not self._settings.alias_identities or partner == identity or not self._is_allowed(partner, other_field):
-            return Person(identity, None, None, (field, other_field))
-        return Person(identity, partner, other_field, (field, other_field))
+            raise blocked[0] if blocked else self._no_identity()
+        if preferred is None or other is None or preferred[1] == other[1]:
+            return Person(chosen[1], None, None, tuple(used), problem)
+        return Person(chosen[1], other[1], other[0], tuple(used))
 
     def require(self, row: Row, *alternatives: FirstOf, needed_for: str = "", to_do: str | None = None) -> str:
         """Return the first identity that some fields hold.
@@ -100,32 +115,64 @@ class IdentityRule:
             to_do: What to do if there is none, instead of the usual advice.
 
         Raises:
-            Rejected: There is none, or it is blocked or too long.
+            Rejected: There is none, but for a blocked one, or one that is none or too long.
         """
+        blocked: list[Rejected] = []
         for fields in alternatives:
-            found = find_id(fields, row)
+            found = self._find(fields, row, [], blocked)
             if found is not None:
-                self._check(found[1], found[0])
                 return found[1]
-        paths = alternatives[0].paths
+        if blocked:
+            raise blocked[0]
+        paths = [path for fields in alternatives for path in fields.paths]
         raise self._rejected("no-identity", f"no identity: {_empty(paths)}{needed_for}", paths[0], to_do)
 
-    def _is_allowed(self, identity: str, field: str) -> bool:
-        try:
-            self._check(identity, field)
-        except Rejected:
-            return False
-        return True
+    def read(self, value: object, field: str) -> str:
+        """Return the identity in a field; an empty text if the field is empty.
 
-    def _check(self, identity: str, field: str) -> None:
+        Raises:
+            Rejected: It is blocked, no identity, or too long.
+        """
+        try:
+            identity = to_identity(value)
+        except ValueError as problem:
+            raise self._rejected("bad-identity", str(problem), field) from None
+        if self._settings.lowercase_identities:
+            identity = identity.lower()
         if len(identity) > MAX_IDENTITY_CHARACTERS:
-            problem = f"the identity has {len(identity)} characters, over the limit of {MAX_IDENTITY_CHARACTERS}"
-            raise self._rejected("identity-too-long", problem, field)
-        if identity.lower() in self._settings.blocked_identities:
-            problem = f"{identity!r} is shared by many people (blocked_identities) and would merge them permanently"
-            raise self._rejected("blocked-identity", problem, field)
+            too_long = f"the identity has {len(identity)} characters, over the limit of {MAX_IDENTITY_CHARACTERS}"
+            raise self._rejected("identity-too-long", too_long, field)
+        if identity.lower() in self._settings.blocked_identities or (identity[:1] in _ZEROS and is_all_zero(identity)):
+            shared = f"{identity!r} is shared by many people (blocked_identities) and would merge them permanently"
+            raise self._rejected("blocked-identity", shared, field)
         if not names.is_utf8(identity):
             raise self._rejected("bad-text", "the identity has an unpaired UTF-16 surrogate", field)
+        return identity
+
+    def _find(self, fields: FirstOf, row: Row, used: list[str], blocked: list[Rejected]) -> tuple[str, str] | None:
+        """Return the first field that holds an acceptable identity, and the identity.
+
+        Args:
+            fields: The fields.
+            row: The row.
+            used: Gets the fields that hold something, up to this one.
+            blocked: Gets the blocked identities before it.
+
+        Raises:
+            Rejected: What a field holds is no identity, or too long.
+        """
+        for field, value in fields.all(row):
+            used.append(field)
+            try:
+                identity = self.read(value, field)
+            except Rejected as problem:
+                if problem.code != "blocked-identity":
+                    raise
+                blocked.append(problem)
+            else:
+                if identity:
+                    return field, identity
+        return None
 
     def _no_identity(self) -> Rejected:
         paths = self._preferred.paths + (self._other.paths if self._settings.identity_fallback else ())
@@ -144,29 +191,27 @@ def _empty(paths: Sequence[str]) -> str:
 
 
 def to_identity(value: object) -> str:
-    """Return an identity as Kissmetrics stores it; empty if the value cannot be one.
+    """Return an identity as Kissmetrics stores it; empty if there is none. Whole numbers lose their fraction.
 
-    Whole numbers lose their fraction (`5.0` is `5`); objects, lists and booleans are no identities.
+    Raises:
+        ValueError: The value cannot be an identity. The text says what it is.
     """
     if isinstance(value, str):
         return names.clean(value)
-    if isinstance(value, bool):
+    if value is None:
         return ""
     if isinstance(value, float):
         value = Decimal(repr(value))
-    if isinstance(value, Decimal):
-        if not value.is_finite() or abs(value.adjusted()) > MAX_IDENTITY_CHARACTERS:
-            return ""
+    if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) <= MAX_IDENTITY_CHARACTERS:
         whole = value.to_integral_value()
-        return str(int(whole)) if value == whole else f"{value:f}"
-    return str(value) if isinstance(value, int) and value.bit_length() < 800 else ""
+        return str(int(whole)) if value == whole else f"{value.normalize():f}"
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() < 800:
+        return str(value)
+    shapes = {bool: "a boolean", dict: "an object", list: "an array", tuple: "an array"}
+    what = shapes.get(type(value)) or ("an object" if isinstance(value, Mapping) else "a number out of range")
+    raise ValueError(f"an ID must be a text or a number, not {what}")
 
 
-def find_id(fields: FirstOf, row: Row) -> tuple[str, str] | None:
-    """Return the first identity that some fields hold, as (field, identity); other values count as empty."""
-    for field, get in fields.getters:
-        value = get(row)
-        text = to_identity(value) if value is not None else ""
-        if text:
-            return field, text
-    return None
+def is_all_zero(identity: str) -> bool:
+    """Return whether an identity is of nothing but zeros, such as a phone's advertising ID that its owner limits."""
+    return "0" in identity and not identity.strip(_ZEROS)

@@ -16,8 +16,10 @@ from target_kissmetrics.kissmetrics.calls import Properties
 from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Rejection
-from target_kissmetrics.mapping.rules import names
-from target_kissmetrics.mapping.rules.fields import Globs, Row
+from target_kissmetrics.mapping.rules import amounts, names
+from target_kissmetrics.mapping.rules.fields import MAX_DEPTH, Globs, Row, spelled
+from target_kissmetrics.mapping.rules.loaders import is_metadata
+from target_kissmetrics.mapping.rules.schemas import listed, moments
 from target_kissmetrics.mapping.rules.values import Values, is_scalar
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 
@@ -32,9 +34,6 @@ CAMPAIGN_PROPERTIES: dict[str, str] = {
 }
 """Names in Kissmetrics' reports. Source: support.kissmetrics.io, "Campaign properties"."""
 
-MAX_DEPTH = 50
-"""Of nested objects."""
-
 MAX_CACHED_FIELDS = 20_000
 """Fields whose rules are cached; without a limit, rows keyed by data would grow the cache forever."""
 
@@ -43,9 +42,6 @@ MAX_LAYOUTS = 100
 
 MAX_LAYOUT_FIELDS = 300
 """Of rows whose layouts are cached."""
-
-METADATA_PREFIX = "_sdc_"
-"""Of fields that Singer taps and targets add."""
 
 _SCALARS = frozenset({type(None), str, int, float, bool, Decimal, datetime, date})
 
@@ -92,16 +88,20 @@ class PropertyMaker:
     ) -> None:
         self._include = Globs(entry.include) if entry.include is not None else None
         self._exclude = Globs(entry.exclude)
+        self._revenue = folded(settings.revenue_key)
         self._campaign = CAMPAIGN_PROPERTIES if settings.campaign_properties else {}
+        self._always = frozenset((*(entry.include or ()), *(field for field, _ in entry.rename)))
         self._rename = {field: names.property_name(wanted) for field, wanted in entry.rename}
-        self._values = Values(settings.datetime_format)
+        self._values = Values(settings)
         self._moments = dict(moments(schema))
         self._iso_texts = iso_texts
         self._prefix = prefix
         self._warn = warn
         self._warned: set[str] = set()
         self._reserved = frozenset(reserved)
+        self._listed = tuple(listed(schema))
         self._rule = lru_cache(MAX_CACHED_FIELDS)(self._work_out)
+        self._campaign_of = lru_cache(MAX_LAYOUTS)(self._campaign_fields)
         self._layouts: dict[_LayoutKey, _Layout | None] = {}
 
     def make(
@@ -118,7 +118,7 @@ class PropertyMaker:
         Args:
             row: A row, or an object in it.
             rejections: Gets the dropped properties.
-            used: Paths that served as ID, time or name: no properties, unless `include` names them.
+            used: Paths that served as ID, time or name: no properties, unless `include` or `rename` names them.
             taken: Names of properties that the call already has, folded.
             under: The path of the object `row`; it does not become part of the properties' names.
         """
@@ -138,7 +138,12 @@ class PropertyMaker:
         if key not in self._layouts and len(self._layouts) < MAX_LAYOUTS:
             under, fields, used, taken = key
             paths = [(field, f"{under}.{field}" if under else field) for field in fields]
-            rules = [(field, self._rule(path, under)) for field, path in paths if path not in used]
+            campaign = self._campaign_of(fields, under)
+            rules = [
+                (field, self._rule(path, under, campaign.get(path)))
+                for field, path in paths
+                if path not in used or path in self._always
+            ]
             chosen = [(field, rule) for field, rule in rules if not rule.excluded]
             all_names = [*taken, *(rule.folded for _, rule in chosen)]
             is_plain = len(set(all_names)) == len(all_names) and not any(rule.rejection for _, rule in chosen)
@@ -151,8 +156,9 @@ class PropertyMaker:
     ) -> Properties:
         properties: Properties = {}
         seen = set(taken)
+        campaign = self._campaign_of(tuple(row), under)
         for path, value in self._fields(row, f"{under}." if under else "", used, rejections):
-            rule = self._rule(path, under)
+            rule = self._rule(path, under, campaign.get(path))
             if rule.excluded:
                 continue
             try:
@@ -180,7 +186,7 @@ class PropertyMaker:
             if value is None:
                 continue
             path = f"{prefix}{key}"
-            if path in used and not (self._include is not None and self._include.names(path)):
+            if path in used and path not in self._always:
                 continue
             if isinstance(value, Mapping):
                 if depth >= MAX_DEPTH:
@@ -196,9 +202,16 @@ class PropertyMaker:
                 yield path, value
 
     def _is_excluded(self, path: str) -> bool:
-        return self._exclude.match(path) or (self._include is not None and not self._include.match(path))
+        left_out = is_metadata(path) or self._exclude.match(path)
+        return left_out or (self._include is not None and not self._include.match(path))
 
-    def _work_out(self, path: str, under: str) -> _FieldRule:
+    def _campaign_fields(self, fields: tuple[str, ...], under: str) -> Mapping[str, str]:
+        """Return the paths of the campaign's fields in rows with these fields, and the properties they become."""
+        names = dict.fromkeys(fields if under else (*self._listed, *fields))
+        found = spelled(self._campaign, names, self._warn_once)
+        return {f"{under}.{field}" if under else field: self._campaign[name] for name, field in found.items()}
+
+    def _work_out(self, path: str, under: str, campaign: str | None) -> _FieldRule:
         name = path[len(under) + 1 :] if under else path
         # `include` chooses among the row's own fields; an object that becomes its own call is chosen as a whole.
         if is_metadata(name) or (self._exclude.match(path) if under else self._is_excluded(path)):
@@ -207,13 +220,15 @@ class PropertyMaker:
         moment = self._iso_texts or strict is not None
         write = self._values.writer(moment=moment, strict=bool(strict))
         try:
-            wanted = self._rename.get(path) or self._campaign.get(name)
+            wanted = self._rename.get(path) or campaign
             if wanted is None:
                 # The field is checked alone first: a prefix must not make a property of a reserved name.
                 wanted = names.property_name(name)
                 wanted = names.property_name(f"{self._prefix}{wanted}") if self._prefix else wanted
         except Rejected as problem:
             return _FieldRule(write, rejection=Rejection.of(problem, path))
+        if folded(wanted) == self._revenue:
+            return _FieldRule(lambda value: "" if amounts.is_zero(value) else write(value), wanted, self._revenue)
         return _FieldRule(write, wanted, folded(wanted))
 
     def _warn_once(self, text: str) -> None:
@@ -239,41 +254,3 @@ def _apply(layout: _Layout, row: Row) -> Properties | None:
     except Rejected:
         return None
     return properties
-
-
-def is_metadata(field: str) -> bool:
-    """Return whether Singer taps or targets added a field; a warehouse may return its name in capitals."""
-    return field[:5].lower() == METADATA_PREFIX
-
-
-def moments(schema: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, bool]]:
-    """Yield the paths of fields that a JSON Schema calls dates or date-times, and whether all their texts are.
-
-    Some taps write `anyOf` a date-time and any text, since their source may hold other texts, too.
-    """
-    properties = schema.get("properties")
-    if not isinstance(properties, Mapping) or depth > MAX_DEPTH:
-        return
-    for name, field in properties.items():
-        shapes = list(_shapes(field, depth))
-        dated = [shape for shape in shapes if shape.get("format") in {"date", "date-time"}]
-        if dated:
-            others = [shape for shape in shapes if shape not in dated and "string" in _list(shape.get("type"))]
-            yield f"{prefix}{name}", not others
-        for shape in shapes:
-            yield from moments(shape, f"{prefix}{name}.", depth + 1)
-
-
-def _shapes(field: object, depth: int) -> Iterator[Mapping[str, Any]]:
-    """Yield a field's schema and those it is composed of: alternatives, and the items of a list."""
-    if not isinstance(field, Mapping) or depth > MAX_DEPTH:
-        return
-    yield field
-    parts = [field.get("items"), *(_list(field.get(key)) for key in ("anyOf", "oneOf", "allOf"))]
-    for part in parts:
-        for shape in _list(part):
-            yield from _shapes(shape, depth + 1)
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else [value]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Rejection
@@ -24,28 +22,32 @@ class Revenue:
         reserved: The key, folded: no other part of an event may have this name in the same second.
     """
 
-    def __init__(self, key: str, fields: Iterable[str], *, under: str = "", in_messages: bool = False) -> None:
+    def __init__(self, key: str, fields: FirstOf, *, under: str = "", in_messages: bool = False) -> None:
         self.key = key
         self.reserved = (folded(key),)
-        self._fields = FirstOf(fields)
-        self.paths = self._fields.paths
+        self._fields = fields
+        self.paths = fields.paths
         self._under = f"{under}." if under else ""
         self._in_messages = in_messages
 
     def find(self, row: Row, rejections: list[Rejection], *, refund: bool = False) -> str | None:
-        """Return the first amount, negative for a refund; None if there is none.
+        """Return the first amount other than 0, negative for a refund; None if there is none.
+
+        Kissmetrics counts each setting of the property as a purchase, also one of 0, which would take the second of a
+        real amount. Source: support.kissmetrics.io, "Revenue report".
 
         Args:
             row: A row, or the object in it that holds the fields.
-            rejections: Gets a field that is not empty and holds no amount, if none of the fields holds one.
+            rejections: Gets a field that is not empty and holds no amount, if there is none.
             refund: The amount is paid back.
         """
         unreadable: str | None = None
         for path, value in self._fields.all(row) if self.paths else ():
             amount = amounts.to_amount(value)
-            if amount is not None:
+            if amount is None:
+                unreadable = unreadable or path
+            elif amount.strip("-0."):
                 return amounts.negative(amount) if refund else amount
-            unreadable = unreadable or path
         if unreadable is not None:
             problem = f"must be an amount; the event is sent without {self.key}"
             field = f"{self._under}{unreadable}"

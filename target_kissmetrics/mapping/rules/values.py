@@ -1,8 +1,8 @@
-"""Values of properties: text, up to 8 KB of UTF-8.
+"""Values of properties: text of at most `max_value_length` characters.
 
-Booleans are `true` and `false`, numbers are written with all their digits, times as `datetime_format` says, lists of
-scalars joined with `,`. Source: support.kissmetrics.io, "API Specifications"; Segment's Kissmetrics integration for
-lists and booleans.
+Booleans are `true` and `false`, equal numbers are written alike and with all their digits, times as `datetime_format`
+says, lists of scalars joined with `,`. Source: support.kissmetrics.io, "API Specifications"; Segment's Kissmetrics
+integration for lists and booleans.
 """
 
 from __future__ import annotations
@@ -11,33 +11,29 @@ from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from target_kissmetrics.kissmetrics.limits import MAX_VALUE_BYTES
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.rules import times
 from target_kissmetrics.mapping.rules.names import is_utf8
 
+if TYPE_CHECKING:
+    from target_kissmetrics.mapping.settings import MappingSettings
+
 MAX_NUMBER_DIGITS = 400
 """A longer number is rejected, not written out: an exponent could ask for gigabytes."""
-
-_SHORT = MAX_VALUE_BYTES // 4
-"""Characters that fit into a value, whatever they are."""
 
 _SHORT_NUMBER = 40
 
 
 class Values:
-    """Writes values.
+    """Writes values as `datetime_format` and `max_value_length` say."""
 
-    Args:
-        datetime_format: `unix`: whole seconds since the epoch; `iso8601`: `2024-01-31T08:00:00Z`.
-    """
+    __slots__ = ("_limit", "_unix")
 
-    __slots__ = ("_unix",)
-
-    def __init__(self, datetime_format: Literal["unix", "iso8601"]) -> None:
-        self._unix = datetime_format == "unix"
+    def __init__(self, settings: MappingSettings) -> None:
+        self._unix = settings.datetime_format == "unix"
+        self._limit = settings.max_value_length
 
     def writer(self, *, moment: bool = False, strict: bool = True) -> Callable[[Any], str]:
         """Return `write` for one field."""
@@ -55,7 +51,7 @@ class Values:
             Rejected: It cannot be sent.
         """
         if isinstance(value, str):
-            return self._moment_or_text(value, strict=strict) if moment else _text(value)
+            return self._moment_or_text(value, strict=strict) if moment else self._text(value)
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, (int, Decimal, float)):
@@ -64,8 +60,8 @@ class Values:
             return self._moment(value)
         if isinstance(value, (list, tuple)):
             texts = [self.write(item, moment=moment, strict=strict) for item in value]
-            return _text(",".join([text for text in texts if text]))
-        return "" if value is None else _text(str(value))
+            return self._text(",".join([text for text in texts if text]))
+        return "" if value is None else self._text(str(value))
 
     def _moment(self, value: str | date) -> str:
         try:
@@ -80,9 +76,19 @@ class Values:
         if strict:
             return self._moment(text)
         try:
-            return self._moment(text) if times.is_full_iso(text) else _text(text)
+            return self._moment(text) if times.is_full_iso(text) else self._text(text)
         except Rejected:
-            return _text(text)
+            return self._text(text)
+
+    def _text(self, value: str) -> str:
+        if not value or value.isspace():
+            return ""
+        if len(value) > self._limit:
+            problem = f"the value has {len(value)} characters, over the limit of {self._limit} (max_value_length)"
+            raise Rejected("value-too-long", problem)
+        if not value.isascii() and not is_utf8(value):
+            raise Rejected("bad-text", "unpaired UTF-16 surrogate")
+        return value
 
 
 def is_scalar(value: object) -> bool:
@@ -90,21 +96,8 @@ def is_scalar(value: object) -> bool:
     return value is None or isinstance(value, (str, int, float, Decimal, datetime, date))
 
 
-def _text(value: str) -> str:
-    if not value or value.isspace():
-        return ""
-    if len(value) <= _SHORT and value.isascii():
-        return value
-    if not is_utf8(value):
-        raise Rejected("bad-text", "unpaired UTF-16 surrogate")
-    size = len(value.encode())
-    if size > MAX_VALUE_BYTES:
-        raise Rejected("value-too-long", f"the value has {size} bytes, over the limit of {MAX_VALUE_BYTES}")
-    return value
-
-
 def plain_number(value: float | Decimal) -> str:
-    """Return a number without exponent, with exactly the digits it has.
+    """Return a number without exponent, with all its digits; equal numbers are the same text (10, 10.0, 1e1).
 
     Raises:
         Rejected: It is not finite, or has too many digits.
@@ -117,13 +110,14 @@ def plain_number(value: float | Decimal) -> str:
     number = value if isinstance(value, Decimal) else Decimal(repr(value))
     text = str(number)
     if len(text) <= _SHORT_NUMBER and text[0] in "123456789" and "E" not in text:
-        return text
+        return text.rstrip("0").rstrip(".") if "." in text else text
     if not number.is_finite():
         raise Rejected("bad-number", f"must be a finite number, not {number}")
-    _, digits, exponent = number.as_tuple()
+    _, digits, _ = number.as_tuple()
     # `copy_abs` and `adjusted` ignore the context, whose limits would round or raise.
     if len(digits) > MAX_NUMBER_DIGITS or abs(number.adjusted()) > MAX_NUMBER_DIGITS:
         raise Rejected("bad-number", "the number has too many digits")
-    if number:
-        return f"{number:f}"
-    return "0" if int(exponent) > 0 else f"{number.copy_abs():f}"
+    if not number:
+        return "0"
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -12,7 +12,8 @@ from typing import Any
 from target_kissmetrics.kissmetrics.limits import EARLIEST_TIME, LATEST_TIME
 from target_kissmetrics.mapping.rules import amounts, times
 from target_kissmetrics.mapping.rules.fields import Row, getter, is_empty
-from target_kissmetrics.mapping.rules.properties import is_metadata, moments
+from target_kissmetrics.mapping.rules.loaders import is_metadata
+from target_kissmetrics.mapping.rules.schemas import moments
 
 MAX_COLUMNS = 500
 

@@ -17,6 +17,7 @@ from target_kissmetrics.mapping.detection import Detected, detect, resolve
 from target_kissmetrics.mapping.kinds.event import EVENT_NAME_CANDIDATES
 from target_kissmetrics.mapping.registry import FLAT_KINDS
 from target_kissmetrics.mapping.rules.clock import ATTRIBUTE_TIME_CANDIDATES, EVENT_TIME_CANDIDATES
+from target_kissmetrics.mapping.rules.fields import spelled
 from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.stream import Stream
@@ -109,10 +110,11 @@ class _Draft:
         self._customers = self._rank_customers(is_people=is_people)
         self._customer: str | None = given.get("customer_id") or next(iter(self._customers), None)
         self._device: str | None = given.get("device_id") or best(columns, roles.DEVICE, [self._customer])
-        self._time: str | None = given.get("timestamp") or best(columns, roles.EVENT_TIME)
+        self._time: str | None = given.get("timestamp", best(columns, roles.EVENT_TIME)) or None
         self._ids = [name for name in (self._customer, self._device) if name]
         if is_decided:
-            customers, devices = stream.id_fields(key_is_person=given["kind"] == "user_attributes")
+            found = stream.id_fields(key_is_person=given["kind"] == "user_attributes")
+            customers, devices = (fields.paths for fields in found)
             self._customer, self._device = next(iter(customers), None), next(iter(devices), None)
             self._ids = [*customers, *devices]
 
@@ -143,7 +145,7 @@ class _Draft:
         ranked = rank(self._columns, roles.CUSTOMER)
         if not is_people or self._key is None or self._key not in self._columns:
             return ranked
-        before = ranked if self._shape.has_own_numbers else set(ranked) & set(CUSTOMER_ID_CANDIDATES)
+        before = ranked if self._shape.has_own_numbers else spelled(CUSTOMER_ID_CANDIDATES, ranked).values()
         first = [name for name in ranked if name in before]
         return list(dict.fromkeys([*first, self._key, *ranked]))
 
@@ -173,7 +175,7 @@ class _Draft:
 
     def _set_time(self, name: str | None, candidates: Sequence[str]) -> None:
         """Set the time, unless the kind's rules find one among their candidates."""
-        own = self._stream.choose("timestamp", candidates) if self._is_decided else ()
+        own = self._stream.choose("timestamp", candidates).paths if self._is_decided else ()
         found = next((one for one in own if one in self._columns), None)
         self._time = found or name
         if found is None:
@@ -234,7 +236,7 @@ class _Draft:
             return self._shape.event_name or title(table) or "Happened"
         values = list(self._columns[column].texts)
         self.why.append(f"{column} names the event: {', '.join(map(repr, values[:4]))}{', ...' * (len(values) > 4)}")
-        if self._shape.event_name is None or column in EVENT_NAME_CANDIDATES:
+        if self._shape.event_name is None or column in spelled(EVENT_NAME_CANDIDATES, self._columns).values():
             return f"{{{column}}}"
         return f"{title(table.rpartition(' ')[2])} {{{column}}}"
 

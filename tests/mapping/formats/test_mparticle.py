@@ -164,7 +164,7 @@ def test_a_batch_of_everybody_is_rejected(identity: str, code: str) -> None:
 def test_an_event_with_its_attributes() -> None:
     attributes = {"a": Decimal("1.50"), "b": True, "c": ["x", "y"], "d": {"e": None, "f": 1}, "$Internal": "z", "g": ""}
     mapped = event_of(event("custom_event", event_name="Clicked", custom_attributes=attributes))
-    assert mapped.calls == [Record("d1", "Clicked", SECONDS, {"a": "1.50", "b": "true", "c": "x,y", "d.f": "1"})]
+    assert mapped.calls == [Record("d1", "Clicked", SECONDS, {"a": "1.5", "b": "true", "c": "x,y", "d.f": "1"})]
 
 
 @pytest.mark.parametrize("kind", ["custom_event", "screen_view"])
@@ -204,13 +204,29 @@ def test_every_other_type_is_left_out_and_counted(kind: str) -> None:
     assert mapped.rejections == []
 
 
-def test_times_are_the_events_own_then_the_batchs_then_that_of_extraction() -> None:
+def test_times_are_the_events_own_then_the_batchs_and_no_event_has_a_guessed_one() -> None:
     screen = {"event_type": "screen_view", "data": {"screen_name": "S"}}
     mapping = mapping_of(stream_of(("events", "mpid")))
     batch = {"mpid": 1, "events": [screen]}
     assert record_of(mapping.map({**batch, "timestamp_unixtime_ms": str(MS)}, "2024-03-01")).time == SECONDS
-    assert record_of(mapping.map(batch, ISO)).time == SECONDS
-    assert record_of(mapping.map(batch)).time == NOW
+    mapped = mapping.map({**batch, "user_attributes": {"plan": "x"}}, ISO)
+    assert [(one.code, one.field, one.counts_as_row) for one in mapped.rejections] == [
+        ("no-timestamp", "events[0]", True)
+    ]
+    assert [(type(call), call.time) for call in mapped.calls] == [(Set, SECONDS)]
+    assert mapped.is_undated
+
+
+def test_an_event_too_far_ahead_is_rejected_alone() -> None:
+    screens = [
+        {"event_type": "screen_view", "data": {"screen_name": "S", "timestamp_unixtime_ms": time}}
+        for time in (MS, (NOW + 100_000) * 1000)
+    ]
+    mapped = mapping_of(stream_of(("events", "mpid"))).map({"mpid": 1, "events": screens})
+    assert record_of(mapped).time == SECONDS
+    assert [(one.code, one.field) for one in mapped.rejections] == [
+        ("future-timestamp", "events[1].data.timestamp_unixtime_ms")
+    ]
 
 
 def test_events_of_one_second_are_told_from_each_other_by_their_id() -> None:
@@ -259,20 +275,20 @@ def test_a_purchase() -> None:
             SECONDS,
             {
                 "Order ID": "o1",
-                "Order Total": "64.00",
+                "Order Total": "64",
                 "Order Tax": "4",
                 "Order Shipping": "5",
                 "Checkout Step": "2",
                 "Checkout Options": "visa",
                 "Promo Code": "MAY",
                 "gift": "true",
-                BILLING: "64.00",
+                BILLING: "64",
             },
         ),
         Set(
             "d1",
             SECONDS,
-            {"Product SKU": "s1", "Product Name": "Book", "Category": "Books", "Quantity": "2", "Price": "20.00"},
+            {"Product SKU": "s1", "Product Name": "Book", "Category": "Books", "Quantity": "2", "Price": "20"},
         ),
         Set("d1", SECONDS + 1, {"Product SKU": "s2", "Price": "24"}),
     ]

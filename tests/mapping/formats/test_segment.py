@@ -14,7 +14,6 @@ import pytest
 from mapping_messages import map_segment, rejected
 from mapping_streams import (
     ISO,
-    NOW,
     SECONDS,
     aliases_of,
     codes,
@@ -27,6 +26,7 @@ from mapping_streams import (
 )
 
 from target_kissmetrics.kissmetrics.calls import Alias, Record, Set
+from target_kissmetrics.mapping.reject_codes import Rejected
 
 TRACK: dict[str, Any] = {"type": "track", "userId": "u1", "event": "Clicked", "properties": {}}
 PAGE: dict[str, Any] = {"type": "page", "userId": "u1"}
@@ -138,7 +138,7 @@ class TestTheSuiteOfSegmentsIntegration:
         }
         assert map_segment(row).calls == [
             Record("u1", event, SECONDS, {"orderId": "o1", "revenue": "25", "total": "30", BILLING: "25"}),
-            Set("u1", SECONDS, {"sku": "a", "price": "9.90"}),
+            Set("u1", SECONDS, {"sku": "a", "price": "9.9"}),
             Set("u1", SECONDS + 1, {"sku": "b", "quantity": "2"}),
         ]
 
@@ -349,10 +349,23 @@ def test_the_campaign_of_a_page_is_not_prefixed() -> None:
     assert record_of(map_segment(row)).properties == {"Page - referrer": "r", "Referrer": "r"}
 
 
-def test_messages_without_a_time_take_that_of_their_extraction() -> None:
+TIMES = ("timestamp", "originalTimestamp", "sentAt", "receivedAt")
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_the_time_is_the_first_of_four_that_a_message_has(index: int) -> None:
     mapping = mapping_of(stream_of(("type", "userId")))
-    assert record_of(mapping.map(TRACK, ISO)).time == SECONDS
-    assert record_of(mapping.map(TRACK)).time == NOW
+    later = dict.fromkeys(TIMES[index + 1 :], "2020-01-01")
+    row = {**TRACK, "timestamp": None, **later, TIMES[index]: ISO}
+    assert record_of(mapping.map(row, "2021-01-01")).time == SECONDS
+
+
+@pytest.mark.parametrize("kind", ["track", "identify", "page", "group"])
+def test_a_message_without_a_time_is_rejected(kind: str) -> None:
+    mapping = mapping_of(stream_of(("type", "userId")))
+    with pytest.raises(Rejected) as problem:
+        mapping.map({**TRACK, "type": kind, "timestamp": None, "traits": {"a": 1}}, ISO)
+    assert problem.value.code == "no-timestamp"
 
 
 def test_a_message_is_told_from_others_by_its_id() -> None:

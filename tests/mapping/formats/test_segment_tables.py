@@ -119,16 +119,16 @@ def test_a_table_is_told_by_the_end_of_its_name(name: str, call: type) -> None:
 def test_lists_of_products_are_json_texts_in_a_warehouse() -> None:
     columns = {"event_text": "Order Completed", "products": '[{"sku": "a", "price": 9.90}, {"sku": "b"}]'}
     calls = table("order_completed", columns).calls
-    assert [call.properties for call in calls if isinstance(call, Set)] == [{"sku": "a", "price": "9.90"}, {"sku": "b"}]
+    assert [call.properties for call in calls if isinstance(call, Set)] == [{"sku": "a", "price": "9.9"}, {"sku": "b"}]
     (record,) = [call for call in calls if isinstance(call, Record)]
     assert "products" not in record.properties
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", "[broken", "[" * 100_000, "none"])
 def test_a_text_that_is_no_list_of_products_is_a_property(text: str) -> None:
-    (record, *_) = table("e", {"event_text": "E", "products": text[:4000]}).calls
+    (record, *_) = table("e", {"event_text": "E", "products": text[:400]}).calls
     assert isinstance(record, Record)
-    assert record.properties["products"] == text[:4000]
+    assert record.properties["products"] == text[:400]
 
 
 def test_a_column_named_type_does_not_make_messages_of_a_table() -> None:
@@ -158,5 +158,5 @@ def test_the_line_a_stream_starts_with_names_the_table() -> None:
     assert resolve(stream).why.startswith("it has 'user_id', 'received_at' and 'original_timestamp'")
     assert mapping_of(stream).describe() == (
         "a warehouse table of track; person: anonymous_id, else user_id; "
-        "time: timestamp, else original_timestamp, else received_at, else sent_at, else time_extracted, else now"
+        "time: timestamp, else original_timestamp, else sent_at, else received_at"
     )

@@ -32,7 +32,7 @@ def test_the_customer_id_comes_before_the_device_id_whatever_the_settings(
     row = {"customer_id": "ann", "device_id": "d1", "previous_id": "old"}
     assert aliases_of(map_alias(row, **settings)) == [("ann", "old")]
     assert aliases_of(map_alias({**row, "customer_id": None}, **settings)) == [("d1", "old")]
-    assert aliases_of(map_alias({**row, "customer_id": {}}, **settings)) == [("d1", "old")]
+    assert aliases_of(map_alias({**row, "customer_id": "GUEST"}, **settings)) == [("d1", "old")]
 
 
 @pytest.mark.parametrize("field", ["previous_id", "previousId", "alias"])
@@ -55,12 +55,33 @@ def test_an_identity_is_not_aliased_with_itself(previous: str) -> None:
     assert mapped.calls == []
 
 
+def test_each_id_of_a_list_is_aliased_once() -> None:
+    assert aliases_of(map_alias({"customer_id": "ann", "previous_id": [7, "7", "d1", None, "", "ann"]})) == [
+        ("ann", "7"),
+        ("ann", "d1"),
+    ]
+    assert map_alias({"customer_id": "ann", "previous_id": []}).calls == []
+
+
+def test_an_id_of_a_list_that_cannot_be_aliased_is_rejected_alone() -> None:
+    mapped = map_alias({"customer_id": "ann", "previous_id": ["guest", "d1", "0000", {"id": 1}, [2], True]})
+    assert aliases_of(mapped) == [("ann", "d1")]
+    assert [(one.code, one.field) for one in mapped.rejections] == [
+        ("blocked-identity", "previous_id[0]"),
+        ("blocked-identity", "previous_id[2]"),
+        ("bad-identity", "previous_id[3]"),
+        ("bad-identity", "previous_id[4]"),
+        ("bad-identity", "previous_id[5]"),
+    ]
+    assert "an object" in mapped.rejections[2].reason
+
+
 @pytest.mark.parametrize(
     ("row", "code", "field"),
     [
         ({"customer_id": "ann"}, "no-identity", "previous_id"),
         ({"customer_id": "ann", "previous_id": " "}, "no-identity", "previous_id"),
-        ({"customer_id": "ann", "previous_id": True}, "no-identity", "previous_id"),
+        ({"customer_id": "ann", "previous_id": True}, "bad-identity", "previous_id"),
         ({"previous_id": "old"}, "no-identity", "customer_id"),
         ({"customer_id": "ann", "previous_id": "ANONYMOUS"}, "blocked-identity", "previous_id"),
         ({"customer_id": " guest", "previous_id": "old"}, "blocked-identity", "customer_id"),
@@ -97,3 +118,10 @@ def test_a_stream_that_lacks_one_of_the_two_stops_the_run(fields: tuple[str, ...
 def test_the_stream_is_described_by_what_is_read_as_what() -> None:
     mapping = mapping_of(stream_of(FIELDS, {"kind": "alias"}))
     assert mapping.describe() == "person: customer_id, else device_id; previous ID: previous_id"
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+@pytest.mark.parametrize("names", [("USER_ID", "PREVIOUS_ID"), ("userId", "previousId"), ("User ID", "Previous Id")])
+def test_both_ids_may_be_spelled_otherwise(names: tuple[str, str], is_listed: bool) -> None:
+    mapping = mapping_of(stream_of(names if is_listed else (), {"kind": "alias"}))
+    assert aliases_of(mapping.map({names[0]: "a", names[1]: "b"})) == [("a", "b")]

@@ -83,6 +83,64 @@ def test_a_named_time_that_is_null_rejects_the_event() -> None:
     assert rejected({"paid_at": None}, {"timestamp": "paid_at"}).code == "no-timestamp"
 
 
+@pytest.mark.parametrize("is_listed", [True, False])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("USER_ID", "EVENT_NAME", "CREATED_AT", "REVENUE", "LINE_ITEMS", "USER_ATTRIBUTES"),
+        ("User Id", "Event Name", "Created At", "Revenue", "Line Items", "User Attributes"),
+        ("userId", "eventName", "createdAt", "revenue", "lineItems", "userAttributes"),
+        ("user-id", "event-name", "created-at", "revenue", "line-items", "user-attributes"),
+    ],
+)
+def test_each_field_of_an_event_may_be_spelled_otherwise(names: tuple[str, ...], is_listed: bool) -> None:
+    row = dict(zip(names, ("u1", "Paid", ISO, 5, [{"sku": "a"}], {"plan": "x"}), strict=True))
+    mapping = mapping_of(stream_of(names if is_listed else (), {"kind": "event"}))
+    mapped = mapping.map(row)
+    assert record_of(mapped) == Record("u1", "Paid", SECONDS, {names[3]: "5", BILLING: "5"})
+    assert [call.properties for call in sets_of(mapped)] == [{"sku": "a"}, {"plan": "x"}]
+    excluding = mapping_of(stream_of(names if is_listed else (), {"kind": "event", "exclude": [names[4], names[5]]}))
+    assert sets_of(excluding.map(row)) == []
+
+
+def test_a_stream_with_two_spellings_of_one_candidate_warns_and_the_other_is_a_property() -> None:
+    warnings: list[str] = []
+    mapping = mapping_of(stream_of(("USER_ID", "userId", "event", "timestamp"), warnings=warnings))
+    record = record_of(mapping.map({"userId": "b", "USER_ID": "a", "event": "Paid", "timestamp": ISO}))
+    assert (record.person, record.properties) == ("a", {"userId": "b"})
+    assert [warning for warning in warnings if "'USER_ID' serves as user_id" in warning and "'userId'" in warning]
+
+
+TIMES = {"type": ["string", "null"], "format": "date-time"}
+
+
+@pytest.mark.parametrize("entry", [{}, {"kind": "event"}, {"kind": "event", "event_name": "Booked"}])
+def test_a_stream_whose_times_have_other_names_stops_and_shows_them(entry: dict[str, Any]) -> None:
+    fields = {"customer_id": {}, "event": {}, "booked": TIMES, "shippedAt": {}, "meta": {"properties": {"day": TIMES}}}
+    with pytest.raises(ConfigError, match=r"timestamp: stream 'things' .*booked, shippedAt, meta.day; write"):
+        mapping_of(stream_of(fields, entry))
+    named = mapping_of(stream_of(fields, {**entry, "timestamp": "meta.day"}))
+    assert record_of(named.map({"customer_id": "a", "event": "b", "meta": {"day": ISO}})).time == SECONDS
+
+
+def test_a_stream_whose_entry_says_that_no_time_is_meant_has_the_time_of_extraction() -> None:
+    warnings: list[str] = []
+    fields = {"customer_id": {}, "event": {}, "shipped": TIMES, "created_at": TIMES}
+    mapping = mapping_of(stream_of(fields, {"timestamp": False}, warnings=warnings))
+    record = record_of(mapping.map({"customer_id": "a", "event": "b", "created_at": "2020-01-01"}, ISO))
+    assert (record.time, record.properties) == (SECONDS, {"created_at": "1577836800"})
+    assert warnings == []
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"plan": {}}, {"_fivetran_synced": TIMES}, {"traits": {"properties": {"a_at": TIMES}}}]
+)
+def test_a_stream_without_anything_like_a_time_has_the_time_of_extraction_with_a_warning(more: dict[str, Any]) -> None:
+    warnings: list[str] = []
+    mapping_of(stream_of({"customer_id": {}, "event": {}, **more}, warnings=warnings))
+    assert [warning for warning in warnings if "no field holds the events' time" in warning]
+
+
 # The event's name
 
 
@@ -148,7 +206,7 @@ def test_a_schema_without_fields_leaves_the_candidates_to_the_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "amount"), [(19.99, "19.99"), (Decimal("20.00"), "20.00"), ("$1,234.50", "1234.50"), (0, "0"), (-5, "-5")]
+    ("value", "amount"), [(19.99, "19.99"), (Decimal("20.5"), "20.5"), ("$1,234.50", "1234.50"), (-5, "-5")]
 )
 def test_the_amount_goes_to_the_revenue_property_and_the_field_stays_one(value: Any, amount: str) -> None:
     properties = record_of(map_event({"revenue": value})).properties
@@ -168,9 +226,25 @@ def test_the_first_of_revenue_fields_that_holds_an_amount_wins() -> None:
     fields = ("total", "sub.total", "revenue")
     row = {"total": "n/a", "sub": {"total": "7.50"}, "revenue": 9}
     assert revenue(row, revenue_fields=fields) == "7.50"
-    assert revenue({**row, "total": 0}, revenue_fields=fields) == "0"
+    assert revenue({**row, "total": 0}, revenue_fields=fields) == "7.50"
     assert revenue({**row, "sub": {}, "total": None}, revenue_fields=fields) == "9"
     assert map_event(row, revenue_fields=fields).rejections == []
+
+
+@pytest.mark.parametrize("refund", [True, False])
+@pytest.mark.parametrize("zero", [0, 0.0, -0.0, Decimal("0.00"), "0", "$0.00", "(0)"])
+def test_an_amount_of_zero_is_no_revenue_and_the_field_stays_a_property(zero: Any, refund: bool) -> None:
+    mapped = map_event({"revenue": zero, BILLING: zero}, {"refund": refund})
+    (record,) = mapped.calls
+    assert isinstance(record, Record)
+    assert BILLING not in record.properties
+    assert "revenue" in record.properties
+    assert (mapped.slots[0].revenue_property, mapped.rejections) == (None, [])
+
+
+def test_line_items_and_attributes_send_no_amount_of_zero_either() -> None:
+    mapped = map_event({"products": [{"sku": "a", BILLING: 0}], "user_attributes": {"plan": "x", BILLING: "0.00"}})
+    assert [call.properties for call in mapped.calls if isinstance(call, Set)] == [{"sku": "a"}, {"plan": "x"}]
 
 
 def test_the_entrys_revenue_takes_the_place_of_the_settings() -> None:
@@ -206,9 +280,7 @@ def test_an_event_without_an_amount_is_nothing_to_tell_of(value: Any) -> None:
     assert mapped.rejections == []
 
 
-@pytest.mark.parametrize(
-    ("value", "amount"), [(5, "-5"), (-5, "-5"), ("$5.00", "-5.00"), ("($5.00)", "-5.00"), (0, "0")]
-)
+@pytest.mark.parametrize(("value", "amount"), [(5, "-5"), (-5, "-5"), ("$5.00", "-5.00"), ("($5.00)", "-5.00")])
 def test_a_refund_is_sent_negative(value: Any, amount: str) -> None:
     assert revenue({"revenue": value}, {"refund": True}) == amount
 
@@ -452,7 +524,7 @@ def test_the_stream_is_described_by_what_is_read_as_what() -> None:
     fields = (*EVENT_FIELDS, "event_name", "revenue", "items", "traits")
     assert mapping_of(stream_of(fields, {"kind": "event"})).describe() == (
         "person: device_id, else customer_id; event: {event_name}, else {event}; "
-        "time: timestamp, else time_extracted, else now; revenue: revenue; line items: items; user attributes: traits"
+        "time: timestamp; revenue: revenue; line items: items; user attributes: traits"
     )
     assert "revenue: none" in mapping_of(stream_of(EVENT_FIELDS)).describe()
 
@@ -534,8 +606,9 @@ def test_a_row_whose_key_is_null_or_empty_has_none(empty: str | None) -> None:
 
 def test_a_spread_row_that_is_sent_once_claims_its_second_for_an_amount_that_comes_later() -> None:
     entry = {"send_once_per_row": True, "spread_duplicates": True}
-    assert slot_of(map_event({"id": 7}, entry, key=["id"])).revenue_property == "Billing Amount"
-    assert slot_of(map_event({"id": None}, entry, key=["id"])).revenue_property is None
+    assert slot_of(map_event({"id": 7}, entry, key=["id"])).late_amount == "Billing Amount"
+    assert slot_of(map_event({"id": 7, "revenue": 5}, entry, key=["id"])).late_amount is None
+    assert slot_of(map_event({"id": None}, entry, key=["id"])).late_amount is None
 
 
 def test_a_time_of_extraction_is_not_the_row_s() -> None:

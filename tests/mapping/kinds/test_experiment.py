@@ -48,7 +48,7 @@ def test_fields_that_the_entry_names_are_the_only_ones_tried() -> None:
     assert set_of(mapped).properties == {"New Menu": "true"}
 
 
-@pytest.mark.parametrize(("variant", "text"), [(1, "1"), (False, "false"), (Decimal("0.50"), "0.50"), (" b ", " b ")])
+@pytest.mark.parametrize(("variant", "text"), [(1, "1"), (False, "false"), (Decimal("0.50"), "0.5"), (" b ", " b ")])
 def test_a_variant_is_written_as_any_value(variant: Any, text: str) -> None:
     assert set_of(map_experiment({"variant": variant})).properties == {"Button  Color": text}
 
@@ -111,3 +111,10 @@ def test_the_stream_is_described_by_what_is_read_as_what() -> None:
     assert mapping_of(stream_of(ROW)).describe() == (
         "person: customer_id; experiment: experiment; variant: variant; time: updated_at, else time_extracted, else now"
     )
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+@pytest.mark.parametrize("names", [("USER_ID", "EXPERIMENT_NAME", "VARIATION"), ("userId", "Test", "Group")])
+def test_the_experiment_and_the_variant_may_be_spelled_otherwise(names: tuple[str, ...], is_listed: bool) -> None:
+    mapping = mapping_of(stream_of(names if is_listed else (), {"kind": "experiment"}))
+    assert set_of(mapping.map(dict(zip(names, "uab", strict=True)))).properties == {"a": "b"}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_kissmetrics.mapping.rules.fields import FirstOf, Globs, Template, getter, glob_pattern, is_empty
+from target_kissmetrics.mapping.rules.fields import FirstOf, Globs, Template, getter, glob_pattern, is_empty, spelled
 
 KEYS = st.text("abc.", min_size=1, max_size=4)
 ROWS = st.recursive(
@@ -67,6 +67,54 @@ def test_the_first_field_that_holds_something_is_found() -> None:
     assert list(fields.all({"a": 1, "b": {"c": None}, "d": 2})) == [("a", 1), ("d", 2)]
     assert fields.find({"a": None}) is None
     assert FirstOf([]).find({"a": 1}) is None
+
+
+@pytest.mark.parametrize("name", ["user_id", "USER_ID", "userId", "User ID", "user-id", "UserID", "userid", "_user_id"])
+def test_a_candidate_means_a_name_in_any_spelling(name: str) -> None:
+    assert spelled(["customer_id", "user_id"], ["plan", name]) == {"user_id": name}
+    assert FirstOf(["customer_id", "user_id"], loose=True).find({"plan": "Gold", name: "u1"}) == (name, "u1")
+
+
+@pytest.mark.parametrize("name", ["user_ids", "user.id", "$user_id", "user", "iduser"])
+def test_a_candidate_does_not_mean_a_name_of_other_letters(name: str) -> None:
+    assert spelled(["user_id"], [name]) == {}
+
+
+@pytest.mark.parametrize(
+    ("names", "meant", "warned"),
+    [
+        (("User_ID", "user_id", "userId"), "user_id", 0),
+        (("User_ID", "userId"), "User_ID", 1),
+        (("userId", "User_ID"), "userId", 1),
+    ],
+)
+def test_the_exact_spelling_wins_and_of_two_loose_ones_the_first_with_a_warning(
+    names: tuple[str, ...], meant: str, warned: int
+) -> None:
+    warnings: list[str] = []
+    assert spelled(["user_id"], names, warnings.append) == {"user_id": meant}
+    assert len(warnings) == warned
+    fields, warnings = FirstOf(["user_id"], loose=True, warn=warnings.append), []
+    assert fields.find(dict.fromkeys(names, 1)) == (meant, 1)
+
+
+def test_the_order_of_the_candidates_comes_before_the_spelling() -> None:
+    assert [*spelled(["customer_id", "user_id"], ["user_id", "CUSTOMER-ID"]).values()] == ["CUSTOMER-ID", "user_id"]
+
+
+@pytest.mark.parametrize("row", [{"Order": {"TOTAL": 5}}, {"order": {"total": 5}}, {"order.Total": 5}])
+def test_a_dotted_candidate_is_found_below_an_object_in_any_spelling(row: dict[str, Any]) -> None:
+    found = FirstOf(["order.total"], loose=True).find(row)
+    assert found is not None
+    assert found[1] == 5
+
+
+def test_rows_without_a_schema_warn_once_of_two_spellings() -> None:
+    warnings: list[str] = []
+    fields = FirstOf(["user_id"], loose=True, warn=warnings.append)
+    for more in range(3):
+        assert fields.find({"USER_ID": None, "userId": 1, f"x{more}": 1}) is None
+    assert len(warnings) == 1
 
 
 @pytest.mark.parametrize(
@@ -148,13 +196,6 @@ def test_a_constant_stays_as_it_is(text: str) -> None:
 def test_a_glob_chooses_fields_and_all_that_lies_in_them(glob: str, path: str, matches: bool) -> None:
     assert Globs([glob]).match(path) is matches
     assert Globs(["no.such", glob]).match(path) is matches
-
-
-def test_a_field_named_is_told_from_one_chosen_by_a_glob() -> None:
-    globs = Globs(["user_id", "device*"])
-    assert globs.names("user_id")
-    assert not globs.names("device_id")
-    assert globs.match("device_id")
 
 
 def test_no_globs_choose_nothing() -> None:

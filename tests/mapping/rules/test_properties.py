@@ -14,7 +14,8 @@ from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules import properties as properties_module
-from target_kissmetrics.mapping.rules.properties import PropertyMaker, moments
+from target_kissmetrics.mapping.rules.properties import PropertyMaker
+from target_kissmetrics.mapping.rules.schemas import moments
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 
 DATE_TIME = {"type": ["string", "null"], "format": "date-time"}
@@ -66,11 +67,29 @@ def test_nought_and_false_are_sent() -> None:
     assert make({"a": 0, "b": False, "c": "0"}) == {"a": "0", "b": "false", "c": "0"}
 
 
-@pytest.mark.parametrize("field", ["_sdc_batched_at", "_sdc_extracted_at", "_sdc_deleted_at", "_SDC_SEQUENCE"])
+@pytest.mark.parametrize(
+    "field",
+    [
+        "_sdc_batched_at", "_sdc_deleted_at", "_SDC_SEQUENCE", "_fivetran_synced", "_FIVETRAN_ACTIVE", "_airbyte_meta",
+        "_ab_source_file_url", "_abCdcLsn", "_dlt_load_id", "__deleted", "__DELETED", "_Fivetran Id",
+    ],
+)  # fmt: skip
 def test_fields_that_taps_add_are_no_properties_and_nothing_to_tell_of(field: str) -> None:
     mapped = map_person({field: "2024-01-01", "plan": "free"})
     assert set_of(mapped).properties == {"plan": "free"}
     assert mapped.rejections == []
+
+
+@pytest.mark.parametrize("field", ["ab_test", "deleted", "about", "dlt_plan", "sdc", "fivetran_plan"])
+def test_fields_that_are_named_like_those_of_loaders_are_properties(field: str) -> None:
+    assert make({field: "x"}) == {field: "x"}
+
+
+@pytest.mark.parametrize("value", [{"changes": [1]}, [{"change": 1}]])
+def test_objects_and_lists_that_loaders_add_are_neither_properties_nor_warned_of(value: Any) -> None:
+    warnings: list[str] = []
+    assert make({"_airbyte_meta": value, "plan": {"_dlt_id": 1, "name": "x"}}, warnings=warnings) == {"plan.name": "x"}
+    assert warnings == []
 
 
 def test_fields_that_taps_add_to_line_items_are_no_properties_either() -> None:
@@ -128,11 +147,11 @@ def test_a_name_past_255_characters_loses_the_property_and_not_the_row() -> None
     assert codes(mapped) == [("name-too-long", "n" * 256)]
 
 
-def test_a_value_past_8192_bytes_loses_the_property_and_not_the_row() -> None:
-    mapped = map_person({"long": "\u00e4" * 4097, "plan": "free"})
+def test_a_too_long_value_loses_the_property_and_not_the_row() -> None:
+    mapped = map_person({"long": "\u00e4" * 513, "plan": "free"})
     assert set_of(mapped).properties == {"plan": "free"}
     assert codes(mapped) == [("value-too-long", "long")]
-    assert "8194 bytes" in reason(mapped)
+    assert "513 characters" in reason(mapped)
 
 
 @pytest.mark.parametrize(
@@ -278,25 +297,28 @@ def test_a_maker_takes_no_rename_to_a_reserved_name() -> None:
 @pytest.mark.parametrize(
     ("entry", "warning"),
     [
+        ({"exclude": ["emial"]}, "exclude 'emial' matches no field of the stream; did you mean 'email'?"),
+        ({"exclude": ["zz*"]}, "exclude 'zz*' matches no field of the stream"),
         (
-            {"exclude": ["emial"]},
-            "exclude names the field 'emial', which the stream does not have; did you mean 'email'?",
+            {"exclude": ["address.citty"]},
+            "exclude 'address.citty' matches no field of the stream; did you mean 'address.city'?",
         ),
-        ({"include": ["email", "zzz"]}, "include names the field 'zzz', which the stream does not have"),
+        ({"include": ["email", "zzz"]}, "include 'zzz' matches no field of the stream"),
         (
             {"rename": [{"field": "plam", "property": "P"}]},
-            "rename names the field 'plam', which the stream does not have; did you mean 'plan'?",
+            "rename 'plam' matches no field of the stream; did you mean 'plan'?",
         ),
     ],
 )
 def test_a_field_chosen_that_the_stream_does_not_have_is_warned_of(entry: dict[str, Any], warning: str) -> None:
     warnings: list[str] = []
-    make({"email": "a@b.c", "plan": "free"}, entry, warnings=warnings)
+    fields = {"address": {"anyOf": [{"type": "null"}, {"properties": {"city": TEXT}}]}}
+    make({"email": "a@b.c", "plan": "free"}, entry, warnings=warnings, fields=fields)
     assert warnings == [warning]
 
 
-@pytest.mark.parametrize("entry", [{"exclude": ["email", "context.ip", "zz*"]}, {"include": ["pl?n"]}])
-def test_fields_that_are_there_and_globs_are_not_warned_of(entry: dict[str, Any]) -> None:
+@pytest.mark.parametrize("entry", [{"exclude": ["email", "context.ip", "context.*", "em*"]}, {"include": ["pl?n"]}])
+def test_fields_and_globs_that_match_are_not_warned_of(entry: dict[str, Any]) -> None:
     warnings: list[str] = []
     make({"email": "a@b.c", "plan": "free", "context": {}}, entry, warnings=warnings)
     assert warnings == []
@@ -319,6 +341,24 @@ def test_campaign_fields_have_the_names_that_reports_know() -> None:
     expected = {name: field.upper() for field, name in CAMPAIGN.items()}
     assert make(row) == expected
     assert record_of(map_event(row)).properties == expected
+
+
+@pytest.mark.parametrize("field", ["UTM_SOURCE", "utmSource", "UTM Source", "utm-source"])
+def test_campaign_fields_may_be_spelled_otherwise(field: str) -> None:
+    assert make({field: "x"}) == {"Campaign Source": "x"}
+    assert record_of(map_event({field: "x", "nested": {"a": 1}})).properties == {
+        "Campaign Source": "x",
+        "nested.a": "1",
+    }
+
+
+def test_of_two_campaign_fields_the_exact_spelling_is_meant_and_the_other_is_a_property() -> None:
+    row = {"UTM_SOURCE": "a", "utm_source": "b"}
+    assert make(row) == {"UTM_SOURCE": "a", "Campaign Source": "b"}
+    assert make({"UTM_SOURCE": "a"}, fields={"utm_source": {}}) == {"UTM_SOURCE": "a"}
+    warnings: list[str] = []
+    assert make({"UTM_SOURCE": "a", "utmSource": "b"}, warnings=warnings) == {"Campaign Source": "a", "utmSource": "b"}
+    assert len(warnings) == 1
 
 
 def test_the_misspelt_referer_is_the_referrer_too_and_the_first_wins() -> None:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.rules.values import MAX_NUMBER_DIGITS, Values, is_scalar, plain_number
+from target_kissmetrics.mapping.settings import MappingSettings
 
-UNIX = Values("unix")
-ISO8601 = Values("iso8601")
+UNIX = Values(MappingSettings())
+ISO8601 = Values(MappingSettings(datetime_format="iso8601"))
 
 FINITE = st.decimals(allow_nan=False, allow_infinity=False).filter(lambda number: abs(number.adjusted()) < 300)
 
@@ -27,17 +28,17 @@ FINITE = st.decimals(allow_nan=False, allow_infinity=False).filter(lambda number
         (-7, "-7"),
         (10**30, "1" + "0" * 30),
         (19.99, "19.99"),
-        (5.0, "5.0"),
+        (5.0, "5"),
         (1e21, "1000000000000000000000"),
         (1e-7, "0.0000001"),
         (0.1 + 0.2, "0.30000000000000004"),
         (Decimal("19.99"), "19.99"),
-        (Decimal("19.90"), "19.90"),
+        (Decimal("19.90"), "19.9"),
         (Decimal("1E+3"), "1000"),
         (Decimal("1.5E-7"), "0.00000015"),
         (Decimal("12345678901234567890.123456789012345678901"), "12345678901234567890.123456789012345678901"),
         (Decimal("-0"), "0"),
-        (Decimal("-0.00"), "0.00"),
+        (Decimal("-0.00"), "0"),
         (Decimal("0E+9"), "0"),
         ("text", "text"),
         ("  kept as it is ", "  kept as it is "),
@@ -50,7 +51,7 @@ FINITE = st.decimals(allow_nan=False, allow_infinity=False).filter(lambda number
         ([], ""),
         (["a", "b"], "a,b"),
         (["a", None, "", "b"], "a,b"),
-        ([1, Decimal("2.50"), True, "x"], "1,2.50,true,x"),
+        ([1, Decimal("2.50"), True, "x"], "1,2.5,true,x"),
         ([None, ""], ""),
         (("a", "b"), "a,b"),
     ],
@@ -88,13 +89,29 @@ def test_as_many_digits_as_are_taken_are_all_written() -> None:
 
 
 @given(FINITE)
-def test_a_number_keeps_every_digit_and_has_no_exponent(number: Decimal) -> None:
+def test_a_number_keeps_its_value_and_has_no_exponent(number: Decimal) -> None:
     text = UNIX.write(number)
     assert Decimal(text) == number
     assert set(text) <= set("-0123456789.")
-    if number and int(number.as_tuple().exponent) <= 0:
-        assert text == str(number) or "E" in str(number)
-        assert len(text.partition(".")[2]) == -int(number.as_tuple().exponent)
+
+
+@given(FINITE, st.integers(0, 20))
+def test_equal_numbers_are_the_same_text(number: Decimal, zeros: int) -> None:
+    _, _, exponent = number.as_tuple()
+    written_otherwise = Decimal(f"{number:f}{'' if int(exponent) < 0 else '.'}{'0' * zeros}")
+    assert written_otherwise == number
+    assert UNIX.write(written_otherwise) == UNIX.write(number)
+
+
+@pytest.mark.parametrize("ten", [10, 10.0, Decimal("10.00"), Decimal("1E+1")])
+def test_ten_is_one_text_however_it_is_written(ten: Any) -> None:
+    assert UNIX.write(ten) == "10"
+    assert UNIX.write([ten, "10.0"]) == "10,10.0"
+
+
+@pytest.mark.parametrize("zero", [0, 0.0, -0.0, Decimal("0.00"), Decimal("-0"), Decimal("0E+3"), Decimal("0E-9")])
+def test_zero_is_one_text(zero: Any) -> None:
+    assert UNIX.write(zero) == "0"
 
 
 @given(st.integers(-(10**300), 10**300))
@@ -114,13 +131,19 @@ def test_a_text_is_never_changed(text: str) -> None:
     assert UNIX.write(text) == ("" if not text.strip() else text)
 
 
-def test_8192_bytes_of_utf_8_are_a_value_and_one_more_is_not() -> None:
-    assert UNIX.write("x" * 8192) == "x" * 8192
-    assert UNIX.write("\u00e4" * 4096) == "\u00e4" * 4096
-    for too_long in ("x" * 8193, "\u00e4" * 4097, "\U0001f600" * 2049, ["x" * 5000, "y" * 5000]):
-        with pytest.raises(Rejected, match="over the limit of 8192") as problem:
-            UNIX.write(too_long)
+@pytest.mark.parametrize("character", ["x", "\u00e4", "\U0001f600"])
+@pytest.mark.parametrize("limit", [1, 512, 8192])
+def test_a_value_has_as_many_characters_as_the_limit_and_no_more(character: str, limit: int) -> None:
+    values = Values(MappingSettings(max_value_length=limit))
+    assert values.write(character * limit) == character * limit
+    for too_long in (character * (limit + 1), [character, character * limit]):
+        with pytest.raises(Rejected, match=rf"over the limit of {limit} \(max_value_length\)") as problem:
+            values.write(too_long)
         assert problem.value.code == "value-too-long"
+
+
+def test_a_list_is_measured_as_it_is_sent() -> None:
+    assert UNIX.write(["x" * 255, None, "y" * 256]) == f"{'x' * 255},{'y' * 256}"
 
 
 def test_a_too_long_value_is_not_shown_in_the_reason() -> None:

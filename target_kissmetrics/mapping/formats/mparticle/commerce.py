@@ -26,7 +26,7 @@ from target_kissmetrics.mapping.formats.mparticle.events import DATA, MParticleE
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped, Rejection
 from target_kissmetrics.mapping.rules.event_parts import EventParts
-from target_kissmetrics.mapping.rules.fields import Row
+from target_kissmetrics.mapping.rules.fields import FirstOf, Row
 from target_kissmetrics.mapping.rules.revenue import Revenue
 from target_kissmetrics.mapping.stream import Stream
 
@@ -60,7 +60,7 @@ class Commerce:
 
     def __init__(self, stream: Stream, events: MParticleEvents) -> None:
         self._events = events
-        self._total = Revenue(stream.settings.revenue_key, ("total_amount",), under=_ACTION, in_messages=True)
+        self._total = Revenue(stream.settings.revenue_key, FirstOf(("total_amount",)), under=_ACTION, in_messages=True)
         renames = {f"{path}.{field}": name for path, names in _NAMES.items() for field, name in names.items()}
         self._maker = message_maker(stream, rename=renames, reserved=events.reserved)
         self._parts = EventParts(stream.settings, self._maker)

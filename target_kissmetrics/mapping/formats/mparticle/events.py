@@ -15,7 +15,7 @@ from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.formats.message_parts import Sender, event_name, message_maker, object_at
 from target_kissmetrics.mapping.result import Mapped, Rejection
 from target_kissmetrics.mapping.rules.event_parts import EventParts
-from target_kissmetrics.mapping.rules.fields import Row
+from target_kissmetrics.mapping.rules.fields import FirstOf, Row
 from target_kissmetrics.mapping.rules.revenue import Revenue
 from target_kissmetrics.mapping.stream import Stream
 
@@ -37,8 +37,10 @@ class MParticleEvents:
 
     def __init__(self, stream: Stream) -> None:
         settings = stream.settings
-        self._revenue = Revenue(settings.revenue_key, settings.revenue_fields, under=ATTRIBUTES, in_messages=True)
-        self._ltv = Revenue(settings.revenue_key, ("$Amount",), under=ATTRIBUTES, in_messages=True)
+        self._revenue = Revenue(
+            settings.revenue_key, FirstOf(settings.revenue_fields, loose=True), under=ATTRIBUTES, in_messages=True
+        )
+        self._ltv = Revenue(settings.revenue_key, FirstOf(("$Amount",)), under=ATTRIBUTES, in_messages=True)
         self.reserved = self._revenue.reserved
         self._maker = message_maker(stream, exclude=(f"{ATTRIBUTES}.$*",), reserved=self.reserved)
         self._parts = EventParts(settings, self._maker)

@@ -11,7 +11,7 @@ from typing import Any
 
 from target_kissmetrics.mapping.formats.message_parts import object_or_nothing, objects_in
 from target_kissmetrics.mapping.result import Rejection
-from target_kissmetrics.mapping.rules.fields import Row, getter, is_empty
+from target_kissmetrics.mapping.rules.fields import FirstOf, Row, getter, is_empty
 from target_kissmetrics.mapping.rules.identity import IdentityRule, Person
 from target_kissmetrics.mapping.settings import MappingSettings
 
@@ -37,7 +37,7 @@ class MParticleIdentities:
     """Decides who the batches of one stream are about."""
 
     def __init__(self, settings: MappingSettings) -> None:
-        self._rule = IdentityRule(settings, (CUSTOMER_ID,), DEVICE_IDS, in_messages=True)
+        self._rule = IdentityRule(settings, FirstOf((CUSTOMER_ID,)), FirstOf(DEVICE_IDS), in_messages=True)
         self._devices = [(path, getter(path)) for path in DEVICE_IDS]
 
     def describe(self) -> str:
@@ -60,8 +60,7 @@ class MParticleIdentities:
                 others.setdefault(_NAMES.get(plain) or " ".join(kind.replace("_", " ").split()).title(), value)
         for path, get in self._devices:
             value = get(batch)
-            # A device whose owner limits tracking has an advertising ID of zeros.
-            if value is not None and str(value).strip("0-"):
+            if value is not None:
                 ids[path] = value
         return self._rule.identify(ids), others
 

@@ -33,8 +33,8 @@ from target_kissmetrics.mapping.formats.mparticle.identities import IDENTITIES, 
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Deletion, Mapped, Rejection
 from target_kissmetrics.mapping.rules import names
-from target_kissmetrics.mapping.rules.clock import RowClock, seconds_of
-from target_kissmetrics.mapping.rules.fields import Row, is_empty
+from target_kissmetrics.mapping.rules.clock import RowClock
+from target_kissmetrics.mapping.rules.fields import FirstOf, Row, is_empty
 from target_kissmetrics.mapping.rules.identity import Person
 from target_kissmetrics.mapping.stream import Kind, Stream
 
@@ -53,10 +53,11 @@ def detect(stream: Stream) -> str | None:
 class _BatchTime:
     """The time of a batch, read when it is needed, and that of its last event so far."""
 
-    def __init__(self, row: Row, extracted: object, clock: RowClock) -> None:
+    def __init__(self, row: Row, extracted: object, clock: RowClock, guess: RowClock) -> None:
         self._row = row
         self._extracted = extracted
         self._clock = clock
+        self._guess = guess
         self._own: int | None = None
         self._last: int | None = None
 
@@ -69,13 +70,16 @@ class _BatchTime:
     def of_event(self, data: Row) -> int:
         """Return an event's time, else the batch's."""
         value = data.get(TIME)
-        time = self.own() if is_empty(value) else seconds_of(value, f"{DATA}.{TIME}", in_messages=True)
+        time = self.own() if is_empty(value) else self._clock.seconds_of(value, f"{DATA}.{TIME}")
         self._last = time if self._last is None else max(time, self._last)
         return time
 
-    def last(self) -> int:
-        """Return the time of the last event, else the batch's."""
-        return self.own() if self._last is None else self._last
+    def last(self) -> tuple[int, bool]:
+        """Return the time of the last event, else the batch's, else a guess; and whether it is one."""
+        if self._last is not None:
+            return self._last, False
+        time, field = self._guess.read(self._row, self._extracted)
+        return time, field is None
 
 
 class MParticleMapping:
@@ -83,7 +87,8 @@ class MParticleMapping:
 
     def __init__(self, stream: Stream) -> None:
         self._identities = MParticleIdentities(stream.settings)
-        self._clock = RowClock((TIME,), required=False, now=stream.now, in_messages=True)
+        self._clock = stream.row_clock(FirstOf((TIME,)), required=True, in_messages=True)
+        self._guess = stream.row_clock(FirstOf((TIME,)), required=False, in_messages=True)
         self._passes_address = stream.settings.send_ip_and_user_agent
         self._warn = stream.warn
         self._warned_of_deletion = False
@@ -105,7 +110,7 @@ class MParticleMapping:
         mapped = Mapped()
         person, identities = self._identities.identify(row, mapped.rejections)
         address = passable(row.get("ip")) if self._passes_address else None
-        time = _BatchTime(row, extracted, self._clock)
+        time = _BatchTime(row, extracted, self._clock, self._guess)
         for index, event in enumerate(list_or_nothing(row.get(EVENTS), EVENTS, mapped.rejections)):
             before = len(mapped.rejections)
             try:
@@ -168,7 +173,7 @@ class MParticleMapping:
         deleted = [name for name in listed if isinstance(name, str) and name.strip()]
         if not properties and not attributes and not deleted and person.other is None:
             return
-        last = time.last()
+        last, mapped.is_undated = time.last()
         taken = {folded(name) for name in properties}
         properties |= self._attributes.make(attributes, rejections, taken=taken, under=USER_ATTRIBUTES)
         mapped.add_attributes(person.identity, last, properties, address)

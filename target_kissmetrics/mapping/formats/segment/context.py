@@ -35,7 +35,7 @@ class SegmentContext:
             path = f"{self._path}.{part}." if self._path else ""
             chosen = [(field, name, folded(name)) for field, name in fields.items() if path or field in columns]
             self._campaign.append((part, path, chosen))
-        self._values = Values(settings.datetime_format)
+        self._values = Values(settings)
 
     def of(self, row: Row, rejections: list[Rejection]) -> Row:
         """Return a message's context; without one, or with an invalid one, the message is sent all the same."""

@@ -43,7 +43,7 @@ class Places:
     customer_id: tuple[str, ...] = ("userId", "user_id")
     device_id: tuple[str, ...] = ("anonymousId", "anonymous_id", "sessionId")
     timestamp: tuple[str, ...] = (
-        "timestamp", "originalTimestamp", "original_timestamp", "receivedAt", "received_at", "sentAt", "sent_at",
+        "timestamp", "originalTimestamp", "original_timestamp", "sentAt", "sent_at", "receivedAt", "received_at",
     )  # fmt: skip
     message_id: tuple[str, ...] = ("messageId", "message_id")
     event: tuple[str, ...] = ("event",)
@@ -68,7 +68,7 @@ MESSAGE = Places()
 TABLE = Places(
     customer_id=("user_id",),
     device_id=("anonymous_id",),
-    timestamp=("timestamp", "original_timestamp", "received_at", "sent_at"),
+    timestamp=("timestamp", "original_timestamp", "sent_at", "received_at"),
     message_id=("id",),
     event=("event_text", "event"),
     name=("name",),

@@ -22,7 +22,6 @@ from target_kissmetrics.mapping.formats.segment.message_types import Group, Hand
 from target_kissmetrics.mapping.formats.segment.tables import Table
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
-from target_kissmetrics.mapping.rules.clock import RowClock
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row
 from target_kissmetrics.mapping.rules.identity import IdentityRule
 from target_kissmetrics.mapping.stream import Kind, Stream
@@ -47,11 +46,11 @@ class SegmentMapping:
     def __init__(self, stream: Stream) -> None:
         self._table = _table(stream)
         places = _places(stream, self._table)
-        self._identity = IdentityRule(stream.settings, places.customer_id, places.device_id, in_messages=True)
-        self._clock = RowClock(places.timestamp, required=False, now=stream.now, in_messages=True)
+        self._device = FirstOf(places.device_id)
+        self._identity = IdentityRule(stream.settings, FirstOf(places.customer_id), self._device, in_messages=True)
+        self._clock = stream.row_clock(FirstOf(places.timestamp), required=True, in_messages=True)
         self._context = SegmentContext(stream, places)
         self._aliased, self._previous = FirstOf(places.aliased_id), FirstOf(places.previous_id)
-        self._device = FirstOf(places.device_id)
         self._only_type = "identify" if self._table == "users" else self._table
         self._handlers: dict[str, Handler] = {
             "track": Track(stream, places, self._context).add,

@@ -52,8 +52,9 @@ class Track:
         self._names = FirstOf(places.event)
         self._id = FirstOf(places.message_id)
         self._context = context
-        self._revenue = Revenue(settings.revenue_key, settings.revenue_fields, under=self._under, in_messages=True)
-        total = ("total",) if "revenue" in settings.revenue_fields else ()
+        fields = FirstOf(settings.revenue_fields, loose=True)
+        self._revenue = Revenue(settings.revenue_key, fields, under=self._under, in_messages=True)
+        total = FirstOf(("total",) if "revenue" in settings.revenue_fields else (), loose=True)
         self._total = Revenue(settings.revenue_key, total, under=self._under, in_messages=True)
         self._maker = message_maker(stream, exclude=places.own, reserved=self._revenue.reserved, iso_texts=True)
         self._parts = EventParts(settings, self._maker)
@@ -132,7 +133,7 @@ class Group:
     def __init__(self, stream: Stream, places: Places) -> None:
         self._traits = [(path, getter(path)) for path in places.traits if path == "traits"]
         self._id = FirstOf(places.group_id)
-        self._values = Values(stream.settings.datetime_format)
+        self._values = Values(stream.settings)
         self._maker = message_maker(stream, exclude=places.own, iso_texts=True, prefix="Group - ")
 
     def add(self, row: Row, context: Row, sender: Sender, mapped: Mapped) -> None:  # noqa: ARG002 - no campaign
