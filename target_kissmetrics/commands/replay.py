@@ -202,11 +202,14 @@ def _schemas(path: Path, target: TargetKissmetrics) -> dict[str, dict[str, Any]]
 def _guessed(runtime: Runtime, known: Mapping[str, Any], lines: Sequence[Line]) -> dict[str, dict[str, Any]]:
     """Give schemas of streams of which none was noted, from the fields of their rows; nothing is known of their keys.
 
-    Where duplicates are spread, the key tells rows apart: without it, a later run would give them other seconds.
+    Where duplicates are spread, or rows are sent once, the key tells rows apart: without it, a later run would give
+    them other seconds, or send them again.
     """
     fields: dict[str, dict[str, Any]] = {}
     for line in lines:
-        if line.stream not in known and not runtime.entry_of(line.stream).spread_duplicates:
+        entry = runtime.entry_of(line.stream)
+        is_once = entry.send_once_per_row or (entry.send_once_per_row is None and entry.revenue and not entry.once)
+        if line.stream not in known and not entry.spread_duplicates and not is_once:
             fields.setdefault(line.stream, {}).update({name: {} for name in line.record})
     return {
         stream: {

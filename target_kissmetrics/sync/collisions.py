@@ -63,13 +63,14 @@ class CollisionCounter:
                 # An event that is recorded once, or that claimed its second, collides with none.
                 if not isinstance(event, Alias) and not slot.spread and not getattr(event, "once", False):
                     self._count_event(row.counts, event, slot)
-            event, token = None, b""
+            holder: Call | None = None
+            token = b""
             for index, call in enumerate(calls):
                 if isinstance(call, Record):
-                    event = call
+                    holder = call
                     token = next((slot.row for slot in slots if slot.record == index), b"")
-                elif event is not None and isinstance(call, Set) and not call.distinct:
-                    self._count_item(row.counts, event, token, call)
+                elif holder is not None and isinstance(call, Set) and not call.distinct:
+                    self._count_item(row.counts, holder, token, call)
 
     def _count_event(self, counts: StreamCounts, event: Record | Set, slot: EventSlot) -> None:
         """Count an event, or the amount of an event that was sent before."""

@@ -146,10 +146,8 @@ class OncePlanner:
             # The version of the intent may never be read again; but that of an amount may follow in the input.
             if sent is not None and (amount is not None or key != digests.SENT_AMOUNT):
                 self._repeated(subject, key, sent)
-        sent = self._view.values(subject)[digests.SENT_EVENT]
-        if sent.value != one.content and one.row.counts.stream not in self._warned:
-            self._warned.add(one.row.counts.stream)
-            self._warn(one.row.counts.stream, CHANGED)
+        if self._view.values(subject)[digests.SENT_EVENT].value != one.content:
+            self._warn_of_change(one.row.counts.stream)
         late = self._late_amount(one, amount) if amount is not None else None
         mapped.calls = [call for call in mapped.calls if isinstance(call, Alias) or getattr(call, "distinct", False)]
         mapped.slots = []
@@ -177,11 +175,19 @@ class OncePlanner:
         receiver = self._view.values(one.subject).get(digests.SENT_TO)
         people = {name for call in one.row.mapped.calls for name in (call.person, getattr(call, "other", call.person))}
         person = next((name for name in people if receiver and self._short(name) == receiver.value), None)
-        if receiver is None or person is None:
+        if receiver is None:
+            return None
+        if person is None:
+            self._warn_of_change(one.row.counts.stream)
             return None
         value, update = digests.value(amount), one.batch.update
         time = self._second(one.subject, digests.SENT_AMOUNT, value, receiver.time, update)
         return None if time is None else Set(person, time, {str(one.slot.revenue_property): amount})
+
+    def _warn_of_change(self, stream: str) -> None:
+        if stream not in self._warned:
+            self._warned.add(stream)
+            self._warn(stream, CHANGED)
 
     def _short(self, person: str) -> bytes:
         return self._view.digests.person(person)[: digests.VALUE_BYTES]

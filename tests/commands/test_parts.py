@@ -27,7 +27,7 @@ def sent(mapped: Mapped | None) -> list[tuple[str, Any, dict[str, str]]]:
     """Give the calls as they would go out: whether the event was sent, its second, and properties."""
     assert mapped is not None
     slots = {slot.record: slot for slot in mapped.slots}
-    calls = []
+    calls: list[tuple[str, Any, dict[str, str]]] = []
     for index, call in enumerate(mapped.calls):
         if isinstance(call, Alias):
             calls.append(("alias", 0, {}))
@@ -85,7 +85,7 @@ def test_a_user_attribute_stays_change_tracked() -> None:
 
 
 def test_an_alias_goes_out_alone() -> None:
-    settings = {"alias_identities": True, "use_customer_id": True}
+    settings: dict[str, Any] = {"alias_identities": True, "use_customer_id": True}
     assert sent(lacked({"device_id": "d", "b": 1}, ("device_id", "alias-limit"), **settings)) == [("alias", 0, {})]
     assert sent(lacked({"device_id": "d", "b": 1}, ("b", "bad-text"), **settings)) == [("set", 0, {"b": "1"})]
 
