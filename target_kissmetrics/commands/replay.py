@@ -23,7 +23,7 @@ from typing import Any
 
 import click
 
-from target_kissmetrics.commands.parts import lacking
+from target_kissmetrics.commands.parts import lacking, without
 from target_kissmetrics.commands.rejects_file import (
     Line,
     RejectedRow,
@@ -67,7 +67,10 @@ class PartsMapping:
         """Return what is to be sent of a row; nothing if it is unknown what was sent of it, and its lines stay."""
         if not self.row.was_sent:
             return self._mapping.map(row, extracted)
-        found = lacking(row, self.row.parts, lambda some: self._mapping.map(some, extracted))
+        # A field that is in the record alone was dropped by a stream map; one that is nowhere has another name there.
+        holders = (row, self.row.line.record)
+        is_known = all(any(without(one, [part.path]) != one for one in holders) for part in self.row.parts)
+        found = lacking(row, self.row.parts, lambda some: self._mapping.map(some, extracted)) if is_known else None
         if found is None:
             self.row.stays = True
         return Mapped() if found is None else found

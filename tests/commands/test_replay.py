@@ -179,6 +179,15 @@ def test_an_amount_that_could_not_be_read_goes_out_alone_and_once(bench: Bench, 
     assert ada["properties"]["total"] == [{"value": "12 pcs", "timestamp": 1704153600}]
 
 
+def test_a_line_whose_field_is_not_in_its_row_stays(bench: Bench) -> None:
+    bench.run(ORDERS, order(1, user_id="ada"))
+    calls = bench.sandbox.summary()["calls"]
+    record = {**order(1, user_id="ada")["record"], "traits__city": "Oslo"}
+    bench.write({"record": record, "field": "traits.city", "code": "bad-text"})
+    assert bench.in_process() == 1
+    assert bench.sandbox.summary()["calls"] == calls
+
+
 def test_a_rejected_version_of_a_row_is_not_sent_after_a_later_one_was(bench: Bench) -> None:
     bench.run(ORDERS, order(1), order(1, user_id="ada", total=7))
     calls = bench.sandbox.summary()["calls"]

@@ -235,8 +235,7 @@ def _key_bytes(value: Any) -> bytes:
     """Serialize a part of a row's key: equal numbers alike, and no number like a text."""
     if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
         with suppress(Rejected):
-            text = plain_number(value)
-            return (text.rstrip("0").rstrip(".") if "." in text else text).encode()
+            return plain_number(value).encode()
     return _as_bytes(value)
 
 
