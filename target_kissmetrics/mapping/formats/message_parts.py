@@ -44,8 +44,10 @@ class Sender(NamedTuple):
         seconds: int = 1,
         revenue_property: str | None = None,
     ) -> Record:
-        """Add an event and return it. `event_id` distinguishes it from others of its name and second; None: its properties do. For
-        `seconds` and `revenue_property` see `EventSlot`.
+        """Add an event, and return it.
+
+        `event_id` distinguishes it from others of its name and second; None: its properties do. For `seconds` and
+        `revenue_property` see `EventSlot`.
         """
         row = row_token(tuple(properties.items()) if event_id is None else str(event_id))
         slot = EventSlot(row, seconds=seconds, may_spread=False, revenue_property=revenue_property)
