@@ -8,7 +8,7 @@ reads messages as their format's documentation shows them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -40,6 +40,7 @@ class Envelope:
         fields: The fields of a message that are no containers.
         containers: Its containers: objects, or lists.
         parts: Objects within a container that may be flattened with it, by its name.
+        rows: The containers that hold what is a row in other formats.
     """
 
     def __init__(
@@ -48,10 +49,12 @@ class Envelope:
         fields: Sequence[str],
         containers: Sequence[str],
         parts: Mapping[str, Sequence[str]] | None = None,
+        rows: Collection[str] = (),
     ) -> None:
         self._containers = tuple(containers)
         self._names = (*fields, *containers)
         self._parts = parts or {}
+        self._rows = frozenset(rows)
         self._listed = tuple(stream.fields)
         self._warn = stream.warn
         self._column = re.compile(rf"({'|'.join(containers)})(__|[_.])(.+)", re.IGNORECASE | re.DOTALL)
@@ -71,7 +74,7 @@ class Envelope:
             return row
         message = {name: row[field] for name, field in shape.fields.items() if field in row}
         for name in texts:
-            message[name] = _parsed(message[name], shape.fields[name], rejections)
+            message[name] = _parsed(message[name], shape.fields[name], rejections, counts_as_row=name in self._rows)
         for container, path, column in shape.columns:
             if row.get(column) is not None:
                 _put(message.setdefault(container, {}), path, row[column])
@@ -95,7 +98,7 @@ class Envelope:
         return container, (rest,) if part is None else (part, rest[len(part) + 1 :])
 
 
-def _parsed(text: str, field: str, rejections: list[Rejection]) -> Any:
+def _parsed(text: str, field: str, rejections: list[Rejection], *, counts_as_row: bool) -> Any:
     if is_empty(text):
         return None
     try:
@@ -103,7 +106,7 @@ def _parsed(text: str, field: str, rejections: list[Rejection]) -> Any:
     except ValueError:
         value = text
     if isinstance(value, str):
-        rejections.append(Rejection.of(not_expected("JSON", text, field)))
+        rejections.append(Rejection.of(not_expected("JSON", text, field), counts_as_row=counts_as_row))
         return None
     return value
 

@@ -107,7 +107,7 @@ class MParticleMapping:
             "user_attribute_change": self._add_change,
         }
         self._attributes = message_maker(stream, reserved=events.reserved)
-        self._envelope = Envelope(stream, FIELDS, (EVENTS, IDENTITIES, USER_ATTRIBUTES, "device_info"))
+        self._envelope = Envelope(stream, FIELDS, (EVENTS, IDENTITIES, USER_ATTRIBUTES, "device_info"), rows=(EVENTS,))
 
     def describe(self) -> str:
         """Return which fields have which role, in one line."""
@@ -169,7 +169,7 @@ class MParticleMapping:
             self._delete(name, sender.person, sender.time, mapped, path)
             return
         rejections: list[Rejection] = []
-        changed = _plain_attributes({name: data.get("new")})
+        changed = {name.removeprefix("$"): data.get("new")}
         properties = self._attributes.make(changed, rejections, under=USER_ATTRIBUTES)
         mapped.rejections += [one._replace(field=f"{DATA}.new") for one in rejections]
         sender.add_attributes(mapped, properties)
