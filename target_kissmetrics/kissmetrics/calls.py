@@ -61,6 +61,8 @@ class Alias(msgspec.Struct, frozen=True, gc=False):
     person: str
     other: str
     time: int
+    address: str | None = None
+    user_agent: str | None = None
 
 
 Call = Record | Set | Alias

@@ -68,16 +68,18 @@ class Encoder:
         return Request("POST", target, form.encode("ascii"))
 
     def _form(self, call: Call) -> tuple[str, str]:
-        if isinstance(call, Alias):
-            return "/a", f"{self._key}&_p={_quote(call.person)}&_n={_quote(call.other)}"
         parts = [self._key, f"_p={_quote(call.person)}"]
-        if isinstance(call, Record):
-            parts.append(f"_n={_quote(call.event)}")
-        parts.append(f"_t={call.time}&_d=1")
+        if isinstance(call, Alias):
+            parts.append(f"_n={_quote(call.other)}")
+        else:
+            parts += [f"_n={_quote(call.event)}"] if isinstance(call, Record) else []
+            parts.append(f"_t={call.time}&_d=1")
         if call.address:
             parts.append(f"_ip={_quote(call.address)}")
         if call.user_agent:
             parts.append(f"_ua={_quote(call.user_agent)}")
+        if isinstance(call, Alias):
+            return "/a", "&".join(parts)
         parts.extend([f"{_quote_short(name)}={_quote_value(value)}" for name, value in call.properties.items()])
         return ("/e" if isinstance(call, Record) else "/s"), "&".join(parts)
 

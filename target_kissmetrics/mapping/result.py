@@ -111,12 +111,12 @@ class Mapped(msgspec.Struct):
         if properties:
             self.calls.append(Set(person, time, properties, address, user_agent, distinct=True))
 
-    def add_alias(self, person: Person, time: int) -> None:
+    def add_alias(self, person: Person, time: int, address: str | None = None, user_agent: str | None = None) -> None:
         """Add the alias of a person's two identities, if there are two; a rejection if the other one cannot be one."""
         if person.problem is not None:
             self.rejections.append(Rejection.of(person.problem))
         if person.other is not None:
-            self.calls.append(Alias(person.identity, person.other, time))
+            self.calls.append(Alias(person.identity, person.other, time, address, user_agent))
             self.alias_field = person.other_field
 
 

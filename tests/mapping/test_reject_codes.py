@@ -41,7 +41,14 @@ def assigned(**row: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def message(**row: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    return {"kind": "segment"}, {"type": "track", "userId": "ann", "event": "Bought", "timestamp": ISO, **row}
+    return {"kind": "segment"}, {
+        "type": "track",
+        "userId": "ann",
+        "event": "Bought",
+        "timestamp": ISO,
+        "properties": {},
+        **row,
+    }
 
 
 def batch(*events: Any, **row: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -97,7 +104,7 @@ SAMPLES: list[tuple[Code, tuple[dict[str, Any], dict[str, Any]]]] = [
     ("no-type", message(type=None)),
     ("no-type", batch({"data": {}})),
     ("unknown-type", message(type="delete")),
-    ("bad-message", message(properties="{}")),
+    ("bad-message", message(properties="{")),
     ("bad-message", message(context=[1])),
     ("bad-message", batch(None)),
     ("bad-message", batch("event")),

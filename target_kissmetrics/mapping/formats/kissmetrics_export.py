@@ -7,6 +7,7 @@ support.kissmetrics.io, "Importing data" and "Exporting data".
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from target_kissmetrics.kissmetrics.calls import Alias, Set
@@ -16,8 +17,11 @@ from target_kissmetrics.mapping.rules.fields import FirstOf, Row, is_empty
 from target_kissmetrics.mapping.rules.identity import IdentityRule
 from target_kissmetrics.mapping.stream import Kind, Stream
 
-_NO_PROPERTIES = ("_p", "_p2", "_n", "_t", "_ip", "_ua", "_d")
-"""`_d` says that `_t` counts, as it always does here."""
+_NO_PROPERTIES = ("_p", "_p2", "_n", "_t", "_ip", "_ua", "_d", "_c", "_u", "_server_timestamp", "_k")
+"""The parts of a call, and what Kissmetrics and its clients add: `_d` says that `_t` counts, as it always does here."""
+
+_OCTAL = re.compile(r"(?:\\[23][0-7]{2})+")
+"""Bytes past ASCII, as some exports write UTF-8: `\\302\\243` is a pound sign."""
 
 _PERSON, _OTHER = FirstOf(("_p",)), FirstOf(("_p2",))
 _FIX = "fix the line, in its file or with a stream map"
@@ -45,6 +49,7 @@ class ExportMapping:
     def map(self, row: Row, extracted: object = None) -> Mapped:
         """Return a line's calls."""
         mapped = Mapped()
+        row = _decoded(row)
         person = self._identity.require(row, _PERSON, to_do=_FIX)
         time, _ = self._clock.read(row, extracted)
         properties = self._maker.make(row, mapped.rejections, used=_NO_PROPERTIES)
@@ -61,6 +66,25 @@ class ExportMapping:
                 mapped.calls.append(Alias(person, other, time))
                 mapped.alias_field = "_p2"
         return mapped
+
+
+def _decoded(row: Row) -> Row:
+    """Return a line with the letters that octal escapes stand for, in names and values."""
+    escaped = [name for name, value in row.items() if "\\" in name or (isinstance(value, str) and "\\" in value)]
+    if not escaped:
+        return row
+    return {_letters(name): _letters(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
+def _letters(text: str) -> str:
+    return _OCTAL.sub(lambda found: _utf8(found[0]), text)
+
+
+def _utf8(escapes: str) -> str:
+    try:
+        return bytes(int(digits, 8) for digits in escapes.split("\\")[1:]).decode()
+    except UnicodeDecodeError:
+        return escapes
 
 
 KIND = Kind("kissmetrics", keys=frozenset(), detect=detect, mapping=ExportMapping)

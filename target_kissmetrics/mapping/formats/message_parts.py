@@ -12,6 +12,7 @@ from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import EventSlot, Mapped, Rejection, row_token
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.fields import Row, is_empty
+from target_kissmetrics.mapping.rules.identity import Person
 from target_kissmetrics.mapping.rules.properties import PropertyMaker
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.stream import Stream
@@ -42,13 +43,21 @@ class Sender(NamedTuple):
         event_id: object = None,
         seconds: int = 1,
         revenue_property: str | None = None,
-    ) -> None:
-        """Add an event. `event_id` distinguishes it from others of its name and second; None: its properties do. For
-        `seconds` and `revenue_property` see `EventSlot`.
+    ) -> Record:
+        """Add an event, and return it.
+
+        `event_id` distinguishes it from others of its name and second; None: its properties do. For `seconds` and
+        `revenue_property` see `EventSlot`.
         """
         row = row_token(tuple(properties.items()) if event_id is None else str(event_id))
         slot = EventSlot(row, seconds=seconds, may_spread=False, revenue_property=revenue_property)
-        mapped.add_event(Record(self.person, event, self.time, properties, self.address, self.user_agent), slot)
+        record = Record(self.person, event, self.time, properties, self.address, self.user_agent)
+        mapped.add_event(record, slot)
+        return record
+
+    def add_alias(self, mapped: Mapped, person: Person) -> None:
+        """Add the alias of the person's two identities, if there are two."""
+        mapped.add_alias(person, self.time, self.address, self.user_agent)
 
     def add_attributes(self, mapped: Mapped, properties: Properties) -> None:
         """Add attributes of the person, to be sent only if they changed."""
@@ -86,7 +95,7 @@ def object_at(value: object, path: str) -> Row:
         return value
     if is_empty(value):
         return _NOTHING
-    raise _not("an object", value, path)
+    raise not_expected("an object", value, path)
 
 
 def object_or_nothing(value: object, path: str, rejections: list[Rejection], *, counts_as_row: bool = False) -> Row:
@@ -103,7 +112,7 @@ def list_or_nothing(value: object, path: str, rejections: list[Rejection], *, co
     if isinstance(value, list):
         return value
     if value is not None:
-        rejections.append(Rejection.of(_not("a list", value, path), counts_as_row=counts_as_row))
+        rejections.append(Rejection.of(not_expected("a list", value, path), counts_as_row=counts_as_row))
     return []
 
 
@@ -111,7 +120,7 @@ def objects_in(items: list[Any], path: str, rejections: list[Rejection]) -> list
     """Return the objects of a list; nulls are skipped, and `rejections` gets all other items."""
     for index, item in enumerate(items):
         if item is not None and not isinstance(item, Mapping):
-            rejections.append(Rejection.of(_not("an object", item, f"{path}[{index}]"), counts_as_row=True))
+            rejections.append(Rejection.of(not_expected("an object", item, f"{path}[{index}]"), counts_as_row=True))
     return [item for item in items if isinstance(item, Mapping)]
 
 
@@ -138,12 +147,11 @@ def passable(value: object) -> str | None:
     return text if 0 < len(text) * 4 <= LARGEST_VALUE_CHARACTERS and names.is_utf8(text) else None
 
 
-def _not(expected: str, value: object, path: str) -> Rejected:
+def not_expected(expected: str, value: object, path: str) -> Rejected:
+    """Return the rejection of a part that does not have the shape that its format requires."""
     is_text = isinstance(value, str)
-    to_do = (
-        "if it is JSON, parse it in the tap or with a stream map; otherwise fix it at the source" if is_text else None
-    )
-    return Rejected("bad-message", f"must be {expected}, not {_shape(value)}", path, to_do=to_do)
+    what = "text that does not parse" if is_text and str(value).lstrip()[:1] in {"[", "{"} else _shape(value)
+    return Rejected("bad-message", f"must be {expected}, not {what}", path)
 
 
 def _shape(value: object) -> str:

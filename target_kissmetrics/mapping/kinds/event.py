@@ -20,11 +20,11 @@ import msgspec
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.calls import Properties, Record
 from target_kissmetrics.mapping.reject_codes import Rejected
-from target_kissmetrics.mapping.result import EventSlot, Mapped, row_token
+from target_kissmetrics.mapping.result import EventSlot, Mapped, Rejection, row_token
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.clock import EVENT_TIME_CANDIDATES
 from target_kissmetrics.mapping.rules.event_parts import EventParts
-from target_kissmetrics.mapping.rules.fields import FirstOf, Row, Template, getter, is_empty, scalar_text
+from target_kissmetrics.mapping.rules.fields import FirstOf, Row, Template, getter, is_empty, parsed, scalar_text
 from target_kissmetrics.mapping.rules.loaders import is_metadata
 from target_kissmetrics.mapping.rules.properties import CAMPAIGN_PROPERTIES
 from target_kissmetrics.mapping.rules.revenue import Revenue
@@ -96,8 +96,8 @@ class EventMapping:
         person = self._identity.identify(row)
         time, time_field = self._clock.read(row, extracted)
         event, name_fields = self._event_name(row)
-        items_field, items = self._items_in(row)
-        attributes_field, attributes = self._attributes_in(row)
+        items_field, items = self._items_in(row, rejections)
+        attributes_field, attributes = self._attributes_in(row, rejections)
         used = (*person.used, *name_fields, time_field, items_field, attributes_field)
 
         amount = self._revenue.find(row, rejections, refund=entry.refund)
@@ -115,9 +115,10 @@ class EventMapping:
             late_amount=self._revenue.key if key and amount is None else None,
             is_dated=time_field is not None,
         )
-        mapped.add_event(Record(person.identity, event, time, properties, once=entry.once), slot)
+        record = Record(person.identity, event, time, properties, once=entry.once)
+        mapped.add_event(record, slot)
         if items_field is not None:
-            self._parts.add_items(mapped, event, person.identity, time, items, items_field, taken)
+            self._parts.add_items(mapped, record, items, items_field, taken)
         if attributes_field is not None:
             set_properties = self._maker.make(attributes, rejections, taken=taken, under=attributes_field)
             mapped.add_attributes(person.identity, time, set_properties)
@@ -143,18 +144,24 @@ class EventMapping:
     def _tried(self) -> Sequence[str]:
         return [self._name.text] if self._name else [f"{{{path}}}" for path in self._name_fields.paths]
 
-    def _items_in(self, row: Row) -> tuple[str | None, Sequence[Mapping[str, Any]]]:
+    def _items_in(self, row: Row, rejections: list[Rejection]) -> tuple[str | None, Sequence[Mapping[str, Any]]]:
         for path, value in self._line_items.all(row) if self._line_items.paths else ():
-            if isinstance(value, (list, tuple)):
-                items = [item for item in value if item is not None]
+            part = _part(value, path, "a list of objects", rejections, is_named=self._entry.line_items is not None)
+            if part is None:
+                return path, ()
+            if isinstance(part, (list, tuple)):
+                items = [item for item in part if item is not None]
                 if items and all(isinstance(item, Mapping) for item in items):
                     return path, items
         return None, ()
 
-    def _attributes_in(self, row: Row) -> tuple[str | None, Row]:
+    def _attributes_in(self, row: Row, rejections: list[Rejection]) -> tuple[str | None, Row]:
         for path, value in self._user_attributes.all(row) if self._user_attributes.paths else ():
-            if isinstance(value, Mapping):
-                return path, value
+            part = _part(value, path, "an object", rejections, is_named=self._entry.user_attributes is not None)
+            if part is None:
+                return path, {}
+            if isinstance(part, Mapping):
+                return path, part
         return None, {}
 
     def _row_key(self, row: Row) -> bytes | None:
@@ -237,6 +244,22 @@ def _key_bytes(value: Any) -> bytes:
         with suppress(Rejected):
             return plain_number(value).encode()
     return _as_bytes(value)
+
+
+def _part(value: object, path: str, expected: str, rejections: list[Rejection], *, is_named: bool) -> object:
+    """Return a part of an event, which may be JSON text; None if it is rejected: it is no property either.
+
+    Text that is no JSON at all is none of a field that the entry names, and a property of one that is recognized.
+    """
+    try:
+        part = parsed(value)
+        if not (is_named and isinstance(part, str)):
+            return part
+        problem = f"must be {expected}, not text"
+    except ValueError:
+        problem = f"must be {expected}, not text that does not parse"
+    rejections.append(Rejection.of(Rejected("bad-message", problem, path)))
+    return None
 
 
 def _as_bytes(content: Any) -> bytes:

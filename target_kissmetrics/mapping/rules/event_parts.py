@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from target_kissmetrics.kissmetrics.calls import Properties, Set
+from target_kissmetrics.kissmetrics.calls import Properties, Record, Set
 from target_kissmetrics.kissmetrics.limits import MAX_NAME_CHARACTERS
 from target_kissmetrics.mapping.reject_codes import Code, Rejected
 from target_kissmetrics.mapping.result import Mapped, Rejection
@@ -47,23 +47,22 @@ class EventParts:
             named[self._revenue_key] = amount
         return named
 
-    def add_items(  # noqa: PLR0913, PLR0917 - whose items they are, and where they come from
+    def add_items(  # noqa: PLR0913, PLR0917 - what they are items of, and where they come from
         self,
         mapped: Mapped,
-        event: str,
-        person: str,
-        time: int,
+        record: Record,
         items: Sequence[Mapping[str, Any]],
         under: str,
         taken: Collection[str],
+        after: int = 0,
     ) -> None:
-        """Add a set for each item that has properties, each in its own second from `time` on.
+        """Add a set for each item of an event that has properties, each in its own second.
 
-        Kissmetrics keeps one value of a property a second. `under` is the path of the list, `taken` the folded names
-        that no item may use.
+        Kissmetrics keeps one value of a property a second. The first one is `after` seconds after the event. `under` is
+        the path of the list, `taken` the folded names that no item may use.
         """
-        for index, item in enumerate(items):
+        for time, item in enumerate(items, start=record.time + after):
             properties = self._maker.make(item, mapped.rejections, taken=taken, under=under)
-            properties = self.named(event, properties, mapped.rejections)
+            properties = self.named(record.event, properties, mapped.rejections)
             if properties:
-                mapped.calls.append(Set(person, time + index, properties))
+                mapped.calls.append(Set(record.person, time, properties, record.address, record.user_agent))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
@@ -80,6 +81,20 @@ def getter(path: str) -> Getter:
 def is_empty(value: object) -> bool:
     """Return whether a value is null or blank text."""
     return value is None or (isinstance(value, str) and (not value or value.isspace()))
+
+
+def parsed(value: object) -> object:
+    """Return a value; an object or a list in place of one that is written as JSON text.
+
+    Raises:
+        ValueError: The text begins like one, and is none.
+    """
+    if not isinstance(value, str) or value.lstrip()[:1] not in {"[", "{"}:
+        return value
+    try:
+        return json.loads(value, parse_float=Decimal)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def paths_in(row: Row, prefix: str = "", depth: int = 0) -> Iterator[str]:

@@ -60,7 +60,19 @@ def test_address_and_user_agent_go_out_unless_they_must_not() -> None:
 def test_unknown_names_that_start_with_an_underscore_are_set_aside() -> None:
     mapped = line({"_n": "E", "_d": 1, "_k": "secret", "_c": 5, " _x": 1, "_sdc_batched_at": "x", "ok": 1})
     assert record_of(mapped).properties == {"ok": "1"}
-    assert codes(mapped) == [("reserved-name", "_k"), ("reserved-name", "_c"), ("reserved-name", " _x")]
+    assert codes(mapped) == [("reserved-name", " _x")]
+
+
+def test_what_kissmetrics_and_its_clients_add_is_dropped_without_a_word() -> None:
+    mapped = line({"_n": "E", "_c": "x", "_u": "y", "_server_timestamp": SECONDS, "_d": 1, "_k": "z"})
+    assert (record_of(mapped).properties, mapped.rejections) == ({}, [])
+
+
+def test_octal_escapes_are_the_letters_they_stand_for() -> None:
+    row = {"_p": r"j\303\266rg", "_n": r"Caf\303\251", r"Stra\303\237e": r"\302\243 20", "raw": r"C:\101 \303 \777"}
+    record = record_of(line(row))
+    assert (record.person, record.event) == ("jörg", "Café")
+    assert record.properties == {"Straße": "£ 20", "raw": r"C:\101 \303 \777"}
 
 
 @pytest.mark.parametrize(

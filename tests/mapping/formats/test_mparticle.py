@@ -59,6 +59,7 @@ def test_a_whole_batch() -> None:
     mapped = map_batch({**DOCUMENTED, "mp_deviceid": None}, use_customer_id=True)
     address = "203.0.113.7"
     attributes = {"Email": "jd@example.com", "Facebook Custom Audience ID": "f9", "Plan": "Gold", "Colors": "red,blue"}
+    attributes["Age"] = "30"
     assert mapped.calls == [
         Record("c1", "Clicked", SECONDS + 1, {"button": "Buy"}, address),
         Record("c1", "Cart", SECONDS + 2, {}, address),
@@ -397,7 +398,7 @@ def test_deleted_attributes_are_given_and_told_once_a_stream() -> None:
     told: list[str] = []
     mapping = mapping_of(stream_of(("events", "mpid"), warnings=told))
     row = {"mpid": 1, "timestamp_unixtime_ms": MS, "deleted_user_attributes": ["Plan, old", "$Age", 5, ""]}
-    assert mapping.map(row).deletions == [Deletion("1", "Plan  old", SECONDS)]
+    assert mapping.map(row).deletions == [Deletion("1", "Plan  old", SECONDS), Deletion("1", "Age", SECONDS)]
     assert mapping.map(row).calls == []
     (line,) = told
     assert "Plan, old" in line
@@ -407,6 +408,37 @@ def test_deleted_attributes_are_given_and_told_once_a_stream() -> None:
 def test_a_change_that_deletes_forgets_the_attribute() -> None:
     mapped = event_of(event("user_attribute_change", user_attribute_name="Plan", new=None, deleted=True))
     assert mapped.deletions == [Deletion("d1", "Plan", SECONDS)]
+
+
+def test_reserved_attributes_lose_their_sign_and_tags_are_true() -> None:
+    attributes = {"$City": "Oslo", "$Zip": "0150", "city": "Bergen", "early bird": None, "$Age": None}
+    assert set_of(map_batch({"user_attributes": attributes})).properties == {
+        "city": "Bergen",
+        "early bird": "true",
+        "Zip": "0150",
+    }
+    change = event("user_attribute_change", user_attribute_name="$Zip", new="0151")
+    assert set_of(event_of(change)).properties == {"Zip": "0151"}
+
+
+@pytest.mark.parametrize("action", ["purchase", "refund"])
+def test_an_order_without_a_total_has_that_of_its_products(action: str) -> None:
+    products = [{"id": "A", "total_product_amount": 30}, {"id": "B", "total_product_amount": "12.50"}]
+    record = record_of(commerce(product_action={"action": action, "products": products}))
+    assert record.properties["Order Total"] == "42.5"
+    assert record.properties[BILLING] == ("42.5" if action == "purchase" else "-42.5")
+
+
+@pytest.mark.parametrize("products", [[], [{"id": "A"}], [{"total_product_amount": 1}, {"total_product_amount": "x"}]])
+def test_an_order_without_any_total_says_so_in_the_rejects(products: list[dict[str, Any]]) -> None:
+    mapped = commerce(product_action={"action": "purchase", "transaction_id": "t", "products": products})
+    assert record_of(mapped).properties == {"Order ID": "t"}
+    assert [one.code for one in mapped.rejections] == ["bad-amount"]
+
+
+def test_parts_of_a_batch_that_are_not_sent_are_counted() -> None:
+    row = {"consent_state": {"gdpr": {}}, "application_info": {"os": "x"}, "context": {}, "batch_id": 5}
+    assert map_batch({**row, "events": []}).skipped_types == ["consent_state", "application_info"]
 
 
 def test_an_attribute_that_is_deleted_and_there_again_is_there() -> None:
@@ -461,7 +493,7 @@ def test_a_malformed_event_is_rejected_alone_with_its_place(part: Any, code: str
     assert rejection.reason
 
 
-@pytest.mark.parametrize("events", ["[]", "x", {"a": 1}, 7])
+@pytest.mark.parametrize("events", ["[", "x", {"a": 1}, 7])
 def test_events_that_are_no_list_do_not_cost_the_attributes(events: Any) -> None:
     mapped = map_batch({"events": events, "user_attributes": {"a": 1}})
     assert set_of(mapped).properties == {"a": "1"}

@@ -79,7 +79,7 @@ def test_accounts_which_looks_the_same_has_no_people() -> None:
 @pytest.mark.parametrize(("name", "what"), [("pages", "Page"), ("screens", "Screen"), ("_pages", "Page")])
 def test_pages_and_screens(name: str, what: str) -> None:
     columns = {"name": "Home", "path": "/", "url": "https://x.example"}
-    properties = {f"{what} - path": "/", f"{what} - url": "https://x.example", **CAMPAIGN}
+    properties = {f"{what} - name": "Home", f"{what} - path": "/", f"{what} - url": "https://x.example", **CAMPAIGN}
     assert table(name, columns).calls == [Record("u1", f"Viewed Home {what}", SECONDS, properties, *SENDER)]
     (record,) = table(name, {**columns, "name": None}).calls
     assert isinstance(record, Record)
@@ -94,7 +94,7 @@ def test_groups() -> None:
 
 @pytest.mark.parametrize("name", ["aliases", "_aliases", "anything"])
 def test_aliases(name: str) -> None:
-    assert table(name, {"previous_id": "a0"}).calls == [Alias("u1", "a0", SECONDS)]
+    assert table(name, {"previous_id": "a0"}).calls == [Alias("u1", "a0", SECONDS, *SENDER)]
 
 
 @pytest.mark.parametrize(
@@ -124,11 +124,20 @@ def test_lists_of_products_are_json_texts_in_a_warehouse() -> None:
     assert "products" not in record.properties
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", "[broken", "[" * 100_000, "none"])
+@pytest.mark.parametrize("text", ["[1, 2]", "none", "[]"])
 def test_a_text_that_is_no_list_of_products_is_a_property(text: str) -> None:
     (record, *_) = table("e", {"event_text": "E", "products": text[:400]}).calls
     assert isinstance(record, Record)
     assert record.properties["products"] == text[:400]
+
+
+@pytest.mark.parametrize("text", ["[broken", "[" * 100_000, '[{"sku": '])
+def test_a_text_of_products_that_does_not_parse_is_rejected_alone(text: str) -> None:
+    mapped = table("e", {"event_text": "E", "products": text})
+    (record,) = mapped.calls
+    assert isinstance(record, Record)
+    assert "products" not in record.properties
+    assert [(one.code, one.field) for one in mapped.rejections] == [("bad-message", "products")]
 
 
 def test_a_column_named_type_does_not_make_messages_of_a_table() -> None:
@@ -138,7 +147,7 @@ def test_a_column_named_type_does_not_make_messages_of_a_table() -> None:
 
 
 def test_the_two_ids_of_a_table_are_aliased_with_alias_identities() -> None:
-    assert Alias("u1", "a1", SECONDS) in table("identifies", {"plan": "x"}, alias_identities=True).calls
+    assert Alias("u1", "a1", SECONDS, *SENDER) in table("identifies", {"plan": "x"}, alias_identities=True).calls
 
 
 def test_a_table_that_may_be_any_stops_the_run_also_where_the_kind_is_named() -> None:

@@ -1,7 +1,8 @@
 """mParticle's `commerce_event`: products, promotions, impressions.
 
-    product_action       record "Product {Action}" with the order's properties; a set for each product; `total_amount`
-                         is the revenue of a `purchase`, and the negative revenue of a `refund`
+    product_action       record "Product {Action}" with the order's properties; a set for each product; `total_amount`,
+                         or without it the sum of the products' `total_product_amount`, is the revenue of a `purchase`,
+                         and the negative revenue of a `refund`
     promotion_action     record "Promotion {Action}"; a set for each promotion
     product_impressions  record "Product Impression"; a set for each product, with its impression's name
 
@@ -12,8 +13,10 @@ The sets of one event are a second apart, since Kissmetrics keeps one value of a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
+from target_kissmetrics.kissmetrics.calls import Record
 from target_kissmetrics.mapping.formats.message_parts import (
     Sender,
     event_name,
@@ -25,8 +28,9 @@ from target_kissmetrics.mapping.formats.message_parts import (
 from target_kissmetrics.mapping.formats.mparticle.events import DATA, MParticleEvents, attributes_of
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped, Rejection
+from target_kissmetrics.mapping.rules.amounts import to_amount
 from target_kissmetrics.mapping.rules.event_parts import EventParts
-from target_kissmetrics.mapping.rules.fields import FirstOf, Row
+from target_kissmetrics.mapping.rules.fields import FirstOf, Row, is_empty
 from target_kissmetrics.mapping.rules.revenue import Revenue
 from target_kissmetrics.mapping.stream import Stream
 
@@ -84,35 +88,45 @@ class Commerce:
         if promotion:
             event = _event_of("Promotion", promotion.get("action"), _PROMOTION)
             items = _objects(promotion.get("promotions"), _PROMOTIONS, mapped.rejections)
-            self._events.add(event, data, sender, mapped, None, seconds=len(items))
-            after += self._add_items(event, items, _PROMOTIONS, sender, after, mapped)
+            record = self._events.add(event, data, sender, mapped, None, seconds=len(items))
+            after += self._add_items(record, items, _PROMOTIONS, after, mapped)
         if impressions:
             shown = _objects(impressions, _IMPRESSIONS, mapped.rejections)
             items = [item for impression in shown for item in _products_of(impression, mapped.rejections)]
-            self._events.add("Product Impression", data, sender, mapped, None, seconds=len(items))
-            self._add_items("Product Impression", items, _IMPRESSIONS, sender, after, mapped)
+            record = self._events.add("Product Impression", data, sender, mapped, None, seconds=len(items))
+            self._add_items(record, items, _IMPRESSIONS, after, mapped)
 
     def _add_action(self, action: Row, data: Row, sender: Sender, mapped: Mapped) -> int:
         rejections = mapped.rejections
         event = _event_of("Product", action.get("action"), _ACTION)
+        products = _objects(action.get("products"), _PRODUCTS, rejections)
         amount = None
         if event in {"Product Purchase", "Product Refund"}:
+            attributes = attributes_of(data)
+            if is_empty(action.get("total_amount")) and self._events.has_no_amount(attributes):
+                action = {**action, "total_amount": _sum(products, rejections)}
             refund = event == "Product Refund"
             amount = self._total.find(action, rejections, refund=refund)
-            amount = amount or self._events.amount_of(attributes_of(data), rejections, refund=refund)
+            amount = amount or self._events.amount_of(attributes, rejections, refund=refund)
         taken = self._total.reserved if amount is not None else ()
         order = self._maker.make(_chosen(action, _ACTION), rejections, taken=taken, under=_ACTION)
-        products = _objects(action.get("products"), _PRODUCTS, rejections)
-        self._events.add(event, data, sender, mapped, amount, order, len(products))
-        return self._add_items(event, products, _PRODUCTS, sender, 0, mapped)
+        record = self._events.add(event, data, sender, mapped, amount, order, len(products))
+        return self._add_items(record, products, _PRODUCTS, 0, mapped)
 
-    def _add_items(  # noqa: PLR0913, PLR0917 - whose items they are, and where they come from
-        self, event: str, items: list[Row], path: str, sender: Sender, after: int, mapped: Mapped
-    ) -> int:
+    def _add_items(self, record: Record, items: list[Row], path: str, after: int, mapped: Mapped) -> int:
         chosen = [_chosen(item, path) for item in items]
-        time = sender.time + after
-        self._parts.add_items(mapped, event, sender.person, time, chosen, path, self._events.reserved)
+        self._parts.add_items(mapped, record, chosen, path, self._events.reserved, after)
         return len(items)
+
+
+def _sum(products: list[Row], rejections: list[Rejection]) -> Decimal | None:
+    """Return the total of an order without one: that of its products; `rejections` gets an order without any."""
+    amounts = [to_amount(product.get("total_product_amount")) for product in products]
+    if amounts and None not in amounts:
+        return sum(map(Decimal, filter(None, amounts)), Decimal())
+    problem = "the order has no total_amount, and not every product a total_product_amount; it is sent without revenue"
+    rejections.append(Rejection.of(Rejected("bad-amount", problem, f"{_ACTION}.total_amount", in_messages=True)))
+    return None
 
 
 def _objects(value: object, path: str, rejections: list[Rejection]) -> list[Row]:

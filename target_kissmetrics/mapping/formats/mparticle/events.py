@@ -10,7 +10,7 @@ or `LogEcommerceTransaction` is the event's revenue. Source: mParticle's SDKs (`
 
 from __future__ import annotations
 
-from target_kissmetrics.kissmetrics.calls import Properties
+from target_kissmetrics.kissmetrics.calls import Properties, Record
 from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.formats.message_parts import Sender, event_name, message_maker, object_at
 from target_kissmetrics.mapping.result import Mapped, Rejection
@@ -67,6 +67,10 @@ class MParticleEvents:
                 return amount
         return self._revenue.find(attributes, rejections, refund=refund)
 
+    def has_no_amount(self, attributes: Row) -> bool:
+        """Whether an event's attributes hold no amount either."""
+        return self.amount_of(attributes, []) is None
+
     def add(  # noqa: PLR0913, PLR0917 - what an event is
         self,
         event: str,
@@ -76,14 +80,14 @@ class MParticleEvents:
         amount: str | None,
         properties: Properties | None = None,
         seconds: int = 1,
-    ) -> None:
-        """Add an event: `properties`, if any, then its attributes, then its amount."""
+    ) -> Record:
+        """Add an event, and return it: `properties`, if any, then its attributes, then its amount."""
         properties = properties or {}
         taken = (*map(folded, properties), *(self.reserved if amount is not None else ()))
         of_attributes = self._maker.make(attributes_of(data), mapped.rejections, taken=taken, under=ATTRIBUTES)
         named = self._parts.named(event, properties | of_attributes, mapped.rejections, amount)
         key = self._revenue.key if amount is not None else None
-        sender.add_event(mapped, event, named, data.get("event_id"), max(1, seconds), key)
+        return sender.add_event(mapped, event, named, data.get("event_id"), max(1, seconds), key)
 
 
 def attributes_of(data: Row) -> Row:

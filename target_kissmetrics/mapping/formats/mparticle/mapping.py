@@ -4,10 +4,11 @@
     commerce_event             see `commerce`
     user_attribute_change      set; a deleted attribute is forgotten
     user_attributes, user_identities
-                               one set, at the time of the batch's last event
+                               one set, at the time of the batch's last event. mParticle's reserved attributes lose
+                               their `$`; a tag, whose value is null, is `true`
     deleted_user_attributes    Kissmetrics cannot delete: counted, warned of once, and forgotten in the store, so that
                                the attribute is sent again if it comes back
-    all other event types      skipped, and counted by type
+    all other event types      skipped, and counted by type, as are parts of a batch that have no meaning here
 
 An invalid event is rejected alone, with its place in the batch; the rest is sent. Attributes of people are
 change-tracked; lists of scalars are joined with ",". Sources: mParticle's "HTTP Events API", "Outbound data feeds: JSON
@@ -19,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from target_kissmetrics.kissmetrics.names import folded
+from target_kissmetrics.mapping.formats.envelope import Envelope
 from target_kissmetrics.mapping.formats.message_parts import (
     Sender,
     list_or_nothing,
@@ -44,10 +46,15 @@ USER_ATTRIBUTES = "user_attributes"
 DELETED = "deleted_user_attributes"
 
 
+FIELDS = (TIME, "ip", "mpid", "mp_deviceid", DELETED)
+PARTS = frozenset((*FIELDS, EVENTS, IDENTITIES, USER_ATTRIBUTES, "device_info"))
+"""Fields of a batch that a mapping reads."""
+
+
 def detect(stream: Stream) -> str | None:
     """Recognize batches by `events` beside an identity."""
-    beside = stream.first_of(("user_identities", "device_info", "mpid"))
-    return f"it has 'events' and {beside!r}" if EVENTS in stream.fields and beside else None
+    events, beside = stream.field_for((EVENTS,)), stream.field_for((IDENTITIES, "device_info", "mpid"))
+    return f"it has {events!r} and {beside!r}" if events and beside else None
 
 
 class _BatchTime:
@@ -99,7 +106,8 @@ class MParticleMapping:
             "commerce_event": Commerce(stream, events).add,
             "user_attribute_change": self._add_change,
         }
-        self._attributes = message_maker(stream, exclude=(f"{USER_ATTRIBUTES}.$*",), reserved=events.reserved)
+        self._attributes = message_maker(stream, reserved=events.reserved)
+        self._envelope = Envelope(stream, FIELDS, (EVENTS, IDENTITIES, USER_ATTRIBUTES, "device_info"), rows=(EVENTS,))
 
     def describe(self) -> str:
         """Return which fields have which role, in one line."""
@@ -108,6 +116,8 @@ class MParticleMapping:
     def map(self, row: Row, extracted: object = None) -> Mapped:
         """Return a batch's calls."""
         mapped = Mapped()
+        row = self._envelope.open(row, mapped.rejections)
+        mapped.skipped_types += [name for name, part in row.items() if name not in PARTS and _is_filled(part)]
         person, identities = self._identities.identify(row, mapped.rejections)
         address = passable(row.get("ip")) if self._passes_address else None
         time = _BatchTime(row, extracted, self._clock, self._guess)
@@ -159,7 +169,8 @@ class MParticleMapping:
             self._delete(name, sender.person, sender.time, mapped, path)
             return
         rejections: list[Rejection] = []
-        properties = self._attributes.make({name: data.get("new")}, rejections, under=USER_ATTRIBUTES)
+        changed = {name.removeprefix("$"): data.get("new")}
+        properties = self._attributes.make(changed, rejections, under=USER_ATTRIBUTES)
         mapped.rejections += [one._replace(field=f"{DATA}.new") for one in rejections]
         sender.add_attributes(mapped, properties)
 
@@ -175,19 +186,19 @@ class MParticleMapping:
             return
         last, mapped.is_undated = time.last()
         taken = {folded(name) for name in properties}
-        properties |= self._attributes.make(attributes, rejections, taken=taken, under=USER_ATTRIBUTES)
-        mapped.add_attributes(person.identity, last, properties, address)
+        plain = _plain_attributes(attributes)
+        properties |= self._attributes.make(plain, rejections, taken=taken, under=USER_ATTRIBUTES)
+        sender = Sender(person.identity, last, address)
+        sender.add_attributes(mapped, properties)
         present = {folded(name) for name in properties}
         for name in deleted:
-            if folded(names.clean(name)) not in present:
+            if folded(names.clean(name.removeprefix("$"))) not in present:
                 self._delete(name, person.identity, last, mapped, DELETED)
-        mapped.add_alias(person, last)
+        sender.add_alias(mapped, person)
 
     def _delete(self, name: str, person: str, time: int, mapped: Mapped, path: str) -> None:
-        if name.startswith("$"):
-            return
         try:
-            mapped.deletions.append(Deletion(person, names.property_name(name), time))
+            mapped.deletions.append(Deletion(person, names.property_name(name.removeprefix("$")), time))
         except Rejected as problem:
             mapped.rejections.append(Rejection.of(problem, path))
             return
@@ -197,6 +208,23 @@ class MParticleMapping:
                 f"user attribute {name[:80]!r} was deleted at the source, but Kissmetrics cannot delete it: it keeps "
                 "the value, and the attribute is sent again if it comes back; further deletions are counted, not logged"
             )
+
+
+def _plain_attributes(attributes: Row) -> Row:
+    """Return user attributes with the names and values that Kissmetrics gets.
+
+    mParticle's own (`$FirstName`) lose their `$`, but for one that is there without it; a tag has no value.
+    """
+    if not any(value is None or name.startswith("$") for name, value in attributes.items()):
+        return attributes
+    plain = {name: "true" if value is None else value for name, value in attributes.items() if name[:1] != "$"}
+    taken = set(map(folded, plain))
+    reserved = ((name[1:], value) for name, value in attributes.items() if name[:1] == "$")
+    return {**plain, **{name: value for name, value in reserved if folded(name) not in taken}}
+
+
+def _is_filled(part: object) -> bool:
+    return isinstance(part, (dict, list)) and bool(part)
 
 
 def _placed(rejection: Rejection, index: int) -> Rejection:

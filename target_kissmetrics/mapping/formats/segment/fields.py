@@ -40,18 +40,16 @@ class Places:
         campaign: Objects within the context (empty: itself), and the property that each of their fields becomes.
     """
 
-    customer_id: tuple[str, ...] = ("userId", "user_id")
-    device_id: tuple[str, ...] = ("anonymousId", "anonymous_id", "sessionId")
-    timestamp: tuple[str, ...] = (
-        "timestamp", "originalTimestamp", "original_timestamp", "sentAt", "sent_at", "receivedAt", "received_at",
-    )  # fmt: skip
-    message_id: tuple[str, ...] = ("messageId", "message_id")
+    customer_id: tuple[str, ...] = ("userId",)
+    device_id: tuple[str, ...] = ("anonymousId", "sessionId")
+    timestamp: tuple[str, ...] = ("timestamp", "originalTimestamp", "sentAt", "receivedAt")
+    message_id: tuple[str, ...] = ("messageId",)
     event: tuple[str, ...] = ("event",)
-    name: tuple[str, ...] = ("name", "properties.name")
-    category: tuple[str, ...] = ("category", "properties.category")
-    group_id: tuple[str, ...] = ("groupId", "group_id")
-    previous_id: tuple[str, ...] = ("previousId", "previous_id", "from")
-    aliased_id: tuple[str, ...] = ("userId", "user_id", "to")
+    name: tuple[str, ...] = ("name",)
+    category: tuple[str, ...] = ("category",)
+    group_id: tuple[str, ...] = ("groupId",)
+    previous_id: tuple[str, ...] = ("previousId", "from")
+    aliased_id: tuple[str, ...] = ("userId", "to")
     properties: str = "properties"
     traits: tuple[str, ...] = ("traits", "context.traits")
     own: tuple[str, ...] = ()
@@ -65,6 +63,14 @@ class Places:
 
 
 MESSAGE = Places()
+FIELDS = (
+    "type", "userId", "anonymousId", "sessionId", "timestamp", "originalTimestamp", "sentAt", "receivedAt", "messageId",
+    "event", "name", "category", "groupId", "previousId", "from", "to",
+)  # fmt: skip
+"""Of a message, but for its containers."""
+CONTAINERS = ("properties", "traits", "context")
+PARTS = {"context": ("campaign", "page", "traits")}
+"""Objects in the context that a mapping reads."""
 TABLE = Places(
     customer_id=("user_id",),
     device_id=("anonymous_id",),

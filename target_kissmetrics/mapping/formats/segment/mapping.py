@@ -14,10 +14,11 @@ from dataclasses import replace
 
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.calls import Alias
+from target_kissmetrics.mapping.formats.envelope import Envelope
 from target_kissmetrics.mapping.formats.message_parts import Sender
 from target_kissmetrics.mapping.formats.segment import tables
 from target_kissmetrics.mapping.formats.segment.context import SegmentContext
-from target_kissmetrics.mapping.formats.segment.fields import MESSAGE, TABLE, TYPES, Places
+from target_kissmetrics.mapping.formats.segment.fields import CONTAINERS, FIELDS, MESSAGE, PARTS, TABLE, TYPES, Places
 from target_kissmetrics.mapping.formats.segment.message_types import Group, Handler, Identify, Track, View
 from target_kissmetrics.mapping.formats.segment.tables import Table
 from target_kissmetrics.mapping.reject_codes import Rejected
@@ -31,10 +32,15 @@ _NESTED = ("userId", "anonymousId", "messageId", "properties", "traits", "contex
 
 
 def detect(stream: Stream) -> str | None:
-    """Recognize messages by `type` beside an ID, and warehouse tables by the columns that all of them have."""
-    beside = stream.first_of(("userId", "anonymousId", "messageId"))
-    if "type" in stream.fields and beside:
-        return f"it has 'type' and {beside!r}"
+    """Recognize messages by `type` beside an ID, and warehouse tables by the columns that all of them have.
+
+    `type` and `user_id` alone are columns of many tables: in other spellings messages need one that others lack.
+    """
+    kind, beside = stream.field_for(("type",)), stream.first_of(("userId", "anonymousId", "messageId"))
+    if beside is None and _envelope(stream).has_container:
+        beside = stream.field_for(("messageId", "anonymousId"))
+    if kind and beside and not tables.marks_of(stream):
+        return f"it has {kind!r} and {beside!r}"
     marks = tables.marks_of(stream)
     table = tables.table_of(stream) if marks else None
     return f"it has {marks}, as a warehouse table of messages ({table})" if table else None
@@ -45,6 +51,7 @@ class SegmentMapping:
 
     def __init__(self, stream: Stream) -> None:
         self._table = _table(stream)
+        self._envelope = _envelope(stream) if self._table is None else None
         places = _places(stream, self._table)
         self._device = FirstOf(places.device_id)
         self._identity = IdentityRule(stream.settings, FirstOf(places.customer_id), self._device, in_messages=True)
@@ -59,8 +66,8 @@ class SegmentMapping:
             "identify": Identify(stream, places).add,
             "group": Group(stream, places).add,
         }
-        if self._table is None and stream.fields and not stream.may_have("type"):
-            stream.warn("it has no field 'type', so each row is rejected; fix the tap, or set another kind")
+        if self._envelope is not None and stream.fields:
+            _check_fields(stream, self._envelope)
 
     def describe(self) -> str:
         """Return which fields have which role, in one line."""
@@ -70,23 +77,46 @@ class SegmentMapping:
     def map(self, row: Row, extracted: object = None) -> Mapped:
         """Return a message's calls."""
         mapped = Mapped()
+        if self._envelope is not None:
+            row = self._envelope.open(row, mapped.rejections)
         kind = self._only_type or _type(row)
         time, _ = self._clock.read(row, extracted)
+        context = self._context.of(row, mapped.rejections)
         if kind == "alias":
-            self._add_alias(row, time, mapped)
+            self._add_alias(row, context, time, mapped)
             return mapped
         person = self._identity.identify(row)
-        context = self._context.of(row, mapped.rejections)
-        self._handlers[kind](row, context, Sender(person.identity, time, *self._context.sender(context)), mapped)
-        mapped.add_alias(person, time)
+        sender = Sender(person.identity, time, *self._context.sender(context))
+        self._handlers[kind](row, context, sender, mapped)
+        sender.add_alias(mapped, person)
         return mapped
 
-    def _add_alias(self, row: Row, time: int, mapped: Mapped) -> None:
+    def _add_alias(self, row: Row, context: Row, time: int, mapped: Mapped) -> None:
         """Add an alias. The anonymous ID stands in for a missing one, as in Segment's browser library (Spec: Alias)."""
         person = self._identity.require(row, self._aliased, self._device, needed_for=_NEEDED_FOR)
         previous = self._identity.require(row, self._previous, self._device, needed_for=_NEEDED_FOR)
         if person != previous:
-            mapped.calls.append(Alias(person, previous, time))
+            mapped.calls.append(Alias(person, previous, time, *self._context.sender(context)))
+
+
+def _envelope(stream: Stream) -> Envelope:
+    return Envelope(stream, FIELDS, CONTAINERS, PARTS)
+
+
+def _check_fields(stream: Stream, envelope: Envelope) -> None:
+    """Check that messages carry something.
+
+    Raises:
+        ConfigError: They have neither properties, traits nor context, so that their data would be lost.
+    """
+    if not stream.field_for(("type",)):
+        stream.warn("it has no field 'type', so each row is rejected; fix the tap, or set another kind")
+    if not envelope.has_container and not stream.field_for(("previousId", "from")):
+        raise ConfigError(
+            f"{stream.entry.place}.kind",
+            f"stream {stream.name!r} holds messages without properties, traits and context, whose data would be lost "
+            f"({stream.list_fields()}); let the tap keep them, or set another kind, such as event or ignore",
+        )
 
 
 def _type(row: Row) -> str:

@@ -1,8 +1,10 @@
 """The types of Segment's and RudderStack's messages, and what each becomes.
 
     track      record; the first of `revenue_fields` is its revenue. A completed order without `revenue` counts with its
-               `total`, as in Segment's facade; each of its `products` is a set of its own, a second apart
-    page       record "Viewed {name or category} Page", "Loaded a Page" without either; properties "Page - {property}"
+               `total`, as in Segment's facade; a refunded one is negative, also with its `value`; each of its
+               `products` is a set of its own, a second apart
+    page       record "Viewed {name or category} Page", "Loaded a Page" without either; properties "Page - {property}",
+               among them the name and the category
     screen     likewise
     identify   set, change-tracked
     group      set "Group - {trait}" and "Group - id", change-tracked
@@ -14,25 +16,32 @@ server-side Kissmetrics integration and its tests; RudderStack's transformer for
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 
 from target_kissmetrics.kissmetrics.names import folded
-from target_kissmetrics.mapping.formats.message_parts import Sender, event_name, message_maker, object_at, objects_in
+from target_kissmetrics.mapping.formats.message_parts import (
+    Sender,
+    event_name,
+    message_maker,
+    not_expected,
+    object_at,
+    objects_in,
+)
 from target_kissmetrics.mapping.formats.segment.context import SegmentContext
 from target_kissmetrics.mapping.formats.segment.fields import Places
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped, Rejection
 from target_kissmetrics.mapping.rules.event_parts import EventParts
-from target_kissmetrics.mapping.rules.fields import FirstOf, Getter, Row, Template, getter
+from target_kissmetrics.mapping.rules.fields import FirstOf, Getter, Row, Template, getter, is_empty, parsed
 from target_kissmetrics.mapping.rules.revenue import Revenue
 from target_kissmetrics.mapping.rules.values import Values
 from target_kissmetrics.mapping.stream import Stream
 
 _ORDER_COMPLETED = re.compile(r"[ _]?(completed[ _]?order|order[ _]?completed)[ _]?", re.IGNORECASE)
 """`Order Completed`, and its former names `Completed Order` and `orderCompleted`."""
+
+_ORDER_REFUNDED = re.compile(r"[ _]?(refunded[ _]?order|order[ _]?refunded)[ _]?", re.IGNORECASE)
 
 _GROUP_ID = "Group - id"
 
@@ -54,8 +63,11 @@ class Track:
         self._context = context
         fields = FirstOf(settings.revenue_fields, loose=True)
         self._revenue = Revenue(settings.revenue_key, fields, under=self._under, in_messages=True)
-        total = FirstOf(("total",) if "revenue" in settings.revenue_fields else (), loose=True)
-        self._total = Revenue(settings.revenue_key, total, under=self._under, in_messages=True)
+        totals = ("total", "value") if "revenue" in settings.revenue_fields else ()
+        self._completed, self._refunded = (
+            Revenue(settings.revenue_key, FirstOf(names, loose=True), under=self._under, in_messages=True)
+            for names in (totals[:1], totals)
+        )
         self._maker = message_maker(stream, exclude=places.own, reserved=self._revenue.reserved, iso_texts=True)
         self._parts = EventParts(settings, self._maker)
 
@@ -66,20 +78,23 @@ class Track:
         path, value = self._names.find(row) or (self._names.paths[0], None)
         event = event_name(value, path)
         products = _products(content.get("products"), self._products, rejections)
-        amount = self._revenue.find(content, rejections)
-        if amount is None and _ORDER_COMPLETED.fullmatch(event):
-            amount = self._total.find(content, rejections)
+        amount = self._amount(event, content, rejections)
         taken = self._revenue.reserved if amount is not None else ()
         used = (self._products,) if products is not None else ()
         properties = self._maker.make(content, rejections, used=used, taken=taken, under=self._under)
         properties = self._parts.named(event, properties, rejections, amount)
         self._context.add_campaign(context, properties, rejections)
         seconds, event_id = max(1, len(products or ())), _value(self._id, row)
-        sender.add_event(
-            mapped, event, properties, event_id, seconds, self._revenue.key if amount is not None else None
-        )
+        key = self._revenue.key if amount is not None else None
+        record = sender.add_event(mapped, event, properties, event_id, seconds, key)
         if products:
-            self._parts.add_items(mapped, event, sender.person, sender.time, products, self._products, taken)
+            self._parts.add_items(mapped, record, products, self._products, taken)
+
+    def _amount(self, event: str, content: Row, rejections: list[Rejection]) -> str | None:
+        is_refund = _ORDER_REFUNDED.fullmatch(event) is not None
+        amount = self._revenue.find(content, rejections, refund=is_refund)
+        order = self._refunded if is_refund else self._completed if _ORDER_COMPLETED.fullmatch(event) else None
+        return amount if amount is not None or order is None else order.find(content, rejections, refund=is_refund)
 
 
 class View:
@@ -92,7 +107,9 @@ class View:
     def __init__(self, stream: Stream, places: Places, context: SegmentContext, what: str) -> None:
         self._what = what
         self._under = places.properties
-        self._names = [(path, Template(f"{{{path}}}")) for path in (*places.name, *places.category)]
+        self._own = (*places.name, *places.category) if self._under else ()
+        within = [f"{self._under}.{name}" for name in self._own]
+        self._names = [(path, Template(f"{{{path}}}")) for path in (*places.name, *places.category, *within)]
         self._id = FirstOf(places.message_id)
         self._context = context
         self._maker = message_maker(stream, exclude=places.own, iso_texts=True, prefix=f"{what} - ")
@@ -100,18 +117,17 @@ class View:
     def add(self, row: Row, context: Row, sender: Sender, mapped: Mapped) -> None:
         """Add the event."""
         content = object_at(row.get(self._under), self._under) if self._under else row
-        event, used = self._event(row)
-        properties = self._maker.make(content, mapped.rejections, used=used, under=self._under)
+        own = {name: row[name] for name in self._own if not is_empty(row.get(name))}
+        properties = self._maker.make({**content, **own}, mapped.rejections, under=self._under)
         self._context.add_campaign(context, properties, mapped.rejections)
-        sender.add_event(mapped, event, properties, _value(self._id, row))
+        sender.add_event(mapped, self._event(row), properties, _value(self._id, row))
 
-    def _event(self, row: Row) -> tuple[str, tuple[str, ...]]:
+    def _event(self, row: Row) -> str:
         for path, template in self._names:
             text = template.fill(row)
             if text:
-                # A column with the event's name is not a property of it; a field of a message's properties is.
-                return event_name(f"Viewed {text.strip()} {self._what}", path), () if self._under else (path,)
-        return f"Loaded a {self._what}", ()
+                return event_name(f"Viewed {text.strip()} {self._what}", path)
+        return f"Loaded a {self._what}"
 
 
 class Identify:
@@ -172,11 +188,11 @@ def _products(value: object, path: str, rejections: list[Rejection]) -> list[Row
 
     Warehouse tables hold lists as JSON texts (Segment's "Warehouse schemas").
     """
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            value = json.loads(value, parse_float=Decimal)
-        except (ValueError, RecursionError):
-            return None
+    try:
+        value = parsed(value)
+    except ValueError:
+        rejections.append(Rejection.of(not_expected("a list", value, path)))
+        return []
     if not isinstance(value, list) or not any(isinstance(item, Mapping) for item in value):
         return None
     return objects_in(value, path, rejections)
