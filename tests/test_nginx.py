@@ -38,7 +38,7 @@ def rows(count: int) -> bytes:
     lines: list[dict[str, Any]] = [SCHEMA]
     for number in range(count):
         row = {"id": number, "user_id": f"u{number % 50}", "event": "Bought", "timestamp": FIRST_SECOND + number}
-        row |= {"revenue": 1, "note": f"{number} " + "é" * (1000 if number % 25 == 0 else 1)}
+        row |= {"revenue": 1, "note": f"{number} " + "é" * (450 if number % 25 == 0 else 1)}
         lines.append({"type": "RECORD", "stream": "events", "record": row})
     lines.append({"type": "STATE", "value": count})
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)

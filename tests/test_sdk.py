@@ -46,6 +46,10 @@ def _in_a_folder_of_its_own(sandbox: RunningSandbox, tmp_path: Path, monkeypatch
 class TestTargetKissmetrics(get_target_test_class(TargetKissmetrics, config=CONFIG)):  # type: ignore[misc]
     """The standard tests; they read `tracking_url` from the environment."""
 
+    test_target_record_missing_key_property = None
+    """Such a row is rejected, and does not end the run: see `tests/cases/row-without-its-key.json`."""
 
-def test_they_are_sixteen() -> None:
-    assert len([name for name in dir(TestTargetKissmetrics) if name.startswith("test_")]) == 16
+
+def test_they_are_fifteen() -> None:
+    tests = [name for name in dir(TestTargetKissmetrics) if name.startswith("test_")]
+    assert len([name for name in tests if getattr(TestTargetKissmetrics, name)]) == 15
