@@ -29,7 +29,8 @@ def batch(*events: Any, **more: Any) -> dict[str, Any]:
 
 
 def message(**more: Any) -> dict[str, Any]:
-    return {"type": "track", "userId": "u1", "event": "Paid", "timestamp": "2024-01-31T08:00:00Z", "properties": {}, **more}
+    row = {"type": "track", "userId": "u1", "event": "Paid", "timestamp": "2024-01-31T08:00:00Z", "properties": {}}
+    return {**row, **more}
 
 
 def as_page(made: Preview) -> str:
