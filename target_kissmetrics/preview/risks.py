@@ -92,6 +92,14 @@ class Risks:
                 f"{len(shared)} identities come with more than {self._max_aliases} others ({some}); they look like "
                 "shared devices or accounts; max_aliases_per_identity limits their aliases"
             )
+        lowered = Counter(identity.lower() for identity in totals.identities)
+        alike = [identity for identity in totals.identities if lowered[identity.lower()] > 1]
+        if alike:
+            some = ", ".join(display.line(identity, _SHORT) for identity in alike[:_LISTED])
+            yield (
+                f"{len(alike)} identities differ from another one in case alone ({some}); to Kissmetrics they are "
+                "different people; if they are not, set lowercase_identities: true"
+            )
         for identity, count in totals.identities.most_common(_LISTED):
             if count >= 50 and count * 5 >= rows and len(totals.identities) >= 10:
                 what = f"{count} of {rows} rows have the identity {display.line(identity, _SHORT)!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +26,8 @@ from target_kissmetrics.preview.suggest.columns import Columns, columns_of
 from target_kissmetrics.preview.suggest.entry import Suggestion, suggest
 from target_kissmetrics.preview.totals import Totals
 from target_kissmetrics.reporting import display
-from target_kissmetrics.reporting.counts import MAX_TYPES, OTHER_TYPES
+from target_kissmetrics.reporting.counts import MAX_TYPES, OTHER_TYPES, StreamCounts
+from target_kissmetrics.sync.intake import check_row
 
 SAMPLED_ROWS = 200
 """The first rows of a stream, from which an entry is suggested."""
@@ -103,6 +105,7 @@ class StreamPreview:
         self.ignored: Counter[str] = Counter()
         self.warnings: list[str] = []
         self._plan = plan
+        self._counts = StreamCounts(name)
         self._sample: list[Row] = []
         self._waiting: list[tuple[int, Row, object, str | None]] | None = None
         self._stream: Stream | None = None
@@ -131,9 +134,6 @@ class StreamPreview:
         # Rows of message formats may be large, and nothing is suggested from their columns.
         if len(self._sample) < SAMPLED_ROWS and (self._people is not None or self._mapping is None):
             self._sample.append(row)
-        missing = next((key for key in self._stream.key_properties if key not in row), None)
-        if missing is not None:
-            self.problem = self.problem or f"a row has no {missing!r}, a part of the stream's key; fix the tap"
         if self._waiting is None:
             self._map(self.rows, row, extracted, invalid)
             return
@@ -159,7 +159,7 @@ class StreamPreview:
             for warning in self.risks.about_equal_rows():
                 self._warn(warning)
                 self.add_reason(warning)
-        self._warn(*self._about_money())
+        self._warn(*self._about_money(), *self._counts.warnings())
 
     def add_reason(self, text: str) -> None:
         """Add a reason to its suggestion, if it has one."""
@@ -188,6 +188,9 @@ class StreamPreview:
         assert self._stream is not None  # noqa: S101 - it has a schema
         self.kind, self.why = resolved.kind, resolved.why
         self._mapping = resolved.mapping
+        if resolved.mapping is not None:
+            self._counts.revenue = self.entry.revenue or ()
+            self._counts.expect(self._stream.unmatched if self._stream.is_open else {})
         self.described = resolved.mapping.describe() if resolved.mapping else ""
         if self.kind in {"event", "user_attributes", "experiment"}:
             # With alias_identities, IdentityRule gives both IDs of a row; no alias is made here.
@@ -218,8 +221,7 @@ class StreamPreview:
             return
         outcome: Mapped | Rejected
         try:
-            if invalid is not None:
-                raise Rejected("schema", f"it does not fit the tap's schema: {invalid}")  # noqa: TRY301
+            check_row(row, self._stream.key_properties if self._stream else (), invalid)
             outcome = self._mapping.map(row, extracted)
         except Rejected as problem:
             outcome = problem
@@ -232,6 +234,7 @@ class StreamPreview:
 
     def _count_mapped(self, number: int, row: Row, mapped: Mapped) -> None:
         self.accepted += 1
+        self._counts.accept(row, mapped)
         self.deleted_attributes += len(mapped.deletions)
         self.totals.add(mapped.calls)
         self.risks.add(mapped)
@@ -257,7 +260,9 @@ class StreamPreview:
         if amount is None:
             return ()
         named = next((f"{{{name}}}" for name in spelled(EVENT_NAME_CANDIDATES, columns).values()), None)
-        return [*about_money(self.name, columns, amount, entry.event_name or named, refund=entry.refund)]
+        money = about_money(columns, amount, entry.event_name or named, refund=entry.refund)
+        fixes = {self.name: {amount: money.fix}} if money.fix else None
+        return [*money.warnings, *([f"stream_maps: {json.dumps(fixes)}"] if fixes else [])]
 
 
 def _count(losses: dict[str, Loss], row: int, code: str, reason: str, field: str | None) -> None:

@@ -114,7 +114,7 @@ class StreamIntake:
             counts.deleted += 1
             return
         try:
-            self._check(row, problem)
+            check_row(row, self._keys, problem)
             mapped = self.mapping.map(row, extracted)
         except Rejected as rejected:
             if self._shard is None or self._shard.takes_nobody:
@@ -125,13 +125,6 @@ class StreamIntake:
         if self._shard is None or self._shard.takes_row(mapped):
             self._add(mapped, record)
 
-    def _check(self, row: Mapping[str, Any], problem: str | None) -> None:
-        if problem is not None:
-            raise Rejected("schema", f"it does not fit the tap's schema: {problem}")
-        for key in self._keys:
-            if key not in row:
-                raise Rejected("no-key", f"the row has no {key!r}, a key property of its stream")
-
     def _add(self, mapped: Mapped, record: Mapping[str, Any]) -> None:
         if mapped.skipped_types or mapped.deletions:
             self._counts.mapped(mapped.skipped_types, len(mapped.deletions))
@@ -139,3 +132,16 @@ class StreamIntake:
             self._context.rejects.part(self._counts, part, record if number < MAX_COPIES else _NO_COPY)
         if mapped.calls or mapped.deletions:
             self._context.add(BatchRow(self._counts, mapped, record))
+
+
+def check_row(row: Mapping[str, Any], keys: Sequence[str], problem: str | None) -> None:
+    """Check a row before it is mapped; `problem` is what is wrong with it by the tap's schema.
+
+    Raises:
+        Rejected: It does not fit its schema, or lacks a key property.
+    """
+    if problem is not None:
+        raise Rejected("schema", f"it does not fit the tap's schema: {problem}")
+    for key in keys:
+        if key not in row:
+            raise Rejected("no-key", f"the row has no {key!r}, a key property of its stream")

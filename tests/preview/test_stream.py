@@ -226,3 +226,24 @@ def test_values_of_an_event_and_its_first_item_are_told_of() -> None:
     assert not [
         text for text in previewed("orders", [row], renamed).streams["orders"].warnings if "would be lost" in text
     ]
+
+
+def test_identities_that_differ_in_case_alone_are_warned_of() -> None:
+    rows = [event(1, user_id="Ada@x.org"), event(2, user_id="ada@x.org"), event(3, user_id="bob")]
+    (warning,) = [text for text in previewed("e", rows, EVENTS).streams["e"].warnings if "in case alone" in text]
+    assert "2 identities" in warning
+    assert "lowercase_identities: true" in warning
+    lowered = previewed("e", rows, EVENTS, lowercase_identities=True).streams["e"].warnings
+    assert not any("in case alone" in text for text in lowered)
+
+
+def test_a_configured_revenue_without_any_amount_is_warned_of() -> None:
+    entry = {**EVENTS, "revenue": "total"}
+    warnings = previewed("e", [event(n, total=None) for n in range(3)], entry).streams["e"].warnings
+    assert any("revenue 'total' held no amount, or 0, in each of 3 rows" in text for text in warnings)
+
+
+def test_a_row_without_its_key_is_rejected_as_in_a_run() -> None:
+    made = previewed("e", [event(1), {"user_id": "u"}], EVENTS, key=("id",)).streams["e"]
+    assert made.problem is None
+    assert made.rejected["no-key"].count == 1

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import permutations
 
 from target_kissmetrics.mapping.rules.fields import Template
@@ -15,7 +15,6 @@ from target_kissmetrics.preview.suggest.roles import rank
 
 _FEW_ROWS = 3
 _LEAST_CENTS = 100
-_NOBODY = frozenset({"0", "-1", "0.0"})
 _CENTS = re.compile(r"\b(cents?|pence|pennies)\b")
 _REFUND = re.compile(r"\brefund(s|ed)?\b")
 _UNPAID = re.compile(
@@ -24,15 +23,8 @@ _UNPAID = re.compile(
 )
 
 
-def about_ids(columns: Columns, settings: MappingSettings, customer: str | None, device: str | None) -> Iterator[str]:
-    """Warn of IDs that stand for nobody, and say which ID wins where a row has two."""
-    column = columns.get(customer or "")
-    guests = sum(str(value) in _NOBODY for value in column.filled) if column else 0
-    if column and guests:
-        yield (
-            f"{customer} is 0 or -1 in {guests} of {len(column.values)} sampled rows; if that stands for guests, add "
-            "it to the setting blocked_identities, or they all become one person"
-        )
+def about_ids(settings: MappingSettings, customer: str | None, device: str | None) -> Iterator[str]:
+    """Say which ID wins where a row has two."""
     if customer and device:
         first, second = (customer, device) if settings.use_customer_id else (device, customer)
         other_way = "" if settings.use_customer_id else f"; set use_customer_id: true to prefer {customer}"
@@ -50,44 +42,71 @@ def about_rows_without_id(columns: Columns, ids: Sequence[str], others: Sequence
         yield f"{len(empty)} of {len(tried[0])} sampled rows have no {' or '.join(ids)} and would be rejected{more}"
 
 
-def about_money(stream: str, columns: Columns, amount: str, event_name: str | None, *, refund: bool) -> Iterator[str]:
-    """Warn of wrong revenue: cents, several currencies, rows that nobody paid. The last line is a stream map.
+@dataclass(slots=True)
+class Money:
+    """What is wrong with the amounts of a stream.
+
+    Attributes:
+        warnings: In lines.
+        fix: The expression of a stream map that fixes the column; None if it needs none.
+        is_one_currency: Amounts may be summed.
+    """
+
+    warnings: list[str] = field(default_factory=list)
+    fix: str | None = None
+    is_one_currency: bool = True
+
+
+def about_money(columns: Columns, amount: str, event_name: str | None, *, refund: bool) -> Money:
+    """Warn of wrong revenue: cents, several currencies, rows that nobody paid.
 
     Args:
-        stream: The stream's name.
-        columns: Its columns, after its stream map: what that fixes is not warned of.
+        columns: The stream's columns, after its stream map: what that fixes is not warned of.
         amount: The column of the amount.
         event_name: The events' name, with the fields in it.
         refund: Amounts are sent negative.
     """
-    money = columns[amount]
+    money, column = Money(), columns[amount]
     for name in rank(columns, roles.CURRENCY):
         several = sorted({text.upper() for text in columns[name].texts})
         if len(several) > 1:
-            yield (
+            money.is_one_currency = False
+            money.warnings.append(
                 f"{name} has more than one value ({', '.join(several[:4])}); amounts are summed and not converted; "
                 f"convert {amount} to one currency at the source"
             )
     value = f"record.get({amount!r})"
-    cents = _about_cents(money)
-    conditions = [value] if cents else []
-    yield from cents
+    are_cents = _are_cents(column)
+    if are_cents:
+        high = "counts cents by its name, and revenue would be 100 times too high"
+        money.warnings.append(f"{amount} {high} without its stream map, which divides it by 100")
+    elif _may_be_cents(column):
+        money.warnings.append(f"{amount} holds whole numbers only; if they are cents, as Stripe's are, divide by 100")
+    conditions = [value] if are_cents else []
+    conditions += _conditions(columns, column, event_name, money.warnings, refund=refund)
+    if conditions:
+        # The SDK infers the type of an expression from how it begins.
+        first = f"float({value}) / 100" if are_cents else value
+        money.fix = f"{first} if {' and '.join(conditions)} else None"
+    return money
+
+
+def _conditions(
+    columns: Columns, money: Column, event_name: str | None, warnings: list[str], *, refund: bool
+) -> Iterator[str]:
+    """Give the conditions under which an amount was paid; `warnings` gets the values of rows where it was not."""
     named = Template(event_name).fields if event_name else ()
     for name in dict.fromkeys([*named, *rank(columns, roles.STATUS)]):
         unpaid = _unpaid(columns[name], money, refund=refund) if name in columns else []
         if unpaid:
             listed = ", ".join(map(repr, unpaid))
-            yield f"some rows with {name} {listed} have {amount}, which may be no revenue; remove it there"
-            conditions.append(f"record.get({name!r}) not in [{listed}]")
+            what = f"some rows with {name} {listed} have {money.name}"
+            warnings.append(f"{what}, which may be no revenue; its stream map leaves it out")
+            yield f"record.get({name!r}) not in [{listed}]"
         if any(_REFUND.search(words(one)) for one in unpaid):
-            yield f"to subtract refunds, send {amount} negative: refund: true, in the entry of a stream of their own"
-    if conditions:
-        # The SDK infers the type of an expression from how it begins.
-        fix = f"{f'float({value}) / 100' if cents else value} if {' and '.join(conditions)} else None"
-        stream_map = {stream: {amount: fix}}
-        is_plain = json.dumps(stream_map, ensure_ascii=False).isprintable()
-        written = json.dumps(stream_map, ensure_ascii=not is_plain)
-        yield f"a stream map fixes it; combine it with the one that there is: stream_maps: {written}"
+            warnings.append(
+                f"to subtract refunds, send {money.name} negative: refund: true, in the entry of a stream of their own"
+            )
 
 
 def about_different_ids(streams: Mapping[str, tuple[Columns, Sequence[str]]]) -> Iterator[tuple[str, str, str]]:
@@ -120,19 +139,20 @@ def _holds(columns: Columns, name: str, ids: Column) -> bool:
     return is_likely and (not all(text.isdigit() for text in ids.texts) or name in rank(columns, roles.CUSTOMER))
 
 
-def _about_cents(money: Column) -> list[str]:
+def _are_cents(money: Column) -> bool:
     is_whole = all(text.removeprefix("-").isdecimal() for text in money.texts)
-    if _CENTS.search(money.words) and is_whole:
-        return [f"{money.name} counts cents by its name, and revenue would be 100 times too high; divide it by 100"]
+    return is_whole and _CENTS.search(money.words) is not None
+
+
+def _may_be_cents(money: Column) -> bool:
     are_large = any(amount is not None and abs(amount) >= _LEAST_CENTS for amount in money.amounts)
-    if are_large and len(money.filled) >= _FEW_ROWS and all(isinstance(value, int) for value in money.filled):
-        return [f"{money.name} holds whole numbers only; if they are cents, as Stripe's are, divide them by 100"]
-    return []
+    return are_large and len(money.filled) >= _FEW_ROWS and all(isinstance(value, int) for value in money.filled)
 
 
 def _unpaid(column: Column, money: Column, *, refund: bool) -> list[str]:
     """Give a column's values such as `failed` in rows with an amount above zero: negative ones are refunds already."""
     pairs = zip(column.values, money.amounts, strict=True)
     texts = {text for text, amount in pairs if isinstance(text, str) and amount is not None and amount > 0}
-    found = [text for text in sorted(texts) if _UNPAID.search(words(text))]
+    # Of an order that is refunded in part, a part is revenue.
+    found = [text for text in sorted(texts) if _UNPAID.search(words(text)) and "partial" not in words(text)]
     return [text for text in found if not (refund and _REFUND.search(words(text)))]

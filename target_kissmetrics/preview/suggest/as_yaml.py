@@ -14,14 +14,23 @@ _COMMENT_CHARACTERS = 2000
 
 
 def as_yaml(suggestions: Sequence[Suggestion]) -> str:
-    """Write entries with their reasons as comments. The YAML reads back as the same entries, whatever names hold."""
-    return "streams:\n" + "".join(map(entry_as_yaml, suggestions)) if suggestions else "streams: []\n"
+    """Write entries with their reasons as comments, and the stream maps that they need.
+
+    The YAML reads back as the same entries and maps, whatever names hold.
+    """
+    maps = {one.entry["stream"]: one.stream_map for one in suggestions if one.stream_map}
+    before = f"# Combine this with the stream_maps that there are.\n{_dumped({'stream_maps': maps})}" if maps else ""
+    entries = "streams:\n" + "".join(map(entry_as_yaml, suggestions)) if suggestions else "streams: []\n"
+    return before + entries
 
 
 def entry_as_yaml(suggestion: Suggestion) -> str:
     """Write one entry, without `streams:` in front."""
-    # In ASCII, a name with a line separator of Unicode stays on one line.
-    is_plain = json.dumps(suggestion.entry, ensure_ascii=False).isprintable()
-    dumped = yaml.safe_dump([suggestion.entry], sort_keys=False, allow_unicode=is_plain, width=1_000_000)
     comments = [f"# {display.line(reason, _COMMENT_CHARACTERS)}" for reason in suggestion.why]
-    return "".join(f"  {line}\n" for line in [*comments, *dumped.splitlines()])
+    return "".join(f"  {line}\n" for line in [*comments, *_dumped([suggestion.entry]).splitlines()])
+
+
+def _dumped(value: object) -> str:
+    # In ASCII, a name with a line separator of Unicode stays on one line.
+    is_plain = json.dumps(value, ensure_ascii=False).isprintable()
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=is_plain, width=1_000_000)

@@ -36,12 +36,14 @@ class Suggestion:
     Attributes:
         entry: As it stands in a config.
         why: Reasons and advice for a person, in lines.
+        stream_map: Expressions of a stream map by column, without which the entry would be wrong.
         is_needed: The run would stop at the stream without it.
     """
 
     entry: dict[str, Any]
     why: list[str] = field(default_factory=list)
     is_needed: bool = False
+    stream_map: dict[str, str] = field(default_factory=dict)
 
 
 def suggest(
@@ -69,7 +71,7 @@ def suggest(
         draft.fill(collisions)
         problem = _problem(stream, draft.entry)
         if problem is None:
-            return Suggestion(draft.entry, [*why, *draft.why], is_needed=decided is None)
+            return Suggestion(draft.entry, [*why, *draft.why], decided is None, draft.stream_map)
         key = problem.setting.rpartition(".")[2]
         why.append(f"without {key}: {str(problem).removeprefix(f'{problem.setting}: ')}")
         if key == "kind" or base.pop(key, None) is None:
@@ -103,6 +105,7 @@ class _Draft:
     def __init__(self, stream: Stream, columns: Columns, given: Mapping[str, Any], *, is_decided: bool) -> None:
         self.entry: dict[str, Any] = {"stream": stream.name, **given}
         self.why: list[str] = []
+        self.stream_map: dict[str, str] = {}
         self._stream, self._columns, self._shape = stream, columns, shape_of(stream.name)
         self._is_decided = is_decided
         self._key = stream.key_properties[0] if len(stream.key_properties) == 1 else None
@@ -186,7 +189,7 @@ class _Draft:
         if not self._is_decided:
             self._set("customer_id", self._customer)
             self._set("device_id", self._device)
-        self.why += advice.about_ids(self._columns, settings, self._customer, self._device)
+        self.why += advice.about_ids(settings, self._customer, self._device)
         others = [name for name in self._customers if name not in self._ids]
         if self._ids and others:
             listed = " or ".join(others[:3])
@@ -209,13 +212,20 @@ class _Draft:
             self.why.append(f"{empty} of {len(time.values)} sampled rows have no {time.name} and would be rejected")
         amount = best(self._columns, roles.AMOUNT, [*self._ids, self._time])
         if amount and "revenue" not in self.entry and not self._is_decided:
-            self.entry["revenue"] = amount
+            money = advice.about_money(
+                self._columns, amount, self.entry["event_name"], refund=bool(self.entry.get("refund"))
+            )
             self.why.append(f"{amount} looks like the money; Kissmetrics wants it net, without tax and shipping")
+            self.entry["revenue"] = amount
+            if not money.is_one_currency:
+                self.entry["revenue"] = False
+                self.why.append(f"revenue: {amount}")
+            elif money.fix:
+                self.stream_map[amount] = money.fix
             beside = rank(self._columns, roles.TAX_OR_SHIPPING)
             if beside and not re.search(r"\b(net|subtotal|revenue)\b", self._columns[amount].words):
                 self.why.append(f"if {amount} includes {', '.join(beside)}, subtract it with a stream map")
-            name, is_refund = self.entry["event_name"], bool(self.entry.get("refund"))
-            self.why += advice.about_money(self._stream.name, self._columns, amount, name, refund=is_refund)
+            self.why += money.warnings
 
     def _spread(self, collisions: int) -> None:
         time = self._columns.get(self._time or "")
