@@ -47,8 +47,8 @@ class _Bytes(sa.LargeBinary):
 METADATA = sa.MetaData()
 
 
-def _table(name: str, *columns: sa.Column[Any], **options: bool) -> sa.Table:
-    return sa.Table(f"target_kissmetrics_{name}", METADATA, *columns, **options)  # type: ignore[arg-type]
+def _table(name: str, *columns: sa.Column[Any], **options: Any) -> Any:  # `Table` is generic from SQLAlchemy 2.1 on
+    return sa.Table(f"target_kissmetrics_{name}", METADATA, *columns, **options)
 
 
 def _key(name: str) -> sa.Column[Any]:

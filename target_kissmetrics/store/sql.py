@@ -170,7 +170,8 @@ class SqlStore:
         missing = sorted(update.people)
         while missing:
             stored = dict(_select(connection, query, missing))
-            known, new = [], []
+            known: list[dict[str, bytes]] = []
+            new: list[dict[str, bytes]] = []
             for person in missing:
                 joined = merge(unpack(stored.get(person, b"")), update.people[person])
                 row = {"person": person, "properties": pack(joined, update.last_calls.get(person))}

@@ -56,7 +56,7 @@ def test_a_field_named_in_the_entry_that_the_stream_does_not_have_stops_the_run(
     [("order.totl", "order.total"), ("ordr.total", "order.total"), ("order_total", "order.total"), ("PLAN", "plan")],
 )
 def test_a_slip_in_a_dotted_path_or_in_capitals_stops_the_run(path: str, meant: str) -> None:
-    order = {"properties": {"total": {}, "shop": {}}}
+    order: dict[str, Any] = {"properties": {"total": {}, "shop": {}}}
     fields: dict[str, Any] = {"customer_id": {}, "event": {}, "plan": {}, "order": order}
     for schema in ({}, {"additionalProperties": True}) if path == "order.totl" else ({},):
         with pytest.raises(ConfigError, match=rf"no field '{path}'; did you mean '{meant}'\?"):
