@@ -191,7 +191,8 @@ def test_a_batch_file_is_read_and_its_mistakes_end_the_run_in_one_line(
     tmp_path: Path, compression: str, mistake: bytes
 ) -> None:
     path = tmp_path / "batch.jsonl"
-    data = b"".join(json.dumps(event(id=n, timestamp=1704067200 + n)["record"]).encode() + b"\n" for n in range(3)) + mistake
+    rows = [event(id=n, timestamp=1704067200 + n)["record"] for n in range(3)]
+    data = b"".join(json.dumps(row).encode() + b"\n" for row in rows) + mistake
     path.write_bytes(gzip.compress(data) if compression == "gzip" else data)
     batch = {"type": "BATCH", "stream": "events", "encoding": {"format": "jsonl", "compression": compression}}
     ended = feed(tmp_path, lines(EVENTS, {**batch, "manifest": [path.as_uri()]}, {"type": "STATE", "value": 1}))
