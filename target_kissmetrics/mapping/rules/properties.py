@@ -104,6 +104,7 @@ class PropertyMaker:
         self._listed = tuple(listed(schema))
         self._rule = lru_cache(MAX_CACHED_FIELDS)(self._work_out)
         self._campaign_of = lru_cache(MAX_LAYOUTS)(self._campaign_fields)
+        self._has_objects = False
         self._layouts: dict[_LayoutKey, _Layout | None] = {}
 
     def make(
@@ -125,11 +126,12 @@ class PropertyMaker:
             under: The path of the object `row`; it does not become part of the properties' names.
         """
         if self._include is None and len(row) <= MAX_LAYOUT_FIELDS:
-            objects = tuple([(field, tuple(value)) for field, value in row.items() if type(value) is dict])
+            objects = _objects_in(row) if self._has_objects else ()
             layout = self._layout((under, tuple(row), objects, used, tuple(taken)))
             properties = _apply(layout, row) if layout is not None else None
             if properties is not None:
                 return properties
+            self._has_objects = self._has_objects or bool(_objects_in(row))
         return self._flatten(row, rejections, used, taken, under)
 
     def excludes(self, path: str) -> bool:
@@ -242,6 +244,10 @@ class PropertyMaker:
         if text not in self._warned and len(self._warned) < MAX_CACHED_FIELDS:
             self._warned.add(text)
             self._warn(text)
+
+
+def _objects_in(row: Row) -> _Objects:
+    return tuple([(field, tuple(value)) for field, value in row.items() if type(value) is dict])
 
 
 def _apply(layout: _Layout, row: Row) -> Properties | None:
