@@ -90,7 +90,7 @@ REASONS: Mapping[Code, Reason] = {
     "no-timestamp": Reason(
         "row",
         "the time is null or empty, and a guessed time would create a new event in each run",
-        "fill it in at the source, or set timestamp in the stream's entry to another field",
+        "fill it in at the source or with a stream map, or set timestamp in the stream's entry to another field",
         _FIX,
     ),
     "bad-timestamp": Reason(
@@ -187,6 +187,11 @@ def advice(code: Code, *, in_messages: bool) -> str:
     """Return what to do about a code, for a stream whose entry can name fields, or for a message format."""
     reason = REASONS[code]
     return (in_messages and reason.in_messages) or reason.to_do
+
+
+def zeros_advice(*, in_messages: bool) -> str:
+    """Return what to do about an ID of zeros, which no setting lets through."""
+    return advice("blocked-identity", in_messages=in_messages).partition("; if the ID")[0]
 
 
 class Rejected(Exception):  # noqa: N818 - it reads as what happened

@@ -70,6 +70,8 @@ class EventMapping:
         if not self._clock.paths and entry.timestamp is None:
             _check_times(stream, self._user_attributes)
         self._key = tuple(getter(key) for key in stream.key_properties)
+        # Whatever the order in which the tap lists them. That of `_key` is in the claims of a store, and stays.
+        self._once_key = tuple(getter(key) for key in sorted(stream.key_properties))
         self._salt = stream.name.encode("utf-8", "surrogatepass")
         self._sends_once = _sends_once(stream, self._revenue.paths)
 
@@ -166,7 +168,7 @@ class EventMapping:
 
     def _row_key(self, row: Row) -> bytes | None:
         """Return the stream and the row's key; None if a part of the key is absent, null or empty."""
-        values = [get(row) for get in self._key]
+        values = [get(row) for get in self._once_key]
         if any(is_empty(value) for value in values):
             return None
         return b"\0".join([self._salt, *map(_key_bytes, values)])

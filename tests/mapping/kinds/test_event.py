@@ -593,6 +593,8 @@ def test_the_key_of_a_row_is_its_stream_and_values_of_any_type() -> None:
     assert len({*keys, row_key(7, "y"), row_key(7, stream="others"), row_key("a", "\0x")}) == len(values) + 3
     assert row_key(7) == row_key(7.0) == row_key(Decimal("7.00")) == keys[0]
     assert row_key(7.5) == row_key(Decimal("7.50"))
+    row, entry = {"id": 7, "no": "x"}, {"send_once_per_row": True}
+    assert slot_of(map_event(row, entry, key=["no", "id"], name="things")).key == keys[0]
     assert row_key({"a": 1, "b": 2}) == row_key({"b": 2, "a": 1})
     assert row_key(0) == row_key(Decimal("-0.0"))
 

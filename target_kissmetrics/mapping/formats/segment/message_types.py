@@ -92,9 +92,13 @@ class Track:
 
     def _amount(self, event: str, content: Row, rejections: list[Rejection]) -> str | None:
         is_refund = _ORDER_REFUNDED.fullmatch(event) is not None
-        amount = self._revenue.find(content, rejections, refund=is_refund)
+        unreadable: list[Rejection] = []
+        amount = self._revenue.find(content, unreadable, refund=is_refund)
         order = self._refunded if is_refund else self._completed if _ORDER_COMPLETED.fullmatch(event) else None
-        return amount if amount is not None or order is None else order.find(content, rejections, refund=is_refund)
+        if amount is None and order is not None:
+            amount = order.find(content, unreadable, refund=is_refund)
+        rejections += unreadable[:1] if amount is None else ()
+        return amount
 
 
 class View:
