@@ -51,22 +51,22 @@ REASONS: Mapping[Code, Reason] = {
         "row",
         "many people share this ID (all zeros, or in blocked_identities), and it would merge them into one person "
         "permanently",
-        "set customer_id or device_id in the stream's entry to another field, or fix it at the source; if the ID "
-        "belongs to one person, remove it from blocked_identities",
+        "set customer_id or device_id (previous_id of an alias) in the stream's entry to another field, or fix it at "
+        "the source; if the ID belongs to one person, remove it from blocked_identities",
         f"fix it at the source, or {_FILTER}; if the ID belongs to one person, remove it from blocked_identities",
     ),
     "bad-identity": Reason(
         "row",
         "the ID is an object, an array, a boolean or no finite number",
-        "set customer_id or device_id in the stream's entry to the field that holds the ID itself (user.id), or take "
-        "it out of the object with a stream map",
+        "set customer_id or device_id (previous_id of an alias) in the stream's entry to the field that holds the ID "
+        "itself (user.id), or take it out of the object with a stream map",
         _FIX,
     ),
     "identity-too-long": Reason(
         "row",
         "the ID is longer than 255 characters, the limit of Kissmetrics",
-        "set customer_id or device_id in the stream's entry to the field of a shorter ID, or hash it with a stream map "
-        "(md5)",
+        "set customer_id or device_id (previous_id of an alias) in the stream's entry to the field of a shorter ID, or "
+        "hash it with a stream map (md5)",
         "use a shorter ID at the source, or hash it with a stream map (md5)",
     ),
     "alias-limit": Reason(

@@ -617,3 +617,18 @@ def test_a_time_of_extraction_is_not_the_row_s() -> None:
     mapping = mapping_of(stream_of(("customer_id", "event", "revenue", "id"), {"kind": "event"}, key=["id"]))
     assert not slot_of(mapping.map({"customer_id": "ann", "event": "Bought", "id": 7})).is_dated
     assert slot_of(map_event({})).is_dated
+
+
+@pytest.mark.parametrize(
+    ("role", "text"), [("line_items", '{"sku": "a"}'), ("line_items", '["a"]'), ("user_attributes", "[1]")]
+)
+def test_json_text_of_another_shape_is_no_part_that_the_entry_names(role: str, text: str) -> None:
+    mapped = map_event({"part": text, "event": "Ordered"}, {role: "part"})
+    assert [(rejection.code, rejection.field) for rejection in mapped.rejections] == [("bad-message", "part")]
+    assert [call.properties for call in mapped.calls] == [{}]
+
+
+@pytest.mark.parametrize(("field", "text"), [("line_items", "[]"), ("user_attributes", "{}")])
+def test_json_text_without_content_is_no_property(field: str, text: str) -> None:
+    mapped = map_event({field: text, "event": "Ordered"})
+    assert (mapped.rejections, [call.properties for call in mapped.calls]) == ([], [{}])
