@@ -34,7 +34,8 @@ _NESTED = ("userId", "anonymousId", "messageId", "properties", "traits", "contex
 def detect(stream: Stream) -> str | None:
     """Recognize messages by `type` beside an ID, and warehouse tables by the columns that all of them have.
 
-    `type` and `user_id` alone are columns of many tables: in other spellings messages need an ID, or two containers, that others lack.
+    `type` and `user_id` alone are columns of many tables: in other spellings messages need
+    an ID, or two containers, that others lack.
     """
     kind, beside = stream.field_for(("type",)), stream.first_of(("userId", "anonymousId", "messageId"))
     if beside is None and _envelope(stream).has_container:
