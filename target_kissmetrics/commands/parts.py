@@ -28,7 +28,7 @@ _OF_TIMES = frozenset({"no-timestamp", "bad-timestamp", "too-old", "future-times
 """Codes of a whole event of a batch, whichever field the line names."""
 
 _INDEX = re.compile(r"\[(\d+)\]\.?")
-_HEAD = re.compile(r"[^.\[]*")
+_HEAD = re.compile(r"[.\[]")
 
 Row = Mapping[str, Any]
 
@@ -133,7 +133,7 @@ def _without(value: Any, path: str) -> Any:
 
 def _as_spelled(path: str, row: Row) -> str:
     """Give a path as a row spells it: in another case, flattened (`properties__a`), or with mParticle's `$`."""
-    head = _HEAD.match(path)[0]  # type: ignore[index] - it matches any text
+    head = _HEAD.split(path, 1)[0]
     if path in row or head in row:
         return path
     spellings = {_loose(key): key for key in reversed([*row])}
