@@ -97,7 +97,7 @@ def users(count: int, *, values: int | None = None) -> Iterator[dict[str, Any]]:
     chance = random.Random(11)  # noqa: S311 - the same rows each time
     for number in range(count):
         yield {
-            "id": number,
+            "id": number + 1,
             "email": f"user-{number}@example.com",
             "plan": None if number % 3 == 0 else chance.choice(_PLANS),
             "country": chance.choice(_COUNTRIES),

@@ -23,12 +23,12 @@ class _Shape(NamedTuple):
 
     Attributes:
         fields: The format's name of a field -> the row's name.
-        columns: A flattened container's field: the container, its path there, and the row's column.
+        columns: A flattened container's field: the container, the object in it, the field's name, the row's column.
         is_exact: Rows are messages as they are, but for containers that are text.
     """
 
     fields: Mapping[str, str]
-    columns: Sequence[tuple[str, tuple[str, ...], str]]
+    columns: Sequence[tuple[str, str, str, str]]
     is_exact: bool
 
 
@@ -70,14 +70,27 @@ class Envelope:
         """Return a row's message; `rejections` gets containers whose text is no JSON."""
         shape = self._shape(tuple(row))
         texts = [name for name in self._containers if isinstance(row.get(shape.fields.get(name, "")), str)]
-        if shape.is_exact and not texts:
-            return row
-        message = {name: row[field] for name, field in shape.fields.items() if field in row}
+        message = row
+        if texts or not shape.is_exact:
+            message = {name: row[field] for name, field in shape.fields.items() if field in row}
         for name in texts:
             message[name] = _parsed(message[name], shape.fields[name], rejections, counts_as_row=name in self._rows)
-        for container, path, column in shape.columns:
+        for container, part, name, column in shape.columns:
             if row.get(column) is not None:
-                _put(message.setdefault(container, {}), path, row[column])
+                holder = message.setdefault(container, {})
+                within = holder.setdefault(part, {}) if part else holder
+                if isinstance(within, dict):
+                    within[name] = row[column]
+        return self._with_parts(message, rejections)
+
+    def _with_parts(self, message: Row, rejections: list[Rejection]) -> Row:
+        """Parse the objects within a container that are JSON text."""
+        for container, parts in self._parts.items():
+            holder = message.get(container)
+            texts = [part for part in parts if isinstance(holder, Mapping) and _is_json(holder.get(part))]
+            if texts:
+                read = {part: _parsed(holder[part], f"{container}.{part}", rejections) for part in texts}
+                message = {**message, container: {**holder, **read}}
         return message
 
     def _shape_of(self, names: tuple[str, ...]) -> _Shape:
@@ -88,17 +101,20 @@ class Envelope:
         columns = [column for column in columns if column[0] not in fields]
         return _Shape(fields, columns, is_exact=not columns and all(name == field for name, field in fields.items()))
 
-    def _place(self, match: re.Match[str]) -> tuple[str, tuple[str, ...]]:
-        """Return the container that a flattened column belongs to, and its path there."""
+    def _place(self, match: re.Match[str]) -> tuple[str, str, str]:
+        """Return the container that a flattened column belongs to, the known object in it, and the field's name."""
         container, separator, rest = match[1].lower(), match[2], match[3]
-        if separator != "_":
-            return container, tuple(rest.split(separator))
-        # With `_` a part cannot be told from a name, but for those that are known.
-        part = next((part for part in self._parts.get(container, ()) if rest.lower().startswith(f"{part}_")), None)
-        return container, (rest,) if part is None else (part, rest[len(part) + 1 :])
+        for part in self._parts.get(container, ()):
+            if rest.lower().startswith(f"{part}{separator}"):
+                return container, part, rest[len(part) + len(separator) :].replace("__", ".")
+        return container, "", rest.replace("__", ".")
 
 
-def _parsed(text: str, field: str, rejections: list[Rejection], *, counts_as_row: bool) -> Any:
+def _is_json(value: object) -> bool:
+    return isinstance(value, str) and value.lstrip()[:1] in {"[", "{"}
+
+
+def _parsed(text: str, field: str, rejections: list[Rejection], *, counts_as_row: bool = False) -> Any:
     if is_empty(text):
         return None
     try:
@@ -109,11 +125,3 @@ def _parsed(text: str, field: str, rejections: list[Rejection], *, counts_as_row
         rejections.append(Rejection.of(not_expected("JSON", text, field), counts_as_row=counts_as_row))
         return None
     return value
-
-
-def _put(container: dict[str, Any], path: Sequence[str], value: Any) -> None:
-    *parents, name = path
-    for parent in parents:
-        within = container.setdefault(parent, {})
-        container = within if isinstance(within, dict) else {}
-    container[name] = value

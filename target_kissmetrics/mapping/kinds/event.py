@@ -131,7 +131,7 @@ class EventMapping:
         if self._name is not None:
             found = [(self._name.fields, self._name.fill(row))]
         else:
-            found = [((path,), scalar_text(value)) for path, value in self._name_fields.all(row)]
+            found = (((path,), scalar_text(value)) for path, value in self._name_fields.all(row))
         for fields, text in found:
             if text is None:
                 continue

@@ -152,7 +152,7 @@ class FirstOf:
         """Yield each field that is not empty, with its value."""
         for path, get in self.getters(row):
             value = get(row)
-            if not is_empty(value):
+            if value is not None and (not isinstance(value, str) or (value and not value.isspace())):
                 yield path, value
 
     def _meant(self, names: tuple[str, ...]) -> tuple[tuple[str, Getter], ...]:

@@ -88,7 +88,7 @@ class IdentityRule:
         blocked: list[Rejected] = []
         preferred = self._find(self._preferred, row, used, blocked)
         if preferred is not None and not settings.alias_identities:
-            other = self._other.find(row)
+            other = self._other.find(row) if self._other.paths else None
             return Person(preferred[1], None, None, (*used, other[0]) if other else tuple(used))
         if preferred is None and not settings.identity_fallback:
             raise blocked[0] if blocked else self._no_identity()
@@ -165,7 +165,10 @@ class IdentityRule:
         Raises:
             Rejected: What a field holds is no identity, or too long.
         """
-        for field, value in fields.all(row):
+        for field, get in fields.getters(row):
+            value = get(row)
+            if value is None or (isinstance(value, str) and (not value or value.isspace())):
+                continue
             used.append(field)
             try:
                 identity = self.read(value, field)

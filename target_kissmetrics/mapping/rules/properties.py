@@ -45,9 +45,11 @@ MAX_LAYOUT_FIELDS = 300
 
 _SCALARS = frozenset({type(None), str, int, float, bool, Decimal, datetime, date})
 
-_LayoutKey = tuple[str, tuple[str, ...], tuple[str | None, ...], tuple[str, ...]]
-_Layout = tuple[tuple[str, str, Callable[[Any], str]], ...]
-"""Field, its property's name, and what writes its values."""
+_Objects = tuple[tuple[str, tuple[str, ...]], ...]
+_LayoutKey = tuple[str, tuple[str, ...], _Objects, tuple[str | None, ...], tuple[str, ...]]
+"""`under`, the row's fields, those of its objects, `used` and `taken`."""
+_Layout = tuple[tuple[str, str | None, str, Callable[[Any], str]], ...]
+"""Field, the field in the object that it holds, its property's name, and what writes its values."""
 
 
 class _FieldRule(NamedTuple):
@@ -102,6 +104,7 @@ class PropertyMaker:
         self._listed = tuple(listed(schema))
         self._rule = lru_cache(MAX_CACHED_FIELDS)(self._work_out)
         self._campaign_of = lru_cache(MAX_LAYOUTS)(self._campaign_fields)
+        self._has_objects = False
         self._layouts: dict[_LayoutKey, _Layout | None] = {}
 
     def make(
@@ -123,10 +126,12 @@ class PropertyMaker:
             under: The path of the object `row`; it does not become part of the properties' names.
         """
         if self._include is None and len(row) <= MAX_LAYOUT_FIELDS:
-            layout = self._layout((under, tuple(row), used, tuple(taken)))
+            objects = _objects_in(row) if self._has_objects else ()
+            layout = self._layout((under, tuple(row), objects, used, tuple(taken)))
             properties = _apply(layout, row) if layout is not None else None
             if properties is not None:
                 return properties
+            self._has_objects = self._has_objects or bool(_objects_in(row))
         return self._flatten(row, rejections, used, taken, under)
 
     def excludes(self, path: str) -> bool:
@@ -136,18 +141,22 @@ class PropertyMaker:
     def _layout(self, key: _LayoutKey) -> _Layout | None:
         """Return how rows with these fields are written; None if that depends on their values, or is not cached."""
         if key not in self._layouts and len(self._layouts) < MAX_LAYOUTS:
-            under, fields, used, taken = key
-            paths = [(field, f"{under}.{field}" if under else field) for field in fields]
-            campaign = self._campaign_of(fields, under)
-            rules = [
-                (field, self._rule(path, under, campaign.get(path)))
-                for field, path in paths
-                if path not in used or path in self._always
-            ]
-            chosen = [(field, rule) for field, rule in rules if not rule.excluded]
+            under, fields, objects, used, taken = key
+            campaign, within = self._campaign_of(fields, under), dict(objects)
+            rules = []
+            for field in fields:
+                path = f"{under}.{field}" if under else field
+                if path in used and path not in self._always:
+                    continue
+                for name, at in (
+                    [(one, f"{path}.{one}") for one in within[field]] if field in within else [(None, path)]
+                ):
+                    if at not in used or at in self._always:
+                        rules.append(((field, name), self._rule(at, under, campaign.get(at))))
+            chosen = [(place, rule) for place, rule in rules if not rule.excluded]
             all_names = [*taken, *(rule.folded for _, rule in chosen)]
             is_plain = len(set(all_names)) == len(all_names) and not any(rule.rejection for _, rule in chosen)
-            layout = tuple((field, rule.name, rule.write) for field, rule in chosen)
+            layout = tuple((*place, rule.name, rule.write) for place, rule in chosen)
             self._layouts[key] = layout if is_plain else None
         return self._layouts.get(key)
 
@@ -237,12 +246,16 @@ class PropertyMaker:
             self._warn(text)
 
 
+def _objects_in(row: Row) -> _Objects:
+    return tuple([(field, tuple(value)) for field, value in row.items() if type(value) is dict])
+
+
 def _apply(layout: _Layout, row: Row) -> Properties | None:
-    """Return the properties of a flat row, all of whose values can be sent; None for any other row."""
+    """Return the properties of a row, all of whose values can be sent; None for any other row."""
     properties: Properties = {}
     try:
-        for field, name, write in layout:
-            value = row[field]
+        for field, within, name, write in layout:
+            value = row[field] if within is None else row[field][within]
             if value is None:
                 continue
             kind = type(value)

@@ -41,8 +41,8 @@ def test_an_exact_spelling_wins_over_another_one() -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"traits__city": "Oslo", "traits__order__id": 7}, {"traits": {"city": "Oslo", "order": {"id": 7}}}),
-        ({"traits.city": "Oslo", "traits.order.id": 7}, {"traits": {"city": "Oslo", "order": {"id": 7}}}),
+        ({"traits__city": "Oslo", "traits__order__id": 7}, {"traits": {"city": "Oslo", "order.id": 7}}),
+        ({"traits.city": "Oslo", "traits.order.id": 7}, {"traits": {"city": "Oslo", "order.id": 7}}),
         ({"traits_city": "Oslo", "traits_order_id": 7}, {"traits": {"city": "Oslo", "order_id": 7}}),
         ({"PROPERTIES__PLAN": "Gold"}, {"properties": {"PLAN": "Gold"}}),
         (
@@ -50,7 +50,8 @@ def test_an_exact_spelling_wins_over_another_one() -> None:
             {"context": {"ip": "203.0.113.9", "campaign": {"source": "ads"}, "traits": {"first_name": "Ada"}}},
         ),
         ({"traits__a": None, "traits__b": 1}, {"traits": {"b": 1}}),
-        ({"traits__a": 1, "traits__a__b": 2}, {"traits": {"a": 1}}),
+        ({"traits__a": 1, "traits__a__b": 2}, {"traits": {"a": 1, "a.b": 2}}),
+        ({"traits__a__b": 2, "traits__a": 1}, {"traits": {"a.b": 2, "a": 1}}),
     ],
 )
 @pytest.mark.parametrize("is_listed", [True, False])
@@ -84,3 +85,12 @@ def test_a_text_that_is_no_json_is_rejected_alone(text: str) -> None:
 def test_messages_have_a_container_in_any_shape(listed: tuple[str, ...]) -> None:
     assert envelope("type", *listed).has_container == bool(listed)
     assert envelope(*listed).has_container
+
+
+@pytest.mark.parametrize("part", ["campaign", "traits"])
+def test_an_object_within_a_container_may_be_json_text_too(part: str) -> None:
+    assert opened({"context": {part: '{"a": 1}', "page": "home"}}) == {"context": {part: {"a": 1}, "page": "home"}}
+    rejections: list[Rejection] = []
+    message = envelope().open({f"context__{part}": "{", "context__ip": "x"}, rejections)
+    assert message == {"context": {part: None, "ip": "x"}}
+    assert [(one.code, one.field) for one in rejections] == [("bad-message", f"context.{part}")]

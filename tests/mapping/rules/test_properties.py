@@ -496,6 +496,23 @@ JSON = st.recursive(
 )
 
 
+@given(
+    st.lists(st.dictionaries(st.text("aA_,: .\u200b", max_size=4), JSON, max_size=6), min_size=1, max_size=3),
+    st.lists(st.sampled_from(["a", "A", "aa", "a.a", "aA"]), max_size=2),
+)
+def test_rows_whose_layout_is_cached_have_the_properties_of_any_others(
+    rows: list[dict[str, Any]], used: list[str]
+) -> None:
+    cached = PropertyMaker(StreamSettings(exclude=("aA*",)), MappingSettings(), {}, lambda _: None)
+    general = PropertyMaker(StreamSettings(exclude=("aA*",), include=("*",)), MappingSettings(), {}, lambda _: None)
+    for row in rows:
+        first: list[Rejection] = []
+        second: list[Rejection] = []
+        made = cached.make(row, first, used=tuple(used))
+        assert list(made.items()) == list(general.make(row, second, used=tuple(used)).items())
+        assert first == second
+
+
 @given(st.lists(st.dictionaries(st.text("aA_,: .\u200b", max_size=4), JSON, max_size=6), min_size=1, max_size=3))
 def test_properties_of_any_rows_are_what_kissmetrics_keeps(rows: list[dict[str, Any]]) -> None:
     maker = PropertyMaker(StreamSettings(), MappingSettings(), {}, lambda _: None)

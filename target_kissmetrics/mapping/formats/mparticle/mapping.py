@@ -172,6 +172,8 @@ class MParticleMapping:
         changed = {name.removeprefix("$"): data.get("new")}
         properties = self._attributes.make(changed, rejections, under=USER_ATTRIBUTES)
         mapped.rejections += [one._replace(field=f"{DATA}.new") for one in rejections]
+        if not properties and not rejections:
+            mapped.skipped_types.append("user_attribute_change without a value")
         sender.add_attributes(mapped, properties)
 
     def _add_attributes(  # noqa: PLR0913, PLR0917 - what a batch says of its person

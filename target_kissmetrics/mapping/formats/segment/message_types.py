@@ -61,12 +61,15 @@ class Track:
         self._names = FirstOf(places.event)
         self._id = FirstOf(places.message_id)
         self._context = context
-        fields = FirstOf(settings.revenue_fields, loose=True)
-        self._revenue = Revenue(settings.revenue_key, fields, under=self._under, in_messages=True)
         totals = ("total", "value") if "revenue" in settings.revenue_fields else ()
-        self._completed, self._refunded = (
-            Revenue(settings.revenue_key, FirstOf(names, loose=True), under=self._under, in_messages=True)
-            for names in (totals[:1], totals)
+        self._revenue, self._completed, self._refunded = (
+            Revenue(
+                settings.revenue_key,
+                FirstOf((*settings.revenue_fields, *more), loose=True),
+                under=self._under,
+                in_messages=True,
+            )
+            for more in ((), totals[:1], totals)
         )
         self._maker = message_maker(stream, exclude=places.own, reserved=self._revenue.reserved, iso_texts=True)
         self._parts = EventParts(settings, self._maker)
@@ -91,14 +94,9 @@ class Track:
             self._parts.add_items(mapped, record, products, self._products, taken)
 
     def _amount(self, event: str, content: Row, rejections: list[Rejection]) -> str | None:
-        is_refund = _ORDER_REFUNDED.fullmatch(event) is not None
-        unreadable: list[Rejection] = []
-        amount = self._revenue.find(content, unreadable, refund=is_refund)
-        order = self._refunded if is_refund else self._completed if _ORDER_COMPLETED.fullmatch(event) else None
-        if amount is None and order is not None:
-            amount = order.find(content, unreadable, refund=is_refund)
-        rejections += unreadable[:1] if amount is None else ()
-        return amount
+        if _ORDER_REFUNDED.fullmatch(event):
+            return self._refunded.find(content, rejections, refund=True)
+        return (self._completed if _ORDER_COMPLETED.fullmatch(event) else self._revenue).find(content, rejections)
 
 
 class View:
