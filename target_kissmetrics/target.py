@@ -174,9 +174,13 @@ class TargetKissmetrics(Target):
         if not self.stream_mapper.register(message_dict):
             return
         message = {name: message_dict.get(name) for name in ("type", "stream", "schema", "key_properties")}
+        by_source = self.stream_mapper.stream_maps.items()
         for stream_map in self.stream_mapper.stream_maps[stream]:
             alias, schema = stream_map.stream_alias, stream_map.transformed_schema
-            self.get_sink(alias, schema=schema, key_properties=stream_map.transformed_key_properties)
+            sink = self.get_sink(alias, schema=schema, key_properties=stream_map.transformed_key_properties)
+            if isinstance(sink, KissmetricsSink):
+                of_alias = [name for name, maps in by_source if any(one.stream_alias == alias for one in maps)]
+                sink.intake.check_sources(of_alias)
             self.runtime.schema(alias, message)
         after = self._sinks_of(stream)
         replaced = [sink for alias, sink in before.items() if after.get(alias) is not sink]

@@ -19,6 +19,7 @@ from target_kissmetrics.kissmetrics.calls import Alias, Call, Properties, Record
 from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
+from target_kissmetrics.mapping.rules.fields import loose
 
 NO_AMOUNT = "bad-amount"
 """The code of an amount alone: the field that was to hold it was sent as a property."""
@@ -27,6 +28,7 @@ _OF_TIMES = frozenset({"no-timestamp", "bad-timestamp", "too-old", "future-times
 """Codes of a whole event of a batch, whichever field the line names."""
 
 _INDEX = re.compile(r"\[(\d+)\]\.?")
+_HEAD = re.compile(r"[.\[]")
 
 Row = Mapping[str, Any]
 
@@ -121,8 +123,24 @@ def _without(value: Any, path: str) -> Any:
         return [(_without(item, rest) if rest else None) if n == number else item for n, item in enumerate(value)]
     if not isinstance(value, Mapping):
         return value
+    path = _as_spelled(path, value)
     return {
         key: _without(item, path[len(key) :].removeprefix(".")) if path.startswith((f"{key}.", f"{key}[")) else item
         for key, item in value.items()
         if path != key
     }
+
+
+def _as_spelled(path: str, row: Row) -> str:
+    """Give a path as a row spells it: in another case, flattened (`properties__a`), or with mParticle's `$`."""
+    head = _HEAD.split(path, 1)[0]
+    if path in row or head in row:
+        return path
+    spellings = {_loose(key): key for key in reversed([*row])}
+    if whole := spellings.get(_loose(path)):
+        return whole
+    return spellings.get(_loose(head), head) + path[len(head) :]
+
+
+def _loose(path: str) -> str:
+    return loose(path.replace(".", "").replace("$", ""))

@@ -51,22 +51,22 @@ REASONS: Mapping[Code, Reason] = {
         "row",
         "many people share this ID (all zeros, or in blocked_identities), and it would merge them into one person "
         "permanently",
-        "set customer_id or device_id in the stream's entry to another field, or fix it at the source; if the ID "
-        "belongs to one person, remove it from blocked_identities",
+        "set customer_id or device_id (previous_id of an alias) in the stream's entry to another field, or fix it at "
+        "the source; if the ID belongs to one person, remove it from blocked_identities",
         f"fix it at the source, or {_FILTER}; if the ID belongs to one person, remove it from blocked_identities",
     ),
     "bad-identity": Reason(
         "row",
         "the ID is an object, an array, a boolean or no finite number",
-        "set customer_id or device_id in the stream's entry to the field that holds the ID itself (user.id), or take "
-        "it out of the object with a stream map",
+        "set customer_id or device_id (previous_id of an alias) in the stream's entry to the field that holds the ID "
+        "itself (user.id), or take it out of the object with a stream map",
         _FIX,
     ),
     "identity-too-long": Reason(
         "row",
         "the ID is longer than 255 characters, the limit of Kissmetrics",
-        "set customer_id or device_id in the stream's entry to the field of a shorter ID, or hash it with a stream map "
-        "(md5)",
+        "set customer_id or device_id (previous_id of an alias) in the stream's entry to the field of a shorter ID, or "
+        "hash it with a stream map (md5)",
         "use a shorter ID at the source, or hash it with a stream map (md5)",
     ),
     "alias-limit": Reason(
@@ -90,7 +90,7 @@ REASONS: Mapping[Code, Reason] = {
     "no-timestamp": Reason(
         "row",
         "the time is null or empty, and a guessed time would create a new event in each run",
-        "fill it in at the source, or set timestamp in the stream's entry to another field",
+        "fill it in at the source or with a stream map, or set timestamp in the stream's entry to another field",
         _FIX,
     ),
     "bad-timestamp": Reason(
@@ -187,6 +187,11 @@ def advice(code: Code, *, in_messages: bool) -> str:
     """Return what to do about a code, for a stream whose entry can name fields, or for a message format."""
     reason = REASONS[code]
     return (in_messages and reason.in_messages) or reason.to_do
+
+
+def zeros_advice(*, in_messages: bool) -> str:
+    """Return what to do about an ID of zeros, which no setting lets through."""
+    return advice("blocked-identity", in_messages=in_messages).partition("; if the ID")[0]
 
 
 class Rejected(Exception):  # noqa: N818 - it reads as what happened

@@ -78,11 +78,11 @@ class CollisionCounter:
         if isinstance(event, Record) and self._collisions.seen(event.person, folded(event.event), event.time, slot.row):
             counts.collisions += 1
             problem = f"different rows have the same person, event name {event.event!r} and second"
-            self._warn_once(counts, counts.collisions, f"{problem}; Kissmetrics keeps the first one; {_remedy(slot)}")
+            self._warn_once(counts, counts.collisions, f"{problem}; Kissmetrics may count them as one; {_remedy(slot)}")
         elif amount is not None and self._collisions.seen(event.person, AMOUNTS + folded(amount), event.time, slot.row):
             counts.amount_collisions += 1
             problem = "two events of one person have an amount in the same second"
-            self._warn_once(counts, counts.amount_collisions, f"{problem}; Kissmetrics keeps one; {_remedy(slot)}")
+            self._warn_once(counts, counts.amount_collisions, f"{problem}; Kissmetrics may keep one; {_remedy(slot)}")
 
     def _count_item(self, counts: StreamCounts, event: Call | None, token: bytes, item: Set) -> None:
         """Count a line item that loses values: Kissmetrics keeps one value of a property per second."""
@@ -99,7 +99,7 @@ class CollisionCounter:
         else:
             return
         counts.item_collisions += 1
-        message = f"{problem}; Kissmetrics keeps one value of a property per second; {remedy}"
+        message = f"{problem}; Kissmetrics may keep one value of a property per second; {remedy}"
         self._warn_once(counts, counts.item_collisions, message)
 
     def _warn_once(self, counts: StreamCounts, count: int, message: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.mapping.detection import resolve
 from target_kissmetrics.mapping.registry import FLAT_KINDS
 from target_kissmetrics.mapping.reject_codes import Rejected
@@ -90,6 +91,21 @@ class StreamIntake:
             resolved.why,
             f". {resolved.mapping.describe()}" if resolved.mapping else "",
         )
+
+    def check_sources(self, sources: Sequence[str]) -> None:
+        """Check that rows which are known by their key are those of one stream of the tap.
+
+        Raises:
+            ConfigError: They are of two, and the entry does not say whether these have keys of their own.
+        """
+        context = self._context
+        if len(sources) > 1 and context.entry.send_once_per_row is None and getattr(self.mapping, "sends_once", False):
+            first, second, *_ = sources
+            problem = (
+                f"stream maps make {first!r} and {second!r} one stream, {context.name!r}, whose rows are sent once"
+            )
+            remedy = "set it to true if no key is in both, else to false, or give them names of their own (__alias__)"
+            raise ConfigError(f"{context.entry.place}.send_once_per_row", f"{problem} by their key; {remedy}")
 
     def take(
         self, row: dict[str, Any], extracted: object, record: Mapping[str, Any], problem: str | None = None

@@ -153,3 +153,17 @@ def test_a_field_is_taken_out_wherever_it_is() -> None:
     }  # fmt: skip
     assert without(row, ["l[0]"])["l"] == [None, row["l"][1]]  # type: ignore[index]
     assert without(row, ["x", "a.x", "l[7].b", "l.b.c"]) == {**row, "t": row["t"]}
+
+
+@pytest.mark.parametrize(
+    ("row", "path", "left"),
+    [
+        ({"PROPERTIES": {"a": 1, "b": 2}}, "properties.a", {"PROPERTIES": {"b": 2}}),
+        ({"properties__order__id": 1, "b": 2}, "properties.order.id", {"b": 2}),
+        ({"user_attributes": {"$City": "x", "b": 2}}, "user_attributes.City", {"user_attributes": {"b": 2}}),
+        ({"user_attributes": {"$City": "x", "City": "y"}}, "user_attributes.City", {"user_attributes": {"$City": "x"}}),
+        ({"Events": [{"Data": {"a": 1}}]}, "events[0].data.a", {"Events": [{"Data": {}}]}),
+    ],
+)
+def test_a_part_is_taken_out_however_the_row_spells_it(row: Row, path: str, left: Row) -> None:
+    assert without(row, [path]) == left

@@ -70,8 +70,10 @@ class EventMapping:
         if not self._clock.paths and entry.timestamp is None:
             _check_times(stream, self._user_attributes)
         self._key = tuple(getter(key) for key in stream.key_properties)
+        # Whatever the order in which the tap lists them. That of `_key` is in the claims of a store, and stays.
+        self._once_key = tuple(getter(key) for key in sorted(stream.key_properties))
         self._salt = stream.name.encode("utf-8", "surrogatepass")
-        self._sends_once = _sends_once(stream, self._revenue.paths)
+        self.sends_once = _sends_once(stream, self._revenue.paths)
 
     def describe(self) -> str:
         """Return which fields have which role, in one line."""
@@ -81,7 +83,7 @@ class EventMapping:
             f"time: {self._clock.describe()}",
             f"revenue: {', else '.join(self._revenue.paths) or 'none'}",
         ]
-        if self._sends_once:
+        if self.sends_once:
             parts.append("sent once: by the row's key")
         if self._line_items.paths:
             parts.append(f"line items: {', else '.join(self._line_items.paths)}")
@@ -104,7 +106,7 @@ class EventMapping:
         taken = self._revenue.reserved if amount is not None else ()
         properties = self._maker.make(row, rejections, used=used, taken=taken)
         properties = self._parts.named(event, properties, rejections, amount)
-        key = self._row_key(row) if self._sends_once else None
+        key = self._row_key(row) if self.sends_once else None
         spread = entry.spread_duplicates and not entry.once
         slot = EventSlot(
             self._row_identity(row, properties),
@@ -149,10 +151,11 @@ class EventMapping:
             part = _part(value, path, "a list of objects", rejections, is_named=self._entry.line_items is not None)
             if part is None:
                 return path, ()
-            if isinstance(part, (list, tuple)):
-                items = [item for item in part if item is not None]
-                if items and all(isinstance(item, Mapping) for item in items):
-                    return path, items
+            if items := _objects(part):
+                return path, items
+            if part is not value and self._entry.line_items is not None:
+                rejections.append(_bad_part(path, "a list of objects", "other JSON text"))
+                return path, ()
         return None, ()
 
     def _attributes_in(self, row: Row, rejections: list[Rejection]) -> tuple[str | None, Row]:
@@ -162,11 +165,14 @@ class EventMapping:
                 return path, {}
             if isinstance(part, Mapping):
                 return path, part
+            if part is not value and self._entry.user_attributes is not None:
+                rejections.append(_bad_part(path, "an object", "other JSON text"))
+                return path, {}
         return None, {}
 
     def _row_key(self, row: Row) -> bytes | None:
         """Return the stream and the row's key; None if a part of the key is absent, null or empty."""
-        values = [get(row) for get in self._key]
+        values = [get(row) for get in self._once_key]
         if any(is_empty(value) for value in values):
             return None
         return b"\0".join([self._salt, *map(_key_bytes, values)])
@@ -247,19 +253,29 @@ def _key_bytes(value: Any) -> bytes:
 
 
 def _part(value: object, path: str, expected: str, rejections: list[Rejection], *, is_named: bool) -> object:
-    """Return a part of an event, which may be JSON text; None if it is rejected: it is no property either.
+    """Return a part of an event, which may be JSON text; None if that is rejected, or empty: it is no property.
 
     Text that is no JSON at all is none of a field that the entry names, and a property of one that is recognized.
     """
     try:
         part = parsed(value)
         if not (is_named and isinstance(part, str)):
-            return part
-        problem = f"must be {expected}, not text"
+            return part if part or part is value else None
+        problem = "text"
     except ValueError:
-        problem = f"must be {expected}, not text that does not parse"
-    rejections.append(Rejection.of(Rejected("bad-message", problem, path)))
+        problem = "text that does not parse"
+    rejections.append(_bad_part(path, expected, problem))
     return None
+
+
+def _bad_part(path: str, expected: str, found: str) -> Rejection:
+    return Rejection.of(Rejected("bad-message", f"must be {expected}, not {found}", path))
+
+
+def _objects(part: object) -> list[Mapping[str, Any]]:
+    """Return the objects of a list that holds nothing else but nulls."""
+    items = [item for item in part if item is not None] if isinstance(part, (list, tuple)) else []
+    return items if all(isinstance(item, Mapping) for item in items) else []
 
 
 def _as_bytes(content: Any) -> bytes:

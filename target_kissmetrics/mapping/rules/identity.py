@@ -14,9 +14,9 @@ from decimal import Decimal
 import msgspec
 
 from target_kissmetrics.kissmetrics.limits import MAX_IDENTITY_CHARACTERS
-from target_kissmetrics.mapping.reject_codes import Code, Rejected
+from target_kissmetrics.mapping.reject_codes import Code, Rejected, zeros_advice
 from target_kissmetrics.mapping.rules import names
-from target_kissmetrics.mapping.rules.fields import FirstOf, Row
+from target_kissmetrics.mapping.rules.fields import FirstOf, Row, parsed
 from target_kissmetrics.mapping.settings import MappingSettings
 
 CUSTOMER_ID_CANDIDATES = ("customer_id", "user_id", "distinct_id")
@@ -26,6 +26,7 @@ DEVICE_ID_CANDIDATES = (
 )  # fmt: skip
 
 _ZEROS = "0-. {}"
+_BRACKETS = {"{": "an object", "[": "an array"}
 
 
 class Person(msgspec.Struct, frozen=True, gc=False):
@@ -142,7 +143,10 @@ class IdentityRule:
         if len(identity) > MAX_IDENTITY_CHARACTERS:
             too_long = f"the identity has {len(identity)} characters, over the limit of {MAX_IDENTITY_CHARACTERS}"
             raise self._rejected("identity-too-long", too_long, field)
-        if identity.lower() in self._settings.blocked_identities or (identity[:1] in _ZEROS and is_all_zero(identity)):
+        if identity[:1] in _ZEROS and is_all_zero(identity):
+            zeros = f"{identity!r} is all zeros, which many people share, and would merge them permanently"
+            raise self._rejected("blocked-identity", zeros, field, zeros_advice(in_messages=self._in_messages))
+        if identity.lower() in self._settings.blocked_identities:
             shared = f"{identity!r} is shared by many people (blocked_identities) and would merge them permanently"
             raise self._rejected("blocked-identity", shared, field)
         if not names.is_utf8(identity):
@@ -200,6 +204,8 @@ def to_identity(value: object) -> str:
         ValueError: The value cannot be an identity. The text says what it is.
     """
     if isinstance(value, str):
+        if value[:1] in _BRACKETS and _is_json(value):
+            raise ValueError(f"an ID must be a text or a number, not JSON text of {_BRACKETS[value[0]]}")
         return names.clean(value)
     if value is None:
         return ""
@@ -213,6 +219,15 @@ def to_identity(value: object) -> str:
     shapes = {bool: "a boolean", dict: "an object", list: "an array", tuple: "an array"}
     what = shapes.get(type(value)) or ("an object" if isinstance(value, Mapping) else "a number out of range")
     raise ValueError(f"an ID must be a text or a number, not {what}")
+
+
+def _is_json(text: str) -> bool:
+    """Return whether a text is JSON of a list or object with content; an empty one is in `blocked_identities`."""
+    try:
+        content = parsed(text)
+    except ValueError:
+        return False
+    return bool(content) and not isinstance(content, str)
 
 
 def is_all_zero(identity: str) -> bool:

@@ -593,6 +593,8 @@ def test_the_key_of_a_row_is_its_stream_and_values_of_any_type() -> None:
     assert len({*keys, row_key(7, "y"), row_key(7, stream="others"), row_key("a", "\0x")}) == len(values) + 3
     assert row_key(7) == row_key(7.0) == row_key(Decimal("7.00")) == keys[0]
     assert row_key(7.5) == row_key(Decimal("7.50"))
+    row, entry = {"id": 7, "no": "x"}, {"send_once_per_row": True}
+    assert slot_of(map_event(row, entry, key=["no", "id"], name="things")).key == keys[0]
     assert row_key({"a": 1, "b": 2}) == row_key({"b": 2, "a": 1})
     assert row_key(0) == row_key(Decimal("-0.0"))
 
@@ -615,3 +617,18 @@ def test_a_time_of_extraction_is_not_the_row_s() -> None:
     mapping = mapping_of(stream_of(("customer_id", "event", "revenue", "id"), {"kind": "event"}, key=["id"]))
     assert not slot_of(mapping.map({"customer_id": "ann", "event": "Bought", "id": 7})).is_dated
     assert slot_of(map_event({})).is_dated
+
+
+@pytest.mark.parametrize(
+    ("role", "text"), [("line_items", '{"sku": "a"}'), ("line_items", '["a"]'), ("user_attributes", "[1]")]
+)
+def test_json_text_of_another_shape_is_no_part_that_the_entry_names(role: str, text: str) -> None:
+    mapped = map_event({"part": text, "event": "Ordered"}, {role: "part"})
+    assert [(rejection.code, rejection.field) for rejection in mapped.rejections] == [("bad-message", "part")]
+    assert record_of(mapped).properties == {}
+
+
+@pytest.mark.parametrize(("field", "text"), [("line_items", "[]"), ("user_attributes", "{}")])
+def test_json_text_without_content_is_no_property(field: str, text: str) -> None:
+    mapped = map_event({field: text, "event": "Ordered"})
+    assert (mapped.rejections, record_of(mapped).properties) == ([], {})

@@ -173,6 +173,8 @@ def test_identities_are_written_as_kissmetrics_would_make_them(value: Any, ident
         ({"id": 1}, "an object"),
         ([], "an array"),
         (["ann"], "an array"),
+        ('["ann", "bob"]', "JSON text of an array"),
+        ('{"id": "ann"}', "JSON text of an object"),
         (Decimal("NaN"), "a number out of range"),
         (Decimal("sNaN"), "a number out of range"),
         (float("inf"), "a number out of range"),
@@ -233,6 +235,11 @@ def test_a_blocked_identity_is_replaced_by_the_other_id_only_with_fallback() -> 
 def test_zeros_are_nobody_whatever_the_settings(zeros: Any) -> None:
     assert rejected({"customer_id": zeros}, blocked_identities=frozenset()).code == "blocked-identity"
     assert identify({"customer_id": "00-7"}).identity == "00-7"
+
+
+def test_no_setting_is_advised_for_zeros() -> None:
+    assert "blocked_identities" not in rejected({"customer_id": "0000"}).reason
+    assert "remove it from blocked_identities" in rejected({"customer_id": "anon"}).reason
 
 
 def test_identities_are_lower_cased_when_asked_for() -> None:

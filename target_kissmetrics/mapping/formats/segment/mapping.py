@@ -34,11 +34,13 @@ _NESTED = ("userId", "anonymousId", "messageId", "properties", "traits", "contex
 def detect(stream: Stream) -> str | None:
     """Recognize messages by `type` beside an ID, and warehouse tables by the columns that all of them have.
 
-    `type` and `user_id` alone are columns of many tables: in other spellings messages need one that others lack.
+    `type` and `user_id` alone are columns of many tables: in other spellings messages need
+    an ID, or two containers, that others lack.
     """
     kind, beside = stream.field_for(("type",)), stream.first_of(("userId", "anonymousId", "messageId"))
     if beside is None and _envelope(stream).has_container:
-        beside = stream.field_for(("messageId", "anonymousId"))
+        containers = sum(stream.field_for((name,)) is not None for name in CONTAINERS)
+        beside = stream.field_for(("messageId", "anonymousId", *(("userId",) if containers > 1 else ())))
     if kind and beside and not tables.marks_of(stream):
         return f"it has {kind!r} and {beside!r}"
     marks = tables.marks_of(stream)
