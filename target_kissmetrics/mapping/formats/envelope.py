@@ -70,9 +70,9 @@ class Envelope:
         """Return a row's message; `rejections` gets containers whose text is no JSON."""
         shape = self._shape(tuple(row))
         texts = [name for name in self._containers if isinstance(row.get(shape.fields.get(name, "")), str)]
-        message = row
-        if texts or not shape.is_exact:
-            message = {name: row[field] for name, field in shape.fields.items() if field in row}
+        if not texts and shape.is_exact:
+            return self._with_parts(row, rejections)
+        message = {name: row[field] for name, field in shape.fields.items() if field in row}
         for name in texts:
             message[name] = _parsed(message[name], shape.fields[name], rejections, counts_as_row=name in self._rows)
         for container, part, name, column in shape.columns:
@@ -87,7 +87,9 @@ class Envelope:
         """Parse the objects within a container that are JSON text."""
         for container, parts in self._parts.items():
             holder = message.get(container)
-            texts = [part for part in parts if isinstance(holder, Mapping) and _is_json(holder.get(part))]
+            if not isinstance(holder, Mapping):
+                continue
+            texts = [part for part in parts if _is_json(holder.get(part))]
             if texts:
                 read = {part: _parsed(holder[part], f"{container}.{part}", rejections) for part in texts}
                 message = {**message, container: {**holder, **read}}

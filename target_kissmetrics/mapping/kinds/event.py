@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
@@ -128,6 +128,7 @@ class EventMapping:
         return mapped
 
     def _event_name(self, row: Row) -> tuple[str, tuple[str, ...]]:
+        found: Iterable[tuple[tuple[str, ...], str | None]]
         if self._name is not None:
             found = [(self._name.fields, self._name.fill(row))]
         else:
