@@ -44,8 +44,10 @@ FIGURES: Mapping[str, Figure] = {
     "deleted_attributes": Figure("Attributes deleted at the source", "Deleted attributes; Kissmetrics keeps them."),
     "already_sent": Figure("Already sent", "Rows whose event was sent with an earlier version of the row."),
     "moved": Figure("Events moved to a second of their own", "Events that `spread_duplicates` moved."),
-    "collisions": Figure("Events lost as duplicates", "Events with the person, name and second of another row's."),
-    "amount_collisions": Figure("Amounts lost", "Amounts of events in the second of another amount of the person."),
+    "collisions": Figure("Events that may count as one", "Events with the person, name and second of another row's."),
+    "amount_collisions": Figure(
+        "Amounts that may count as one", "Amounts in the second of another amount of the person."
+    ),
     "item_collisions": Figure(
         "Line items that lose a value", "Line items in the second of another value of a property."
     ),

@@ -75,9 +75,11 @@ class Envelope:
         message = {name: row[field] for name, field in shape.fields.items() if field in row}
         for name in texts:
             message[name] = _parsed(message[name], shape.fields[name], rejections, counts_as_row=name in self._rows)
+        absent = {container for container in self._containers if message.get(container) is None}
         for container, part, name, column in shape.columns:
-            if row.get(column) is not None:
-                holder = message.setdefault(container, {})
+            if container in absent and row.get(column) is not None:
+                message[container] = message.get(container) or {}
+                holder = message[container]
                 within = holder.setdefault(part, {}) if part else holder
                 if isinstance(within, dict):
                     within[name] = row[column]
@@ -100,7 +102,6 @@ class Envelope:
         fields = spelled(self._names, known, self._warn)
         found = ((name, self._column.fullmatch(name)) for name in known if name not in fields.values())
         columns = [(*self._place(match), name) for name, match in found if match]
-        columns = [column for column in columns if column[0] not in fields]
         return _Shape(fields, columns, is_exact=not columns and all(name == field for name, field in fields.items()))
 
     def _place(self, match: re.Match[str]) -> tuple[str, str, str]:

@@ -61,8 +61,13 @@ def test_flattened_columns_are_a_container(columns: dict[str, Any], message: Any
 
 def test_they_are_not_where_the_container_is_there() -> None:
     row = {"traits": {"city": "Oslo"}, "traits_city": "Bergen"}
-    assert opened(row) == row
-    assert "traits" not in opened({"traits_city": "Bergen"}, "traits", "traits_city")
+    assert opened(row) == opened(row, *row) == {"traits": {"city": "Oslo"}}
+
+
+@pytest.mark.parametrize("row", [{"traits": None}, {"traits": " "}, {}])
+def test_they_are_where_it_is_empty(row: dict[str, Any]) -> None:
+    expected = {"traits": {"city": "Bergen"}}
+    assert opened({**row, "traits_city": "Bergen"}, "traits", "traits_city") == expected
 
 
 def test_a_container_of_json_text_is_parsed_with_exact_numbers() -> None:
