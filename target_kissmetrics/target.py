@@ -18,13 +18,13 @@ from target_kissmetrics.config import about
 from target_kissmetrics.config import settings as own_settings
 from target_kissmetrics.config.environment import read_environment
 from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_files
+from target_kissmetrics.config.redacted import redacted_settings
 from target_kissmetrics.config.stream_names import NameWatch, named, of_stream_maps
 from target_kissmetrics.errors import ConfigError, InputError
 from target_kissmetrics.reporting.logs import ending_in_one_line, keep_urls_out_of_logs
 from target_kissmetrics.reporting.rejects import check_rejects_path
 from target_kissmetrics.reporting.report import About
 from target_kissmetrics.reporting.report_writer import ReportWriter, check_report_path
-from target_kissmetrics.reporting.told_settings import told_settings
 from target_kissmetrics.runtime import Runtime, check, http_library
 from target_kissmetrics.singer.batch_files import Storage, batch_rows, read_storage
 from target_kissmetrics.singer.reader import MessageReader
@@ -92,7 +92,7 @@ class TargetKissmetrics(Target):
             sdk=self.get_sdk_version(),
             delivery="dry run" if settings.dry_run else settings.delivery,
             client=http_library(settings) if sends else None,
-            settings=told_settings(self.config, own_settings.SCHEMA["properties"]),
+            settings=redacted_settings(self.config, own_settings.SCHEMA["properties"]),
         )
         return ReportWriter(
             path=settings.report_path,

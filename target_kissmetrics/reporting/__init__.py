@@ -5,7 +5,7 @@ rejects, reject_policy      the file of rejected rows; when a row is rejected, a
 monitor                     the one observer of a run: it feeds progress (the log, metrics), live (a terminal), recorder
 report, recorder            the report's fields, and what records them
 report_page, plot           the report as a page
-report_writer               writes the report; told_settings: the settings as it shows them
+report_writer               writes the report
 dry_run                     the delivery that logs calls
 display, logs               text from data, sanitized; what leaves through the log
 """

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from target_kissmetrics.config.redacted import redacted_settings
 from target_kissmetrics.config.settings import SCHEMA
-from target_kissmetrics.reporting.told_settings import told_settings
 
 KEY = 'k3y/that"must=not&show'
 
 
-def told(**config: object) -> dict[str, str]:
-    return told_settings({"api_key": KEY, **config}, SCHEMA["properties"])
+def redacted(**config: object) -> dict[str, str]:
+    return redacted_settings({"api_key": KEY, **config}, SCHEMA["properties"])
 
 
-def test_every_setting_is_told_with_its_default_and_the_key_never() -> None:
-    settings = told(max_connections=7)
+def test_every_setting_is_shown_with_its_default_and_the_key_never() -> None:
+    settings = redacted(max_connections=7)
     assert settings.keys() == SCHEMA["properties"].keys()
     assert settings["api_key"] == "(not shown)"
     assert (settings["max_connections"], settings["use_customer_id"], settings["shard"]) == ("7", "false", "(none)")
@@ -38,9 +38,9 @@ def test_every_setting_is_told_with_its_default_and_the_key_never() -> None:
         ("streams", [{"stream": KEY}], '[{"stream": "(the API key)"}]'),
     ],
 )
-def test_a_setting_loses_what_must_not_be_told(name: str, given: object, expected: str) -> None:
-    assert told(**{name: given})[name] == expected
+def test_a_setting_loses_what_must_not_be_shown(name: str, given: object, expected: str) -> None:
+    assert redacted(**{name: given})[name] == expected
 
 
-def test_of_the_sdks_settings_only_the_name_is_told() -> None:
-    assert told(stream_map_config={"hash_seed": "s"})["stream_map_config"] == "(not shown)"
+def test_of_the_sdks_settings_only_the_name_is_shown() -> None:
+    assert redacted(stream_map_config={"hash_seed": "s"})["stream_map_config"] == "(not shown)"

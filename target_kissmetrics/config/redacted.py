@@ -12,7 +12,7 @@ from target_kissmetrics.errors import redact_key
 NOT_SHOWN = "(not shown)"
 
 
-def told_settings(config: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, str]:
+def redacted_settings(config: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, str]:
     """Give each setting's value as text, as far as a report may show it.
 
     A URL loses its user, password and query, a path its folders, which may be named after somebody. Identities are
