@@ -74,7 +74,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--rows", type=_rows, default=3, help="rows of each stream to show (%(default)s)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="also write the preview as one HTML page")
     parser.add_argument(
-        "--suggest", action="store_true", help="write the entries of `streams` to use, as YAML, and nothing else"
+        "--suggest",
+        action="store_true",
+        help="write the `streams` to use, and the `stream_maps` that they need, as YAML, and nothing else",
     )
     return parser
 
@@ -90,13 +92,14 @@ def _run(options: argparse.Namespace) -> int:
     settings = read_settings(config)
     given = tuple(config.get("streams") or ())
     max_aliases, now = settings.max_aliases_per_identity, int(time.time())
-    preview = Preview(Plan(settings, settings.streams, given, max_aliases, options.rows, now))
+    stream_maps = config.get("stream_maps") or {}
+    preview = Preview(Plan(settings, settings.streams, given, max_aliases, options.rows, now, stream_maps))
     problem = _read(options.input, preview, config)
     preview.finish()
     if options.html is not None:
         write_whole(options.html, as_page(preview, problem))
     if options.suggest:
-        sys.stdout.write(as_yaml(preview.suggestions()))
+        sys.stdout.write(as_yaml(preview.suggestions(), stream_maps))
     else:
         print_preview(preview, sys.stdout)
     sys.stdout.flush()

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Mapping
 from typing import IO, Any
 
+from singer_sdk.mapper import SameRecordTransform
+
 from target_kissmetrics.config.stream_names import NameWatch, of_stream_maps
 from target_kissmetrics.errors import InputError
 from target_kissmetrics.preview.preview import Preview
@@ -57,7 +59,9 @@ class _Messages:
             self._preview.warnings.append(f"{problem}; a run stops; its rows are not validated here")
         for stream_map in self._mapper.stream_maps[name]:
             keys = tuple(stream_map.transformed_key_properties or ())
-            self._preview.stream(stream_map.stream_alias).schema(stream_map.transformed_schema, keys)
+            alias = stream_map.stream_alias
+            is_mapped = alias != name or not isinstance(stream_map, SameRecordTransform)
+            self._preview.stream(alias).schema(stream_map.transformed_schema, keys, is_mapped=is_mapped)
 
     def record(self, message: dict[str, Any]) -> None:
         """Handle a RECORD message."""

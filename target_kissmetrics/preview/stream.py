@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from singer_sdk.mapper import StreamMap
 
 from target_kissmetrics.config.stream_entries import entry_for, read_entry
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.mapping.detection import Detected, ResolvedStream, resolve
-from target_kissmetrics.mapping.kinds.event import EVENT_NAME_CANDIDATES
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
-from target_kissmetrics.mapping.rules.fields import Row, spelled
+from target_kissmetrics.mapping.rules.fields import Row
 from target_kissmetrics.mapping.rules.identity import IdentityRule
 from target_kissmetrics.mapping.rules.loaders import is_deleted
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream, StreamMapping
 from target_kissmetrics.preview.explaining import MappedRow, explain
 from target_kissmetrics.preview.risks import Risks
-from target_kissmetrics.preview.suggest.advice import about_money
+from target_kissmetrics.preview.suggest.advice import Money, about_money, own_amount
 from target_kissmetrics.preview.suggest.columns import Columns, columns_of
 from target_kissmetrics.preview.suggest.entry import Suggestion, suggest
 from target_kissmetrics.preview.totals import Totals
 from target_kissmetrics.reporting import display
-from target_kissmetrics.reporting.counts import MAX_TYPES, OTHER_TYPES, StreamCounts
+from target_kissmetrics.reporting.counts import StreamCounts
+from target_kissmetrics.singer.stream_maps import StreamMapper, transformed
 from target_kissmetrics.sync.intake import check_row
 
 SAMPLED_ROWS = 200
@@ -36,6 +38,8 @@ ROWS_ON_PROBATION = 100
 """A run stops at a stream whose first rows, so many of them, are all rejected."""
 
 MAX_WARNINGS = 100
+
+_LOG = logging.getLogger("target-kissmetrics-preview")
 
 
 @dataclass(slots=True)
@@ -59,6 +63,7 @@ class Plan:
         max_aliases: `max_aliases_per_identity`.
         rows_shown: Rows of each stream to show.
         now: Seconds since the Unix epoch; the same for all rows.
+        stream_maps: Of the config.
     """
 
     mapping: MappingSettings
@@ -67,6 +72,7 @@ class Plan:
     max_aliases: int
     rows_shown: int
     now: int
+    stream_maps: Mapping[str, Any] = field(default_factory=dict)
 
 
 class StreamPreview:
@@ -82,12 +88,10 @@ class StreamPreview:
         problem: Why the run would stop at it; None when it would not.
         suggestion: The entry to use; None for a stream that has an entry and no problem.
         entry: Its entry.
-        accepted: Rows that are mapped.
-        deleted: Rows that are deleted at their source, and `deleted_attributes` of users.
+        counts: Of its rows, as a run counts them.
         first: The first rows.
         rejected: Rejected rows, and rejected events of batches, by code.
         dropped: Dropped properties, by code.
-        ignored: Parts of messages that have no meaning for Kissmetrics, by type, for the first 50 types.
     """
 
     def __init__(self, name: str, plan: Plan) -> None:
@@ -96,19 +100,19 @@ class StreamPreview:
         self.problem: str | None = None
         self.suggestion: Suggestion | None = None
         self.entry: StreamSettings = entry_for(plan.entries, name) or StreamSettings(stream=name)
-        self.rows = self.accepted = self.deleted = self.deleted_attributes = 0
+        self.counts = StreamCounts(name)
         self.first: list[MappedRow] = []
         self.totals = Totals(plan.mapping.revenue_key, plan.now)
         self.risks = Risks(plan.max_aliases)
         self.rejected: dict[str, Loss] = {}
         self.dropped: dict[str, Loss] = {}
-        self.ignored: Counter[str] = Counter()
         self.warnings: list[str] = []
         self._plan = plan
-        self._counts = StreamCounts(name)
         self._sample: list[Row] = []
         self._waiting: list[tuple[int, Row, object, str | None]] | None = None
         self._stream: Stream | None = None
+        self._fix: StreamMap | None = None
+        self._is_mapped = False
         self._mapping: StreamMapping | None = None
         self._people: IdentityRule | None = None
 
@@ -116,13 +120,14 @@ class StreamPreview:
         """Show it as one that is not read."""
         self.kind, self.why = "ignore", f"{self.entry.place} says so"
 
-    def schema(self, schema: Mapping[str, Any], key_properties: Sequence[str]) -> None:
-        """Begin, or go on with a changed schema."""
+    def schema(self, schema: Mapping[str, Any], key_properties: Sequence[str], *, is_mapped: bool = False) -> None:
+        """Begin, or go on with a changed schema; `is_mapped` says that it has a stream map of its own."""
         self._map_waiting()
+        self._is_mapped = is_mapped
         settings, now = self._plan.mapping, self._plan.now
         self._stream = Stream(self.name, schema, key_properties, self.entry, settings, self._warn, lambda: now)
         try:
-            self._set_kind(resolve(self._stream))
+            self._set_kind(resolve(self._fixed()))
         except ConfigError as problem:
             self.problem = str(problem)
             self._waiting = []
@@ -130,14 +135,14 @@ class StreamPreview:
     def row(self, row: Row, extracted: object, invalid: str | None = None) -> None:
         """Add a row, after the stream's schema; `invalid` is what is wrong with it by its tap's schema."""
         assert self._stream is not None  # noqa: S101 - rows come after their schema
-        self.rows += 1
+        self.counts.rows += 1
         # Rows of message formats may be large, and nothing is suggested from their columns.
         if len(self._sample) < SAMPLED_ROWS and (self._people is not None or self._mapping is None):
             self._sample.append(row)
         if self._waiting is None:
-            self._map(self.rows, row, extracted, invalid)
+            self._map(self.counts.rows, row, extracted, invalid)
             return
-        self._waiting.append((self.rows, row, extracted, invalid))
+        self._waiting.append((self.counts.rows, row, extracted, invalid))
         if len(self._waiting) >= SAMPLED_ROWS:
             self._map_waiting()
 
@@ -146,20 +151,23 @@ class StreamPreview:
         self._map_waiting()
         if self._stream is None:
             return
+        money = self._money() if self.suggestion is None else Money()
         if self.suggestion is None and self.kind and not (self.entry.kind and self.entry.place != "streams"):
             decided = Detected(self.kind, self.why)
             self.suggestion = suggest(
-                self._stream, self._columns, self._given(), decided, collisions=self.risks.collisions
+                self._stream, self._columns, self._given(), decided, self.risks.collisions, is_mapped=self._is_mapped
             )
         rejected = sum(loss.count for loss in self.rejected.values())
-        if rejected >= ROWS_ON_PROBATION and not self.accepted:
+        if rejected >= ROWS_ON_PROBATION and not self.counts.accepted:
             self._warn(f"all rows are rejected; a run would stop after the first {ROWS_ON_PROBATION}")
-        self._warn(*self.risks.warnings(self.totals, self.accepted, spreads=self.entry.spread_duplicates))
+        self._warn(*self.risks.warnings(self.totals, self.counts.accepted, spreads=self.entry.spread_duplicates))
         if not self._stream.key_properties:
             for warning in self.risks.about_equal_rows():
                 self._warn(warning)
                 self.add_reason(warning)
-        self._warn(*self._about_money(), *self._counts.warnings())
+        self._warn(*money.warnings, *self.counts.warnings())
+        if money.fix and not self._is_mapped:
+            self._warn(f"stream_maps: {json.dumps({self.name: {money.amount: money.fix}})}")
 
     def add_reason(self, text: str) -> None:
         """Add a reason to its suggestion, if it has one."""
@@ -189,8 +197,8 @@ class StreamPreview:
         self.kind, self.why = resolved.kind, resolved.why
         self._mapping = resolved.mapping
         if resolved.mapping is not None:
-            self._counts.revenue = self.entry.revenue or ()
-            self._counts.expect(self._stream.unmatched if self._stream.is_open else {})
+            self.counts.revenue = self.entry.revenue or ()
+            self.counts.expect(self._stream.unmatched if self._stream.is_open else {})
         self.described = resolved.mapping.describe() if resolved.mapping else ""
         if self.kind in {"event", "user_attributes", "experiment"}:
             # With alias_identities, IdentityRule gives both IDs of a row; no alias is made here.
@@ -205,20 +213,33 @@ class StreamPreview:
         if not self.name.strip():
             self.kind, self.why = "ignore", "no entry of streams can match a stream without a name; fix the tap"
             return
-        self.suggestion = suggest(self._stream, self._columns, self._given())
+        self.suggestion = suggest(self._stream, self._columns, self._given(), is_mapped=self._is_mapped)
         self.entry = replace(read_entry(self.suggestion.entry, 0), place="the suggested entry")
         self._stream = replace(self._stream, entry=self.entry)
-
-        self._set_kind(resolve(self._stream)._replace(why="as suggested"))
+        self._set_kind(resolve(self._fixed())._replace(why="as suggested"))
         for number, row, extracted, invalid in waiting:
             self._map(number, row, extracted, invalid)
+
+    def _fixed(self) -> Stream:
+        """Give the stream after the suggested stream map, which its rows pass from now on."""
+        assert self._stream is not None  # noqa: S101 - it has a schema
+        expressions = self.suggestion.stream_map if self.suggestion else {}
+        if not expressions:
+            return self._stream
+        mapper = StreamMapper({"stream_maps": {self.name: expressions}}, _LOG, lambda _: False)
+        schema, keys = dict(self._stream.schema), list(self._stream.key_properties)
+        mapper.register_raw_stream_schema(self.name, schema, keys)
+        (self._fix,) = mapper.stream_maps[self.name]
+        return replace(self._stream, schema=self._fix.transformed_schema)
 
     def _map(self, number: int, row: Row, extracted: object, invalid: str | None) -> None:
         if self._mapping is None:
             return
         if is_deleted(row):
-            self.deleted += 1
+            self.counts.deleted += 1
             return
+        if self._fix is not None and invalid is None:
+            row = transformed(self._fix, dict(row)) or {}
         outcome: Mapped | Rejected
         try:
             check_row(row, self._stream.key_properties if self._stream else (), invalid)
@@ -233,36 +254,26 @@ class StreamPreview:
             self.first.append(explain(number, row, extracted, outcome, self._mapping, self.entry, revenue_key))
 
     def _count_mapped(self, number: int, row: Row, mapped: Mapped) -> None:
-        self.accepted += 1
-        self._counts.accept(row, mapped)
-        self.deleted_attributes += len(mapped.deletions)
+        self.counts.accept(row, mapped)
+        self.counts.mapped(mapped.skipped_types, len(mapped.deletions))
         self.totals.add(mapped.calls)
         self.risks.add(mapped)
         for part in mapped.rejections:
             losses = self.rejected if part.counts_as_row else self.dropped
             _count(losses, number, part.code, part.reason, part.field)
-        for kind in mapped.skipped_types:
-            is_counted = kind in self.ignored or len(self.ignored) < MAX_TYPES
-            self.ignored[kind if is_counted else OTHER_TYPES] += 1
         if self._people is not None:
             try:
                 self.risks.add_person(self._people.identify(row))
             except Rejected:
                 return
 
-    def _about_money(self) -> Sequence[str]:
-        """Warn of wrong revenue, also where the entry is the config's own."""
-        if self.kind != "event":
-            return ()
-        entry, columns = self.entry, self._columns
-        paths = entry.revenue if entry.revenue is not None else self._plan.mapping.revenue_fields
-        amount = next((path for path in spelled(paths, columns).values() if columns[path].filled), None)
+    def _money(self) -> Money:
+        """Give what is wrong with its revenue as a run reads it now."""
+        columns = self._columns
+        amount = own_amount(self._stream, columns) if self._stream and self.kind == "event" else None
         if amount is None:
-            return ()
-        named = next((f"{{{name}}}" for name in spelled(EVENT_NAME_CANDIDATES, columns).values()), None)
-        money = about_money(columns, amount, entry.event_name or named, refund=entry.refund)
-        fixes = {self.name: {amount: money.fix}} if money.fix else None
-        return [*money.warnings, *([f"stream_maps: {json.dumps(fixes)}"] if fixes else [])]
+            return Money()
+        return about_money(columns, amount, self.entry.event_name, refund=self.entry.refund)
 
 
 def _count(losses: dict[str, Loss], row: int, code: str, reason: str, field: str | None) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import IO
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, Any
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
@@ -65,7 +65,7 @@ def as_page(preview: Preview, problem: str | None = None) -> str:
         console.print(block)
     console.print(Rule(Text("the entries of streams to use", "bold"), align="left"))
     # Not wrapped, so that comments can be pasted.
-    console.print(Text(as_yaml(preview.suggestions()), "green"), soft_wrap=True)
+    console.print(Text(as_yaml(preview.suggestions(), preview.plan.stream_maps), "green"), soft_wrap=True)
     return console.export_html(code_format=_PAGE, inline_styles=True)
 
 
@@ -83,7 +83,7 @@ def _message(text: str) -> str:
 
 def _blocks(preview: Preview) -> Iterator[RenderableType]:
     for stream in preview.streams.values():
-        yield from _stream(stream)
+        yield from _stream(stream, preview.plan.stream_maps)
         yield ""
     if not preview.streams:
         yield "The input has no stream."
@@ -95,13 +95,13 @@ def _warnings(warnings: Sequence[str]) -> Iterator[RenderableType]:
     yield from (Text(f"! {_message(warning)}", "yellow") for warning in warnings)
 
 
-def _stream(stream: StreamPreview) -> Iterator[RenderableType]:
+def _stream(stream: StreamPreview, stream_maps: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield Rule(Text(f"stream {display.line(stream.name)}", "bold"), align="left")
     if stream.problem is not None:
         yield Text(f"A run would stop here: {_message(stream.problem)}", "bold red")
     if stream.suggestion is not None and stream.suggestion.is_needed:
         yield "Suggested, and used below:"
-        yield Padding(Text(as_yaml([stream.suggestion]), "green"), (0, 0, 0, 2))
+        yield Padding(Text(as_yaml([stream.suggestion], stream_maps), "green"), (0, 0, 0, 2))
     if stream.kind:
         yield Text(f"read as {stream.kind}: {_message(stream.why)}", "bold")
     if stream.described:
@@ -113,14 +113,14 @@ def _stream(stream: StreamPreview) -> Iterator[RenderableType]:
     yield from _names("Properties", ("property", "count", "such as"), stream.totals.properties)
     yield from _losses("Rejected rows, and rejected events of batches", stream.rejected)
     yield from _losses("Dropped properties", stream.dropped)
-    ignored = [(display.line(kind), display.count(count)) for kind, count in stream.ignored.most_common()]
+    ignored = [(display.line(kind), display.count(count)) for kind, count in stream.counts.skipped_types.most_common()]
     yield from _table("Ignored types", ("type", "count"), ignored)
     yield from _warnings(stream.warnings)
 
 
 def _figures(stream: StreamPreview) -> Iterator[str]:
-    totals = stream.totals
-    yield display.plural(stream.rows, "row")
+    totals, counts = stream.totals, stream.counts
+    yield display.plural(counts.rows, "row")
     yield f"calls: {totals.calls['record']:,} record, {totals.calls['set']:,} set, {totals.calls['alias']:,} alias"
     yield f"identities: {'more than ' if totals.more_identities else ''}{len(totals.identities):,}"
     if totals.senders:
@@ -128,10 +128,12 @@ def _figures(stream: StreamPreview) -> Iterator[str]:
         yield f"personal data with calls (send_ip_and_user_agent): {listed}"
     if totals.revenue:
         yield f"{totals.revenue_key} {totals.revenue:f}"
-    if stream.deleted:
-        yield f"{stream.deleted:,} deleted at the source, which Kissmetrics keeps"
-    if stream.deleted_attributes:
-        yield f"{display.plural(stream.deleted_attributes, 'attribute')} deleted at the source"
+    if counts.undated:
+        yield f"{counts.undated:,} undated, with the time of extraction"
+    if counts.deleted:
+        yield f"{counts.deleted:,} deleted at the source, which Kissmetrics keeps"
+    if counts.deleted_attributes:
+        yield f"{display.plural(counts.deleted_attributes, 'attribute')} deleted at the source"
 
 
 def _row(row: MappedRow) -> Iterator[RenderableType]:

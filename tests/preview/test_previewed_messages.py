@@ -105,7 +105,7 @@ def test_a_deleted_attribute_is_told_to_be_forgotten() -> None:
     assert role == "deleted"
     assert text.startswith("Old Plan: deleted at the source")
     assert "sent again when it comes back" in text
-    assert made.streams["m"].deleted_attributes == 2
+    assert made.streams["m"].counts.deleted_attributes == 2
     for told in (written(made), as_page(made)):
         assert "forget Old Plan: deleted at the source" in told
         assert "2 attributes deleted at the source" in told
@@ -122,7 +122,7 @@ def test_types_that_are_ignored_are_counted() -> None:
     started = {"event_type": "session_start", "data": {}}
     odd = {"event_type": "<b>odd</b>\x1b[2J", "data": {}}
     made = previewed("m", [batch(started, custom(), odd), batch(started)], BATCH)
-    assert made.streams["m"].ignored == {"session_start": 2, "<b>odd</b>\x1b[2J": 1}
+    assert made.streams["m"].counts.skipped_types == {"session_start": 2, "<b>odd</b>\x1b[2J": 1}
     text, page = written(made), as_page(made)
     assert re.search(r"session_start +\S +2 ", text)
     assert "\x1b" not in text
@@ -132,7 +132,7 @@ def test_types_that_are_ignored_are_counted() -> None:
 
 def test_types_that_are_ignored_are_bounded() -> None:
     rows = [batch({"event_type": f"type {n}", "data": {}}) for n in range(70)]
-    ignored = previewed("m", rows, BATCH).streams["m"].ignored
+    ignored = previewed("m", rows, BATCH).streams["m"].counts.skipped_types
     assert (len(ignored), ignored["others"], ignored.total()) == (51, 20, 70)
 
 
@@ -202,9 +202,9 @@ def test_a_row_is_validated_before_the_map_and_a_schema_that_cannot_be_used_is_a
     rows = [{"type": "RECORD", "stream": "s", "record": {**row, "cents": cents}} for cents in (5, "five")]
     settings: dict[str, Any] = {"stream_maps": {"s": {"cents": "str(record['cents'] / 1)"}}, "validate_records": True}
     made = previewed_lines({**head, "schema": schema}, *rows, **settings)
-    assert (made.streams["s"].accepted, list(made.streams["s"].rejected)) == (1, ["schema"])
+    assert (made.streams["s"].counts.accepted, list(made.streams["s"].rejected)) == (1, ["schema"])
     refers = {"properties": {**schema["properties"], "more": {"$ref": "file:///etc/hostname"}}}
     made = previewed_lines({**head, "schema": refers}, rows[0], **settings)
-    assert made.streams["s"].accepted == 1
+    assert made.streams["s"].counts.accepted == 1
     assert ["file:///etc/hostname" in warning for warning in made.warnings] == [True, True]
     assert "a run stops" in made.warnings[1]

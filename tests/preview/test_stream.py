@@ -76,7 +76,7 @@ def test_a_stream_that_would_stop_the_run_goes_on_with_the_suggestion() -> None:
     assert "could be anything" in stream.problem
     assert stream.suggestion is not None
     assert stream.suggestion.is_needed
-    assert (stream.kind, stream.rows, stream.accepted) == ("event", SAMPLED_ROWS + 50, SAMPLED_ROWS + 50)
+    assert (stream.kind, stream.counts.rows, stream.counts.accepted) == ("event", SAMPLED_ROWS + 50, SAMPLED_ROWS + 50)
     assert stream.totals.calls["record"] == SAMPLED_ROWS + 50
     assert str(stream.totals.revenue) == str(2 * (SAMPLED_ROWS + 50))
     assert [row.number for row in stream.first] == [1, 2, 3]
@@ -161,7 +161,7 @@ def test_deleted_rows_and_rows_against_their_schema_are_no_calls() -> None:
     for row in (event(_sdc_deleted_at="2024-01-01"), event(id="x"), event()):
         stream.row(row, None, "id must be a number" if row["id"] == "x" else None)
     made.finish()
-    assert (stream.deleted, stream.accepted, list(stream.rejected)) == (1, 1, ["schema"])
+    assert (stream.counts.deleted, stream.counts.accepted, list(stream.rejected)) == (1, 1, ["schema"])
 
 
 def test_a_stream_without_a_name_takes_no_entry_and_stops_nothing() -> None:
@@ -178,7 +178,7 @@ def test_a_field_that_the_stream_lacks_is_found_anew() -> None:
 
 def test_ignored_streams_count_rows_alone() -> None:
     stream = previewed("e", [event(), event(2)], {"stream": "e", "kind": "ignore"}).streams["e"]
-    assert (stream.kind, stream.rows, stream.first, stream.totals.calls.total()) == ("ignore", 2, [], 0)
+    assert (stream.kind, stream.counts.rows, stream.first, stream.totals.calls.total()) == ("ignore", 2, [], 0)
 
 
 def test_totals_are_bounded_and_still_add_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -394,7 +394,7 @@ def test_cents_and_rows_nobody_paid_are_mended_by_one_expression() -> None:
         "record.get('what_happened') not in ['cancelled'] else None"
     }
     stream = run_with_stream_map("subscriptions", rows, {"gross_cents": "integer"}).streams["subscriptions"]
-    assert (stream.accepted, stream.rejected) == (12, {})
+    assert (stream.counts.accepted, stream.rejected) == (12, {})
     # 19.99 of four that subscribed; what was cancelled, and what has no amount, has none.
     assert stream.totals.revenue == Decimal("79.96")
     assert stream.totals.properties.known["billing amount"].count == 4
@@ -437,7 +437,7 @@ CONFIGURED = {
 def test_wrong_money_is_warned_of_whoever_wrote_the_entry() -> None:
     rows = [{**row, "currency": ["EUR", "USD"][n % 2]} for n, row in enumerate(in_cents(1999, 500, None))]
     warned = "\n".join(previewed("subscriptions", rows, CONFIGURED).streams["subscriptions"].warnings)
-    assert "gross_cents counts cents by its name, and revenue would be 100 times too high" in warned
+    assert "gross_cents counts cents by its name; as revenue it would be 100 times too high" in warned
     assert "some rows with what_happened 'cancelled' have gross_cents, which may be no revenue" in warned
     assert "currency has more than one value (EUR, USD)" in warned
     assert 'stream_maps: {"subscriptions": {"gross_cents": "float(' in warned
@@ -549,7 +549,7 @@ def test_a_visitor_stands_in_for_a_member_who_is_not_logged_in() -> None:
     assert any("set use_customer_id: true to prefer member_no" in reason for reason in made.why)
     assert "would be rejected" not in "\n".join(made.why)
     preview = previewed("sessions", visits(), use_customer_id=True).streams["sessions"]
-    assert (preview.accepted, preview.rejected) == (12, {})
+    assert (preview.counts.accepted, preview.rejected) == (12, {})
     assert "m1" in preview.totals.identities
 
 

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 
-from target_kissmetrics.mapping.rules.fields import Template
+from target_kissmetrics.mapping.kinds.event import EVENT_NAME_CANDIDATES
+from target_kissmetrics.mapping.rules.fields import Template, spelled
 from target_kissmetrics.mapping.settings import MappingSettings
+from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.preview.suggest import roles
 from target_kissmetrics.preview.suggest.columns import Column, Columns, words
 from target_kissmetrics.preview.suggest.roles import rank
@@ -47,14 +49,25 @@ class Money:
     """What is wrong with the amounts of a stream.
 
     Attributes:
+        amount: Their column.
         warnings: In lines.
-        fix: The expression of a stream map that fixes the column; None if it needs none.
-        is_one_currency: Amounts may be summed.
+        fix: The expression of a stream map that fixes the column; None if there is none.
+        is_mixed: They are in several currencies, which nothing fixes.
+        is_wrong: They are no revenue as they are.
     """
 
+    amount: str = ""
     warnings: list[str] = field(default_factory=list)
     fix: str | None = None
-    is_one_currency: bool = True
+    is_mixed: bool = False
+    is_wrong: bool = False
+
+
+def own_amount(stream: Stream, columns: Columns) -> str | None:
+    """Give the column that a run takes for revenue."""
+    named = stream.entry.revenue
+    paths = stream.settings.revenue_fields if named is None else named
+    return next((path for path in spelled(paths, columns).values() if columns[path].filled), None)
 
 
 def about_money(columns: Columns, amount: str, event_name: str | None, *, refund: bool) -> Money:
@@ -66,11 +79,11 @@ def about_money(columns: Columns, amount: str, event_name: str | None, *, refund
         event_name: The events' name, with the fields in it.
         refund: Amounts are sent negative.
     """
-    money, column = Money(), columns[amount]
+    money, column = Money(amount), columns[amount]
     for name in rank(columns, roles.CURRENCY):
         several = sorted({text.upper() for text in columns[name].texts})
         if len(several) > 1:
-            money.is_one_currency = False
+            money.is_mixed = True
             money.warnings.append(
                 f"{name} has more than one value ({', '.join(several[:4])}); amounts are summed and not converted; "
                 f"convert {amount} to one currency at the source"
@@ -78,31 +91,31 @@ def about_money(columns: Columns, amount: str, event_name: str | None, *, refund
     value = f"record.get({amount!r})"
     are_cents = _are_cents(column)
     if are_cents:
-        high = "counts cents by its name, and revenue would be 100 times too high"
-        money.warnings.append(f"{amount} {high} without its stream map, which divides it by 100")
+        money.warnings.append(f"{amount} counts cents by its name; as revenue it would be 100 times too high")
     elif _may_be_cents(column):
         money.warnings.append(f"{amount} holds whole numbers only; if they are cents, as Stripe's are, divide by 100")
-    conditions = [value] if are_cents else []
-    conditions += _conditions(columns, column, event_name, money.warnings, refund=refund)
-    if conditions:
+    conditions = {amount: value} if are_cents else {}
+    conditions |= _conditions(columns, column, event_name, money.warnings, refund=refund)
+    if conditions and not any(columns[name].is_nested for name in (amount, *conditions)):
         # The SDK infers the type of an expression from how it begins.
         first = f"float({value}) / 100" if are_cents else value
-        money.fix = f"{first} if {' and '.join(conditions)} else None"
+        money.fix = f"{first} if {' and '.join(conditions.values())} else None"
+    money.is_wrong = money.is_mixed or bool(conditions)
     return money
 
 
 def _conditions(
     columns: Columns, money: Column, event_name: str | None, warnings: list[str], *, refund: bool
-) -> Iterator[str]:
-    """Give the conditions under which an amount was paid; `warnings` gets the values of rows where it was not."""
-    named = Template(event_name).fields if event_name else ()
+) -> Iterator[tuple[str, str]]:
+    """Give conditions for amounts that were paid, by column; `warnings` gets the values of rows that were not."""
+    named = Template(event_name).fields if event_name else spelled(EVENT_NAME_CANDIDATES, columns).values()
     for name in dict.fromkeys([*named, *rank(columns, roles.STATUS)]):
         unpaid = _unpaid(columns[name], money, refund=refund) if name in columns else []
         if unpaid:
             listed = ", ".join(map(repr, unpaid))
             what = f"some rows with {name} {listed} have {money.name}"
-            warnings.append(f"{what}, which may be no revenue; its stream map leaves it out")
-            yield f"record.get({name!r}) not in [{listed}]"
+            warnings.append(f"{what}, which may be no revenue")
+            yield name, f"record.get({name!r}) not in [{listed}]"
         if any(_REFUND.search(words(one)) for one in unpaid):
             warnings.append(
                 f"to subtract refunds, send {money.name} negative: refund: true, in the entry of a stream of their own"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import yaml
 
@@ -13,13 +14,13 @@ from target_kissmetrics.reporting import display
 _COMMENT_CHARACTERS = 2000
 
 
-def as_yaml(suggestions: Sequence[Suggestion]) -> str:
-    """Write entries with their reasons as comments, and the stream maps that they need.
+def as_yaml(suggestions: Sequence[Suggestion], stream_maps: Mapping[str, Any] | None = None) -> str:
+    """Write entries with their reasons as comments; and `stream_maps`, with the maps that they need, if they need any.
 
     The YAML reads back as the same entries and maps, whatever names hold.
     """
-    maps = {one.entry["stream"]: one.stream_map for one in suggestions if one.stream_map}
-    before = f"# Combine this with the stream_maps that there are.\n{_dumped({'stream_maps': maps})}" if maps else ""
+    needed = {one.entry["stream"]: one.stream_map for one in suggestions if one.stream_map}
+    before = _dumped({"stream_maps": {**(stream_maps or {}), **needed}}) if needed else ""
     entries = "streams:\n" + "".join(map(entry_as_yaml, suggestions)) if suggestions else "streams: []\n"
     return before + entries
 

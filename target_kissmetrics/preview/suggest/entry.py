@@ -46,8 +46,14 @@ class Suggestion:
     stream_map: dict[str, str] = field(default_factory=dict)
 
 
-def suggest(
-    stream: Stream, columns: Columns, given: Mapping[str, Any], decided: Detected | None = None, collisions: int = 0
+def suggest(  # noqa: PLR0913 - a stream, and what is known of it
+    stream: Stream,
+    columns: Columns,
+    given: Mapping[str, Any],
+    decided: Detected | None = None,
+    collisions: int = 0,
+    *,
+    is_mapped: bool = False,
 ) -> Suggestion:
     """Suggest an entry for a stream.
 
@@ -57,6 +63,7 @@ def suggest(
         given: The entry that the config has for it, or nothing. What it says stays where the target accepts it.
         decided: The kind that its schema decides; None when a run would stop at it.
         collisions: Its events that share person, name and second with another row's.
+        is_mapped: It has a stream map of its own, so none is suggested.
     """
     base = {key: value for key, value in given.items() if value is not None and key != "stream"}
     why: list[str] = []
@@ -68,7 +75,7 @@ def suggest(
         base = {"kind": kind}
     while True:
         draft = _Draft(stream, columns, base, is_decided=decided is not None)
-        draft.fill(collisions)
+        draft.fill(collisions, is_mapped=is_mapped)
         problem = _problem(stream, draft.entry)
         if problem is None:
             return Suggestion(draft.entry, [*why, *draft.why], decided is None, draft.stream_map)
@@ -121,11 +128,12 @@ class _Draft:
             self._customer, self._device = next(iter(customers), None), next(iter(devices), None)
             self._ids = [*customers, *devices]
 
-    def fill(self, collisions: int) -> None:
+    def fill(self, collisions: int, *, is_mapped: bool) -> None:
         """Find the kind and the columns that it needs. Aliases and experiments need none that their rules do not find.
 
         Args:
             collisions: Events that share person, name and second with another row's.
+            is_mapped: The stream has a stream map of its own.
         """
         if "kind" not in self.entry:
             kind, reason = self._kind()
@@ -134,6 +142,7 @@ class _Draft:
         if self.entry["kind"] == "event":
             self._people()
             self._event()
+            self._revenue(is_mapped=is_mapped)
             self._spread(collisions)
             self._exclude()
         elif self.entry["kind"] == "user_attributes":
@@ -210,22 +219,29 @@ class _Draft:
             self.why.append("no column says when: events get the time of extraction, and are new in each later run")
         elif time and (empty := time.values.count(None)):
             self.why.append(f"{empty} of {len(time.values)} sampled rows have no {time.name} and would be rejected")
-        amount = best(self._columns, roles.AMOUNT, [*self._ids, self._time])
-        if amount and "revenue" not in self.entry and not self._is_decided:
-            money = advice.about_money(
-                self._columns, amount, self.entry["event_name"], refund=bool(self.entry.get("refund"))
-            )
-            self.why.append(f"{amount} looks like the money; Kissmetrics wants it net, without tax and shipping")
+
+    def _revenue(self, *, is_mapped: bool) -> None:
+        """Set the revenue. What would be wrong gets a stream map, or is left out."""
+        is_own = self._is_decided or "revenue" in self.entry
+        amount = None if is_own else best(self._columns, roles.AMOUNT, [*self._ids, self._time])
+        if amount:
             self.entry["revenue"] = amount
-            if not money.is_one_currency:
-                self.entry["revenue"] = False
-                self.why.append(f"revenue: {amount}")
-            elif money.fix:
-                self.stream_map[amount] = money.fix
+            self.why.append(f"{amount} looks like the money; Kissmetrics wants it net, without tax and shipping")
             beside = rank(self._columns, roles.TAX_OR_SHIPPING)
             if beside and not re.search(r"\b(net|subtotal|revenue)\b", self._columns[amount].words):
                 self.why.append(f"if {amount} includes {', '.join(beside)}, subtract it with a stream map")
-            self.why += money.warnings
+        amount = amount or advice.own_amount(self._stream, self._columns)
+        if amount is None:
+            return
+        is_refund = bool(self.entry.get("refund"))
+        money = advice.about_money(self._columns, amount, self.entry.get("event_name"), refund=is_refund)
+        self.why += money.warnings
+        if money.fix and not money.is_mixed and not is_mapped:
+            self.stream_map[amount] = money.fix
+            self.why.append("stream_maps, above, fixes it")
+        elif money.is_wrong:
+            self.entry["revenue"] = False
+            self.why.append(f"revenue: {amount}")
 
     def _spread(self, collisions: int) -> None:
         time = self._columns.get(self._time or "")
