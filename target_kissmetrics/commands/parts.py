@@ -6,7 +6,6 @@ first one has is left to send: properties of an event as a *set* in its second, 
 
 from __future__ import annotations
 
-import json
 import operator
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -19,7 +18,7 @@ from target_kissmetrics.kissmetrics.calls import Alias, Call, Properties, Record
 from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
-from target_kissmetrics.mapping.rules.fields import loose
+from target_kissmetrics.mapping.rules.fields import Row, loose, parsed
 
 NO_AMOUNT = "bad-amount"
 """The code of an amount alone: the field that was to hold it was sent as a property."""
@@ -29,8 +28,6 @@ _OF_TIMES = frozenset({"no-timestamp", "bad-timestamp", "too-old", "future-times
 
 _INDEX = re.compile(r"\[(\d+)\]\.?")
 _HEAD = re.compile(r"[.\[]")
-
-Row = Mapping[str, Any]
 
 
 class Part(NamedTuple):
@@ -112,9 +109,8 @@ def without(row: Row, paths: Collection[str]) -> Row:
 
 
 def _without(value: Any, path: str) -> Any:
-    if isinstance(value, str) and value.lstrip()[:1] in {"[", "{"}:
-        with suppress(ValueError):
-            value = json.loads(value)
+    with suppress(ValueError):
+        value = parsed(value)
     if isinstance(value, list):
         index = _INDEX.match(path)
         if index is None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from target_kissmetrics.mapping.formats.message_parts import not_expected
 from target_kissmetrics.mapping.result import Rejection
-from target_kissmetrics.mapping.rules.fields import MAX_NAME_SETS, Row, is_empty, parsed, spelled
+from target_kissmetrics.mapping.rules.fields import MAX_NAME_SETS, Row, is_empty, is_json, parsed, spelled
 from target_kissmetrics.mapping.stream import Stream
 
 
@@ -91,7 +91,7 @@ class Envelope:
             holder = message.get(container)
             if not isinstance(holder, Mapping):
                 continue
-            texts = [part for part in parts if _is_json(holder.get(part))]
+            texts = [part for part in parts if is_json(holder.get(part))]
             if texts:
                 read = {part: _parsed(holder[part], f"{container}.{part}", rejections) for part in texts}
                 message = {**message, container: {**holder, **read}}
@@ -111,10 +111,6 @@ class Envelope:
             if rest.lower().startswith(f"{part}{separator}"):
                 return container, part, rest[len(part) + len(separator) :].replace("__", ".")
         return container, "", rest.replace("__", ".")
-
-
-def _is_json(value: object) -> bool:
-    return isinstance(value, str) and value.lstrip()[:1] in {"[", "{"}
 
 
 def _parsed(text: str, field: str, rejections: list[Rejection], *, counts_as_row: bool = False) -> Any:

@@ -11,7 +11,7 @@ from target_kissmetrics.kissmetrics.limits import LARGEST_VALUE_CHARACTERS
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import EventSlot, Mapped, Rejection, row_token
 from target_kissmetrics.mapping.rules import names
-from target_kissmetrics.mapping.rules.fields import Row, is_empty
+from target_kissmetrics.mapping.rules.fields import Row, is_empty, is_json
 from target_kissmetrics.mapping.rules.identity import Person
 from target_kissmetrics.mapping.rules.properties import PropertyMaker
 from target_kissmetrics.mapping.settings import StreamSettings
@@ -149,8 +149,7 @@ def passable(value: object) -> str | None:
 
 def not_expected(expected: str, value: object, path: str) -> Rejected:
     """Return the rejection of a part that does not have the shape that its format requires."""
-    is_text = isinstance(value, str)
-    what = "text that does not parse" if is_text and str(value).lstrip()[:1] in {"[", "{"} else _shape(value)
+    what = "text that does not parse" if is_json(value) else _shape(value)
     return Rejected("bad-message", f"must be {expected}, not {what}", path)
 
 

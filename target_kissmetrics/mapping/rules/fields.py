@@ -83,16 +83,21 @@ def is_empty(value: object) -> bool:
     return value is None or (isinstance(value, str) and (not value or value.isspace()))
 
 
-def parsed(value: object) -> object:
+def is_json(value: object) -> bool:
+    """Return whether a value is a text that begins like an object or a list in JSON."""
+    return isinstance(value, str) and value.lstrip()[:1] in {"[", "{"}
+
+
+def parsed(value: object) -> Any:
     """Return a value; an object or a list in place of one that is written as JSON text.
 
     Raises:
         ValueError: The text begins like one, and is none.
     """
-    if not isinstance(value, str) or value.lstrip()[:1] not in {"[", "{"}:
+    if not is_json(value):
         return value
     try:
-        return json.loads(value, parse_float=Decimal)
+        return json.loads(str(value), parse_float=Decimal)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
