@@ -88,7 +88,6 @@ class Replay:
         self._rejects = ReplayRejects()
         self._intakes: dict[str, StreamIntake] = {}
         self._mappings: dict[str, PartsMapping] = {}
-        self._keys: dict[str, Sequence[str]] = {}
         self._warned: set[str] = set()
         self.runtime = Runtime(
             target.settings,
@@ -124,11 +123,9 @@ class Replay:
         if not mapper.register(message):
             return
         for stream_map in mapper.stream_maps[message["stream"]]:
-            alias, schema = stream_map.stream_alias, stream_map.transformed_schema
-            keys = self._keys[alias] = stream_map.transformed_key_properties or ()
-            intake = StreamIntake(self.runtime.stream_context(alias), schema, keys)
-            if intake.mapping is not None:
-                intake.mapping = self._mappings[alias] = PartsMapping(intake.mapping)
+            alias, keys = stream_map.stream_alias, stream_map.transformed_key_properties or ()
+            intake = StreamIntake(self.runtime.stream_context(alias), stream_map.transformed_schema, keys)
+            intake.mapping = self._mappings[alias] = PartsMapping(intake.mapping)
             self._intakes[alias] = intake
 
     def _send(self, row: RejectedRow, messages: Messages) -> None:
@@ -145,7 +142,7 @@ class Replay:
             mapped = dict(record) if problem is not None else transformed(stream_map, dict(record))
             if mapped is None:
                 row.stays = False  # a stream map filters it out
-            elif any(key not in mapped for key in self._keys[stream]):
+            elif any(key not in mapped for key in self._intakes[stream].keys):
                 self._warn(f"a row of stream '{stream}' lacks its key")
             else:
                 self._take(self._intakes[stream], row, mapped, problem)
@@ -154,8 +151,7 @@ class Replay:
         # What was sent before with a guessed time must not be sent again with another one.
         is_time_required = row.was_sent and intake.kind not in {"user_attributes", "experiment", "alias"}
         record = self._rejects.expect(row, is_time_required=is_time_required)
-        if row.line.stream in self._mappings:
-            self._mappings[row.line.stream].row = row
+        self._mappings[row.line.stream].row = row
         intake.take(mapped, NO_GUESS if is_time_required else row.line.time, record, problem)
 
     def _warn(self, why: str) -> None:

@@ -94,13 +94,10 @@ class Stream:
         candidates = CUSTOMER_ID_CANDIDATES + DEVICE_ID_CANDIDATES
         return self.named("customer_id") or self.named("device_id") or self.field_for(candidates)
 
-    def may_have(self, path: str) -> bool:
-        """Return whether rows may have a field: the schema has it, or its parent object, or lists no fields at all."""
-        return not self.fields or holds(self.fields, path)
-
     def _lacks(self, path: str) -> bool:
+        """Return whether no row has a field: the schema lists fields, and neither this one nor its parent object."""
         is_listed = path.partition(".")[0] in self.fields or not self.schema.get("additionalProperties")
-        return not self.entry.is_glob and is_listed and not self.may_have(path)
+        return bool(self.fields) and not self.entry.is_glob and is_listed and not holds(self.fields, path)
 
     def _did_you_mean(self, path: str) -> str:
         return did_you_mean(path, paths(self.fields))

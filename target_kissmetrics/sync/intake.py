@@ -60,6 +60,11 @@ class StreamIntake:
         schema: The stream's schema, after stream maps.
         key_properties: The stream's key, after stream maps.
 
+    Attributes:
+        kind: Name of the stream's kind.
+        mapping: Maps its rows.
+        keys: The stream's key.
+
     Raises:
         ConfigError: The stream's kind is not certain, or its entry of `streams` does not fit it.
     """
@@ -68,7 +73,7 @@ class StreamIntake:
         self._context = context
         self._counts = context.counts
         self._shard = context.shard
-        self._keys = tuple(key_properties)
+        self.keys = tuple(key_properties)
         stream = Stream(
             name=context.name,
             schema=schema,
@@ -79,17 +84,13 @@ class StreamIntake:
         )
         resolved = resolve(stream)
         self.kind = resolved.kind
+        assert resolved.mapping is not None  # noqa: S101 - the stream maps drop the streams that are ignored
         self.mapping = resolved.mapping
-        if resolved.mapping is not None:
-            self._counts.revenue = context.entry.revenue or ()
-            self._counts.expect(stream.unmatched if stream.is_open else {})
+        self._counts.revenue = context.entry.revenue or ()
+        self._counts.expect(stream.unmatched if stream.is_open else {})
         self._counts.in_messages = self.kind not in FLAT_KINDS
         context.logger.info(
-            "stream '%s' is read as %s, because %s%s",
-            context.name,
-            self.kind,
-            resolved.why,
-            f". {resolved.mapping.describe()}" if resolved.mapping else "",
+            "stream '%s' is read as %s, because %s. %s", context.name, self.kind, resolved.why, self.mapping.describe()
         )
 
     def check_sources(self, sources: Sequence[str]) -> None:
@@ -124,13 +125,11 @@ class StreamIntake:
         """
         counts = self._counts
         counts.rows += 1
-        if self.mapping is None:
-            return
         if is_deleted(row):
             counts.deleted += 1
             return
         try:
-            check_row(row, self._keys, problem)
+            check_row(row, self.keys, problem)
             mapped = self.mapping.map(row, extracted)
         except Rejected as rejected:
             if self._shard is None or self._shard.takes_nobody:
