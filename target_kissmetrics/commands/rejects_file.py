@@ -69,6 +69,7 @@ class RejectedRow:
         was_sent: It was sent without the parts that its lines name.
         parts: Those parts.
         stays: Its lines stay as they are.
+        unsolved: Parts whose lines stay, while what the others name is sent.
     """
 
     def __init__(self, line: Line) -> None:
@@ -76,18 +77,20 @@ class RejectedRow:
         self.was_sent = False
         self.stays = True
         self._is_time_required = False
-        self._old: list[bytes] = []
+        self._old: list[tuple[bytes, Part | None]] = []
         self._new: list[bytes] = []
         self._without_time: set[str] = set()
         self.parts: list[Part] = []
+        self.unsolved: list[Part] = []
         self.add(line)
 
     def add(self, line: Line) -> None:
         """Add one of its lines."""
-        self._old.append(line.raw)
-        if line.field is not None:
+        part = Part(line.field, line.code) if line.field is not None else None
+        self._old.append((line.raw, part))
+        if part is not None and line.field is not None:
             self.was_sent = True
-            self.parts.append(Part(line.field, line.code))
+            self.parts.append(part)
             if line.code == NO_TIME:
                 self._without_time.add(line.field)
 
@@ -112,8 +115,13 @@ class RejectedRow:
 
     @property
     def left(self) -> list[bytes]:
-        """Lines that stay: the old ones, or what was rejected again in their place."""
-        return self._old if self.stays else self._new
+        """Lines that stay: the old ones, or those of unsolved parts and what was rejected again."""
+        if self.stays:
+            return [raw for raw, _ in self._old]
+        unsolved = [raw for raw, part in self._old if part in self.unsolved]
+        if unsolved:  # the row has to be in the first of its lines
+            unsolved[0] = as_line(**{**decode(unsolved[0]), "record": self.line.record})
+        return unsolved + self._new
 
 
 class ReplayRejects:

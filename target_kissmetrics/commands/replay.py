@@ -23,7 +23,7 @@ from typing import Any
 
 import click
 
-from target_kissmetrics.commands.parts import lacking, without
+from target_kissmetrics.commands.parts import NO_AMOUNT, lacking, without
 from target_kissmetrics.commands.rejects_file import (
     Line,
     RejectedRow,
@@ -52,6 +52,7 @@ class PartsMapping:
 
     Args:
         mapping: Maps the stream's rows.
+        has_revenue: Its entry and the settings give events an amount.
 
     Attributes:
         row: The row that is mapped next, with its lines.
@@ -59,21 +60,28 @@ class PartsMapping:
 
     row: RejectedRow
 
-    def __init__(self, mapping: StreamMapping) -> None:
+    def __init__(self, mapping: StreamMapping, *, has_revenue: bool) -> None:
         self._mapping = mapping
+        self._has_revenue = has_revenue
         self.describe = mapping.describe
 
     def map(self, row: Row, extracted: object = None) -> Mapped:
-        """Return what is to be sent of a row; nothing if it is unknown what was sent of it, and its lines stay."""
+        """Return what is to be sent of a row; the lines of parts stay of which it is unknown what was sent."""
         if not self.row.was_sent:
             return self._mapping.map(row, extracted)
         # A field that is in the record alone was dropped by a stream map; one that is nowhere has another name there.
         holders = (row, self.row.line.record)
-        is_known = all(any(without(one, [part.path]) != one for one in holders) for part in self.row.parts)
-        found = lacking(row, self.row.parts, lambda some: self._mapping.map(some, extracted)) if is_known else None
+        known = [part for part in self.row.parts if any(without(one, [part.path]) != one for one in holders)]
+        found = lacking(row, known, lambda some: self._mapping.map(some, extracted))
         if found is None:
             self.row.stays = True
-        return Mapped() if found is None else found
+            return Mapped()
+        amounts = [part for part in known if part.code == NO_AMOUNT]
+        left = sum(slot.revenue_property in found.calls[slot.record].properties for slot in found.slots)
+        rejected = sum(rejection.code == NO_AMOUNT for rejection in found.rejections)
+        solved = len(amounts) <= left + rejected or not self._has_revenue
+        self.row.unsolved = [part for part in self.row.parts if part not in known] + ([] if solved else amounts)
+        return found
 
 
 class Replay:
@@ -124,8 +132,11 @@ class Replay:
             return
         for stream_map in mapper.stream_maps[message["stream"]]:
             alias, keys = stream_map.stream_alias, stream_map.transformed_key_properties or ()
-            intake = StreamIntake(self.runtime.stream_context(alias), stream_map.transformed_schema, keys)
-            intake.mapping = self._mappings[alias] = PartsMapping(intake.mapping)
+            context = self.runtime.stream_context(alias)
+            intake = StreamIntake(context, stream_map.transformed_schema, keys)
+            named, usual = context.entry.revenue, context.settings.revenue_fields
+            has_revenue = bool(usual if named is None else named)
+            intake.mapping = self._mappings[alias] = PartsMapping(intake.mapping, has_revenue=has_revenue)
             self._intakes[alias] = intake
 
     def _send(self, row: RejectedRow, messages: Messages) -> None:
@@ -153,6 +164,12 @@ class Replay:
         record = self._rejects.expect(row, is_time_required=is_time_required)
         self._mappings[row.line.stream].row = row
         intake.take(mapped, NO_GUESS if is_time_required else row.line.time, record, problem)
+        stream = row.line.stream
+        if row.stays:
+            self._warn(f"it is not known what was sent of a row of stream '{stream}'")
+        for part in row.unsolved:
+            what = "no amount" if part.code == NO_AMOUNT else f"no field '{part.field}'"
+            self._warn(f"stream '{stream}': as it is mapped now, a row has {what}")
 
     def _warn(self, why: str) -> None:
         if why not in self._warned:

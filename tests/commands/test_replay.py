@@ -465,3 +465,51 @@ def test_lines_of_a_stream_that_is_not_read_any_more_go(bench: Bench, settings: 
     bench.run(ORDERS, order(1))
     code, log = bench.replay(**settings)
     assert (code, bench.lines(), bench.sandbox.summary()["calls"]) == (0, [], 0), log
+
+
+@pytest.mark.parametrize(("revenue", "left"), [("gross", 1), (False, 0), ("total", 0)])
+def test_an_amount_that_the_mapping_does_not_find_any_more_stays(bench: Bench, revenue: Any, left: int) -> None:
+    bench.run(ORDERS, order(1, user_id="ada", total="12 pcs"))
+    (line,) = bench.lines()
+    bench.write({**line, "record": {**line["record"], "total": 5}})
+    schema = json.loads(Path(f"{bench.path}.schemas").read_text(encoding="utf-8"))
+    schema["schema"]["properties"]["gross"] = {"type": ["number", "null"]}
+    Path(f"{bench.path}.schemas").write_text(json.dumps(schema) + "\n", encoding="utf-8")
+    code, log = bench.replay(streams=[{**ENTRY, "revenue": revenue}])
+    assert (code, len(bench.lines())) == (0, left)
+    assert ("has no amount: its lines stay" in log) is bool(left)
+    assert [line["code"] for line in bench.lines()] == ["bad-amount"] * left
+
+
+def test_a_part_that_cannot_be_solved_holds_up_no_other_of_its_row(bench: Bench) -> None:
+    bench.run(BATCHES, batch("", "Fine"), **BATCH_ENTRY)
+    (line,) = bench.lines()
+    other = {**line, "code": "bad-text", "field": "events[1].data.custom_attributes.gone"}
+    bench.write(other, line)
+    mend(bench.path, 0)
+    code, log = bench.replay(**BATCH_ENTRY)
+    assert code == 0
+    assert [(left["field"], left["record"] != {}) for left in bench.lines()] == [(other["field"], True)]
+    assert bench.sandbox.summary()["events"] == 2
+    assert f"a row has no field '{other['field']}': its lines stay in the file" in log
+    assert bench.replay(**BATCH_ENTRY)[0] == 0
+    assert bench.sandbox.summary()["events"] == 2
+
+
+def test_an_unsolved_part_without_its_row_is_written_with_it(bench: Bench) -> None:
+    bench.run(BATCHES, batch(*[""] * 22), **BATCH_ENTRY)
+    lines = bench.lines()
+    lines[21]["field"] = "events[21].data.gone"
+    bench.write(*lines)
+    mend(bench.path, *range(22))
+    assert bench.in_process(**BATCH_ENTRY) == 1
+    (left,) = bench.lines()
+    assert (left["field"], len(left["record"]["events"])) == ("events[21].data.gone", 22)
+
+
+def test_lines_of_a_batch_without_any_time_stay_with_a_warning(bench: Bench) -> None:
+    row = batch(user_attributes={"a": "b"})["record"]
+    bench.write({"record": row, "field": "user_attributes.a", "code": "bad-text", "stream": "batches"})
+    code, log = bench.replay(**BATCH_ENTRY)
+    assert (code, len(bench.lines())) == (0, 1)
+    assert "it is not known what was sent of a row of stream 'batches': its lines stay in the file" in log

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import lru_cache
 
 from target_kissmetrics.kissmetrics.calls import Alias, Set
 from target_kissmetrics.mapping.formats.message_parts import Sender, event_name, message_maker, passable
 from target_kissmetrics.mapping.result import Mapped
-from target_kissmetrics.mapping.rules.fields import FirstOf, Row, is_empty
+from target_kissmetrics.mapping.rules.fields import MAX_NAME_SETS, FirstOf, Row, is_empty
 from target_kissmetrics.mapping.rules.identity import IdentityRule
 from target_kissmetrics.mapping.stream import Kind, Stream
 
@@ -28,8 +29,9 @@ _FIX = "fix the line, in its file or with a stream map"
 
 
 def detect(stream: Stream) -> str | None:
-    """Recognize lines by `_p` and `_t`."""
-    return "it has '_p' and '_t'" if "_p" in stream.fields and "_t" in stream.fields else None
+    """Recognize lines by `_p` and `_t`, which a warehouse may return in capitals."""
+    marks = [name for name in stream.fields if name.lower() in {"_p", "_t"}]
+    return f"it has {marks[0]!r} and {marks[1]!r}" if len(marks) == 2 else None
 
 
 class ExportMapping:
@@ -69,11 +71,19 @@ class ExportMapping:
 
 
 def _decoded(row: Row) -> Row:
-    """Return a line with the letters that octal escapes stand for, in names and values."""
+    """Return a line with its known names in lower case, and the letters that octal escapes stand for."""
+    capitals = _in_capitals(tuple(row))
+    if capitals:
+        row = {capitals.get(name, name): value for name, value in row.items()}
     escaped = [name for name, value in row.items() if "\\" in name or (isinstance(value, str) and "\\" in value)]
     if not escaped:
         return row
     return {_letters(name): _letters(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
+@lru_cache(MAX_NAME_SETS)
+def _in_capitals(names: tuple[str, ...]) -> dict[str, str]:
+    return {name: name.lower() for name in names if name not in _NO_PROPERTIES and name.lower() in _NO_PROPERTIES}
 
 
 def _letters(text: str) -> str:

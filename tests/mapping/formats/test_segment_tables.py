@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.calls import Alias, Record, Set
 from target_kissmetrics.mapping.detection import resolve
 from target_kissmetrics.mapping.result import Mapped
+from target_kissmetrics.mapping.rules.fields import loose
 
 COMMON: dict[str, Any] = {
     "id": "m1",
@@ -169,3 +171,77 @@ def test_the_line_a_stream_starts_with_names_the_table() -> None:
         "a warehouse table of track; person: anonymous_id, else user_id; "
         "time: timestamp, else original_timestamp, else sent_at, else received_at"
     )
+
+
+def _otherwise(columns: dict[str, Any], spell: Callable[[str], str]) -> dict[str, Any]:
+    return {spell(name): value for name, value in columns.items()}
+
+
+def _in_camel_case(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(word.title() for word in rest) if head else name
+
+
+SPELLINGS = [str.upper, str.title, lambda name: name.replace("_", "-") if name[0] != "_" else name]
+
+
+@pytest.mark.parametrize("spell", SPELLINGS)
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("tracks", {"event": "product_viewed", "event_text": "Product Viewed", "revenue": "5.00"}),
+        ("order_completed", {"event": "order_completed", "event_text": "Order Completed", "total": "5.00",
+                             "products": '[{"sku": "a"}, {"sku": "b"}]'}),
+        ("identifies", {"email": "a@b.c"}),
+        ("pages", {"name": "Home", "path": "/", "url": "https://x.example/"}),
+        ("screens", {"name": "Home", "category": "c"}),
+        ("groups", {"group_id": "g1", "plan": "Gold"}),
+        ("aliases", {"previous_id": "p1"}),
+    ],
+)  # fmt: skip
+def test_a_table_in_other_spellings_is_the_same_table(
+    spell: Callable[[str], str], name: str, columns: dict[str, Any]
+) -> None:
+    def sent(spelling: Callable[[str], str]) -> list[Any]:
+        row = _otherwise({**COMMON, **columns}, spelling)
+        resolved = resolve(stream_of(row, name=spelling(name), use_customer_id=True))
+        assert resolved.kind == "segment"
+        assert resolved.mapping is not None
+        calls = resolved.mapping.map(row).calls
+        return [_folded(call) for call in calls]
+
+    assert sent(spell) == sent(str)
+    assert sent(str)
+
+
+def _folded(call: Any) -> Any:
+    """Return a call's parts; a property that is named after a column, in one spelling."""
+    parts = (type(call), call.person, call.time, getattr(call, "event", None), getattr(call, "other", None))
+    return *parts, {loose(name): value for name, value in getattr(call, "properties", {}).items()}
+
+
+def test_users_in_capitals_has_a_row_for_each_person() -> None:
+    row = {"ID": "u1", "RECEIVED_AT": ISO, "UUID_TS": ISO, "EMAIL": "a@b.c", "CONTEXT_IP": "203.0.113.7"}
+    resolved = resolve(stream_of(row, name="ANALYTICS-USERS", key=("ID",)))
+    assert resolved.mapping is not None
+    assert resolved.mapping.map(row).calls == [Set("u1", SECONDS, {"EMAIL": "a@b.c"}, "203.0.113.7", distinct=True)]
+
+
+def test_messages_in_camel_case_are_no_table() -> None:
+    row = {_in_camel_case(name): value for name, value in COMMON.items()} | {"type": "track", "properties": {}}
+    assert "warehouse" not in resolve(stream_of({**row, "event": "E"}, name="tracks")).why
+
+
+@pytest.mark.parametrize("name", ["tracks", "identifies", "pages", "groups"])
+def test_a_table_without_a_column_of_the_time_stops_the_run(name: str) -> None:
+    columns = {"user_id": "u1", "event": "e", "event_text": "E", "path": "/", "group_id": "g", "context_ip": "1.2.3.4"}
+    with pytest.raises(ConfigError, match="without a column of the time"):
+        resolve(stream_of(columns, {"kind": "segment"}, name=name))
+
+
+def test_a_table_of_aliases_needs_no_time() -> None:
+    row = {"user_id": "u1", "previous_id": "p1", "context_ip": "203.0.113.7"}
+    resolved = resolve(stream_of(row, {"kind": "segment"}, name="aliases"))
+    assert resolved.mapping is not None
+    (call,) = resolved.mapping.map(row).calls
+    assert isinstance(call, Alias)

@@ -23,12 +23,16 @@ from target_kissmetrics.mapping.formats.segment.message_types import Group, Hand
 from target_kissmetrics.mapping.formats.segment.tables import Table
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
-from target_kissmetrics.mapping.rules.fields import FirstOf, Row
+from target_kissmetrics.mapping.rules.fields import FirstOf, Row, spelled
 from target_kissmetrics.mapping.rules.identity import IdentityRule
 from target_kissmetrics.mapping.stream import Kind, Stream
 
 _NEEDED_FOR = ", and an alias needs two identities"
-_NESTED = ("userId", "anonymousId", "messageId", "properties", "traits", "context")
+_MESSAGE_IDS = ("userId", "anonymousId", "messageId")
+_COLUMNS = (
+    "message_id", "event", "name", "category", "group_id", "previous_id", "aliased_id", "address", "user_agent",
+)  # fmt: skip
+"""Parts of a message that are a column of some tables each."""
 
 
 def detect(stream: Stream) -> str | None:
@@ -37,11 +41,11 @@ def detect(stream: Stream) -> str | None:
     `type` and `user_id` alone are columns of many tables: in other spellings messages need
     an ID, or two containers, that others lack.
     """
-    kind, beside = stream.field_for(("type",)), stream.first_of(("userId", "anonymousId", "messageId"))
+    kind, beside = stream.field_for(("type",)), stream.first_of(_MESSAGE_IDS)
     if beside is None and _envelope(stream).has_container:
         containers = sum(stream.field_for((name,)) is not None for name in CONTAINERS)
         beside = stream.field_for(("messageId", "anonymousId", *(("userId",) if containers > 1 else ())))
-    if kind and beside and not tables.marks_of(stream):
+    if kind and beside and _are_messages(stream):
         return f"it has {kind!r} and {beside!r}"
     marks = tables.marks_of(stream)
     table = tables.table_of(stream) if marks else None
@@ -138,10 +142,7 @@ def _table(stream: Stream) -> Table | None:
     Raises:
         ConfigError: It is a table, but it is ambiguous which.
     """
-    is_message = (
-        not stream.fields or stream.first_of(_NESTED) or ("type" in stream.fields and not tables.marks_of(stream))
-    )
-    if is_message or not (tables.identity_of(stream) or tables.is_users(stream)):
+    if _are_messages(stream) or not (tables.identity_of(stream) or tables.is_users(stream)):
         return None
     table = tables.table_of(stream)
     if table is None:
@@ -151,7 +152,19 @@ def _table(stream: Stream) -> Table | None:
             "messages; name it tracks, identifies, users, pages, screens, groups or aliases with a stream map's "
             f"__alias__ ({stream.list_fields()})",
         )
+    if table != "alias" and not stream.field_for(TABLE.timestamp):
+        raise ConfigError(
+            f"{stream.entry.place}.kind",
+            f"stream {stream.name!r} is a warehouse table without a column of the time ({stream.list_fields()}); let "
+            f"the tap keep one of {', '.join(TABLE.timestamp)}, or set another kind, such as event or ignore",
+        )
     return table
+
+
+def _are_messages(stream: Stream) -> bool:
+    """Return whether rows are messages, with names and objects that no table has, or a type and no table's columns."""
+    nested = stream.first_of(_MESSAGE_IDS) or stream.field_for(CONTAINERS)
+    return bool(not stream.fields or nested or (stream.field_for(("type",)) and not tables.marks_of(stream)))
 
 
 def _places(stream: Stream, table: Table | None) -> Places:
@@ -159,15 +172,22 @@ def _places(stream: Stream, table: Table | None) -> Places:
     if table is None:
         return MESSAGE
 
-    def present(paths: Sequence[str]) -> tuple[str, ...]:
-        return tuple(path for path in paths if path in stream.fields)
+    known = (path for role in _COLUMNS for path in getattr(TABLE, role))
+    found = spelled(dict.fromkeys((*TABLE.own, *known)), stream.fields, stream.warn)
 
+    def present(paths: Sequence[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(found[path] for path in paths if path in found))
+
+    ((part, campaign),) = TABLE.campaign
     is_users = table == "users"
     return replace(
         TABLE,
         customer_id=present(("id",) if is_users else TABLE.customer_id),
         device_id=() if is_users else present(TABLE.device_id),
         timestamp=present(TABLE.timestamp),
+        **{role: present(getattr(TABLE, role)) or getattr(TABLE, role) for role in _COLUMNS},
+        own=(*TABLE.own, *present(TABLE.own), *filter(tables.is_context, stream.fields)),
+        campaign=((part, {field: campaign[name] for name, field in spelled(campaign, stream.fields).items()}),),
     )
 
 

@@ -57,7 +57,7 @@ class Track:
     def __init__(self, stream: Stream, places: Places, context: SegmentContext) -> None:
         settings = stream.settings
         self._under = places.properties
-        self._products = f"{self._under}.products".lstrip(".")
+        self._products = FirstOf(("products",), loose=True)
         self._names = FirstOf(places.event)
         self._id = FirstOf(places.message_id)
         self._context = context
@@ -80,10 +80,12 @@ class Track:
         content = object_at(row.get(self._under), self._under) if self._under else row
         path, value = self._names.find(row) or (self._names.paths[0], None)
         event = event_name(value, path)
-        products = _products(content.get("products"), self._products, rejections)
+        field, value = self._products.find(content) or ("products", None)
+        where = f"{self._under}.{field}".lstrip(".")
+        products = _products(value, where, rejections)
         amount = self._amount(event, content, rejections)
         taken = self._revenue.reserved if amount is not None else ()
-        used = (self._products,) if products is not None else ()
+        used = (where,) if products is not None else ()
         properties = self._maker.make(content, rejections, used=used, taken=taken, under=self._under)
         properties = self._parts.named(event, properties, rejections, amount)
         self._context.add_campaign(context, properties, rejections)
@@ -91,7 +93,7 @@ class Track:
         key = self._revenue.key if amount is not None else None
         record = sender.add_event(mapped, event, properties, event_id, seconds, key)
         if products:
-            self._parts.add_items(mapped, record, products, self._products, taken)
+            self._parts.add_items(mapped, record, products, where, taken)
 
     def _amount(self, event: str, content: Row, rejections: list[Rejection]) -> str | None:
         if _ORDER_REFUNDED.fullmatch(event):

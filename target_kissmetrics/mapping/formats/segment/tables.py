@@ -8,18 +8,21 @@
     aliases                          previous_id
 
 All but `users` have `anonymous_id`, `user_id`, `received_at`, `sent_at`, `original_timestamp`, `timestamp`, and the
-context flattened to `context_...`. Sources: Segment's "Warehouse schemas", RudderStack's "Warehouse schema".
+context flattened to `context_...`; in capitals, or spelled otherwise, where the warehouse or the tap does so. Sources: Segment's "Warehouse schemas", RudderStack's "Warehouse schema".
 """
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from target_kissmetrics.mapping.formats.segment.fields import MessageType
+from target_kissmetrics.mapping.rules.fields import spelled
 from target_kissmetrics.mapping.stream import Stream
 
 Table = MessageType | Literal["users"]
 
+_CONTEXT = re.compile(r"(?i:context)([\s_-]|(?<=[a-z])(?=[A-Z]))")
 _PAGE = ("path", "url", "title", "referrer", "search")
 _NAMED: dict[str, Table] = {
     "tracks": "track", "identifies": "identify", "pages": "page", "screens": "screen", "groups": "group",
@@ -33,23 +36,29 @@ _NEEDS: dict[str, tuple[str, ...]] = {
 
 def marks_of(stream: Stream) -> str | None:
     """Return the columns that prove a table to be one of these, as a clause; None if it may be any table."""
-    identity, loaded = identity_of(stream), stream.first_of(("original_timestamp", "sent_at", "uuid_ts"))
-    if identity and loaded and "received_at" in stream.fields:
-        return f"{identity!r}, 'received_at' and {loaded!r}"
+    identity, received = identity_of(stream), stream.field_for(("received_at",))
+    loaded = stream.field_for(("original_timestamp", "sent_at", "uuid_ts"))
+    if identity and loaded and received:
+        return f"{identity!r}, {received!r} and {loaded!r}"
     return "the name of its table of users, and 'received_at'" if is_users(stream) else None
 
 
 def identity_of(stream: Stream) -> str | None:
     """Return the column that holds an identity, of a table other than `users`."""
-    return stream.first_of(("user_id", "anonymous_id"))
+    return stream.field_for(("user_id", "anonymous_id"))
 
 
 def is_users(stream: Stream) -> bool:
     """Return whether it is the table `users`, with a row for each person. The one of accounts has the same columns."""
-    fields = stream.fields
-    loaded = "uuid_ts" in fields or any(name.startswith("context_") for name in fields)
-    is_named = _table_name(stream) == "users"
-    return is_named and loaded and {"id", "received_at"} <= set(fields) and not identity_of(stream)
+    if _table_name(stream) != "users" or identity_of(stream):
+        return False
+    loaded = stream.field_for(("uuid_ts",)) or any(map(is_context, stream.fields))
+    return bool(loaded and stream.field_for(("id",)) and stream.field_for(("received_at",)))
+
+
+def is_context(column: str) -> bool:
+    """Return whether a column holds a part of a message's context."""
+    return _CONTEXT.match(column) is not None
 
 
 def table_of(stream: Stream) -> Table | None:
@@ -60,7 +69,7 @@ def table_of(stream: Stream) -> Table | None:
         if table == "users":
             if is_users(stream):
                 return table
-        elif table and (table not in _NEEDS or stream.first_of(_NEEDS[table])):
+        elif table and (table not in _NEEDS or stream.field_for(_NEEDS[table])):
             return table
         by_columns = _by_columns(stream)
         if by_columns:
@@ -69,13 +78,13 @@ def table_of(stream: Stream) -> Table | None:
 
 
 def _by_columns(stream: Stream) -> MessageType | None:
-    if "previous_id" in stream.fields:
+    if stream.field_for(("previous_id",)):
         return "alias"
-    if stream.first_of(("event_text", "event")):
+    if stream.field_for(("event_text", "event")):
         return "track"
-    if "group_id" in stream.fields:
+    if stream.field_for(("group_id",)):
         return "group"
-    return "page" if sum(column in stream.fields for column in _PAGE) >= 2 else None
+    return "page" if len(spelled(_PAGE, stream.fields)) >= 2 else None
 
 
 def _table_name(stream: Stream) -> str:
