@@ -21,7 +21,7 @@ from target_kissmetrics.kissmetrics.http.client import Library, build_transport,
 from target_kissmetrics.kissmetrics.http.transport import Host
 from target_kissmetrics.mapping.reject_codes import Code, Rejected
 from target_kissmetrics.mapping.settings import StreamSettings
-from target_kissmetrics.reporting.counts import StreamCounts, by_code
+from target_kissmetrics.reporting.counts import StreamCounts, unmatched_in_globs, by_code
 from target_kissmetrics.reporting.dry_run import DryRunDelivery
 from target_kissmetrics.reporting.monitor import Monitor, make_monitor
 from target_kissmetrics.reporting.progress import log_totals
@@ -219,6 +219,8 @@ class Runtime:
             for line in (*counts.warnings(), *counts.what_to_do()):
                 self._logger.warning("stream '%s': %s", counts.stream, line)
             log_totals(counts)
+        for line in unmatched_in_globs(streams):
+            self._logger.warning(line)
         has_rejects = any(counts.all_rejected or counts.all_dropped for counts in streams)
         if has_rejects and not self._is_replay and not self.settings.dry_run:
             self._logger.info(

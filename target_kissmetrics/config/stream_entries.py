@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from target_kissmetrics.config.definitions import read_object
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.mapping.registry import check_keys
-from target_kissmetrics.mapping.rules.fields import glob_pattern
+from target_kissmetrics.mapping.rules.fields import Globs, glob_pattern
 from target_kissmetrics.mapping.settings import StreamSettings
 
 
@@ -26,7 +26,20 @@ def read_entry(entry: object, index: int) -> StreamSettings:
     settings: StreamSettings = read_object(StreamSettings, entry, f"streams[{index}]")
     if settings.kind is not None:
         check_keys(settings, settings.kind)
+    _check_renames(settings)
     return settings
+
+
+def _check_renames(entry: StreamSettings) -> None:
+    for index, (field, _) in enumerate(entry.rename):
+        is_included = entry.include is None or "." in field or Globs(entry.include).match(field)
+        if Globs(entry.exclude).match(field) or not is_included:
+            problem = "does not name it" if not is_included else "leaves it out"
+            key = "exclude" if is_included else "include"
+            raise ConfigError(
+                f"{entry.place}.rename[{index}]",
+                f"{field!r} has no effect, since {key} {problem}; change {key}, or take the rename out",
+            )
 
 
 def check_reachable(entries: Sequence[StreamSettings]) -> None:

@@ -13,7 +13,7 @@ from target_kissmetrics.mapping.rules.clock import RowClock
 from target_kissmetrics.mapping.rules.fields import FirstOf, Globs, Row
 from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES, DEVICE_ID_CANDIDATES, IdentityRule
 from target_kissmetrics.mapping.rules.properties import PropertyMaker
-from target_kissmetrics.mapping.rules.schemas import holds, meant, paths
+from target_kissmetrics.mapping.rules.schemas import allows_others, holds, meant, paths
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 
 MAX_LISTED_FIELDS = 40
@@ -96,7 +96,7 @@ class Stream:
 
     def _lacks(self, path: str) -> bool:
         """Return whether no row has a field: the schema lists fields, and neither this one nor its parent object."""
-        is_listed = path.partition(".")[0] in self.fields or not self.schema.get("additionalProperties")
+        is_listed = path.partition(".")[0] in self.fields or not allows_others(self.schema)
         return bool(self.fields) and not self.entry.is_glob and is_listed and not holds(self.fields, path)
 
     def _did_you_mean(self, path: str) -> str:
@@ -173,18 +173,18 @@ class Stream:
 
         They are no error, since a field may come and go. But a typo in `exclude` sends what must not be sent.
         """
-        for path, key in self.unmatched.items() if not self.is_open else ():
+        for path, key in self.unmatched.items() if not (self.is_open or self.entry.is_glob) else ():
             self.warn(f"{key} {path!r} matches no field of the stream{self._did_you_mean(path)}")
         return PropertyMaker(self.entry, self.settings, self.schema, self.warn, reserved)
 
     @property
     def is_open(self) -> bool:
         """Whether rows may have fields that the schema does not list."""
-        return not self.fields or bool(self.schema.get("additionalProperties"))
+        return not self.fields or allows_others(self.schema)
 
     @property
     def unmatched(self) -> dict[str, str]:
-        """The names and globs in the entry that match no listed field, each with its key; none of a glob entry."""
+        """The names and globs in the entry that match no listed field, each with its key."""
         entry = self.entry
         renamed = [path for path, _ in entry.rename]
         chosen = (("include", entry.include or ()), ("exclude", entry.exclude), ("rename", renamed))
@@ -193,7 +193,7 @@ class Stream:
             path: key
             for key, names in chosen
             for path in names
-            if not (entry.is_glob or holds(self.fields, path) or any(map(Globs((path,)).match, known)))
+            if not (holds(self.fields, path) or any(map(Globs((path,)).match, known)))
         }
 
 

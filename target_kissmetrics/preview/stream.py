@@ -198,7 +198,8 @@ class StreamPreview:
         self._mapping = resolved.mapping
         if resolved.mapping is not None:
             self.counts.revenue = self.entry.revenue or ()
-            self.counts.expect(self._stream.unmatched if self._stream.is_open else {})
+            glob = self.entry.place if self.entry.is_glob else ""
+            self.counts.expect(self._stream.unmatched, is_open=self._stream.is_open, glob=glob)
         self.described = resolved.mapping.describe() if resolved.mapping else ""
         if self.kind in {"event", "user_attributes", "experiment"}:
             # With alias_identities, IdentityRule gives both IDs of a row; no alias is made here.
@@ -235,6 +236,7 @@ class StreamPreview:
     def _map(self, number: int, row: Row, extracted: object, invalid: str | None) -> None:
         if self._mapping is None:
             return
+        self.counts.saw(row)
         if is_deleted(row):
             self.counts.deleted += 1
             return
@@ -254,7 +256,7 @@ class StreamPreview:
             self.first.append(explain(number, row, extracted, outcome, self._mapping, self.entry, revenue_key))
 
     def _count_mapped(self, number: int, row: Row, mapped: Mapped) -> None:
-        self.counts.accept(row, mapped)
+        self.counts.accept(mapped)
         self.counts.mapped(mapped.skipped_types, len(mapped.deletions))
         self.totals.add(mapped.calls)
         self.risks.add(mapped)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
@@ -78,6 +78,8 @@ class StreamCounts:
         late_dropped: Aliases that the pipeline dropped, by code.
         unmatched: Names and globs of the entry that no field matched so far, each with its key in the entry.
         matched: Those that a field matched.
+        is_open: Rows may have fields that the schema does not list.
+        glob: The place of an entry that may match several streams; empty for another one.
         revenue: The fields of the amount that the entry names.
         without_amount: Accepted events that had none there.
         in_messages: The rows are of a message format, whose entry of `streams` names no fields.
@@ -90,6 +92,8 @@ class StreamCounts:
     parts: int = 0
     unmatched: dict[str, str] = field(default_factory=dict)
     matched: set[str] = field(default_factory=set)
+    is_open: bool = False
+    glob: str = ""
     revenue: tuple[str, ...] = ()
     without_amount: int = 0
     undated: int = 0
@@ -142,21 +146,25 @@ class StreamCounts:
         """Whether every row so far was rejected, and not for its age."""
         return bool(self.suspicious)
 
-    def expect(self, unmatched: Mapping[str, str]) -> None:
+    def expect(self, unmatched: Mapping[str, str], *, is_open: bool, glob: str = "") -> None:
         """Watch for the fields that names and globs of the entry, each with its key there, stand for."""
+        self.is_open, self.glob = is_open, glob
         self.unmatched = {name: key for name, key in unmatched.items() if name not in self.matched}
 
-    def accept(self, row: Row, mapped: Mapped) -> None:
+    def saw(self, row: Row) -> None:
+        """Look for those fields in a row, whether it is accepted or not."""
+        if self.unmatched and self.is_open:
+            paths = list(paths_in(row))
+            self.matched.update(name for name in self.unmatched if any(map(Globs((name,)).match, paths)))
+            self.unmatched = {name: key for name, key in self.unmatched.items() if name not in self.matched}
+
+    def accept(self, mapped: Mapped) -> None:
         """Count an accepted row."""
         self.accepted += 1
         self.parts += max(1, len(mapped.slots))
         self.undated += mapped.is_undated
         if self.revenue:
             self.without_amount += not any(slot.revenue_property for slot in mapped.slots)
-        if self.unmatched:
-            paths = list(paths_in(row))
-            self.matched.update(name for name in self.unmatched if any(map(Globs((name,)).match, paths)))
-            self.expect(self.unmatched)
 
     def delivered(self, call: Call) -> None:
         """Count an acknowledged call."""
@@ -193,8 +201,10 @@ class StreamCounts:
 
     def warnings(self) -> list[str]:
         """Give a line for each thing in the stream's entry that had no effect."""
+        is_known = self.is_open and self.rows and not self.glob
         lines = [
-            f"{key} {name!r} matched no field of any row; check its spelling" for name, key in self.unmatched.items()
+            f"{key} {name!r} matched no field of any row; check its spelling"
+            for name, key in (self.unmatched.items() if is_known else ())
         ]
         if self.revenue and self.without_amount == self.accepted > 0:
             lines.append(
@@ -231,6 +241,20 @@ class StreamCounts:
             "amount_collisions": self.amount_collisions,
             "item_collisions": self.item_collisions,
         }
+
+
+def unmatched_in_globs(streams: Iterable[StreamCounts]) -> list[str]:
+    """Give a line for each name in an entry for several streams that no field of them matched."""
+    of_entries: dict[str, list[StreamCounts]] = {}
+    for counts in streams:
+        if counts.glob and (counts.rows or not counts.is_open):
+            of_entries.setdefault(counts.glob, []).append(counts)
+    return [
+        f"{place}.{key} {name!r} matched no field of any of its {len(ones)} streams; check its spelling"
+        for place, ones in of_entries.items()
+        for name, key in ones[0].unmatched.items()
+        if all(name in one.unmatched for one in ones)
+    ]
 
 
 def by_code(counter: Counter[str]) -> str:

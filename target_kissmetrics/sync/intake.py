@@ -87,7 +87,9 @@ class StreamIntake:
         assert resolved.mapping is not None  # noqa: S101 - the stream maps drop the streams that are ignored
         self.mapping = resolved.mapping
         self._counts.revenue = context.entry.revenue or ()
-        self._counts.expect(stream.unmatched if stream.is_open else {})
+        self._counts.expect(
+            stream.unmatched, is_open=stream.is_open, glob=context.entry.place if context.entry.is_glob else ""
+        )
         self._counts.in_messages = self.kind not in FLAT_KINDS
         context.logger.info(
             "stream '%s' is read as %s, because %s. %s", context.name, self.kind, resolved.why, self.mapping.describe()
@@ -125,6 +127,7 @@ class StreamIntake:
         """
         counts = self._counts
         counts.rows += 1
+        counts.saw(row)
         if is_deleted(row):
             counts.deleted += 1
             return
@@ -135,7 +138,7 @@ class StreamIntake:
             if self._shard is None or self._shard.takes_nobody:
                 self._context.rejects.row(counts, rejected, record)
             return
-        counts.accept(row, mapped)
+        counts.accept(mapped)
         self._context.rejects.accepted(counts)
         if self._shard is None or self._shard.takes_row(mapped):
             self._add(mapped, record)

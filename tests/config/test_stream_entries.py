@@ -315,3 +315,25 @@ def test_rename_takes_no_glob(field: str) -> None:
         {"stream": "a", "rename": [{"field": "city", "property": "City"}, {"field": field, "property": "P"}]}
     )
     assert text == f"streams[2].rename[1].field: {field!r} is a glob; rename takes one field each"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "problem"),
+    [
+        ({"exclude": ["plan"]}, "'plan' has no effect, since exclude leaves it out; change exclude, or"),
+        ({"exclude": ["pl*"]}, "'plan' has no effect, since exclude leaves it out; change exclude, or"),
+        ({"include": ["email"]}, "'plan' has no effect, since include does not name it; change include, or"),
+    ],
+)
+def test_a_rename_of_a_field_that_is_left_out_is_an_error(chosen: dict[str, Any], problem: str) -> None:
+    rename = [{"field": "plan", "property": "Plan"}]
+    entry = {"stream": "people", "kind": "user_attributes", "customer_id": "id", "rename": rename, **chosen}
+    with pytest.raises(ConfigError) as error:
+        read_entry(entry, 2)
+    assert str(error.value).startswith(f"streams[2].rename[0]: {problem}")
+
+
+@pytest.mark.parametrize("chosen", [{"include": ["pl*"]}, {"include": ["plan"], "exclude": ["other"]}, {}])
+def test_a_rename_of_a_field_that_is_sent_is_none(chosen: dict[str, Any]) -> None:
+    rename = [{"field": "plan", "property": "Plan"}, {"field": "items.sku", "property": "SKU"}]
+    assert read_entry({"stream": "people", "kind": "event", "rename": rename, **chosen}, 0).rename

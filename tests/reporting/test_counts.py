@@ -14,7 +14,7 @@ from hostile import feed
 from target_kissmetrics import runtime
 from target_kissmetrics.kissmetrics.calls import Record
 from target_kissmetrics.mapping.result import EventSlot, Mapped
-from target_kissmetrics.reporting.counts import StreamCounts
+from target_kissmetrics.reporting.counts import StreamCounts, unmatched_in_globs
 
 WRITERS: dict[str, set[str]] = {}
 
@@ -106,20 +106,38 @@ def test_a_revenue_that_no_row_held_is_warned_of_with_the_count() -> None:
     counts = StreamCounts("a", revenue=("total", "sum"))
     assert counts.warnings() == []
     for _ in range(3):
-        counts.accept({}, event(amount=False))
+        counts.accept(event(amount=False))
     (warning,) = counts.warnings()
     assert warning.startswith("revenue 'total/sum' held no amount, or 0, in each of 3 rows; name the field that holds")
-    counts.accept({}, event(amount=True))
+    counts.accept(event(amount=True))
     assert counts.warnings() == []
+
+
+CHOSEN = {"emial": "exclude", "plan": "include", "utm*": "exclude", "address": "exclude"}
 
 
 def test_a_name_that_no_row_matched_is_warned_of_under_any_schema() -> None:
     counts = StreamCounts("a")
-    counts.expect({"emial": "exclude", "plan": "include", "utm*": "exclude", "address": "exclude"})
-    counts.accept({"plan": 1, "address": {"city": "Oslo"}}, Mapped())
-    counts.expect({"emial": "exclude", "plan": "include", "utm*": "exclude", "address": "exclude"})
-    counts.accept({"a": {"utm_source": 1}}, Mapped())
+    counts.expect(CHOSEN, is_open=True)
+    assert counts.warnings() == []
+    counts.rows += 1
+    counts.saw({"plan": 1, "address": {"city": "Oslo"}})
+    counts.expect(CHOSEN, is_open=True)
+    counts.saw({"a": {"utm_source": 1}})
     assert counts.warnings() == [
         "exclude 'emial' matched no field of any row; check its spelling",
         "exclude 'utm*' matched no field of any row; check its spelling",
     ]
+
+
+def test_a_name_of_an_entry_for_several_streams_is_warned_of_if_none_of_them_has_it() -> None:
+    one, other, empty = StreamCounts("a", rows=1), StreamCounts("b"), StreamCounts("c")
+    one.expect(CHOSEN, is_open=True, glob="streams[0]")
+    one.saw({"plan": 1})
+    other.expect({"emial": "exclude", "plan": "include"}, is_open=False, glob="streams[0]")
+    empty.expect(CHOSEN, is_open=True, glob="streams[0]")
+    assert [counts.warnings() for counts in (one, other, empty)] == [[], [], []]
+    assert unmatched_in_globs([one, other, empty]) == [
+        "streams[0].exclude 'emial' matched no field of any of its 2 streams; check its spelling"
+    ]
+    assert unmatched_in_globs([empty]) == []

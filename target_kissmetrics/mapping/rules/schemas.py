@@ -16,7 +16,12 @@ _TIME_NAME = re.compile(r"([\s_-](?i:at|time|date|tstamp|timestamp|ts)|[a-z0-9](
 def may_hold(schema: object, path: str) -> bool:
     """Return whether an object may have a field: its schema lists it, or allows others, or lists none at all."""
     fields = listed(schema)
-    return not fields or holds(fields, path) or any(shape.get("additionalProperties") for shape in _shapes(schema))
+    return not fields or holds(fields, path) or any(map(allows_others, _shapes(schema)))
+
+
+def allows_others(schema: Mapping[str, Any]) -> bool:
+    """Return whether a schema of an object says that it has fields by other names than those it lists."""
+    return bool(schema.get("additionalProperties") or schema.get("patternProperties"))
 
 
 def holds(fields: Mapping[str, Any], path: str) -> bool:

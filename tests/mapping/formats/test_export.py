@@ -13,6 +13,7 @@ from mapping_streams import NOW, SECONDS, aliases_of, codes, mapping_of, record_
 
 from target_kissmetrics.kissmetrics.calls import Alias, Record, Set
 from target_kissmetrics.kissmetrics.wire import as_import_line
+from target_kissmetrics.mapping.detection import resolve
 from target_kissmetrics.mapping.result import Mapped
 
 DATED = {"_p": {}, "_t": {}, "signed_up_at": {"type": "string", "format": "date-time"}}
@@ -123,3 +124,13 @@ def test_the_line_a_stream_starts_with() -> None:
 
 def test_an_alias_needs_no_alias_identities() -> None:
     assert aliases_of(line({"_p2": "bob"}, alias_identities=False)) == [("ann", "bob")]
+
+
+def test_the_known_names_may_be_in_capitals_and_others_stay_as_they_are() -> None:
+    row = {"_P": "ann", "_T": SECONDS, "_N": "Joined", "_D": 1, "_K": "key", "_IP": "203.0.113.7", "PLAN": "Gold"}
+    resolved = resolve(stream_of(row, name="EXPORT"))
+    assert (resolved.kind, resolved.why) == ("kissmetrics", "it has '_P' and '_T'")
+    assert resolved.mapping is not None
+    mapped = resolved.mapping.map(row)
+    assert mapped.calls == [Record("ann", "Joined", SECONDS, {"PLAN": "Gold"}, "203.0.113.7")]
+    assert mapped.rejections == []
