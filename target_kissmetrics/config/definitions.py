@@ -179,7 +179,7 @@ def _checked(place: str, schema: Schema, given: object) -> Any:
 
 def _number(place: str, schema: Schema, kind: str, given: Any) -> int | float:
     try:
-        number = math.nan if isinstance(given, bool) else float(given)
+        number = math.nan if isinstance(given, bool) or "_" in str(given) else float(given)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number) or (kind == "integer" and not number.is_integer()):

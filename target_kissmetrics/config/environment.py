@@ -65,6 +65,8 @@ def _value(name: str, schema: Schema, text: str) -> Any:
 
 def _integer(text: str) -> int | str:
     """Read an integer, also `8.0` and `1e2`; other text stays as it is, for the check of the setting."""
+    if not text.isascii() or "_" in text:  # numbers of Python, not of JSON
+        return text
     with suppress(ValueError):
         return int(text)
     with suppress(ValueError):

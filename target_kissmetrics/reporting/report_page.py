@@ -61,6 +61,12 @@ def as_page(report: RunReport) -> str:
     )
 
 
+_APART = (
+    "For a stream of kind event, set spread_duplicates: true in its entry to give each its own second; messages need "
+    "times a second apart."
+)
+
+
 def findings(report: RunReport) -> list[str]:
     """Give what deserves a person's attention, each with what to do."""
     figures = {name: report.figures.get(name, 0) for name in FIGURES}
@@ -74,13 +80,13 @@ def findings(report: RunReport) -> list[str]:
         )
     if figures["collisions"]:
         lines.append(
-            f"Kissmetrics drops {shown.plural(figures['collisions'], 'event')} as duplicates of another row's (same "
-            "person, name and second): set spread_duplicates: true in the stream's entry to give each its own second."
+            f"{shown.plural(figures['collisions'], 'event')} may count as one with another row's (same person, name and "
+            f"second). {_APART}"
         )
     if figures["amount_collisions"]:
         lines.append(
-            f"{shown.plural(figures['amount_collisions'], 'amount')} lost: Kissmetrics keeps one amount of a person a "
-            "second, whatever the events' names. Set spread_duplicates: true in the stream's entry to keep all."
+            f"{shown.plural(figures['amount_collisions'], 'amount')} may be lost: Kissmetrics may keep one amount of a "
+            f"person a second, whatever the events' names. {_APART}"
         )
     lines += [
         f"Stream {stream.stream}: {_count(stream.event_names)} distinct event names. Kissmetrics has room for 65,535 "

@@ -63,14 +63,13 @@ class CollisionCounter:
                 # An event that is recorded once, or that claimed its second, collides with none.
                 if not isinstance(event, Alias) and not slot.spread and not getattr(event, "once", False):
                     self._count_event(row.counts, event, slot)
-            holder: Call | None = None
-            token = b""
+            of_records = {slot.record: slot for slot in slots}
+            holder: EventSlot | None = None
             for index, call in enumerate(calls):
                 if isinstance(call, Record):
-                    holder = call
-                    token = next((slot.row for slot in slots if slot.record == index), b"")
+                    holder = of_records.get(index)
                 elif holder is not None and isinstance(call, Set) and not call.distinct:
-                    self._count_item(row.counts, holder, token, call)
+                    self._count_item(row.counts, calls[holder.record], holder, call)
 
     def _count_event(self, counts: StreamCounts, event: Record | Set, slot: EventSlot) -> None:
         """Count an event, or the amount of an event that was sent before."""
@@ -84,9 +83,9 @@ class CollisionCounter:
             problem = "two events of one person have an amount in the same second"
             self._warn_once(counts, counts.amount_collisions, f"{problem}; Kissmetrics may keep one; {_remedy(slot)}")
 
-    def _count_item(self, counts: StreamCounts, event: Call | None, token: bytes, item: Set) -> None:
+    def _count_item(self, counts: StreamCounts, event: Call, slot: EventSlot, item: Set) -> None:
         """Count a line item that loses values: Kissmetrics keeps one value of a property per second."""
-        if self._collisions.seen(item.person, LINE_ITEMS, item.time, token):
+        if self._collisions.seen(item.person, LINE_ITEMS, item.time, slot.row):
             problem, remedy = (
                 "line items of different events of one person have the same second",
                 "events closer together than they have items lose some",
@@ -94,7 +93,9 @@ class CollisionCounter:
         elif isinstance(event, Record) and _overlap(event, item):
             problem, remedy = (
                 "an event and its first line item have different values of one property in the same second",
-                "rename the item's with rename: [{field: ITEMS.FIELD, property: NAME}], or exclude one",
+                "rename the item's with rename: [{field: ITEMS.FIELD, property: NAME}], or exclude one"
+                if slot.may_spread
+                else "give the item's field another name in the tap",
             )
         else:
             return
@@ -110,7 +111,7 @@ class CollisionCounter:
 def _remedy(slot: EventSlot) -> str:
     if slot.may_spread:
         return "set spread_duplicates: true in the stream's entry to give each a second of its own"
-    return "spread_duplicates, which gives each a second of its own, is for kind event"
+    return "give them times a second apart in the tap; spread_duplicates, which does so, is for kind event"
 
 
 def _overlap(event: Record, item: Set) -> bool:

@@ -58,17 +58,19 @@ def test_an_empty_variable_is_a_setting_left_out() -> None:
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("8", 8), ("8.0", 8), ("1e2", 100), ("-3", -3), ("8.5", "8.5"), ("1e999", "1e999"), ("nan", "nan"), ("x", "x")],
-)
+    [("8", 8), ("8.0", 8), ("1e2", 100), ("-3", -3), ("8.5", "8.5"), ("1e999", "1e999"), ("nan", "nan"), ("x", "x"),
+     ("1_0", "1_0"), ("\u0661", "\u0661")],
+)  # fmt: skip
 @pytest.mark.parametrize("name", ["max_connections", "batch_size_rows"])
 def test_a_whole_number_is_an_integer_however_it_is_written(name: str, text: str, number: object) -> None:
     assert read_environment({variable_of(name): text}, SCHEMAS["properties"]) == {name: number}
 
 
+@pytest.mark.parametrize("text", ["8.5", "1_0"])
 @pytest.mark.parametrize("name", ["max_connections", "batch_size_rows"])
-def test_a_number_with_a_fraction_is_one_clear_line(name: str) -> None:
-    config = read_environment({variable_of(name): "8.5"}, SCHEMAS["properties"])
-    with pytest.raises(ConfigError, match=f"^{name}: must be an integer, not '8.5'$"):
+def test_another_number_is_one_clear_line(name: str, text: str) -> None:
+    config = read_environment({variable_of(name): text}, SCHEMAS["properties"])
+    with pytest.raises(ConfigError, match=f"^{name}: must be an integer, not '{text}'$"):
         own_settings.read_settings({"api_key": "k-e-y", **config}, SCHEMAS["properties"])
 
 

@@ -95,6 +95,13 @@ def test_a_stream_of_nothing_but_rejects_ends_the_run() -> None:
         reject(rejects, counts)
 
 
+def test_the_end_names_all_rows_that_were_rejected() -> None:
+    rejects, counts = policy(), StreamCounts("a")
+    counts.rejected["too-old"] = 60
+    with pytest.raises(TooManyRejects, match=rf"stream 'a': the first {60 + PROBATION_ROWS} rows were all rejected"):
+        reject(rejects, counts, PROBATION_ROWS)
+
+
 def test_rows_that_are_too_old_do_not_count_towards_that_end() -> None:
     rejects, counts = policy(), StreamCounts("a")
     for _ in range(3 * PROBATION_ROWS):

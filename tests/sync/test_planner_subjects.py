@@ -122,6 +122,27 @@ def test_of_two_amounts_in_one_second_one_is_counted_as_lost(store: SqlStore) ->
     assert (run.counts.collisions, run.counts.amount_collisions) == (1, 2)
 
 
+@pytest.mark.parametrize(
+    ("may_spread", "remedies"),
+    [
+        (True, ["set spread_duplicates: true in the stream's entry", "rename the item's with rename"]),
+        (False, ["give them times a second apart in the tap", "give the item's field another name in the tap"]),
+    ],
+)
+def test_a_warning_of_collisions_has_a_remedy_of_the_stream_s_kind(
+    store: SqlStore, may_spread: bool, remedies: list[str]
+) -> None:
+    def sold(row: int, second: int) -> Mapped:
+        slot = EventSlot(row=row.to_bytes(8, "big"), may_spread=may_spread)
+        item = Set("p", T0 + second, {"price": f"{row}"})
+        return Mapped(calls=[Record("p", "Sold", T0 + second, {"Price": "9"}), item], slots=[slot])
+
+    run = Run(store)
+    run.send(sold(1, 0), sold(2, 0), sold(3, 5))
+    for remedy in remedies:
+        assert any(remedy in warning for warning in run.warnings)
+
+
 def test_properties_that_are_not_change_tracked_are_sent_each_time(store: SqlStore) -> None:
     run = Run(store)
     for second in (0, 0, 1):

@@ -121,6 +121,6 @@ def _parsed(text: str, field: str, rejections: list[Rejection], *, counts_as_row
     except ValueError:
         value = text
     if isinstance(value, str):
-        rejections.append(Rejection.of(not_expected("JSON", text, field), counts_as_row=counts_as_row))
+        rejections.append(Rejection.of(not_expected("an object or a list", text, field), counts_as_row=counts_as_row))
         return None
     return value
