@@ -21,7 +21,7 @@ from target_kissmetrics.kissmetrics.http.client import Library, build_transport,
 from target_kissmetrics.kissmetrics.http.transport import Host
 from target_kissmetrics.mapping.reject_codes import Code, Rejected
 from target_kissmetrics.mapping.settings import StreamSettings
-from target_kissmetrics.reporting.counts import StreamCounts, unmatched_in_globs, by_code
+from target_kissmetrics.reporting.counts import StreamCounts, by_code, unmatched_in_globs
 from target_kissmetrics.reporting.dry_run import DryRunDelivery
 from target_kissmetrics.reporting.monitor import Monitor, make_monitor
 from target_kissmetrics.reporting.progress import log_totals

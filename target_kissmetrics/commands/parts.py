@@ -87,7 +87,7 @@ def _names_in(sent: Mapped, calls: Sequence[Call]) -> list[frozenset[str] | None
             if other is not None:
                 found[index] = other
                 remaining.remove(other)
-    return [None if call is None else frozenset(map(folded, _properties(call))) for call in found]
+    return [None if call is None else frozenset(map(folded, properties_of(call))) for call in found]
 
 
 def _is_like(one: Call, other: Call) -> bool:
@@ -97,7 +97,8 @@ def _is_like(one: Call, other: Call) -> bool:
     return replace(one, properties={}) == replace(other, properties={})
 
 
-def _properties(call: Call) -> Properties:
+def properties_of(call: Call) -> Properties:
+    """Give a call's properties; an alias has none."""
     return {} if isinstance(call, Alias) else call.properties
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import click
 
-from target_kissmetrics.commands.parts import NO_AMOUNT, lacking, without
+from target_kissmetrics.commands.parts import NO_AMOUNT, lacking, properties_of, without
 from target_kissmetrics.commands.rejects_file import (
     Line,
     RejectedRow,
@@ -77,7 +77,7 @@ class PartsMapping:
             self.row.stays = True
             return Mapped()
         amounts = [part for part in known if part.code == NO_AMOUNT]
-        left = sum(slot.revenue_property in found.calls[slot.record].properties for slot in found.slots)
+        left = sum(slot.revenue_property in properties_of(found.calls[slot.record]) for slot in found.slots)
         rejected = sum(rejection.code == NO_AMOUNT for rejection in found.rejections)
         solved = len(amounts) <= left + rejected or not self._has_revenue
         self.row.unsolved = [part for part in self.row.parts if part not in known] + ([] if solved else amounts)

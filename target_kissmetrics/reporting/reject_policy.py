@@ -107,8 +107,8 @@ class RejectPolicy:
         if self._probation and not counts.left_accepted and counts.suspicious.total() >= PROBATION_ROWS:
             code = cast("Code", counts.suspicious.most_common(1)[0][0])
             raise TooManyRejects(
-                f"stream '{counts.stream}': the first {counts.all_rejected.total()} rows were all rejected, most often as {code} "
-                f"({REASONS[code].meaning}); they are in rejects_path, their STATE was not emitted: "
+                f"stream '{counts.stream}': the first {counts.all_rejected.total()} rows were all rejected, most often "
+                f"as {code} ({REASONS[code].meaning}); they are in rejects_path, their STATE was not emitted: "
                 f"{advice(code, in_messages=counts.in_messages)}, and run again",
             )
 

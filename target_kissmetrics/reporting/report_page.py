@@ -80,8 +80,8 @@ def findings(report: RunReport) -> list[str]:
         )
     if figures["collisions"]:
         lines.append(
-            f"{shown.plural(figures['collisions'], 'event')} may count as one with another row's (same person, name and "
-            f"second). {_APART}"
+            f"{shown.plural(figures['collisions'], 'event')} may count as one with another row's (same person, name "
+            f"and second). {_APART}"
         )
     if figures["amount_collisions"]:
         lines.append(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.calls import Alias
@@ -180,12 +181,13 @@ def _places(stream: Stream, table: Table | None) -> Places:
 
     ((part, campaign),) = TABLE.campaign
     is_users = table == "users"
+    columns: dict[str, Any] = {role: present(getattr(TABLE, role)) or getattr(TABLE, role) for role in _COLUMNS}
     return replace(
         TABLE,
+        **columns,
         customer_id=present(("id",) if is_users else TABLE.customer_id),
         device_id=() if is_users else present(TABLE.device_id),
         timestamp=present(TABLE.timestamp),
-        **{role: present(getattr(TABLE, role)) or getattr(TABLE, role) for role in _COLUMNS},
         own=(*TABLE.own, *present(TABLE.own), *filter(tables.is_context, stream.fields)),
         campaign=((part, {field: campaign[name] for name, field in spelled(campaign, stream.fields).items()}),),
     )

@@ -8,7 +8,8 @@
     aliases                          previous_id
 
 All but `users` have `anonymous_id`, `user_id`, `received_at`, `sent_at`, `original_timestamp`, `timestamp`, and the
-context flattened to `context_...`; in capitals, or spelled otherwise, where the warehouse or the tap does so. Sources: Segment's "Warehouse schemas", RudderStack's "Warehouse schema".
+context flattened to `context_...`; in capitals, or spelled otherwise, where the warehouse or the tap does so. Sources:
+Segment's "Warehouse schemas", RudderStack's "Warehouse schema".
 """
 
 from __future__ import annotations
