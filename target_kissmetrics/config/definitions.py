@@ -17,7 +17,7 @@ from target_kissmetrics.errors import ConfigError, did_you_mean
 
 Schema = Mapping[str, Any]
 
-_JSON_TYPES = {bool: "boolean", int: "integer", float: "number", tuple: "array", frozenset: "array"}
+_JSON_TYPES = {bool: "boolean", int: "integer", float: "number", tuple: "array", frozenset: "array", Mapping: "object"}
 
 _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "boolean": ("true or false", (bool,)),

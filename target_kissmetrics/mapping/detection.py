@@ -6,10 +6,16 @@ table must not become people's attributes by a guess.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.mapping.registry import BY_NAME, DETECTION_ORDER, FLAT_KINDS, check_keys
+from target_kissmetrics.mapping.result import Mapped, Rejection
+from target_kissmetrics.mapping.rules.conditions import When
+from target_kissmetrics.mapping.rules.fields import Row
+from target_kissmetrics.mapping.rules.schemas import listed
+from target_kissmetrics.mapping.rules.unwrap import Unwrap
 from target_kissmetrics.mapping.settings import PROPERTY_KEYS
 from target_kissmetrics.mapping.stream import Stream, StreamMapping
 
@@ -42,6 +48,7 @@ def resolve(stream: Stream) -> ResolvedStream:
         ConfigError: The kind is ambiguous, or the entry names a key or a field that the stream does not have.
     """
     entry = stream.entry
+    stream = _unwrapped(stream)
     if entry.kind is not None:
         kind, why = entry.kind, f"{entry.place} says so"
     else:
@@ -52,7 +59,58 @@ def resolve(stream: Stream) -> ResolvedStream:
             # Excluded fields must not be sent, and message formats cannot exclude any.
             check_keys(entry, kind, PROPERTY_KEYS)
     create = BY_NAME[kind].mapping
-    return ResolvedStream(kind, why, create(stream) if create else None)
+    if create is None:
+        return ResolvedStream(kind, why, None)
+    mapping = create(stream)
+    return ResolvedStream(kind, why, ChosenRows(stream, mapping) if entry.unwrap or entry.when else mapping)
+
+
+class ChosenRows:
+    """Maps the rows of a stream that its entry chooses, with their parts lifted (`unwrap`, `when`).
+
+    Args:
+        stream: The stream.
+        mapping: Maps the lifted rows.
+    """
+
+    def __init__(self, stream: Stream, mapping: StreamMapping) -> None:
+        entry = stream.entry
+        for field, _ in entry.when or ():
+            stream.checked("when", field)
+        self._mapping = mapping
+        self._unwrap = Unwrap(entry.unwrap, stream.warn) if entry.unwrap else None
+        self._when = When(entry.when or ())
+        self._names = ", ".join(field for field, _ in entry.when or ())
+        self.sends_once = getattr(mapping, "sends_once", False)
+
+    def describe(self) -> str:
+        """Return which fields have which role, in one line."""
+        return self._mapping.describe() + (f"; rows by {self._names}" if self._names else "")
+
+    def map(self, row: Row, extracted: object = None) -> Mapped:
+        """Return what a row becomes; nothing if it is not chosen."""
+        rejections: list[Rejection] = []
+        row = self._unwrap.lift(row, rejections) if self._unwrap else row
+        if not self._when.matches(row):
+            return Mapped(is_filtered=True)
+        mapped = self._mapping.map(row, extracted)
+        mapped.rejections += rejections
+        return mapped
+
+
+def _unwrapped(stream: Stream) -> Stream:
+    """Return a stream as it is once its parts are lifted. The rows decide where the schema does not list a part's fields.
+
+    Raises:
+        ConfigError: The stream has no such part.
+    """
+    for part in stream.entry.unwrap:
+        stream.checked("unwrap", part)
+        fields = dict(stream.schema.get("properties") or {})
+        inner = listed(fields.pop(part, None))
+        rows_decide = stream.rows_decide or (part in stream.fields and not inner)
+        stream = replace(stream, schema={**stream.schema, "properties": {**inner, **fields}}, rows_decide=rows_decide)
+    return stream
 
 
 def detect(stream: Stream) -> Detected:

@@ -10,10 +10,10 @@ from target_kissmetrics.mapping.formats import kissmetrics_export
 from target_kissmetrics.mapping.formats.mparticle import mapping as mparticle
 from target_kissmetrics.mapping.formats.segment import mapping as segment
 from target_kissmetrics.mapping.kinds import alias, event, experiment, user_attributes
-from target_kissmetrics.mapping.settings import StreamSettings
+from target_kissmetrics.mapping.settings import ROW_KEYS, StreamSettings
 from target_kissmetrics.mapping.stream import Kind
 
-ALL_KEYS = frozenset(key.name for key in fields(StreamSettings)) - {"place", "stream", "kind"}
+ALL_KEYS = frozenset(key.name for key in fields(StreamSettings)) - {"place", "stream", "kind", *ROW_KEYS}
 """Keys of an entry that have a meaning for some kinds only."""
 
 _FLAT = (event.KIND, user_attributes.KIND, alias.KIND, experiment.KIND)

@@ -88,6 +88,7 @@ class Mapped(msgspec.Struct):
         deletions: Attributes that were deleted at their source, before those of the calls are set.
         skipped_types: Types of the parts that have no meaning for Kissmetrics, one for each part.
         is_undated: It sets attributes at a guessed time, since the row has none.
+        is_filtered: The row is left out by `when`, or nothing in it has happened.
     """
 
     calls: list[Call] = []
@@ -97,6 +98,7 @@ class Mapped(msgspec.Struct):
     deletions: list[Deletion] = []
     skipped_types: list[str] = []
     is_undated: bool = False
+    is_filtered: bool = False
 
     def add_event(self, record: Record, slot: EventSlot) -> None:
         """Add an event."""

@@ -6,20 +6,26 @@ value from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field
+from datetime import UTC, tzinfo
 from typing import Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
 
-from target_kissmetrics.errors import ConfigError
+from target_kissmetrics.errors import ConfigError, did_you_mean
 from target_kissmetrics.kissmetrics.limits import LARGEST_VALUE_CHARACTERS, MAX_VALUE_CHARACTERS
+from target_kissmetrics.kissmetrics.names import folded as folded_name
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.fields import Template
 
+ROW_KEYS = frozenset({"unwrap", "when", "timezone"})
+"""Keys of an entry that every kind has."""
+
 PERSON_KEYS = frozenset({"customer_id", "device_id", "timestamp"})
 """Keys of an entry that say who a row is about, and when."""
 
-PROPERTY_KEYS = frozenset({"include", "exclude", "rename"})
+PROPERTY_KEYS = frozenset({"include", "exclude", "rename", "set"})
 """Keys of an entry that choose and name properties."""
 
 BLOCKED_IDENTITIES = (
@@ -97,18 +103,65 @@ def _read_fields(place: str, value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _read_one_or_more(place: str, value: str | tuple[str, ...]) -> tuple[str, ...]:
+    if not value:
+        raise ConfigError(place, "must be a field or a list of fields, not an empty list")
+    return _read_fields(place, (value,) if isinstance(value, str) else tuple(value))
+
+
 def _read_revenue(place: str, value: str | tuple[str, ...] | bool) -> tuple[str, ...]:
     if value is False:
         return ()
     if value is True or value == ():
         raise ConfigError(place, f"must be a field, a list of fields or false, not {value!r}")
-    return _read_fields(place, (value,) if isinstance(value, str) else tuple(value))
+    return _read_one_or_more(place, value)
+
+
+def _read_timezone(place: str, value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, KeyError):
+        likely = did_you_mean(value, sorted(available_timezones()))
+        raise ConfigError(
+            place, f"{value!r} is no time zone{likely or '; write an IANA name, such as Europe/Berlin'}"
+        ) from None
+    return value
+
+
+def _read_when(place: str, value: Mapping[str, Any]) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+    if not value:
+        raise ConfigError(place, "is empty, so it has no effect; write {field: value}, or take it out")
+    conditions = []
+    for name, given in value.items():
+        wanted = tuple(given) if isinstance(given, (list, tuple)) else (given,)
+        if not wanted or not all(one is None or isinstance(one, (str, int, float)) for one in wanted):
+            raise ConfigError(
+                f"{place}.{name}", f"must be a text, a number, true, false, null, or a list of them, not {given!r}"
+            )
+        conditions.append((name, wanted))
+    return tuple(conditions)
 
 
 def _read_timestamp(place: str, value: str | bool) -> str:
     if value is True:
         raise ConfigError(place, "must be a field or false, not True")
     return value or ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Constant:
+    property: str = setting("A property's name.", required="write {property: ..., value: ...}", read=read_property_name)
+    value: str = setting(
+        "Its value: a constant, or a template over the row's fields.", required="write {property: ..., value: ...}"
+    )
+
+
+def _read_constants(place: str, value: tuple[_Constant, ...]) -> tuple[tuple[str, str], ...]:
+    folded = [folded_name(one.property) for one in value]
+    for index, one in enumerate(value):
+        if folded.index(folded[index]) < index:
+            raise ConfigError(f"{place}[{index}]", f"property {one.property!r} is set twice; take one of the two out")
+    return tuple((one.property, one.value) for one in value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +207,30 @@ class StreamSettings:
     kind: str | None = setting(
         "What the stream's rows are. Without it, the target decides from the schema, or stops the run.", enum=_kinds
     )
-    customer_id: str | None = setting("Field that holds the customer ID.")
-    device_id: str | None = setting("Field that holds the device ID.")
+    unwrap: tuple[str, ...] = setting(
+        "Fields whose own fields are lifted to the top of the row: objects, or lists of `{key, value}` objects.",
+        default=[],
+        read=_read_fields,
+    )
+    when: tuple[tuple[str, tuple[Any, ...]], ...] | None = setting(
+        "Map only rows in which each of these fields has the value, or one of the values: `{status: [paid, shipped]}`. "
+        "null is an absent field too.",
+        read=_read_when,
+        type=["object", "null"],
+    )
+    timezone: str | None = setting(
+        "IANA name of the time zone of times without one, such as `Europe/Berlin`; UTC without it.", read=_read_timezone
+    )
+    customer_id: tuple[str, ...] | None = setting(
+        "Field that holds the customer ID, or a list of fields; the first that holds an acceptable ID counts.",
+        read=_read_one_or_more,
+        type=["string", "array", "null"],
+    )
+    device_id: tuple[str, ...] | None = setting(
+        "Field, or list of fields, that holds the device ID.",
+        read=_read_one_or_more,
+        type=["string", "array", "null"],
+    )
     timestamp: str | None = setting(
         "Field that holds the time; `false`: none, and the time of extraction serves.",
         read=_read_timestamp,
@@ -171,11 +246,18 @@ class StreamSettings:
     rename: tuple[tuple[str, str], ...] = setting(
         "The property's name for a field.", default=[], of=_Rename, read=_read_renames
     )
+    set: tuple[tuple[str, str], ...] = setting(
+        "Properties with a constant or computed value: `[{property: Plan, value: '{plan} {interval}'}]`.",
+        default=[],
+        of=_Constant,
+        read=_read_constants,
+    )
     revenue: tuple[str, ...] | None = setting(
         "Event: the field, or list of fields, that holds its amount; `false`: none.",
         read=_read_revenue,
         type=["string", "array", "boolean", "null"],
     )
+    revenue_divide_by: int = setting("Event: divide the amount by this: 100 for cents.", default=1, minimum=1)
     refund: bool = setting("Event: send the amount negative.", default=False)
     line_items: str | None = setting("Event: field that holds an array of objects.")
     user_attributes: str | None = setting("Event: field that holds an object of user attributes.")
@@ -195,6 +277,11 @@ class StreamSettings:
     def is_glob(self) -> bool:
         """Whether the entry may match several streams."""
         return "*" in self.stream or "?" in self.stream
+
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone of times without one."""
+        return ZoneInfo(self.timezone) if self.timezone else UTC
 
 
 def _read_identities(_: str, value: tuple[str, ...]) -> frozenset[str]:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from target_kissmetrics.errors import ConfigError, did_you_mean
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.clock import RowClock
-from target_kissmetrics.mapping.rules.fields import FirstOf, Globs, Row
+from target_kissmetrics.mapping.rules.fields import FirstOf, Globs, Row, Template
 from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES, DEVICE_ID_CANDIDATES, IdentityRule
 from target_kissmetrics.mapping.rules.properties import PropertyMaker
 from target_kissmetrics.mapping.rules.schemas import allows_others, holds, meant, paths
@@ -38,6 +38,7 @@ class Stream:
         settings: What all streams share.
         warn: Called with each warning, one line.
         now: Returns seconds since the Unix epoch.
+        rows_decide: Rows have fields that the schema does not list, so that each row decides which are meant.
     """
 
     name: str
@@ -47,11 +48,12 @@ class Stream:
     settings: MappingSettings
     warn: Callable[[str], None] = field(default=lambda _: None)
     now: Callable[[], float] = field(default=time.time)
+    rows_decide: bool = False
 
     @property
     def fields(self) -> Mapping[str, Any]:
-        """The schema's top-level fields."""
-        properties = self.schema.get("properties")
+        """The schema's top-level fields; none where the rows decide."""
+        properties = {} if self.rows_decide else self.schema.get("properties")
         return properties if isinstance(properties, Mapping) else {}
 
     @property
@@ -85,8 +87,13 @@ class Stream:
 
     def named(self, key: str) -> str | None:
         """Return the field that the entry names; a glob entry may name one that this stream does not have."""
-        path: str | None = getattr(self.entry, key)
-        return None if path and self.entry.is_glob and not holds(self.fields, path) else path
+        given = self._given(key) or ()
+        return next((path for path in given if not self.entry.is_glob or holds(self.fields, path)), None)
+
+    def _given(self, key: str) -> tuple[str, ...] | None:
+        """Return the fields that the entry names for a role; None if it says nothing, none for `false`."""
+        given: str | tuple[str, ...] | None = getattr(self.entry, key)
+        return ((given,) if given else ()) if isinstance(given, str) else given
 
     @property
     def identity_field(self) -> str | None:
@@ -124,10 +131,10 @@ class Stream:
         Raises:
             ConfigError: The entry names a field that the stream does not have.
         """
-        path = getattr(self.entry, key)
-        if path is None:
+        given = self._given(key)
+        if given is None:
             return self.fields_for(candidates, unless=unless)
-        return FirstOf((self.checked(key, path),) if path else (), unless=unless)
+        return FirstOf([self.checked(key, path) for path in given], unless=unless)
 
     def id_fields(self, *, key_is_person: bool = False) -> tuple[FirstOf, FirstOf]:
         """Return the fields of the customer ID and those of the device ID, in the order they are tried.
@@ -152,8 +159,14 @@ class Stream:
 
     def row_clock(self, fields: FirstOf, *, required: bool, in_messages: bool = False) -> RowClock:
         """Return the rule for when a row happened; see `RowClock`."""
-        max_future = self.settings.max_future_seconds
-        return RowClock(fields, required=required, now=self.now, max_future=max_future, in_messages=in_messages)
+        return RowClock(
+            fields,
+            required=required,
+            now=self.now,
+            max_future=self.settings.max_future_seconds,
+            in_messages=in_messages,
+            zone=self.entry.zone,
+        )
 
     def clock(self, candidates: Sequence[str], *, required: bool = False, is_one: bool = False) -> RowClock:
         """Return the rule for when a row happened: `timestamp` of the entry, else the candidates.
@@ -173,6 +186,9 @@ class Stream:
 
         They are no error, since a field may come and go. But a typo in `exclude` sends what must not be sent.
         """
+        for name, value in self.entry.set:
+            for path in Template(value).fields:
+                self.checked(f"set ({name})", path)
         for path, key in self.unmatched.items() if not (self.is_open or self.entry.is_glob) else ():
             self.warn(f"{key} {path!r} matches no field of the stream{self._did_you_mean(path)}")
         return PropertyMaker(self.entry, self.settings, self.schema, self.warn, reserved)

@@ -38,6 +38,7 @@ FIGURES: Mapping[str, Figure] = {
     "set_aside": Figure("Properties dropped", "Properties and aliases dropped from rows that were sent."),
     "left_out": Figure("Events skipped by type", "Events of batches whose type becomes no call."),
     "undated": Figure("Undated", "Rows of attributes without a time, sent with that of their extraction."),
+    "filtered": Figure("Filtered", "Rows left out by `when`, or of which nothing has happened (`events`)."),
     "deleted": Figure(
         "Deleted at the source", "Rows that a loader's column marks as deleted; Kissmetrics deletes nothing."
     ),
@@ -55,7 +56,7 @@ FIGURES: Mapping[str, Figure] = {
 """Each name that `StreamCounts.figures` gives, in the same order."""
 
 _IF_ANY = (
-    "undated", "deleted_attributes", "deleted", "already_sent", "moved", "collisions", "amount_collisions",
+    "undated", "filtered", "deleted_attributes", "deleted", "already_sent", "moved", "collisions", "amount_collisions",
     "item_collisions",
 )  # fmt: skip
 """Figures that a summary has only when they are not zero."""
@@ -97,6 +98,7 @@ class StreamCounts:
     revenue: tuple[str, ...] = ()
     without_amount: int = 0
     undated: int = 0
+    filtered: int = 0
     deleted: int = 0
     deleted_attributes: int = 0
     skipped_types: Counter[str] = field(default_factory=Counter)
@@ -233,6 +235,7 @@ class StreamCounts:
             "set_aside": sum(self.all_dropped.values()),
             "left_out": sum(self.skipped_types.values()),
             "undated": self.undated,
+            "filtered": self.filtered,
             "deleted": self.deleted,
             "deleted_attributes": self.deleted_attributes,
             "already_sent": self.already_sent,

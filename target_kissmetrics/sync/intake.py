@@ -138,6 +138,9 @@ class StreamIntake:
             if self._shard is None or self._shard.takes_nobody:
                 self._context.rejects.row(counts, rejected, record)
             return
+        if mapped.is_filtered:
+            counts.filtered += 1
+            return
         counts.accept(mapped)
         self._context.rejects.accepted(counts)
         if self._shard is None or self._shard.takes_row(mapped):

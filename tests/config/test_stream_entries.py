@@ -60,8 +60,8 @@ def test_every_key_is_read() -> None:
         place="streams[0]",
         stream="orders",
         kind="event",
-        customer_id="the customer_id",
-        device_id="the device_id",
+        customer_id=("the customer_id",),
+        device_id=("the device_id",),
         timestamp="the timestamp",
         event_name="Bought {what}",
         include=("a", "b*"),
@@ -136,7 +136,7 @@ def test_a_kind_is_a_text(kind: Any) -> None:
     assert mistake({"stream": "a", "kind": kind}).startswith("streams[2].kind: must be one of")
 
 
-@pytest.mark.parametrize("key", [key for key in FIELD_KEYS if key != "timestamp"])
+@pytest.mark.parametrize("key", [key for key in FIELD_KEYS if key not in {"timestamp", "customer_id", "device_id"}])
 @pytest.mark.parametrize("value", ["", "  ", 5, True, False, [], ["a"], {}])
 def test_a_key_that_names_a_field_is_a_text(key: str, value: Any) -> None:
     assert mistake({"stream": "a", key: value}) == f"streams[2].{key}: must be a non-empty string, not {value!r}"
@@ -225,8 +225,17 @@ def test_revenue_is_nothing_else(value: Any) -> None:
 
 
 PERSON = {"customer_id", "device_id", "timestamp"}
-PROPERTIES = {"include", "exclude", "rename"}
-EVENT = {"event_name", "revenue", "refund", "line_items", "user_attributes", "once", "spread_duplicates"}
+PROPERTIES = {"include", "exclude", "rename", "set"}
+EVENT = {
+    "event_name",
+    "revenue",
+    "revenue_divide_by",
+    "refund",
+    "line_items",
+    "user_attributes",
+    "once",
+    "spread_duplicates",
+}
 KEYS_OF_KIND = {
     "event": PERSON | PROPERTIES | EVENT,
     "user_attributes": PERSON | PROPERTIES,
@@ -244,6 +253,8 @@ VALUES: dict[str, Any] = {
     "exclude": ["a"],
     "rename": [{"field": "a", "property": "b"}],
     "revenue": False,
+    "revenue_divide_by": 100,
+    "set": [{"property": "a", "value": "b"}],
 }
 
 
@@ -337,3 +348,40 @@ def test_a_rename_of_a_field_that_is_left_out_is_an_error(chosen: dict[str, Any]
 def test_a_rename_of_a_field_that_is_sent_is_none(chosen: dict[str, Any]) -> None:
     rename = [{"field": "plan", "property": "Plan"}, {"field": "items.sku", "property": "SKU"}]
     assert read_entry({"stream": "people", "kind": "event", "rename": rename, **chosen}, 0).rename
+
+
+@pytest.mark.parametrize("key", ["customer_id", "device_id"])
+def test_a_key_of_ids_is_a_field_or_a_list_of_fields(key: str) -> None:
+    assert getattr(read({"stream": "a", key: "b"}), key) == ("b",)
+    assert getattr(read({"stream": "a", key: ["b", "c.d"]}), key) == ("b", "c.d")
+    wrong: tuple[Any, ...] = ("", " ", 5, True, {})
+    for value in wrong:
+        expected = f"streams[2].{key}: must be a non-empty string or a list, not {value!r}"
+        assert mistake({"stream": "a", key: value}) == expected
+    assert (
+        mistake({"stream": "a", key: []}) == f"streams[2].{key}: must be a field or a list of fields, not an empty list"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("timezone", "Europe/Berlinn", "'Europe/Berlinn' is no time zone; did you mean 'Europe/Berlin'?"),
+        ("timezone", "../../etc/passwd", "'../../etc/passwd' is no time zone; write an IANA name"),
+        ("timezone", "Nowhere at all", "'Nowhere at all' is no time zone; write an IANA name"),
+        ("when", {}, "is empty, so it has no effect"),
+        ("when", "status", "must be an object, not 'status'"),
+        ("when", {"status": []}, ".status: must be a text, a number, true, false, null, or a list of them, not []"),
+        ("when", {"status": {"a": 1}}, ".status: must be a text, a number, true, false, null, or a list of them"),
+        ("unwrap", "properties", "must be a list, not 'properties'"),
+        ("unwrap", [""], "must be a list of non-empty strings, not ['']"),
+        ("revenue_divide_by", 0, "must be at least 1, not 0"),
+        ("revenue_divide_by", 2.5, "must be an integer, not 2.5"),
+        ("set", [{"property": "a"}], "[0].value: is required; write {property: ..., value: ...}"),
+        ("set", [{"property": "_a", "value": "b"}], "[0].property: '_a'"),
+        ("set", [{"property": "a", "value": "1"}, {"property": "A", "value": "2"}], "[1]: property 'A' is set twice"),
+    ],
+)
+def test_a_value_of_a_newer_key_is_checked(key: str, value: Any, problem: str) -> None:
+    separator = "" if problem[0] in ".[" else ": "
+    assert mistake({"stream": "a", key: value}).startswith(f"streams[2].{key}{separator}{problem}")

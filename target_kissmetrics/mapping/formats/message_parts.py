@@ -75,7 +75,7 @@ def message_maker(  # noqa: PLR0913 - how a format names its properties
 ) -> PropertyMaker:
     """Return what makes properties of a message's parts; see `PropertyMaker`. Campaign fields keep their names."""
     return PropertyMaker(
-        StreamSettings(exclude=exclude, rename=tuple((rename or {}).items())),
+        StreamSettings(exclude=exclude, rename=tuple((rename or {}).items()), timezone=stream.entry.timezone),
         replace(stream.settings, campaign_properties=False),
         stream.schema,
         stream.warn,

@@ -58,7 +58,7 @@ class AliasMapping:
         if found is None or not isinstance(found[1], (list, tuple)):
             previous = self._identity.require(row, self._previous, needed_for=_NEEDED_FOR, to_do=_TO_DO)
             return Mapped(calls=_aliases(person, [previous], time))
-        mapped = Mapped(alias_field=found[0])
+        mapped = Mapped(alias_field=found[0], is_filtered=not found[1])
         previous_ids = []
         for index, value in enumerate(found[1]):
             try:

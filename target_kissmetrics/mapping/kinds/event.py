@@ -38,8 +38,8 @@ LINE_ITEM_CANDIDATES = ("products", "line_items", "items")
 USER_ATTRIBUTE_CANDIDATES = ("user_attributes", "user_properties", "traits")
 
 _KEYS = frozenset({
-    "event_name", "revenue", "refund", "line_items", "user_attributes", "once", "send_once_per_row",
-    "spread_duplicates",
+    "event_name", "revenue", "revenue_divide_by", "refund", "line_items", "user_attributes", "once",
+    "send_once_per_row", "spread_duplicates",
 })  # fmt: skip
 _SORTED_JSON = msgspec.json.Encoder(order="sorted")
 
@@ -60,7 +60,7 @@ class EventMapping:
         self._identity = stream.identity_rule()
         self._clock = stream.clock(EVENT_TIME_CANDIDATES, required=True, is_one=True)
         self._name, self._name_fields = _event_name(stream)
-        self._revenue = Revenue(settings.revenue_key, _amount_fields(stream))
+        self._revenue = Revenue(settings.revenue_key, _amount_fields(stream), divide_by=entry.revenue_divide_by)
         self._maker = stream.property_maker(reserved=self._revenue.reserved)
         unprefixed = CAMPAIGN_PROPERTIES.values() if settings.campaign_properties else ()
         self._parts = EventParts(settings, self._maker, unprefixed)

@@ -35,7 +35,7 @@ class ExperimentMapping:
         self._clock = stream.clock(ATTRIBUTE_TIME_CANDIDATES)
         self._experiment = stream.choose("experiment", EXPERIMENT_CANDIDATES)
         self._variant = stream.choose("variant", VARIANT_CANDIDATES)
-        self._values = Values(stream.settings)
+        self._values = Values(stream.settings, stream.entry.zone)
         if not self._experiment.paths:
             raise stream.missing("experiment", "the experiment")
         if not self._variant.paths:

@@ -19,7 +19,7 @@ _PEOPLE_PLURAL = frozenset({f"{name}s" for name in _PEOPLE} - {"persons"} | {"pe
 def detect(stream: Stream) -> str | None:
     """Recognize a stream whose only key is an identity, or whose name is one for people."""
     key, identity = stream.only_key, stream.identity_field
-    named = {stream.entry.customer_id, stream.entry.device_id}
+    named = {*(stream.entry.customer_id or ()), *(stream.entry.device_id or ())}
     candidates = CUSTOMER_ID_CANDIDATES + DEVICE_ID_CANDIDATES
     if key is not None and (key in named or key in spelled(candidates, stream.fields or (key,)).values()):
         return f"{key!r}, an identity, is its only key"

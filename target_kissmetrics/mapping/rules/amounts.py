@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
 
 _SIGNS = "-\u2212+"
 _CODES = (
@@ -65,6 +65,15 @@ def is_zero(value: object) -> bool:
     """Return whether a value is an amount of 0, which Kissmetrics would count as a purchase."""
     amount = to_amount(value)
     return amount is not None and not amount.strip("-0.")
+
+
+def divided(amount: str, by: int) -> str:
+    """Return an amount divided by a whole number: exactly, or rounded to 10 digits after the point if it never ends."""
+    context = Context(prec=2 * MAX_DIGITS)
+    quotient = context.divide(Decimal(amount), Decimal(by))
+    if context.flags[Inexact]:
+        quotient = quotient.quantize(Decimal("1e-10"), context=context)
+    return plain if "." not in (plain := f"{quotient:f}") else plain.rstrip("0").rstrip(".")
 
 
 def negative(amount: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from datetime import UTC, tzinfo
 from typing import Final
 
 from target_kissmetrics.kissmetrics.limits import EARLIEST_TIME, LATEST_TIME
@@ -32,12 +33,13 @@ class RowClock:
         now: Returns seconds since the Unix epoch.
         max_future: Seconds that a time may be ahead of the clock.
         in_messages: The fields are those of a message format, which no entry of `streams` can change.
+        zone: That of times without one.
 
     Attributes:
         paths: Their paths.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the first by name
         self,
         fields: FirstOf,
         *,
@@ -45,6 +47,7 @@ class RowClock:
         now: Callable[[], float],
         max_future: float,
         in_messages: bool = False,
+        zone: tzinfo = UTC,
     ) -> None:
         self.paths = fields.paths
         self._fields = fields
@@ -52,6 +55,7 @@ class RowClock:
         self._now = now
         self._max_future = max_future
         self._in_messages = in_messages
+        self._zone = zone
 
     def describe(self) -> str:
         """Return where times come from, in the order they are tried."""
@@ -83,7 +87,7 @@ class RowClock:
             Rejected: It cannot be read, or Kissmetrics does not keep it.
         """
         try:
-            seconds = times.to_seconds(value)
+            seconds = times.to_seconds(value, self._zone)
         except (ValueError, OverflowError) as problem:
             raise self._rejected("bad-timestamp", str(problem), field) from None
         return self._kept(seconds, field)

@@ -163,8 +163,9 @@ class IdentityRule:
             blocked: Gets the blocked identities before it.
 
         Raises:
-            Rejected: What a field holds is no identity, or too long.
+            Rejected: None does, and what one of them holds is no identity, or too long.
         """
+        problem: Rejected | None = None
         for field, get in fields.getters(row):
             value = get(row)
             if value is None or (isinstance(value, str) and (not value or value.isspace())):
@@ -172,13 +173,16 @@ class IdentityRule:
             used.append(field)
             try:
                 identity = self.read(value, field)
-            except Rejected as problem:
-                if problem.code != "blocked-identity":
-                    raise
-                blocked.append(problem)
+            except Rejected as rejected:
+                if rejected.code == "blocked-identity":
+                    blocked.append(rejected)
+                else:
+                    problem = problem or rejected
             else:
                 if identity:
                     return field, identity
+        if problem is not None:
+            raise problem
         return None
 
     def _no_identity(self) -> Rejected:

@@ -12,12 +12,13 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.calls import Properties
 from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.mapping.rules import amounts, names
-from target_kissmetrics.mapping.rules.fields import MAX_DEPTH, Globs, Row, spelled
+from target_kissmetrics.mapping.rules.fields import MAX_DEPTH, Globs, Row, Template, spelled
 from target_kissmetrics.mapping.rules.loaders import is_metadata
 from target_kissmetrics.mapping.rules.schemas import listed, moments
 from target_kissmetrics.mapping.rules.values import Values, is_scalar
@@ -68,7 +69,7 @@ class PropertyMaker:
     """Turns the rows of one stream, or objects in them, into properties.
 
     Args:
-        entry: The stream's entry: `include`, `exclude`, `rename`.
+        entry: The stream's entry: `include`, `exclude`, `rename`, `set`, `timezone`.
         settings: What all streams share.
         schema: The stream's JSON Schema.
         warn: Called with each warning, once.
@@ -94,7 +95,13 @@ class PropertyMaker:
         self._campaign = CAMPAIGN_PROPERTIES if settings.campaign_properties else {}
         self._always = frozenset((*(entry.include or ()), *(field for field, _ in entry.rename)))
         self._rename = {field: names.property_name(wanted) for field, wanted in entry.rename}
-        self._values = Values(settings)
+        self._values = Values(settings, entry.zone)
+        self._constants = tuple((name, folded(name), Template(value)) for name, value in entry.set)
+        if any(name == self._revenue for _, name, _ in self._constants):
+            problem = (
+                f"{settings.revenue_key!r} is the property of revenue (revenue_key); set revenue to a field instead"
+            )
+            raise ConfigError(f"{entry.place}.set", problem)
         self._moments = dict(moments(schema))
         self._iso_texts = iso_texts
         self._prefix = prefix
@@ -125,6 +132,20 @@ class PropertyMaker:
             taken: Names of properties that the call already has, folded.
             under: The path of the object `row`; it does not become part of the properties' names.
         """
+        if self._constants and not under:
+            constants = self._filled(row, rejections)
+            taken = (*taken, *(name for _, name, _ in self._constants))
+            return self._make_from_fields(row, rejections, used, taken, under) | constants
+        return self._make_from_fields(row, rejections, used, taken, under)
+
+    def _make_from_fields(
+        self,
+        row: Row,
+        rejections: list[Rejection],
+        used: tuple[str | None, ...],
+        taken: Collection[str],
+        under: str,
+    ) -> Properties:
         if self._include is None and len(row) <= MAX_LAYOUT_FIELDS:
             objects = _objects_in(row) if self._has_objects else ()
             layout = self._layout((under, tuple(row), objects, used, tuple(taken)))
@@ -133,6 +154,19 @@ class PropertyMaker:
                 return properties
             self._has_objects = self._has_objects or bool(_objects_in(row))
         return self._flatten(row, rejections, used, taken, under)
+
+    def _filled(self, row: Row, rejections: list[Rejection]) -> Properties:
+        """Return the properties that `set` names; one whose template has an empty field is not sent."""
+        properties: Properties = {}
+        for name, _, template in self._constants:
+            try:
+                text = self._values.write(template.fill(row))
+            except Rejected as problem:
+                rejections.append(Rejection.of(problem, template.fields[0] if template.fields else None))
+                continue
+            if text:
+                properties[name] = text
+        return properties
 
     def excludes(self, path: str) -> bool:
         """Return whether `exclude` has a field. `include` does not matter for an object that becomes its own calls."""

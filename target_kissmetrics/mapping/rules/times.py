@@ -1,13 +1,14 @@
 """Times, from what taps write to seconds since the Unix epoch.
 
 Accepted: ISO 8601 text, dates, epoch seconds, milliseconds, microseconds or nanoseconds as number or text, `datetime`
-and `date` objects. Without a zone they are UTC. The result is in whole seconds; fractions are cut off.
+and `date` objects. Without a zone they are in the one that is given: when summer time ends, the earlier of two moments
+is meant; when it begins, a skipped time is moved on. The result is in whole seconds; fractions are cut off.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -28,18 +29,18 @@ _SCALES = ((10**11, 1), (10**14, 10**3), (10**17, 10**6), (10**20, 10**9))
 milliseconds in 1973."""
 
 
-def to_seconds(value: object) -> int:
-    """Return a time as whole seconds since the Unix epoch.
+def to_seconds(value: object, zone: tzinfo = UTC) -> int:
+    """Return a time as whole seconds since the Unix epoch; `zone` is that of times without one.
 
     Raises:
         ValueError: It is not a time. The text says what is expected.
     """
     if isinstance(value, str):
-        return _text_to_seconds(value)
+        return _text_to_seconds(value, zone)
     if isinstance(value, datetime):
-        return _datetime_to_seconds(value)
+        return _datetime_to_seconds(value, zone)
     if isinstance(value, date):
-        return _datetime_to_seconds(datetime(value.year, value.month, value.day, tzinfo=UTC))
+        return _datetime_to_seconds(datetime(value.year, value.month, value.day), zone)  # noqa: DTZ001 - it gets the zone
     if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
         return _number_to_seconds(Decimal(value))
     raise _not_a_time(value)
@@ -50,7 +51,7 @@ def is_full_iso(text: str) -> bool:
     return _FULL_ISO.fullmatch(text.strip()) is not None
 
 
-def to_iso(value: object) -> str:
+def to_iso(value: object, zone: tzinfo = UTC) -> str:
     """Return a time as ISO 8601 in UTC: `2024-01-31T08:00:00Z`; a plain date stays one.
 
     Raises:
@@ -62,17 +63,17 @@ def to_iso(value: object) -> str:
         return date.fromisoformat(value.strip()).isoformat()
     if isinstance(value, str) and _ISO.fullmatch(value.strip()):
         value = _parse_iso(value.strip())
-    moment = value if isinstance(value, datetime) else _EPOCH + to_seconds(value) * _SECOND
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    moment = value if isinstance(value, datetime) else _EPOCH + to_seconds(value, zone) * _SECOND
+    moment = (moment.replace(tzinfo=zone) if moment.tzinfo is None else moment).astimezone(UTC)
     return moment.isoformat().replace("+00:00", "Z")
 
 
-def _text_to_seconds(value: str) -> int:
+def _text_to_seconds(value: str, zone: tzinfo) -> int:
     text = value.strip()
     if text[4:5] == "-" == text[7:8] and text[10:11] in _AFTER_DATE and text.isascii():
         # Nearly every tap writes this; what fails here is parsed below.
         try:
-            return _datetime_to_seconds(datetime.fromisoformat(text))
+            return _datetime_to_seconds(datetime.fromisoformat(text), zone)
         except (ValueError, OverflowError):
             pass
     if _NUMBER.fullmatch(text) and not _BASIC_DATE.fullmatch(text):
@@ -80,7 +81,7 @@ def _text_to_seconds(value: str) -> int:
     if not _ISO.fullmatch(text):
         raise _not_a_time(value)
     try:
-        return _datetime_to_seconds(_parse_iso(text))
+        return _datetime_to_seconds(_parse_iso(text), zone)
     except (ValueError, OverflowError):
         raise _not_a_time(value) from None
 
@@ -94,9 +95,9 @@ def _parse_iso(text: str) -> datetime:
         return datetime.fromisoformat(_FRACTION.sub(r"\1", zoned.upper()))
 
 
-def _datetime_to_seconds(moment: datetime) -> int:
+def _datetime_to_seconds(moment: datetime, zone: tzinfo) -> int:
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
+        moment = moment.replace(tzinfo=zone)
     return (moment - _EPOCH) // _SECOND
 
 

@@ -8,7 +8,7 @@ integration for lists and booleans.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,11 +27,12 @@ _SHORT_NUMBER = 40
 
 
 class Values:
-    """Writes values as `datetime_format` and `max_value_length` say."""
+    """Writes values as `datetime_format` and `max_value_length` say; `zone` is that of times without one."""
 
-    __slots__ = ("_limit", "_unix")
+    __slots__ = ("_limit", "_unix", "_zone")
 
-    def __init__(self, settings: MappingSettings) -> None:
+    def __init__(self, settings: MappingSettings, zone: tzinfo = UTC) -> None:
+        self._zone = zone
         self._unix = settings.datetime_format == "unix"
         self._limit = settings.max_value_length
 
@@ -65,7 +66,7 @@ class Values:
 
     def _moment(self, value: str | date) -> str:
         try:
-            return str(times.to_seconds(value)) if self._unix else times.to_iso(value)
+            return str(times.to_seconds(value, self._zone)) if self._unix else times.to_iso(value, self._zone)
         except (ValueError, OverflowError):
             problem = f"must be a date or date-time, as the schema says, not {str(value)[:60]!r}"
             raise Rejected("bad-datetime", problem) from None

@@ -632,3 +632,30 @@ def test_json_text_of_another_shape_is_no_part_that_the_entry_names(role: str, t
 def test_json_text_without_content_is_no_property(field: str, text: str) -> None:
     mapped = map_event({field: text, "event": "Ordered"})
     assert (mapped.rejections, record_of(mapped).properties) == ([], {})
+
+
+@pytest.mark.parametrize(
+    ("row", "entry", "amount"),
+    [
+        ({"total_cents": 1999}, {}, "19.99"),
+        ({"total_cents": "1999"}, {"refund": True}, "-19.99"),
+        ({"total_cents": 0, "other": 50}, {"revenue": ["total_cents", "other"]}, "0.5"),
+    ],
+)
+def test_an_amount_is_divided_and_its_field_is_not(row: dict[str, Any], entry: dict[str, Any], amount: str) -> None:
+    given = {"revenue": "total_cents", "revenue_divide_by": 100, **entry}
+    properties = record_of(map_event(row, given)).properties
+    assert properties["Billing Amount"] == amount
+    assert properties["total_cents"] == str(row["total_cents"]) or "other" in row
+
+
+def test_times_without_a_zone_are_in_that_of_the_entry() -> None:
+    fields = {"seen": {"type": "string", "format": "date-time"}}
+    mapped = map_event(
+        {"timestamp": "2024-07-31 09:00:00", "seen": "2024-07-31 10:00:00"},
+        {"timezone": "America/New_York"},
+        fields=fields,
+        datetime_format="iso8601",
+    )
+    assert record_of(mapped).time == 1722430800
+    assert record_of(mapped).properties == {"seen": "2024-07-31T14:00:00Z"}

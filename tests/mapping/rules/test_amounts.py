@@ -198,3 +198,19 @@ def test_nothing_raises(value: Any) -> None:
 )
 def test_a_refund_is_negative_and_nought_stays_nought(amount: str, refund: str) -> None:
     assert amounts.negative(amount) == refund
+
+
+@pytest.mark.parametrize(
+    ("amount", "by", "quotient"),
+    [
+        ("1999", 100, "19.99"),
+        ("2000", 100, "20"),
+        ("-5", 100, "-0.05"),
+        ("12.5", 1000, "0.0125"),
+        ("1", 3, "0.3333333333"),
+        ("123456789012345678901234567890", 100, "1234567890123456789012345678.9"),
+        ("0.10", 1, "0.1"),
+    ],
+)
+def test_a_division_is_exact_where_it_ends(amount: str, by: int, quotient: str) -> None:
+    assert amounts.divided(amount, by) == quotient

@@ -293,3 +293,30 @@ def test_people_of_no_fields_say_so() -> None:
     assert people.describe() == "no ID field"
     with pytest.raises(Rejected, match="no field can hold one"):
         people.identify({"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("row", "identity"),
+    [
+        ({"user": "u1", "email": "a@b.c"}, "u1"),
+        ({"user": None, "email": "a@b.c"}, "a@b.c"),
+        ({"user": " ", "email": "a@b.c"}, "a@b.c"),
+        ({"user": "guest", "email": "a@b.c"}, "a@b.c"),
+        ({"user": "000-000", "email": "a@b.c"}, "a@b.c"),
+        ({"user": {"id": 5}, "email": "a@b.c"}, "a@b.c"),
+        ({"user": "x" * 256, "email": "a@b.c"}, "a@b.c"),
+        ({"user": "guest", "email": None, "device": "d1"}, "d1"),
+    ],
+)
+def test_of_a_list_of_fields_the_first_that_holds_an_acceptable_id_counts(row: dict[str, Any], identity: str) -> None:
+    entry = {"kind": "event", "customer_id": ["user", "email"], "device_id": ["browser", "device"]}
+    stream = stream_of(["user", "email", "browser", "device"], entry, use_customer_id=True)
+    assert stream.identity_rule().identify(row).identity == identity
+
+
+def test_if_none_of_them_is_acceptable_the_first_that_is_no_id_is_the_reason() -> None:
+    entry = {"kind": "event", "customer_id": ["a", "b", "c"], "device_id": ["d"]}
+    rule = stream_of(["a", "b", "c", "d"], entry, use_customer_id=True).identity_rule()
+    with pytest.raises(Rejected) as rejected:
+        rule.identify({"a": "guest", "b": {"id": 1}, "c": True, "d": "d1"})
+    assert (rejected.value.code, rejected.value.field) == ("bad-identity", "b")

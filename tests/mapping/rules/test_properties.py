@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mapping_streams import codes, map_event, map_person, mapping_of, reason, record_of, set_of, stream_of
 
+from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.calls import Properties
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Rejection
@@ -530,3 +531,47 @@ def test_properties_of_any_rows_are_what_kissmetrics_keeps(rows: list[dict[str, 
         assert all(rejection.code and rejection.reason for rejection in rejections)
         # A maker that has seen other rows makes the same of this one as a new one.
         assert made == PropertyMaker(StreamSettings(), MappingSettings(), {}, lambda _: None).make(row, [])
+
+
+# Constants
+
+
+SET = {"set": [{"property": "Source", "value": "warehouse"}, {"property": "Full Plan", "value": "{plan} {interval}"}]}
+
+
+def test_a_property_is_set_to_a_constant_or_a_template() -> None:
+    row = {"plan": "gold", "interval": "month", "source": "x"}
+    warnings: list[str] = []
+    mapped = map_person(row, SET, warnings=warnings)
+    # It wins over a field of its name.
+    assert set_of(mapped).properties == {
+        "plan": "gold", "interval": "month", "Source": "warehouse", "Full Plan": "gold month"
+    }  # fmt: skip
+    assert record_of(map_event(row, SET)).properties["Full Plan"] == "gold month"
+
+
+def test_a_template_with_an_empty_field_sets_nothing() -> None:
+    properties = set_of(map_person({"plan": "gold", "interval": None}, SET)).properties
+    assert properties == {"plan": "gold", "Source": "warehouse"}
+
+
+def test_a_value_that_cannot_be_sent_is_rejected_alone() -> None:
+    mapped = map_person({"plan": "x" * 300, "interval": "y" * 300}, SET)
+    assert codes(mapped) == [("value-too-long", "plan")]
+    assert "Full Plan" not in set_of(mapped).properties
+
+
+def test_a_constant_is_set_on_the_event_and_not_on_its_items_and_attributes() -> None:
+    mapped = map_event({"items": [{"sku": "a"}], "traits": {"city": "Oslo"}, "plan": "a", "interval": "b"}, SET)
+    assert [call.properties.get("Source") for call in mapped.calls] == ["warehouse", None, None]  # type: ignore[union-attr]
+
+
+def test_the_property_of_revenue_is_not_set_to_a_constant() -> None:
+    entry = {"set": [{"property": "billing amount", "value": "5"}]}
+    with pytest.raises(ConfigError, match="is the property of revenue"):
+        map_event({}, entry)
+
+
+def test_a_template_of_a_field_that_the_stream_does_not_have_stops_it() -> None:
+    with pytest.raises(ConfigError, match=r"set \(Full Plan\): stream 'things' has no field 'interval'"):
+        map_person({"plan": "gold"}, SET)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -197,3 +198,37 @@ def test_full_iso_8601_is_told(text: str) -> None:
 @pytest.mark.parametrize("text", ["20240131", "2024", "2024-01", "1706688000", "order 2024-01-31", "2024-01-31x", ""])
 def test_what_might_be_something_else_is_not_told_as_iso_8601(text: str) -> None:
     assert not times.is_full_iso(text)
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2024-01-31 09:00:00", "2024-01-31T08:00:00Z"),
+        ("2024-07-31 09:00:00", "2024-07-31T07:00:00Z"),
+        ("2024-07-31", "2024-07-30T22:00:00Z"),
+        ("20240731", "2024-07-30T22:00:00Z"),
+        # Twice on that day: the earlier one.
+        ("2024-10-27 02:30:00", "2024-10-27T00:30:00Z"),
+        # Never on that day: moved on by the hour.
+        ("2024-03-31 02:30:00", "2024-03-31T01:30:00Z"),
+        # With a zone of its own.
+        ("2024-07-31T09:00:00Z", "2024-07-31T09:00:00Z"),
+        ("2024-07-31 09:00:00 UTC", "2024-07-31T09:00:00Z"),
+        ("2024-07-31T09:00:00-05:00", "2024-07-31T14:00:00Z"),
+        ("1706688000", "2024-01-31T08:00:00Z"),
+    ],
+)
+def test_a_time_without_a_zone_is_in_the_given_one(text: str, expected: str) -> None:
+    seconds = times.to_seconds(expected)
+    assert times.to_seconds(text, BERLIN) == seconds
+    if len(text) > 10 or not text.startswith("2024-"):
+        assert times.to_iso(text, BERLIN) == expected
+
+
+def test_objects_without_a_zone_are_in_the_given_one() -> None:
+    assert times.to_seconds(datetime(2024, 7, 31, 9), BERLIN) == times.to_seconds("2024-07-31T07:00:00Z")  # noqa: DTZ001
+    assert times.to_seconds(date(2024, 7, 31), BERLIN) == times.to_seconds("2024-07-30T22:00:00Z")
+    assert times.to_iso(date(2024, 7, 31), BERLIN) == times.to_iso("2024-07-31", BERLIN) == "2024-07-31"

@@ -153,7 +153,7 @@ class Group:
     def __init__(self, stream: Stream, places: Places) -> None:
         self._traits = [(path, getter(path)) for path in places.traits if path == "traits"]
         self._id = FirstOf(places.group_id)
-        self._values = Values(stream.settings)
+        self._values = Values(stream.settings, stream.entry.zone)
         self._maker = message_maker(stream, exclude=places.own, iso_texts=True, prefix="Group - ")
 
     def add(self, row: Row, context: Row, sender: Sender, mapped: Mapped) -> None:  # noqa: ARG002 - no campaign
