@@ -131,13 +131,16 @@ def read_object(settings: type, given: object, place: str = "", known: Collectio
     for name, value in given.items():
         if name not in defined and name not in known and (value is not None or not place):
             raise ConfigError(f"{prefix}{name}", _unknown(name, [*defined, *known], "key" if place else "setting"))
-    values = {"place": place} if any(one.name == "place" for one in fields(settings)) else {}
+    own = {one.name for one in fields(settings)}
+    values: dict[str, Any] = {"place": place} if "place" in own else {}
     for name, setting in defined.items():
         value, required = given.get(name), setting.metadata["required"]
         if value is not None:
             values[name] = _read(setting, schema["properties"][name], f"{prefix}{name}", value)
         elif required:
             raise ConfigError(f"{prefix}{name}", f"is required; {required}")
+    if "given" in own:
+        values["given"] = frozenset(values) - {"place"}
     return settings(**values)
 
 

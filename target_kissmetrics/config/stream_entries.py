@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from target_kissmetrics.config.definitions import read_object
 from target_kissmetrics.errors import ConfigError
@@ -27,7 +28,12 @@ def read_entry(entry: object, index: int) -> StreamSettings:
     if settings.kind is not None:
         check_keys(settings, settings.kind)
     _check_renames(settings)
-    return settings
+    events = tuple(settings.of_event(item) for item in settings.events)
+    for event in events:
+        _check_renames(event)
+        if event.event_name is None:
+            raise ConfigError(f"{event.place}.event_name", "is required; set it to the event's name")
+    return replace(settings, events=events)
 
 
 def _check_renames(entry: StreamSettings) -> None:

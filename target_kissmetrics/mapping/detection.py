@@ -99,7 +99,7 @@ class ChosenRows:
 
 
 def _unwrapped(stream: Stream) -> Stream:
-    """Return a stream as it is once its parts are lifted. The rows decide where the schema does not list a part's fields.
+    """Return a stream as it is once its parts are lifted; its rows decide where the schema lists no fields of a part.
 
     Raises:
         ConfigError: The stream has no such part.

@@ -13,7 +13,7 @@ from target_kissmetrics.mapping.kinds import alias, event, experiment, user_attr
 from target_kissmetrics.mapping.settings import ROW_KEYS, StreamSettings
 from target_kissmetrics.mapping.stream import Kind
 
-ALL_KEYS = frozenset(key.name for key in fields(StreamSettings)) - {"place", "stream", "kind", *ROW_KEYS}
+ALL_KEYS = frozenset(key.name for key in fields(StreamSettings)) - {"place", "given", "stream", "kind", *ROW_KEYS}
 """Keys of an entry that have a meaning for some kinds only."""
 
 _FLAT = (event.KIND, user_attributes.KIND, alias.KIND, experiment.KIND)

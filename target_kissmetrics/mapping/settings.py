@@ -7,7 +7,7 @@ value from it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field
+from dataclasses import MISSING, dataclass, field, replace
 from datetime import UTC, tzinfo
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -191,16 +191,57 @@ def _kinds() -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class StreamSettings:
-    """An entry of `streams`. For a key that is None, the mapping tries the candidates of the specification.
+class EventSettings:
+    """An item of `events`, and the keys of an entry that an item may have.
 
     Attributes:
-        place: The entry's name in messages: `streams[2]`.
+        place: Its name in messages: `streams[2].events[0]`.
+        given: The keys that it has.
         timestamp: Field that holds the time; empty for `false`.
         revenue: Fields that hold the amount; empty for `false`.
     """
 
     place: str = "streams"
+    given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    event_name: str | None = setting(
+        "Event: a constant, or a template over the row's fields: `Viewed {screen_name} Screen`.", read=_read_event_name
+    )
+    timestamp: str | None = setting(
+        "Field that holds the time; `false`: none, and the time of extraction serves.",
+        read=_read_timestamp,
+        type=["string", "boolean", "null"],
+    )
+    when: tuple[tuple[str, tuple[Any, ...]], ...] | None = setting(
+        "Map only rows in which each of these fields has the value, or one of the values: `{status: [paid, shipped]}`. "
+        "null is an absent field too.",
+        read=_read_when,
+        type=["object", "null"],
+    )
+    include: tuple[str, ...] | None = setting(
+        "Fields or globs that become properties. Without it, all do.", read=_read_fields
+    )
+    exclude: tuple[str, ...] = setting("Fields or globs that do not become properties.", default=[], read=_read_fields)
+    rename: tuple[tuple[str, str], ...] = setting(
+        "The property's name for a field.", default=[], of=_Rename, read=_read_renames
+    )
+    revenue: tuple[str, ...] | None = setting(
+        "Event: the field, or list of fields, that holds its amount; `false`: none.",
+        read=_read_revenue,
+        type=["string", "array", "boolean", "null"],
+    )
+    revenue_divide_by: int = setting("Event: divide the amount by this: 100 for cents.", default=1, minimum=1)
+    refund: bool = setting("Event: send the amount negative.", default=False)
+    line_items: str | None = setting("Event: field that holds an array of objects.")
+    once: bool = setting("Event: record it once for each person.", default=False)
+    spread_duplicates: bool = setting(
+        "Event: move events of one person, name and second to the next free second.", default=False
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings(EventSettings):
+    """An entry of `streams`. For a key that is None, the mapping tries the candidates of the specification."""
+
     stream: str = setting(
         "A stream's name, or a glob (`*`, `?`).", default="*", required="set it to a stream's name or a glob"
     )
@@ -211,12 +252,6 @@ class StreamSettings:
         "Fields whose own fields are lifted to the top of the row: objects, or lists of `{key, value}` objects.",
         default=[],
         read=_read_fields,
-    )
-    when: tuple[tuple[str, tuple[Any, ...]], ...] | None = setting(
-        "Map only rows in which each of these fields has the value, or one of the values: `{status: [paid, shipped]}`. "
-        "null is an absent field too.",
-        read=_read_when,
-        type=["object", "null"],
     )
     timezone: str | None = setting(
         "IANA name of the time zone of times without one, such as `Europe/Berlin`; UTC without it.", read=_read_timezone
@@ -231,40 +266,19 @@ class StreamSettings:
         read=_read_one_or_more,
         type=["string", "array", "null"],
     )
-    timestamp: str | None = setting(
-        "Field that holds the time; `false`: none, and the time of extraction serves.",
-        read=_read_timestamp,
-        type=["string", "boolean", "null"],
-    )
-    event_name: str | None = setting(
-        "Event: a constant, or a template over the row's fields: `Viewed {screen_name} Screen`.", read=_read_event_name
-    )
-    include: tuple[str, ...] | None = setting(
-        "Fields or globs that become properties. Without it, all do.", read=_read_fields
-    )
-    exclude: tuple[str, ...] = setting("Fields or globs that do not become properties.", default=[], read=_read_fields)
-    rename: tuple[tuple[str, str], ...] = setting(
-        "The property's name for a field.", default=[], of=_Rename, read=_read_renames
-    )
     set: tuple[tuple[str, str], ...] = setting(
         "Properties with a constant or computed value: `[{property: Plan, value: '{plan} {interval}'}]`.",
         default=[],
         of=_Constant,
         read=_read_constants,
     )
-    revenue: tuple[str, ...] | None = setting(
-        "Event: the field, or list of fields, that holds its amount; `false`: none.",
-        read=_read_revenue,
-        type=["string", "array", "boolean", "null"],
+    events: tuple[StreamSettings, ...] = setting(
+        "Event: several events from one row. Each item has the keys that differ from the entry's. An event whose time "
+        "is null has not happened.",
+        default=[],
+        of=EventSettings,
     )
-    revenue_divide_by: int = setting("Event: divide the amount by this: 100 for cents.", default=1, minimum=1)
-    refund: bool = setting("Event: send the amount negative.", default=False)
-    line_items: str | None = setting("Event: field that holds an array of objects.")
     user_attributes: str | None = setting("Event: field that holds an object of user attributes.")
-    once: bool = setting("Event: record it once for each person.", default=False)
-    spread_duplicates: bool = setting(
-        "Event: move events of one person, name and second to the next free second.", default=False
-    )
     send_once_per_row: bool | None = setting(
         "Event: send a row's event once, known again by the row's key, whatever changes in the row. Without it: true "
         "where the stream has a key and a revenue field, and `once` is not set; else false."
@@ -272,6 +286,10 @@ class StreamSettings:
     previous_id: str | None = setting("Alias: field that holds the other identity.")
     experiment: str | None = setting("Experiment: field that holds the experiment's name.")
     variant: str | None = setting("Experiment: field that holds the variant.")
+
+    def of_event(self, item: EventSettings) -> StreamSettings:
+        """Return the settings of one of several events: those of its item, else those of the entry."""
+        return replace(self, **{key: getattr(item, key) for key in item.given}, place=item.place, events=())
 
     @property
     def is_glob(self) -> bool:

@@ -115,7 +115,7 @@ def test_a_setting_with_choices_accepts_no_others(name: str, value: Any) -> None
 
 def test_an_entrys_keys_and_kinds_are_those_of_the_code() -> None:
     schema = SCHEMA["properties"]["streams"]["items"]
-    assert set(schema["properties"]) == {key.name for key in fields(StreamSettings)} - {"place"}
+    assert set(schema["properties"]) == {key.name for key in fields(StreamSettings)} - {"place", "given"}
     assert schema["properties"]["kind"]["enum"] == list(KINDS)
     assert schema["required"] == ["stream"]
 

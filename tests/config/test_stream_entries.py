@@ -228,6 +228,7 @@ PERSON = {"customer_id", "device_id", "timestamp"}
 PROPERTIES = {"include", "exclude", "rename", "set"}
 EVENT = {
     "event_name",
+    "events",
     "revenue",
     "revenue_divide_by",
     "refund",
@@ -254,6 +255,7 @@ VALUES: dict[str, Any] = {
     "rename": [{"field": "a", "property": "b"}],
     "revenue": False,
     "revenue_divide_by": 100,
+    "events": [{"event_name": "E"}],
     "set": [{"property": "a", "value": "b"}],
 }
 

@@ -12,17 +12,19 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.kissmetrics.calls import Properties, Record
+from target_kissmetrics.kissmetrics.calls import Alias, Call, Properties, Record, Set
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import EventSlot, Mapped, Rejection, row_token
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.clock import EVENT_TIME_CANDIDATES
+from target_kissmetrics.mapping.rules.conditions import When
 from target_kissmetrics.mapping.rules.event_parts import EventParts
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row, Template, getter, is_empty, parsed, scalar_text
 from target_kissmetrics.mapping.rules.loaders import is_metadata
@@ -38,7 +40,7 @@ LINE_ITEM_CANDIDATES = ("products", "line_items", "items")
 USER_ATTRIBUTE_CANDIDATES = ("user_attributes", "user_properties", "traits")
 
 _KEYS = frozenset({
-    "event_name", "revenue", "revenue_divide_by", "refund", "line_items", "user_attributes", "once",
+    "event_name", "events", "revenue", "revenue_divide_by", "refund", "line_items", "user_attributes", "once",
     "send_once_per_row", "spread_duplicates",
 })  # fmt: skip
 _SORTED_JSON = msgspec.json.Encoder(order="sorted")
@@ -72,8 +74,12 @@ class EventMapping:
         self._key = tuple(getter(key) for key in stream.key_properties)
         # Whatever the order in which the tap lists them. That of `_key` is in the claims of a store, and stays.
         self._once_key = tuple(getter(key) for key in sorted(stream.key_properties))
-        self._salt = stream.name.encode("utf-8", "surrogatepass")
+        self._salt = _salt(stream).encode("utf-8", "surrogatepass")
         self.sends_once = _sends_once(stream, self._revenue.paths)
+
+    def has_happened(self, row: Row) -> bool:
+        """Return whether a row holds the event's time."""
+        return not self._clock.paths or self._clock.holds_time(row)
 
     def describe(self) -> str:
         """Return which fields have which role, in one line."""
@@ -188,6 +194,78 @@ class EventMapping:
         return hashlib.blake2b(self._salt + b"\0" + _as_bytes(content), digest_size=8).digest()
 
 
+class SeveralEvents:
+    """Maps rows that are several events each (`events`): one for each of their times that is not empty."""
+
+    def __init__(self, stream: Stream) -> None:
+        entry = stream.entry
+        self._events: list[tuple[When, EventMapping]] = []
+        for event in entry.events:
+            # A field that is recognized as the amount would count for each of the events.
+            own = replace(stream, entry=replace(event, revenue=event.revenue or ()))
+            for field, _ in event.when or ():
+                own.checked("when", field)
+            self._events.append((When(event.when or ()), EventMapping(own)))
+        unnamed = stream.fields_for(stream.settings.revenue_fields).paths if stream.fields else ()
+        if unnamed and all(event.revenue is None for event in entry.events):
+            stream.warn(
+                f"field {unnamed[0]!r} is the amount of none of the events; name it as revenue in the one that it "
+                "belongs to, or set revenue: false"
+            )
+        self.sends_once = any(mapping.sends_once for _, mapping in self._events)
+
+    def describe(self) -> str:
+        """Return which fields have which role, in one line."""
+        return " / ".join(mapping.describe() for _, mapping in self._events)
+
+    def map(self, row: Row, extracted: object = None) -> Mapped:
+        """Return the events that have happened. An event that is rejected is a part of the row, unless all are."""
+        whole = Mapped(is_filtered=True)
+        rejected: list[Rejected] = []
+        for when, mapping in self._events:
+            if not (when.matches(row) and mapping.has_happened(row)):
+                continue
+            whole.is_filtered = False
+            try:
+                mapped = mapping.map(row, extracted)
+            except Rejected as problem:
+                rejected.append(problem)
+            else:
+                _add(whole, mapped)
+        if rejected and not whole.slots:
+            raise rejected[0]
+        whole.rejections += [Rejection.of(problem, counts_as_row=True) for problem in rejected]
+        return whole
+
+
+def _add(whole: Mapped, event: Mapped) -> None:
+    """Add an event to those of its row, whose aliases and user attributes are sent once."""
+    for slot in event.slots:
+        whole.add_event(cast("Record", event.calls[slot.record]), slot)
+    for call in event.calls[1:]:
+        is_once = isinstance(call, Alias) or (isinstance(call, Set) and call.distinct)
+        if not is_once or all(_content(call) != _content(other) for other in whole.calls):
+            whole.calls.append(call)
+    whole.rejections += [one for one in event.rejections if one not in whole.rejections]
+    whole.alias_field = whole.alias_field or event.alias_field
+
+
+def _content(call: Call) -> object:
+    return type(call), call.person, call.other if isinstance(call, Alias) else call.properties
+
+
+def _salt(stream: Stream) -> str:
+    """Return what the row's key is unique in: the stream, or one of the events of its rows."""
+    entry = stream.entry
+    is_one_of_several = ".events[" in entry.place
+    return "\0".join([stream.name, *((entry.event_name or "", entry.timestamp or "") if is_one_of_several else ())])
+
+
+def create(stream: Stream) -> EventMapping | SeveralEvents:
+    """Return the mapping of a stream, whose rows are one event each, or several."""
+    return SeveralEvents(stream) if stream.entry.events else EventMapping(stream)
+
+
 def _check_times(stream: Stream, of_person: FirstOf) -> None:
     """Check that a stream without a known field for the time holds no other time.
 
@@ -289,4 +367,4 @@ def _as_bytes(content: Any) -> bytes:
         raise Rejected("too-deep", "objects or lists are nested too deeply to identify the row") from None
 
 
-KIND = Kind("event", keys=PERSON_KEYS | PROPERTY_KEYS | _KEYS, detect=detect, mapping=EventMapping)
+KIND = Kind("event", keys=PERSON_KEYS | PROPERTY_KEYS | _KEYS, detect=detect, mapping=create)

@@ -61,6 +61,10 @@ class RowClock:
         """Return where times come from, in the order they are tried."""
         return ", else ".join(self.paths if self._required else (*self.paths, "time_extracted", "now"))
 
+    def holds_time(self, row: Row) -> bool:
+        """Return whether one of the fields is not empty in a row."""
+        return self._fields.find(row) is not None
+
     def read(self, row: Row, extracted: object) -> tuple[int, str | None]:
         """Return a row's time in whole seconds since the Unix epoch, and the field it came from; None: it is guessed.
 
