@@ -8,15 +8,9 @@ becomes a *set* call that is change-tracked.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
-from decimal import Decimal
 from typing import Any, cast
-
-import msgspec
 
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Properties, Record, Set
@@ -26,12 +20,12 @@ from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.clock import EVENT_TIME_CANDIDATES
 from target_kissmetrics.mapping.rules.conditions import When
 from target_kissmetrics.mapping.rules.event_parts import EventParts
-from target_kissmetrics.mapping.rules.fields import FirstOf, Row, Template, getter, is_empty, parsed, scalar_text
+from target_kissmetrics.mapping.rules.fields import FirstOf, Row, Template, getter, parsed, scalar_text
 from target_kissmetrics.mapping.rules.loaders import is_metadata
 from target_kissmetrics.mapping.rules.properties import CAMPAIGN_PROPERTIES
 from target_kissmetrics.mapping.rules.revenue import Revenue
+from target_kissmetrics.mapping.rules.row_keys import RowKey, digest
 from target_kissmetrics.mapping.rules.schemas import times_in
-from target_kissmetrics.mapping.rules.values import plain_number
 from target_kissmetrics.mapping.settings import PERSON_KEYS, PROPERTY_KEYS
 from target_kissmetrics.mapping.stream import Kind, Stream, list_names
 
@@ -43,7 +37,6 @@ _KEYS = frozenset({
     "event_name", "events", "revenue", "revenue_divide_by", "refund", "line_items", "user_attributes", "once",
     "send_once_per_row", "spread_duplicates",
 })  # fmt: skip
-_SORTED_JSON = msgspec.json.Encoder(order="sorted")
 
 
 def detect(stream: Stream) -> str | None:
@@ -72,9 +65,8 @@ class EventMapping:
         if not self._clock.paths and entry.timestamp is None:
             _check_times(stream, self._user_attributes)
         self._key = tuple(getter(key) for key in stream.key_properties)
-        # Whatever the order in which the tap lists them. That of `_key` is in the claims of a store, and stays.
-        self._once_key = tuple(getter(key) for key in sorted(stream.key_properties))
-        self._salt = _salt(stream).encode("utf-8", "surrogatepass")
+        self._salt = _salt(stream)
+        self._row_key = RowKey(self._salt, stream.key_properties)
         self.sends_once = _sends_once(stream, self._revenue.paths)
 
     def has_happened(self, row: Row) -> bool:
@@ -112,7 +104,7 @@ class EventMapping:
         taken = self._revenue.reserved if amount is not None else ()
         properties = self._maker.make(row, rejections, used=used, taken=taken)
         properties = self._parts.named(event, properties, rejections, amount)
-        key = self._row_key(row) if self.sends_once else None
+        key = self._row_key.of(row) if self.sends_once else None
         spread = entry.spread_duplicates and not entry.once
         slot = EventSlot(
             self._row_identity(row, properties),
@@ -177,13 +169,6 @@ class EventMapping:
                 return path, {}
         return None, {}
 
-    def _row_key(self, row: Row) -> bytes | None:
-        """Return the stream and the row's key; None if a part of the key is absent, null or empty."""
-        values = [get(row) for get in self._once_key]
-        if any(is_empty(value) for value in values):
-            return None
-        return b"\0".join([self._salt, *map(_key_bytes, values)])
-
     def _row_identity(self, row: Row, properties: Properties) -> bytes:
         """Return what identifies the row: its key, or its whole content."""
         if not self._entry.spread_duplicates:
@@ -191,7 +176,7 @@ class EventMapping:
             content: Any = tuple([str(get(row)) for get in self._key]) if self._key else tuple(properties.items())
             return row_token((self._salt, content))
         content = [get(row) for get in self._key] or {k: v for k, v in row.items() if not is_metadata(k)}
-        return hashlib.blake2b(self._salt + b"\0" + _as_bytes(content), digest_size=8).digest()
+        return digest(self._salt, content)
 
 
 class SeveralEvents:
@@ -323,14 +308,6 @@ def _sends_once(stream: Stream, revenue: Sequence[str]) -> bool:
     return entry.send_once_per_row and has_key
 
 
-def _key_bytes(value: Any) -> bytes:
-    """Serialize a part of a row's key: equal numbers alike, and no number like a text."""
-    if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
-        with suppress(Rejected):
-            return plain_number(value).encode()
-    return _as_bytes(value)
-
-
 def _part(value: object, path: str, expected: str, rejections: list[Rejection], *, is_named: bool) -> object:
     """Return a part of an event, which may be JSON text; None if that is rejected, or empty: it is no property.
 
@@ -355,16 +332,6 @@ def _objects(part: object) -> list[Mapping[str, Any]]:
     """Return the objects of a list that holds nothing else but nulls."""
     items = [item for item in part if item is not None] if isinstance(part, (list, tuple)) else []
     return items if all(isinstance(item, Mapping) for item in items) else []
-
-
-def _as_bytes(content: Any) -> bytes:
-    """Serialize a row's content, the same way each time."""
-    try:
-        return _SORTED_JSON.encode(content)
-    except (UnicodeEncodeError, TypeError, ValueError):
-        return json.dumps(content, sort_keys=True, default=str).encode()
-    except RecursionError:
-        raise Rejected("too-deep", "objects or lists are nested too deeply to identify the row") from None
 
 
 KIND = Kind("event", keys=PERSON_KEYS | PROPERTY_KEYS | _KEYS, detect=detect, mapping=create)
