@@ -57,3 +57,6 @@ def check_keys(entry: StreamSettings, kind: str, keys: Collection[str] = ALL_KEY
         if given and key.name not in BY_NAME[kind].keys:
             to_do = "give such streams an entry of their own, before it" if entry.is_glob else "change the kind"
             raise ConfigError(f"{entry.place}.{key.name}", f"has no meaning for kind {kind}; remove it, or {to_do}")
+    for item in entry.events:
+        for name in sorted(item.given - BY_NAME[kind].item_keys) if kind != _IGNORE.name else ():
+            raise ConfigError(f"{item.place}.{name}", f"has no meaning for kind {kind}; remove it")

@@ -100,6 +100,16 @@ class Mapped(msgspec.Struct):
     is_undated: bool = False
     is_filtered: bool = False
 
+    def add(self, other: Mapped) -> None:
+        """Add what another part of the row becomes."""
+        for slot in other.slots:
+            slot.record += len(self.calls)
+        self.calls += other.calls
+        self.slots += other.slots
+        self.rejections += other.rejections
+        self.deletions += other.deletions
+        self.skipped_types += other.skipped_types
+
     def add_event(self, record: Record, slot: EventSlot) -> None:
         """Add an event."""
         slot.record = len(self.calls)

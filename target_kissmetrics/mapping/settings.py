@@ -7,7 +7,7 @@ value from it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import UTC, tzinfo
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -233,6 +233,7 @@ class EventSettings:
     refund: bool = setting("Event: send the amount negative.", default=False)
     line_items: str | None = setting("Event: field that holds an array of objects.")
     once: bool = setting("Event: record it once for each person.", default=False)
+    ignore: bool = setting("Messages, in an item of `events`: send no such event.", default=False)
     spread_duplicates: bool = setting(
         "Event: move events of one person, name and second to the next free second.", default=False
     )
@@ -274,7 +275,8 @@ class StreamSettings(EventSettings):
     )
     events: tuple[StreamSettings, ...] = setting(
         "Event: several events from one row. Each item has the keys that differ from the entry's. An event whose time "
-        "is null has not happened.",
+        "is null has not happened. Messages: keys for the events whose name an item's `event_name`, a glob, matches; "
+        "the first that does counts.",
         default=[],
         of=EventSettings,
     )
@@ -289,7 +291,9 @@ class StreamSettings(EventSettings):
 
     def of_event(self, item: EventSettings) -> StreamSettings:
         """Return the settings of one of several events: those of its item, else those of the entry."""
-        return replace(self, **{key: getattr(item, key) for key in item.given}, place=item.place, events=())
+        return replace(
+            self, **{key: getattr(item, key) for key in item.given}, place=item.place, given=item.given, events=()
+        )
 
     @property
     def is_glob(self) -> bool:
@@ -300,6 +304,10 @@ class StreamSettings(EventSettings):
     def zone(self) -> tzinfo:
         """The time zone of times without one."""
         return ZoneInfo(self.timezone) if self.timezone else UTC
+
+
+ITEM_KEYS = frozenset(one.name for one in fields(EventSettings) if one.metadata)
+"""Keys of an item of `events`."""
 
 
 def _read_identities(_: str, value: tuple[str, ...]) -> frozenset[str]:

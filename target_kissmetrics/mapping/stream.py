@@ -240,9 +240,11 @@ class Kind:
         keys: The keys of an entry that have a meaning for it; message formats have none.
         detect: Returns why a stream is of this kind, as a clause for the log; None if it is not.
         mapping: Creates the mapping of a stream, or raises ConfigError; None: its rows are ignored.
+        item_keys: The keys of an item of `events` that have a meaning for it.
     """
 
     name: str
     keys: frozenset[str]
     detect: Callable[[Stream], str | None]
     mapping: Callable[[Stream], StreamMapping] | None
+    item_keys: frozenset[str] = frozenset()

@@ -88,7 +88,9 @@ class StreamIntake:
         self.mapping = resolved.mapping
         self._counts.revenue = context.entry.revenue or ()
         self._counts.expect(
-            stream.unmatched, is_open=stream.is_open, glob=context.entry.place if context.entry.is_glob else ""
+            stream.unmatched if self.kind in FLAT_KINDS else {},
+            is_open=stream.is_open,
+            glob=context.entry.place if context.entry.is_glob else "",
         )
         self._counts.in_messages = self.kind not in FLAT_KINDS
         context.logger.info(

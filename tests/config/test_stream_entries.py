@@ -237,13 +237,14 @@ EVENT = {
     "once",
     "spread_duplicates",
 }
+MESSAGE = {"include", "exclude", "rename", "revenue", "revenue_divide_by", "spread_duplicates", "events"}
 KEYS_OF_KIND = {
     "event": PERSON | PROPERTIES | EVENT,
     "user_attributes": PERSON | PROPERTIES,
     "alias": PERSON | {"previous_id"},
     "experiment": PERSON | {"experiment", "variant"},
-    "segment": set(),
-    "mparticle": set(),
+    "segment": MESSAGE,
+    "mparticle": MESSAGE,
     "kissmetrics": set(),
     "ignore": PERSON | PROPERTIES | EVENT | {"previous_id", "experiment", "variant"},
 }
@@ -387,3 +388,15 @@ def test_a_key_of_ids_is_a_field_or_a_list_of_fields(key: str) -> None:
 def test_a_value_of_a_newer_key_is_checked(key: str, value: Any, problem: str) -> None:
     separator = "" if problem[0] in ".[" else ": "
     assert mistake({"stream": "a", key: value}).startswith(f"streams[2].{key}{separator}{problem}")
+
+
+@pytest.mark.parametrize("kind", ["segment", "mparticle"])
+@pytest.mark.parametrize(("key", "value"), [("timestamp", "a"), ("when", {"a": 1}), ("line_items", "a")])
+def test_items_of_messages_have_no_keys_that_name_fields_of_rows(kind: str, key: str, value: Any) -> None:
+    entry = {"stream": "a", "kind": kind, "events": [{"event_name": "E", key: value}]}
+    assert mistake(entry) == f"streams[2].events[0].{key}: has no meaning for kind {kind}; remove it"
+
+
+def test_items_of_events_ignore_none() -> None:
+    entry = {"stream": "a", "kind": "event", "events": [{"event_name": "E", "ignore": True}]}
+    assert mistake(entry) == "streams[2].events[0].ignore: has no meaning for kind event; remove it"

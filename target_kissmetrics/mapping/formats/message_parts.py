@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
+from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.calls import Properties, Record
 from target_kissmetrics.kissmetrics.limits import LARGEST_VALUE_CHARACTERS
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import EventSlot, Mapped, Rejection, row_token
 from target_kissmetrics.mapping.rules import names
-from target_kissmetrics.mapping.rules.fields import Row, is_empty, is_json
+from target_kissmetrics.mapping.rules.fields import FirstOf, Row, glob_pattern, is_empty, is_json
 from target_kissmetrics.mapping.rules.identity import Person
 from target_kissmetrics.mapping.rules.properties import PropertyMaker
-from target_kissmetrics.mapping.settings import StreamSettings
+from target_kissmetrics.mapping.rules.row_keys import RowKey, digest
+from target_kissmetrics.mapping.settings import ITEM_KEYS, PROPERTY_KEYS, EventSettings
 from target_kissmetrics.mapping.stream import Stream
+
+MESSAGE_KEYS = PROPERTY_KEYS - {"set"} | {
+    "revenue", "revenue_divide_by", "spread_duplicates", "send_once_per_row", "events",
+}  # fmt: skip
+"""Keys of an entry that message formats have."""
+
+MESSAGE_ITEM_KEYS = ITEM_KEYS - {"timestamp", "when", "line_items"}
+"""Keys of an item of `events` that message formats have."""
+
+Rules = TypeVar("Rules")
 
 _NOTHING: Row = {}
 
@@ -43,15 +55,23 @@ class Sender(NamedTuple):
         event_id: object = None,
         seconds: int = 1,
         revenue_property: str | None = None,
+        entry: EventSettings | None = None,
     ) -> Record:
         """Add an event, and return it.
 
         `event_id` distinguishes it from others of its name and second; None: its properties do. For `seconds` and
-        `revenue_property` see `EventSlot`.
+        `revenue_property` see `EventSlot`. `entry` is what the stream's entry says of it, if the kind has such keys.
         """
-        row = row_token(tuple(properties.items()) if event_id is None else str(event_id))
-        slot = EventSlot(row, seconds=seconds, may_spread=False, revenue_property=revenue_property)
-        record = Record(self.person, event, self.time, properties, self.address, self.user_agent)
+        content = list(properties.items()) if event_id is None else str(event_id)
+        once, spread = (entry.once, entry.spread_duplicates) if entry is not None else (False, False)
+        slot = EventSlot(
+            digest("", content) if spread else row_token(str(content)),
+            seconds=seconds,
+            spread=spread and not once,
+            may_spread=entry is not None,
+            revenue_property=revenue_property,
+        )
+        record = Record(self.person, event, self.time, properties, self.address, self.user_agent, once)
         mapped.add_event(record, slot)
         return record
 
@@ -64,24 +84,96 @@ class Sender(NamedTuple):
         mapped.add_attributes(self.person, self.time, properties, self.address, self.user_agent)
 
 
+class EventRules(Generic[Rules]):
+    """The rules for the events of one stream, by their names (`events`).
+
+    Args:
+        stream: The stream.
+        create: Creates the rules for the keys of a stream's entry, or of one of its items.
+    """
+
+    def __init__(self, stream: Stream, create: Callable[[Stream], Rules]) -> None:
+        self.usual = create(stream)
+        self._items = [
+            (glob_pattern(item.event_name or "*"), None if item.ignore else create(replace(stream, entry=item)))
+            for item in stream.entry.events
+        ]
+
+    def add(self, mapped: Mapped, add: Callable[[Rules, Mapped], None]) -> None:
+        """Add an event by the rules for its name.
+
+        Args:
+            mapped: What gets it.
+            add: Adds it by some rules.
+        """
+        if not self._items:
+            add(self.usual, mapped)
+            return
+        event = Mapped()
+        add(self.usual, event)
+        name = next((call.event for call in event.calls if isinstance(call, Record)), "")
+        for pattern, rules in self._items:
+            if pattern.fullmatch(name):
+                if rules is None:
+                    mapped.skipped_types.append("ignored by events")
+                else:
+                    add(rules, mapped)
+                return
+        mapped.add(event)
+
+
+def set_keys(stream: Stream, row: Row, mapped: Mapped, key: RowKey) -> None:
+    """Mark the events of a message as those of its row, to be sent once (`send_once_per_row`).
+
+    A later version of the message may give an amount to an event that had none.
+    """
+    row_key = key.of(row) if stream.entry.send_once_per_row else None
+    for index, slot in enumerate(mapped.slots if row_key else ()):
+        slot.key = b"\0".join([cast("bytes", row_key), *([str(index).encode()] if index else [])])
+        slot.late_amount = None if slot.revenue_property else stream.settings.revenue_key
+
+
+def check_once(stream: Stream) -> None:
+    """Check that rows of messages have a key, if their events are to be sent once.
+
+    Raises:
+        ConfigError: They have none.
+    """
+    if stream.entry.send_once_per_row and not stream.key_properties:
+        problem = f"stream {stream.name!r} has no key properties, by which a row is known again"
+        raise ConfigError(f"{stream.entry.place}.send_once_per_row", f"{problem}; let the tap name them")
+
+
+def amounts_of(stream: Stream, usual: Sequence[str]) -> FirstOf:
+    """Return the fields of an event's amount: those of the stream's entry, else the usual ones."""
+    named = stream.entry.revenue
+    return FirstOf(usual, loose=True) if named is None else FirstOf(path.rpartition(".")[2] for path in named)
+
+
 def message_maker(  # noqa: PLR0913 - how a format names its properties
     stream: Stream,
     *,
-    exclude: tuple[str, ...] = (),
+    own: tuple[str, ...] = (),
     rename: Mapping[str, str] | None = None,
     reserved: tuple[str, ...] = (),
     iso_texts: bool = False,
     prefix: str = "",
 ) -> PropertyMaker:
-    """Return what makes properties of a message's parts; see `PropertyMaker`. Campaign fields keep their names."""
+    """Return what makes properties of a message's parts; see `PropertyMaker`. Campaign fields keep their names.
+
+    `rename` is the format's, beside that of the stream's entry.
+    """
+    entry = stream.entry
+    renames = {**(rename or {}), **dict(entry.rename)}
     return PropertyMaker(
-        StreamSettings(exclude=exclude, rename=tuple((rename or {}).items()), timezone=stream.entry.timezone),
+        replace(entry, rename=tuple(renames.items())),
         replace(stream.settings, campaign_properties=False),
         stream.schema,
         stream.warn,
         reserved,
         iso_texts=iso_texts,
         prefix=prefix,
+        own=own,
     )
 
 

@@ -26,7 +26,7 @@ from target_kissmetrics.mapping.rules.properties import CAMPAIGN_PROPERTIES
 from target_kissmetrics.mapping.rules.revenue import Revenue
 from target_kissmetrics.mapping.rules.row_keys import RowKey, digest
 from target_kissmetrics.mapping.rules.schemas import times_in
-from target_kissmetrics.mapping.settings import PERSON_KEYS, PROPERTY_KEYS
+from target_kissmetrics.mapping.settings import ITEM_KEYS, PERSON_KEYS, PROPERTY_KEYS
 from target_kissmetrics.mapping.stream import Kind, Stream, list_names
 
 EVENT_NAME_CANDIDATES = ("event_name", "event", "screen_name")
@@ -334,4 +334,10 @@ def _objects(part: object) -> list[Mapping[str, Any]]:
     return items if all(isinstance(item, Mapping) for item in items) else []
 
 
-KIND = Kind("event", keys=PERSON_KEYS | PROPERTY_KEYS | _KEYS, detect=detect, mapping=create)
+KIND = Kind(
+    "event",
+    keys=PERSON_KEYS | PROPERTY_KEYS | _KEYS,
+    detect=detect,
+    mapping=create,
+    item_keys=ITEM_KEYS - {"ignore"},
+)

@@ -76,6 +76,8 @@ class PropertyMaker:
         reserved: Names of properties that the mapping sets itself, folded.
         iso_texts: Full ISO 8601 texts are times, even if the schema does not say so.
         prefix: Put before each name that comes from a field: `Page - `.
+        own: Rows are objects in messages, whose fields the entry names without the path of the object: paths and globs
+            of what is no property there.
     """
 
     def __init__(  # noqa: PLR0913 - what a stream is, and two things that its kind knows
@@ -88,6 +90,7 @@ class PropertyMaker:
         *,
         iso_texts: bool = False,
         prefix: str = "",
+        own: Collection[str] | None = None,
     ) -> None:
         self._include = Globs(entry.include) if entry.include is not None else None
         self._exclude = Globs(entry.exclude)
@@ -104,6 +107,7 @@ class PropertyMaker:
             raise ConfigError(f"{entry.place}.set", problem)
         self._moments = dict(moments(schema))
         self._iso_texts = iso_texts
+        self._own = Globs(own) if own is not None else None
         self._prefix = prefix
         self._warn = warn
         self._warned: set[str] = set()
@@ -170,7 +174,7 @@ class PropertyMaker:
 
     def excludes(self, path: str) -> bool:
         """Return whether `exclude` has a field. `include` does not matter for an object that becomes its own calls."""
-        return self._exclude.match(path)
+        return self._exclude.match(path if self._own is None else path.rpartition(".")[2])
 
     def _layout(self, key: _LayoutKey) -> _Layout | None:
         """Return how rows with these fields are written; None if that depends on their values, or is not cached."""
@@ -239,7 +243,7 @@ class PropertyMaker:
                     yield from self._fields(value, f"{path}.", used, rejections, depth + 1)
             elif isinstance(value, (list, tuple)) and not all(map(is_scalar, value)):
                 text = f"field {path!r} is dropped: a list of objects cannot be a property"
-                if text not in self._warned and not self._is_excluded(path):
+                if text not in self._warned and not (self._is_excluded(path) or self.excludes(path)):
                     self._warn_once(text)
             else:
                 yield path, value
@@ -257,13 +261,17 @@ class PropertyMaker:
     def _work_out(self, path: str, under: str, campaign: str | None) -> _FieldRule:
         name = path[len(under) + 1 :] if under else path
         # `include` chooses among the row's own fields; an object that becomes its own call is chosen as a whole.
-        if is_metadata(name) or (self._exclude.match(path) if under else self._is_excluded(path)):
+        if self._own is not None:
+            excluded = self._own.match(path) or self._is_excluded(name)
+        else:
+            excluded = is_metadata(name) or (self._exclude.match(path) if under else self._is_excluded(path))
+        if excluded:
             return _FieldRule(excluded=True)
         strict = self._moments.get(path)
         moment = self._iso_texts or strict is not None
         write = self._values.writer(moment=moment, strict=bool(strict))
         try:
-            wanted = self._rename.get(path) or campaign
+            wanted = self._rename.get(path) or (self._rename.get(name) if self._own is not None else None) or campaign
             if wanted is None:
                 # The field is checked alone first: a prefix must not make a property of a reserved name.
                 wanted = names.property_name(name)

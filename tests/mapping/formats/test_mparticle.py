@@ -245,7 +245,7 @@ def test_each_events_slot_names_its_call() -> None:
     mapped = map_batch({"events": [cart, event("screen_view", screen_name="S"), cart]})
     assert [(slot.record, slot.seconds) for slot in mapped.slots] == [(0, 2), (3, 1), (4, 2)]
     assert all(isinstance(mapped.calls[slot.record], Record) for slot in mapped.slots)
-    assert not any(slot.spread or slot.may_spread for slot in mapped.slots)
+    assert not any(slot.spread for slot in mapped.slots)
 
 
 # Commerce

@@ -64,7 +64,13 @@ class Commerce:
 
     def __init__(self, stream: Stream, events: MParticleEvents) -> None:
         self._events = events
-        self._total = Revenue(stream.settings.revenue_key, FirstOf(("total_amount",)), under=_ACTION, in_messages=True)
+        self._total = Revenue(
+            stream.settings.revenue_key,
+            FirstOf(("total_amount",) if stream.entry.revenue is None else ()),
+            under=_ACTION,
+            in_messages=True,
+            divide_by=stream.entry.revenue_divide_by,
+        )
         renames = {f"{path}.{field}": name for path, names in _NAMES.items() for field, name in names.items()}
         self._maker = message_maker(stream, rename=renames, reserved=events.reserved)
         self._parts = EventParts(stream.settings, self._maker)
@@ -103,9 +109,10 @@ class Commerce:
         amount = None
         if event in {"Product Purchase", "Product Refund"}:
             attributes = attributes_of(data)
-            if is_empty(action.get("total_amount")) and self._events.has_no_amount(attributes):
+            is_usual = self._events.entry.revenue is None
+            if is_usual and is_empty(action.get("total_amount")) and self._events.has_no_amount(attributes):
                 action = {**action, "total_amount": _sum(products, rejections)}
-            refund = event == "Product Refund"
+            refund = event == "Product Refund" or self._events.entry.refund
             amount = self._total.find(action, rejections, refund=refund)
             amount = amount or self._events.amount_of(attributes, rejections, refund=refund)
         taken = self._total.reserved if amount is not None else ()
@@ -114,7 +121,7 @@ class Commerce:
         return self._add_items(record, products, _PRODUCTS, 0, mapped)
 
     def _add_items(self, record: Record, items: list[Row], path: str, after: int, mapped: Mapped) -> int:
-        chosen = [_chosen(item, path) for item in items]
+        chosen = [] if self._maker.excludes(path) else [_chosen(item, path) for item in items]
         self._parts.add_items(mapped, record, chosen, path, self._events.reserved, after)
         return len(items)
 

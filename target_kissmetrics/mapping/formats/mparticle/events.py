@@ -12,7 +12,13 @@ from __future__ import annotations
 
 from target_kissmetrics.kissmetrics.calls import Properties, Record
 from target_kissmetrics.kissmetrics.names import folded
-from target_kissmetrics.mapping.formats.message_parts import Sender, event_name, message_maker, object_at
+from target_kissmetrics.mapping.formats.message_parts import (
+    Sender,
+    amounts_of,
+    event_name,
+    message_maker,
+    object_at,
+)
 from target_kissmetrics.mapping.result import Mapped, Rejection
 from target_kissmetrics.mapping.rules.event_parts import EventParts
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row
@@ -33,16 +39,24 @@ class MParticleEvents:
 
     Attributes:
         reserved: The revenue property, folded.
+        entry: What the stream's entry says of them.
     """
 
     def __init__(self, stream: Stream) -> None:
         settings = stream.settings
-        self._revenue = Revenue(
-            settings.revenue_key, FirstOf(settings.revenue_fields, loose=True), under=ATTRIBUTES, in_messages=True
+        self.entry = stream.entry
+        self._revenue, self._ltv = (
+            Revenue(
+                settings.revenue_key,
+                fields,
+                under=ATTRIBUTES,
+                in_messages=True,
+                divide_by=stream.entry.revenue_divide_by,
+            )
+            for fields in (amounts_of(stream, settings.revenue_fields), FirstOf(("$Amount",)))
         )
-        self._ltv = Revenue(settings.revenue_key, FirstOf(("$Amount",)), under=ATTRIBUTES, in_messages=True)
         self.reserved = self._revenue.reserved
-        self._maker = message_maker(stream, exclude=(f"{ATTRIBUTES}.$*",), reserved=self.reserved)
+        self._maker = message_maker(stream, own=(f"{ATTRIBUTES}.$*",), reserved=self.reserved)
         self._parts = EventParts(settings, self._maker)
 
     def add_custom(self, data: Row, sender: Sender, mapped: Mapped) -> None:
@@ -61,7 +75,8 @@ class MParticleEvents:
 
     def amount_of(self, attributes: Row, rejections: list[Rejection], *, refund: bool = False) -> str | None:
         """Return the amount among an event's attributes."""
-        if attributes.get("$MethodName") in _WITH_AMOUNT:
+        refund = refund or self.entry.refund
+        if attributes.get("$MethodName") in _WITH_AMOUNT and self.entry.revenue is None:
             amount = self._ltv.find(attributes, rejections, refund=refund)
             if amount is not None:
                 return amount
@@ -87,7 +102,7 @@ class MParticleEvents:
         of_attributes = self._maker.make(attributes_of(data), mapped.rejections, taken=taken, under=ATTRIBUTES)
         named = self._parts.named(event, properties | of_attributes, mapped.rejections, amount)
         key = self._revenue.key if amount is not None else None
-        return sender.add_event(mapped, event, named, data.get("event_id"), max(1, seconds), key)
+        return sender.add_event(mapped, event, named, data.get("event_id"), max(1, seconds), key, self.entry)
 
 
 def attributes_of(data: Row) -> Row:

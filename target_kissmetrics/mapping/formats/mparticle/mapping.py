@@ -22,12 +22,17 @@ from collections.abc import Callable
 from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.formats.envelope import Envelope
 from target_kissmetrics.mapping.formats.message_parts import (
+    MESSAGE_ITEM_KEYS,
+    MESSAGE_KEYS,
+    EventRules,
     Sender,
+    check_once,
     list_or_nothing,
     message_maker,
     object_at,
     object_or_nothing,
     passable,
+    set_keys,
 )
 from target_kissmetrics.mapping.formats.mparticle.commerce import Commerce
 from target_kissmetrics.mapping.formats.mparticle.events import DATA, MParticleEvents
@@ -38,6 +43,7 @@ from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.clock import RowClock
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row, is_empty
 from target_kissmetrics.mapping.rules.identity import Person
+from target_kissmetrics.mapping.rules.row_keys import RowKey
 from target_kissmetrics.mapping.stream import Kind, Stream
 
 EVENTS = "events"
@@ -89,6 +95,20 @@ class _BatchTime:
         return time, field is None
 
 
+_Adder = Callable[[Row, Sender, Mapped], None]
+_CHANGE = "user_attribute_change"
+_TYPES = frozenset({"custom_event", "screen_view", "commerce_event", _CHANGE})
+
+
+def _adders(stream: Stream) -> dict[str, _Adder]:
+    events = MParticleEvents(stream)
+    return {
+        "custom_event": events.add_custom,
+        "screen_view": events.add_screen,
+        "commerce_event": Commerce(stream, events).add,
+    }
+
+
 class MParticleMapping:
     """Maps the batches of one stream."""
 
@@ -99,14 +119,11 @@ class MParticleMapping:
         self._passes_address = stream.settings.send_ip_and_user_agent
         self._warn = stream.warn
         self._warned_of_deletion = False
-        events = MParticleEvents(stream)
-        self._types: dict[str, Callable[[Row, Sender, Mapped], None]] = {
-            "custom_event": events.add_custom,
-            "screen_view": events.add_screen,
-            "commerce_event": Commerce(stream, events).add,
-            "user_attribute_change": self._add_change,
-        }
-        self._attributes = message_maker(stream, reserved=events.reserved)
+        check_once(stream)
+        self._stream = stream
+        self._row_key = RowKey(stream.name, stream.key_properties)
+        self._events = EventRules(stream, _adders)
+        self._attributes = message_maker(stream, reserved=(folded(stream.settings.revenue_key),))
         self._envelope = Envelope(stream, FIELDS, (EVENTS, IDENTITIES, USER_ATTRIBUTES, "device_info"), rows=(EVENTS,))
 
     def describe(self) -> str:
@@ -116,7 +133,7 @@ class MParticleMapping:
     def map(self, row: Row, extracted: object = None) -> Mapped:
         """Return a batch's calls."""
         mapped = Mapped()
-        row = self._envelope.open(row, mapped.rejections)
+        batch, row = row, self._envelope.open(row, mapped.rejections)
         mapped.skipped_types += [name for name, part in row.items() if name not in PARTS and _is_filled(part)]
         person, identities = self._identities.identify(row, mapped.rejections)
         address = passable(row.get("ip")) if self._passes_address else None
@@ -133,6 +150,7 @@ class MParticleMapping:
             self._add_attributes(row, person, identities, address, time, mapped)
         except Rejected as problem:
             mapped.rejections.append(Rejection.of(problem, counts_as_row=True))
+        set_keys(self._stream, batch, mapped, self._row_key)
         return mapped
 
     def _add_event(self, event: object, person: str, address: str | None, time: _BatchTime, mapped: Mapped) -> None:
@@ -142,14 +160,18 @@ class MParticleMapping:
         kind = whole.get("event_type")
         if not isinstance(kind, str) or not kind.strip():
             raise Rejected("no-type", "the event has no event_type", f"{EVENTS}.event_type")
-        add = self._types.get(kind) or self._types.get(kind.strip().lower())
+        kind = kind if kind in _TYPES else kind.strip().lower()
         data = whole.get("data")
-        if add is None:
-            mapped.skipped_types.append(kind.strip()[:60])
+        if kind not in _TYPES:
+            mapped.skipped_types.append(str(whole["event_type"]).strip()[:60])
             self._note_time(data, time)
             return
         data = object_at(data, DATA)
-        add(data, Sender(person, time.of_event(data), address), mapped)
+        sender = Sender(person, time.of_event(data), address)
+        if kind == _CHANGE:
+            self._add_change(data, sender, mapped)
+        else:
+            self._events.add(mapped, lambda adders, to: adders[kind](data, sender, to))
 
     @staticmethod
     def _note_time(data: object, time: _BatchTime) -> None:
@@ -237,4 +259,4 @@ def _placed(rejection: Rejection, index: int) -> Rejection:
     return rejection._replace(field=f"{EVENTS}[{index}]", reason=f"{field}: {rejection.reason}")
 
 
-KIND = Kind("mparticle", keys=frozenset(), detect=detect, mapping=MParticleMapping)
+KIND = Kind("mparticle", MESSAGE_KEYS, detect, MParticleMapping, item_keys=MESSAGE_ITEM_KEYS)

@@ -16,7 +16,14 @@ from typing import Any
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.calls import Alias
 from target_kissmetrics.mapping.formats.envelope import Envelope
-from target_kissmetrics.mapping.formats.message_parts import Sender
+from target_kissmetrics.mapping.formats.message_parts import (
+    MESSAGE_ITEM_KEYS,
+    MESSAGE_KEYS,
+    EventRules,
+    Sender,
+    check_once,
+    set_keys,
+)
 from target_kissmetrics.mapping.formats.segment import tables
 from target_kissmetrics.mapping.formats.segment.context import SegmentContext
 from target_kissmetrics.mapping.formats.segment.fields import CONTAINERS, FIELDS, MESSAGE, PARTS, TABLE, TYPES, Places
@@ -26,6 +33,7 @@ from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row, spelled
 from target_kissmetrics.mapping.rules.identity import IdentityRule
+from target_kissmetrics.mapping.rules.row_keys import RowKey
 from target_kissmetrics.mapping.stream import Kind, Stream
 
 _NEEDED_FOR = ", and an alias needs two identities"
@@ -66,10 +74,19 @@ class SegmentMapping:
         self._context = SegmentContext(stream, places)
         self._aliased, self._previous = FirstOf(places.aliased_id), FirstOf(places.previous_id)
         self._only_type = "identify" if self._table == "users" else self._table
-        self._handlers: dict[str, Handler] = {
-            "track": Track(stream, places, self._context).add,
-            "page": View(stream, places, self._context, "Page").add,
-            "screen": View(stream, places, self._context, "Screen").add,
+        check_once(stream)
+        self._stream = stream
+        self._row_key = RowKey(stream.name, stream.key_properties)
+
+        def handlers(of: Stream) -> dict[str, Handler]:
+            return {
+                "track": Track(of, places, self._context).add,
+                "page": View(of, places, self._context, "Page").add,
+                "screen": View(of, places, self._context, "Screen").add,
+            }
+
+        self._events = EventRules(stream, handlers)
+        self._others: dict[str, Handler] = {
             "identify": Identify(stream, places).add,
             "group": Group(stream, places).add,
         }
@@ -83,7 +100,7 @@ class SegmentMapping:
 
     def map(self, row: Row, extracted: object = None) -> Mapped:
         """Return a message's calls."""
-        mapped = Mapped()
+        mapped, whole = Mapped(), row
         if self._envelope is not None:
             row = self._envelope.open(row, mapped.rejections)
         kind = self._only_type or _type(row)
@@ -94,7 +111,11 @@ class SegmentMapping:
             return mapped
         person = self._identity.identify(row)
         sender = Sender(person.identity, time, *self._context.sender(context))
-        self._handlers[kind](row, context, sender, mapped)
+        if kind in self._others:
+            self._others[kind](row, context, sender, mapped)
+        else:
+            self._events.add(mapped, lambda handlers, to: handlers[kind](row, context, sender, to))
+            set_keys(self._stream, whole, mapped, self._row_key)
         sender.add_alias(mapped, person)
         return mapped
 
@@ -193,4 +214,4 @@ def _places(stream: Stream, table: Table | None) -> Places:
     )
 
 
-KIND = Kind("segment", keys=frozenset(), detect=detect, mapping=SegmentMapping)
+KIND = Kind("segment", MESSAGE_KEYS, detect, SegmentMapping, item_keys=MESSAGE_ITEM_KEYS)

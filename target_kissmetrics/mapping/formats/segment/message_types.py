@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping
 from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.formats.message_parts import (
     Sender,
+    amounts_of,
     event_name,
     message_maker,
     not_expected,
@@ -61,17 +62,19 @@ class Track:
         self._names = FirstOf(places.event)
         self._id = FirstOf(places.message_id)
         self._context = context
+        self._entry = stream.entry
         totals = ("total", "value") if "revenue" in settings.revenue_fields else ()
         self._revenue, self._completed, self._refunded = (
             Revenue(
                 settings.revenue_key,
-                FirstOf((*settings.revenue_fields, *more), loose=True),
+                amounts_of(stream, (*settings.revenue_fields, *more)),
                 under=self._under,
                 in_messages=True,
+                divide_by=stream.entry.revenue_divide_by,
             )
             for more in ((), totals[:1], totals)
         )
-        self._maker = message_maker(stream, exclude=places.own, reserved=self._revenue.reserved, iso_texts=True)
+        self._maker = message_maker(stream, own=places.own, reserved=self._revenue.reserved, iso_texts=True)
         self._parts = EventParts(settings, self._maker)
 
     def add(self, row: Row, context: Row, sender: Sender, mapped: Mapped) -> None:
@@ -82,7 +85,7 @@ class Track:
         event = event_name(value, path)
         field, value = self._products.find(content) or ("products", None)
         where = f"{self._under}.{field}".lstrip(".")
-        products = _products(value, where, rejections)
+        products = None if self._maker.excludes(where) else _products(value, where, rejections)
         amount = self._amount(event, content, rejections)
         taken = self._revenue.reserved if amount is not None else ()
         used = (where,) if products is not None else ()
@@ -91,12 +94,12 @@ class Track:
         self._context.add_campaign(context, properties, rejections)
         seconds, event_id = max(1, len(products or ())), _value(self._id, row)
         key = self._revenue.key if amount is not None else None
-        record = sender.add_event(mapped, event, properties, event_id, seconds, key)
+        record = sender.add_event(mapped, event, properties, event_id, seconds, key, self._entry)
         if products:
             self._parts.add_items(mapped, record, products, where, taken)
 
     def _amount(self, event: str, content: Row, rejections: list[Rejection]) -> str | None:
-        if _ORDER_REFUNDED.fullmatch(event):
+        if self._entry.refund or _ORDER_REFUNDED.fullmatch(event):
             return self._refunded.find(content, rejections, refund=True)
         return (self._completed if _ORDER_COMPLETED.fullmatch(event) else self._revenue).find(content, rejections)
 
@@ -116,7 +119,8 @@ class View:
         self._names = [(path, Template(f"{{{path}}}")) for path in (*places.name, *places.category, *within)]
         self._id = FirstOf(places.message_id)
         self._context = context
-        self._maker = message_maker(stream, exclude=places.own, iso_texts=True, prefix=f"{what} - ")
+        self._entry = stream.entry
+        self._maker = message_maker(stream, own=places.own, iso_texts=True, prefix=f"{what} - ")
 
     def add(self, row: Row, context: Row, sender: Sender, mapped: Mapped) -> None:
         """Add the event."""
@@ -124,7 +128,7 @@ class View:
         own = {name: row[name] for name in self._own if not is_empty(row.get(name))}
         properties = self._maker.make({**content, **own}, mapped.rejections, under=self._under)
         self._context.add_campaign(context, properties, mapped.rejections)
-        sender.add_event(mapped, self._event(row), properties, _value(self._id, row))
+        sender.add_event(mapped, self._event(row), properties, _value(self._id, row), entry=self._entry)
 
     def _event(self, row: Row) -> str:
         for path, template in self._names:
@@ -139,7 +143,7 @@ class Identify:
 
     def __init__(self, stream: Stream, places: Places) -> None:
         self._traits = [(path, getter(path)) for path in places.traits if path]
-        self._maker = message_maker(stream, exclude=places.own, iso_texts=True)
+        self._maker = message_maker(stream, own=places.own, iso_texts=True)
 
     def add(self, row: Row, context: Row, sender: Sender, mapped: Mapped) -> None:  # noqa: ARG002 - no campaign
         """Add the traits."""
@@ -154,7 +158,7 @@ class Group:
         self._traits = [(path, getter(path)) for path in places.traits if path == "traits"]
         self._id = FirstOf(places.group_id)
         self._values = Values(stream.settings, stream.entry.zone)
-        self._maker = message_maker(stream, exclude=places.own, iso_texts=True, prefix="Group - ")
+        self._maker = message_maker(stream, own=places.own, iso_texts=True, prefix="Group - ")
 
     def add(self, row: Row, context: Row, sender: Sender, mapped: Mapped) -> None:  # noqa: ARG002 - no campaign
         """Add the group's ID and traits."""
