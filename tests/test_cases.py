@@ -34,7 +34,7 @@ def test_case(path: Path, tmp_path: Path) -> None:
     case = json.loads(path.read_text(encoding="utf-8"))
     with RecordingHost() as host:
         for run in case["runs"]:
-            _assert_as_expected(_run(case, run, tmp_path, host), run["expect"])
+            assert_as_expected(run_case(case, run, tmp_path, host), run["expect"])
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class RecordingHost:
         self._server.server_close()
 
 
-def _run(case: Json, run: Json, folder: Path, host: RecordingHost) -> Ended:
+def run_case(case: Json, run: Json, folder: Path, host: RecordingHost) -> Ended:
     config = {"api_key": "k" * 40, "tracking_url": host.url, **case["config"]}
     config.setdefault("attribute_store_url", f"sqlite:///{(folder / 'store.db').as_posix()}")
     config.setdefault("rejects_path", str(folder / "rejects.jsonl"))
@@ -141,7 +141,7 @@ def _call(parameters: Json) -> Json:
     }
 
 
-def _assert_as_expected(ended: Ended, expected: Json) -> None:
+def assert_as_expected(ended: Ended, expected: Json) -> None:
     """Compare all that an `expect` names: `exit`, `calls` (all), `calls_include`, `calls_exclude`, `rejects` (all), ...
 
     A call, and a reject, matches what has at least its keys with its values.

@@ -8,16 +8,15 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from target_kissmetrics.config.definitions import Schema, check_texts, read_object, schema_of
 from target_kissmetrics.config.sdk_settings import check_sdk_settings, without_not_offered
-from target_kissmetrics.config.stream_entries import check_reachable
+from target_kissmetrics.config.stream_entries import check_reachable, checked
 from target_kissmetrics.errors import ConfigError, redact_key
-from target_kissmetrics.mapping.registry import check_keys
 from target_kissmetrics.mapping.settings import MappingSettings, setting
 from target_kissmetrics.mapping.shard import Shard
 
@@ -161,9 +160,7 @@ def read_settings(config: Mapping[str, Any], sdk_settings: Mapping[str, Schema] 
         check_texts(config)
         config = without_not_offered(config)
         settings: Settings = read_object(Settings, config, known=sdk_settings.keys())
-        for entry in settings.streams:
-            if entry.kind is not None:  # else when the SCHEMA decides it
-                check_keys(entry, entry.kind)
+        settings = replace(settings, streams=tuple(map(checked, settings.streams)))
         check_reachable(settings.streams)
         _check_together(settings)
         check_sdk_settings(sdk_settings, config)

@@ -24,16 +24,25 @@ def read_entry(entry: object, index: int) -> StreamSettings:
     Raises:
         ConfigError: A key is wrong, or has no effect for the kind.
     """
-    settings: StreamSettings = read_object(StreamSettings, entry, f"streams[{index}]")
-    if settings.kind is not None:
-        check_keys(settings, settings.kind)
-    _check_renames(settings)
-    events = tuple(settings.of_event(item) for item in settings.events)
+    return checked(read_object(StreamSettings, entry, f"streams[{index}]"))
+
+
+def checked(entry: StreamSettings) -> StreamSettings:
+    """Return an entry, each item of its `events` with the keys that it leaves out.
+
+    Raises:
+        ConfigError: A key has no effect.
+    """
+    events = tuple(entry.of_event(item) for item in entry.events)
     for event in events:
-        _check_renames(event)
         if event.event_name is None:
             raise ConfigError(f"{event.place}.event_name", "is required; set it to the event's name")
-    return replace(settings, events=events)
+    entry = replace(entry, events=events)
+    if entry.kind is not None:  # else when the SCHEMA decides it
+        check_keys(entry, entry.kind)
+    for one in (entry, *events):
+        _check_renames(one)
+    return entry
 
 
 def _check_renames(entry: StreamSettings) -> None:

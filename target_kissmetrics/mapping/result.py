@@ -110,6 +110,18 @@ class Mapped(msgspec.Struct):
         self.deletions += other.deletions
         self.skipped_types += other.skipped_types
 
+    def by_event(self) -> list[Mapped]:
+        """Return a part for each event that has a second or a key of its own, with what follows it; else the whole."""
+        if len(self.slots) < 2 or not any(slot.spread or slot.key for slot in self.slots):
+            return [self]
+        starts = [0, *(slot.record for slot in self.slots[1:]), len(self.calls)]
+        parts = []
+        for slot, start, end in zip(self.slots, starts[:-1], starts[1:], strict=True):
+            slot.record -= start
+            parts.append(Mapped(calls=self.calls[start:end], slots=[slot], alias_field=self.alias_field))
+        parts[0].deletions = self.deletions
+        return parts
+
     def add_event(self, record: Record, slot: EventSlot) -> None:
         """Add an event."""
         slot.record = len(self.calls)

@@ -154,7 +154,8 @@ class StreamIntake:
         for number, part in enumerate(mapped.rejections):
             self._context.rejects.part(self._counts, part, record if number < MAX_COPIES else _NO_COPY)
         if mapped.calls or mapped.deletions:
-            self._context.add(BatchRow(self._counts, mapped, record))
+            for event in mapped.by_event():
+                self._context.add(BatchRow(self._counts, event, record))
 
 
 def check_row(row: Mapping[str, Any], keys: Sequence[str], problem: str | None) -> None:

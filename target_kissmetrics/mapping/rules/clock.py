@@ -14,9 +14,9 @@ from target_kissmetrics.mapping.rules.fields import FirstOf, Row
 
 EVENT_TIME_CANDIDATES = (
     "timestamp", "event_timestamp", "event_time", "occurred_at", "time", "derived_tstamp", "collector_tstamp",
-    "created_at", "created", "date",
+    "created_at", "created", "date", "km_time",
 )  # fmt: skip
-ATTRIBUTE_TIME_CANDIDATES = ("updated_at", "modified_at", "last_modified", "timestamp")
+ATTRIBUTE_TIME_CANDIDATES = ("updated_at", "modified_at", "last_modified", "timestamp", "km_time")
 """Not `created_at`: attributes may be set later than their row is created."""
 
 

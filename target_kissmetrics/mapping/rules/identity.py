@@ -19,7 +19,7 @@ from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row, parsed
 from target_kissmetrics.mapping.settings import MappingSettings
 
-CUSTOMER_ID_CANDIDATES = ("customer_id", "user_id", "distinct_id")
+CUSTOMER_ID_CANDIDATES = ("customer_id", "user_id", "km_person", "distinct_id")
 DEVICE_ID_CANDIDATES = (
     "device_id", "device_uuid", "mp_deviceid", "anonymous_id", "visitor_id", "user_pseudo_id", "$device_id",
     "domain_userid",

@@ -41,7 +41,7 @@ class Unwrap:
             for name, value in inner.items():
                 if lifted.get(name) is None:
                     lifted[name] = value
-                elif value is not None and name not in self._warned and len(self._warned) < 1000:
+                elif value not in (None, lifted[name]) and name not in self._warned and len(self._warned) < 1000:
                     self._warned.add(name)
                     self._warn(f"field {name!r} in {part!r} is dropped: the row has a field of that name already")
         return lifted

@@ -164,3 +164,19 @@ def test_a_wrong_item_is_named(items: Any, problem: str) -> None:
     with pytest.raises(ConfigError) as error:
         read_entry({"stream": "a", "kind": "event", "events": items}, 2)
     assert str(error.value).startswith(f"streams[2].events{problem}")
+
+
+def test_events_with_seconds_or_keys_of_their_own_are_planned_one_by_one() -> None:
+    mapped = orders({"traits": {"plan": "gold"}, "device_id": "d1"}, alias_identities=True)
+    first, second = mapped.by_event()
+    assert [type(call) for call in first.calls] == [Record, Set, Alias]
+    assert [type(call) for call in second.calls] == [Record]
+    assert [slot.record for part in (first, second) for slot in part.slots] == [0, 0]
+    assert first.alias_field == mapped.alias_field
+
+
+def test_other_events_stay_together() -> None:
+    entry = {"send_once_per_row": False}
+    mapped = orders({}, entry)
+    assert mapped.by_event() == [mapped]
+    assert [slot.record for slot in mapped.slots] == [0, 1]

@@ -28,9 +28,9 @@ def rejected(clock: RowClock, row: dict[str, Any], extracted: object = None) -> 
 def test_the_candidates_are_those_of_the_manual_in_its_order() -> None:
     assert EVENT_TIME_CANDIDATES == (
         "timestamp", "event_timestamp", "event_time", "occurred_at", "time", "derived_tstamp", "collector_tstamp",
-        "created_at", "created", "date",
+        "created_at", "created", "date", "km_time",
     )  # fmt: skip
-    assert ATTRIBUTE_TIME_CANDIDATES == ("updated_at", "modified_at", "last_modified", "timestamp")
+    assert ATTRIBUTE_TIME_CANDIDATES == ("updated_at", "modified_at", "last_modified", "timestamp", "km_time")
 
 
 @pytest.mark.parametrize("field", EVENT_TIME_CANDIDATES)

@@ -91,7 +91,7 @@ def test_each_device_id_candidate_is_found(field: str) -> None:
 
 
 def test_the_candidates_are_those_of_the_manual_in_its_order() -> None:
-    assert CUSTOMER_ID_CANDIDATES == ("customer_id", "user_id", "distinct_id")
+    assert CUSTOMER_ID_CANDIDATES == ("customer_id", "user_id", "km_person", "distinct_id")
     assert DEVICE_ID_CANDIDATES == (
         "device_id", "device_uuid", "mp_deviceid", "anonymous_id", "visitor_id", "user_pseudo_id", "$device_id",
         "domain_userid",
