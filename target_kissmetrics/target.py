@@ -21,7 +21,7 @@ from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_files
 from target_kissmetrics.config.redacted import redacted_settings
 from target_kissmetrics.config.stream_names import NameWatch, named, of_stream_maps
 from target_kissmetrics.errors import ConfigError, InputError
-from target_kissmetrics.reporting.logs import ending_in_one_line, keep_urls_out_of_logs
+from target_kissmetrics.reporting.logs import ending_in_one_line, guard
 from target_kissmetrics.reporting.rejects import check_rejects_path
 from target_kissmetrics.reporting.report import About
 from target_kissmetrics.reporting.report_writer import ReportWriter, check_report_path
@@ -80,7 +80,6 @@ class TargetKissmetrics(Target):
             report=self._make_report(),
         )
         self._mapper = self.stream_mapper = StreamMapper(self.config, self.logger, self._ignores)
-        keep_urls_out_of_logs()
 
     def _make_report(self) -> ReportWriter | None:
         settings = self.settings
@@ -98,7 +97,6 @@ class TargetKissmetrics(Target):
             path=settings.report_path,
             about=about,
             names=settings.report_names,
-            api_key=settings.api_key,
             log=self.logger,
         )
 
@@ -118,6 +116,7 @@ class TargetKissmetrics(Target):
         Raises:
             ConfigError: The first mistake.
         """
+        guard(self._config)
         self.append_builtin_config(self.config_jsonschema)
         own = own_settings.SCHEMA["properties"]
         sdk = {name: schema for name, schema in self.config_jsonschema["properties"].items() if name not in own}

@@ -7,8 +7,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from target_kissmetrics.errors import redact_key
-
 NOT_SHOWN = "(not shown)"
 
 
@@ -26,7 +24,7 @@ def redacted_settings(config: Mapping[str, Any], schemas: Mapping[str, Any]) -> 
     for name, schema in schemas.items():
         given = config.get(name)
         value = schema.get("default") if given is None else given
-        shown[name] = "(none)" if value is None else redact_key(_shown(name, schema, value), config.get("api_key"))
+        shown[name] = "(none)" if value is None else _shown(name, schema, value)
     others = (name for name, value in config.items() if name not in schemas and value is not None)
     return shown | dict.fromkeys(others, NOT_SHOWN)
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from target_kissmetrics.config.definitions import Schema, check_texts, read_object, schema_of
 from target_kissmetrics.config.sdk_settings import check_sdk_settings, without_not_offered
 from target_kissmetrics.config.stream_entries import check_reachable
-from target_kissmetrics.errors import ConfigError, redact_key
+from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.mapping.registry import check_keys
 from target_kissmetrics.mapping.settings import MappingSettings, setting
 from target_kissmetrics.mapping.shard import Shard
@@ -155,22 +155,17 @@ def read_settings(config: Mapping[str, Any], sdk_settings: Mapping[str, Schema] 
         sdk_settings: JSON Schemas of the settings that the SDK reads, by name. They are only checked.
 
     Raises:
-        ConfigError: The first mistake. It names the setting and never shows the value of a secret.
+        ConfigError: The first mistake. It names the setting, and may show its value.
     """
-    try:
-        check_texts(config)
-        config = without_not_offered(config)
-        settings: Settings = read_object(Settings, config, known=sdk_settings.keys())
-        for entry in settings.streams:
-            if entry.kind is not None:  # else when the SCHEMA decides it
-                check_keys(entry, entry.kind)
-        check_reachable(settings.streams)
-        _check_together(settings)
-        check_sdk_settings(sdk_settings, config)
-    except ConfigError as error:
-        # Messages show wrong values, and the key may be pasted in the wrong place.
-        key = config.get("api_key")
-        raise ConfigError(redact_key(error.setting, key), redact_key(error.problem, key)) from None
+    check_texts(config)
+    config = without_not_offered(config)
+    settings: Settings = read_object(Settings, config, known=sdk_settings.keys())
+    for entry in settings.streams:
+        if entry.kind is not None:  # else when the SCHEMA decides it
+            check_keys(entry, entry.kind)
+    check_reachable(settings.streams)
+    _check_together(settings)
+    check_sdk_settings(sdk_settings, config)
     return settings
 
 

@@ -15,12 +15,14 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any, cast
 
-from target_kissmetrics.errors import ConfigError, ExpressionError, InputError, TargetError
+from target_kissmetrics.errors import ConfigError, ExpressionError, InputError
 from target_kissmetrics.preview.configuration import read_config, read_settings
 from target_kissmetrics.preview.preview import Preview
 from target_kissmetrics.preview.stream import Plan
 from target_kissmetrics.preview.suggest.as_yaml import as_yaml
 from target_kissmetrics.preview.text import as_page, print_preview
+from target_kissmetrics.reporting import display
+from target_kissmetrics.reporting.logs import guard, in_one_line
 from target_kissmetrics.reporting.report_writer import write_whole
 
 _NAME = "target-kissmetrics-preview"
@@ -48,8 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}; check the path")
-    except TargetError as error:
-        return _fail(str(error))
+    except Exception as error:  # noqa: BLE001 - a traceback helps nobody, and its frames may tell too much
+        return _fail(in_one_line(error))
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -89,6 +91,7 @@ def _rows(text: str) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     config = read_config(options.config)
+    guard(config)
     settings = read_settings(config)
     given = tuple(config.get("streams") or ())
     max_aliases, now = settings.max_aliases_per_identity, int(time.time())
@@ -131,7 +134,7 @@ def _read(name: str, preview: Preview, config: dict[str, Any]) -> str | None:
 
 def _fail(text: str) -> int:
     if sys.stderr is not None:  # else it is closed
-        sys.stderr.write(f"{_NAME}: {' '.join(text.split())}\n")
+        sys.stderr.write(f"{_NAME}: {display.whole(' '.join(text.split()))}\n")
     return 1
 
 
