@@ -122,6 +122,7 @@ class TargetKissmetrics(Target):
         sdk = {name: schema for name, schema in self.config_jsonschema["properties"].items() if name not in own}
         try:
             self.settings = own_settings.read_settings(self._config, sdk)
+            self._warn_of_clear_text()
             check_rejects_path(self.settings.rejects_path)
             self.batch_storage = read_storage(self._config)
             self._map_names = NameWatch(of_stream_maps(self._config.get("stream_maps")))
@@ -133,11 +134,20 @@ class TargetKissmetrics(Target):
             return [str(problem)]
         return []
 
+    def _warn_of_clear_text(self) -> None:
+        settings = self.settings
+        if settings.delivery == "api" and not settings.dry_run and own_settings.is_key_in_clear(settings.tracking_url):
+            self.logger.warning(
+                "tracking_url: the API key and all data travel in clear over http:// to %s; use https://",
+                settings.tracking_url,
+            )
+
     @classmethod
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
         """Add the SDK's settings; validation is off by default, since the mapping checks each value that it uses."""
         super().append_builtin_config(config_jsonschema)
         settings = config_jsonschema["properties"]
+        settings["batch_config"] = {**settings["batch_config"], "secret": True}  # its params are credentials
         settings["validate_records"] = {
             **settings["validate_records"],
             "default": False,

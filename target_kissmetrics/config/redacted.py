@@ -31,12 +31,12 @@ def redacted_settings(config: Mapping[str, Any], schemas: Mapping[str, Any]) -> 
 
 def _shown(name: str, schema: Mapping[str, Any], value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    if schema.get("secret"):
-        return NOT_SHOWN
     if name == "blocked_identities":
         return f"{len(value)} identities{', the default ones' if value == schema.get('default') else ''}"
     if name == "attribute_store_url":
-        return f"{text.partition(':')[0]} {NOT_SHOWN}"
+        return f"{text.partition('://')[0]} {NOT_SHOWN}" if "://" in text else NOT_SHOWN
+    if schema.get("secret"):
+        return NOT_SHOWN
     if name == "files_url":
         scheme, is_url, rest = text.partition("://")
         if is_url and scheme != "file":

@@ -9,6 +9,7 @@ import importlib.util
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -37,18 +38,22 @@ def _read_api_key(place: str, value: str) -> str:
 
 _ENDPOINTS = frozenset({"e", "s", "a"})
 
+_URL = re.compile(r"[\w.~:/?#\[\]@!$&'()*+,;=%-]+", re.ASCII)
+"""The characters of a URL. Source: https://www.rfc-editor.org/rfc/rfc3986#section-2"""
+
 
 def _read_tracking_url(place: str, value: str) -> str:
     example = "write a URL such as https://trk.kissmetrics.io"
+    value = value.strip()
+    if not _URL.fullmatch(value):  # HTTP libraries differ in what they make of anything else
+        raise ConfigError(place, f"has a character that no URL has: write punycode in the host, %XX in the path; {example}")
     try:
-        parts = urlsplit(value.strip())
+        parts = urlsplit(value)
         port_is_valid = parts.port is None or parts.port > 0
     except ValueError:
         raise ConfigError(place, f"must be a valid URL; {example}") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_valid or " " in parts.netloc:
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_valid:
         raise ConfigError(place, f"must have a scheme (https:// or http://) and a host; {example}")
-    if not value.isascii():
-        raise ConfigError(place, f"must be ASCII: punycode in the host, %XX in the path; {example}")
     if parts.query or parts.fragment or parts.username or parts.password:
         raise ConfigError(place, f"must not have a user, a query or a fragment; {example}")
     if parts.path.rstrip("/").rpartition("/")[2] in _ENDPOINTS:
@@ -108,7 +113,7 @@ class Settings(MappingSettings):
         "SQLAlchemy URL of the store of what was sent; use PostgreSQL when several runs share it. Put a password for "
         "it in the environment.",
         default="sqlite:///target-kissmetrics.db",
-        in_repr=False,
+        secret=True,
     )
     on_invalid_record: Literal["reject", "fail"] = setting(
         "reject: write it to `rejects_path` with its reason and go on; fail: stop the run at the first.",
@@ -141,6 +146,17 @@ class Settings(MappingSettings):
         of=Shard,
     )
     dry_run: bool = setting("Send and store nothing: log each call as one JSON line, and emit no STATE.", default=False)
+
+
+def is_key_in_clear(tracking_url: str) -> bool:
+    """Return whether others can read the API key on its way: it leaves this machine without TLS."""
+    parts = urlsplit(tracking_url)
+    host = parts.hostname or ""
+    try:
+        is_loopback = ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = host == "localhost" or host.endswith(".localhost")
+    return parts.scheme == "http" and not is_loopback
 
 
 SCHEMA: dict[str, Any] = schema_of(Settings)

@@ -17,6 +17,9 @@ HIDDEN = "(not shown)"
 MIN_CHARACTERS = 4
 """A shorter secret is hidden only as the password of a URL: else it would be found in any word."""
 
+_START = 12
+"""Characters of the API key by which it is known where a message cuts it."""
+
 _SECRET_NAME = re.compile(r"pass|pwd|secret|token|key|seed|salt|signature|credential", re.IGNORECASE)
 _VARIABLE = re.compile(r"(?:password|secret|token|api_key|access_key|account_key)$", re.IGNORECASE)
 _PARAMETER = re.compile(r"([\w-]+)\s*=\s*(?:'([^']*)'|([^\s;&,']+))")
@@ -31,20 +34,21 @@ class _Filter:
 
     def learn(self, config: Mapping[str, Any]) -> None:
         """Know the secrets of a config, and of the environment, in the place of those that were known before."""
-        key = config.get("api_key")
-        keys = {key.strip()} if isinstance(key, str) else set()
-        groups = (_spellings(keys), _spellings({*_in_config(config), *_in_environment(os.environ)} - keys))
-        alternatives = ("|".join(map(re.escape, sorted(group, key=len, reverse=True))) for group in groups)
-        pattern = "|".join(f"({either})" for either in alternatives if either)
-        is_known = bool(groups[0])
-        self._pattern = re.compile(pattern, re.IGNORECASE) if pattern else None
-        self._shown = (API_KEY if is_known else HIDDEN, HIDDEN)
+        given = config.get("api_key")
+        key = _spellings([given] if isinstance(given, str) else [])
+        others = _spellings([*_in_config(config), *_in_environment(os.environ)]) - key
+        parts = [re.escape(text) for text in sorted(others, key=len, reverse=True)]
+        if key:
+            whole = [re.escape(text) for text in sorted(key, key=len, reverse=True)]
+            cut = [rf"{re.escape(text[:_START])}[\w%.-]*" for text in key if len(text) > _START]
+            parts.insert(0, f"(?P<key>{'|'.join(whole + cut)})")
+        self._pattern = re.compile("|".join(parts), re.IGNORECASE) if parts else None
 
     def redact(self, text: str) -> str:
         """Hide every secret in a text, however it is spelled there."""
         if self._pattern is None:
             return text
-        return self._pattern.sub(lambda found: self._shown[(found.lastindex or 1) - 1], text)
+        return self._pattern.sub(lambda found: API_KEY if found.lastgroup else HIDDEN, text)
 
 
 _RUN = _Filter()
@@ -70,10 +74,9 @@ def _in_config(value: object, path: tuple[str, ...] = ()) -> Iterator[str]:
             yield from _in_config(inner, path)
     elif isinstance(value, (str, int)) and not isinstance(value, bool):
         yield from _in_text(str(value))
-        # Of this target's own settings, only the API key is a secret as a whole.
-        if path[:1] in {("batch_config",), ("stream_map_config",)}:
-            if "params" in path or _SECRET_NAME.search(path[-1]):
-                yield str(value)
+        is_of_others = path[:1] in {("batch_config",), ("stream_map_config",)}
+        if is_of_others and (len(path) == 1 or "params" in path or _SECRET_NAME.search(path[-1])):
+            yield str(value)
 
 
 def _in_environment(variables: Mapping[str, str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The API key, pasted into any other setting, is in nothing that any command shows or writes."""
+"""What commands show and write: never the API key, wherever it is pasted, nor what steers a terminal or forges a line."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import gc
 import json
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ _SCHEMA: dict[str, Any] = {"properties": dict(TargetKissmetrics.config_jsonschem
 TargetKissmetrics.append_builtin_config(_SCHEMA)
 SCHEMAS: dict[str, Any] = _SCHEMA["properties"]
 ENTRY_KEYS = [path.removeprefix("[].") for path, *_ in keys_within(SCHEMAS["streams"])]
+
+EVIL = "e\x1b[31m\x9b2J\nFORGED | ERROR\r\u202egnp\u2028x\x7f\u200b"
 
 TIMES = {"timestamp": 1704067200}
 ROWS = [
@@ -88,14 +91,15 @@ def configs() -> Iterator[Any]:
     yield pytest.param([{KEY: KEY}, {"streams": [{"stream": "events", KEY: KEY}]}], id="unknown names")
 
 
-def invoke(folder: Path, url: str, command: str, config: dict[str, Any]) -> str:
+def invoke(folder: Path, url: str, command: str, config: dict[str, Any], messages: Sequence[Any] = MESSAGES) -> str:
     """Run a command in a folder, in this process; give its output, except for what the preview writes to this one's."""
     needed = {"api_key": KEY, "tracking_url": url, "retry_timeout_seconds": 0, "connect_timeout_seconds": 1}
     needed |= {"report_path": "report.html", "report_names": True, "dry_run": command == "dry run"}
     needed |= {"delivery": "files"} if "files_url" in config else {}
     text = json.dumps(needed | config).replace("{url}", url)
     (folder / "config.json").write_text(text, encoding="utf-8")
-    (folder / "in.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in MESSAGES), encoding="utf-8")
+    data = "".join(f"{json.dumps(line)}\n" for line in messages)
+    (folder / "in.jsonl").write_text(data, encoding="utf-8")
     if command.startswith("preview"):
         preview.main(["in.jsonl", "--config", "config.json", *command.split()[1:]])
         return ""
@@ -104,12 +108,31 @@ def invoke(folder: Path, url: str, command: str, config: dict[str, Any]) -> str:
         "check": (check.command, []),
         "replay": (replay.command, [str(rejects)]),
     }.get(command, (lambda own: own, []))
-    with (folder / "in.jsonl").open("rb") as messages:
-        done = CliRunner().invoke(
-            made(TargetKissmetrics.cli), [*arguments, "--config", "config.json"], input=messages.read()
-        )
+    done = CliRunner().invoke(made(TargetKissmetrics.cli), [*arguments, "--config", "config.json"], input=data)
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.output
+
+
+Run = Callable[..., dict[str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, host: FaultyHost, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run all commands in a folder; give all texts that they show and write."""
+    folders = (tmp_path / str(number) for number in count())
+
+    def run(config: dict[str, Any], messages: Sequence[Any] = MESSAGES) -> dict[str, str]:
+        folder = next(folders)
+        folder.mkdir()
+        with chdir(folder):
+            shown = {command: invoke(folder, host.url, command, config, messages) for command in COMMANDS}
+        captured = capfd.readouterr()
+        given = {folder / "config.json", folder / "in.jsonl"}
+        left = [path for path in folder.rglob("*") if path.is_file() and path not in given and ".db" not in path.name]
+        shown |= {path.name: path.read_bytes().decode(errors="replace") for path in left}
+        return shown | {"output": captured.out, "errors": captured.err}
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -133,16 +156,49 @@ def process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("pasted", [*configs()])
-def test_it_is_shown_nowhere(
-    tmp_path: Path, host: FaultyHost, pasted: list[Any], capfd: pytest.CaptureFixture[str]
-) -> None:
-    for number, config in enumerate(pasted):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        with chdir(folder):
-            shown = {command: invoke(folder, host.url, command, config) for command in COMMANDS}
-        captured = capfd.readouterr()
-        shown |= {"output": captured.out, "errors": captured.err}
-        shown |= {path.name: path.read_bytes().decode(errors="replace") for path in folder.rglob("*") if path.is_file()}
-        lines = [(name, line) for name, text in shown.items() for line in text.splitlines() if KEY in line]
-        assert [(name, line) for name, line in lines if name not in {"config.json", "in.jsonl"}] == []
+def test_a_key_in_another_setting_is_shown_nowhere(run: Run, pasted: list[Any]) -> None:
+    for config in pasted:
+        lines = [(name, line) for name, text in run(config).items() for line in text.splitlines() if KEY in line]
+        assert lines == []
+
+
+def hostile(kind: str) -> list[Any]:
+    """Give an input of which one part is the hostile text."""
+    name = EVIL if kind == "stream" else "events"
+    field = EVIL if kind == "field" else "note"
+    row = {"id": 1, "user_id": "ada", "event": "Seen", field: "y", "amounts": {"a": "x" * 600}, **TIMES}
+    rows = [row, {**row, "id": 2, "user_id": ""}, {**row, "id": 3, field: "x" * 600}]
+    schema: dict[str, Any] = {"properties": {name: {} for name in row}}
+    keys = ["id"]
+    if kind == "event":
+        rows = [{**row, "event": f"{EVIL} {n}" * n} for n, row in enumerate(rows, 1)]
+    if kind == "value":
+        rows = [{**row, "user_id": EVIL, "note": EVIL, "timestamp": EVIL} for row in rows]
+    if kind == "ref":
+        schema["properties"]["note"] = {"$ref": f"#/{EVIL}"}
+    if kind == "key":
+        keys = [EVIL]
+    if kind == "type":
+        schema["properties"]["note"] = {"type": EVIL}
+    batch = {"type": "BATCH", "stream": name, "encoding": {"format": "jsonl"}, "manifest": [f"file:///{EVIL}"]}
+    batch |= {"encoding": {"format": EVIL}} if kind == "format" else {}
+    return [
+        {"type": "SCHEMA", "stream": name, "key_properties": keys, "schema": schema},
+        *({"type": "RECORD", "stream": name, "record": row} for row in rows),
+        {"type": "ACTIVATE_VERSION", "stream": name, "version": 1},
+        {"type": "STATE", "value": {"bookmarks": {name: 1}}},
+        *([batch] if kind in {"file", "format"} else []),
+        *([{"type": EVIL, "stream": name}] if kind == "message" else []),
+        *([{"type": "RECORD", "stream": EVIL, "record": {}}] if kind == "unknown stream" else []),
+    ]
+
+
+@pytest.mark.parametrize("validates", [False, True])
+@pytest.mark.parametrize(
+    "kind",
+    ["stream", "field", "event", "value", "ref", "key", "type", "file", "format", "message", "unknown stream"],
+)
+def test_nothing_that_a_tap_chooses_steers_a_terminal(run: Run, kind: str, validates: bool) -> None:
+    config = {"validate_records": validates, "streams": [{"stream": "event", "kind": "event"}]}
+    for name, text in run(config, hostile(kind)).items():
+        assert [line for line in text.split("\n") if not line.isprintable() or line.startswith("FORGED")] == [], name
