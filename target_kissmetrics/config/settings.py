@@ -46,7 +46,9 @@ def _read_tracking_url(place: str, value: str) -> str:
     example = "write a URL such as https://trk.kissmetrics.io"
     value = value.strip()
     if not _URL.fullmatch(value):  # HTTP libraries differ in what they make of anything else
-        raise ConfigError(place, f"has a character that no URL has: write punycode in the host, %XX in the path; {example}")
+        raise ConfigError(
+            place, f"has a character that no URL has: write punycode in the host, %XX in the path; {example}"
+        )
     try:
         parts = urlsplit(value)
         port_is_valid = parts.port is None or parts.port > 0

@@ -20,6 +20,9 @@ MIN_CHARACTERS = 4
 _START = 12
 """Characters of the API key by which it is known where a message cuts it."""
 
+_PUBLIC = frozenset({"root", "prefix", "format", "compression"})
+"""In `batch_config`, everything else may be an option of the storage."""
+
 _SECRET_NAME = re.compile(r"pass|pwd|secret|token|key|seed|salt|signature|credential", re.IGNORECASE)
 _VARIABLE = re.compile(r"(?:password|secret|token|api_key|access_key|account_key)$", re.IGNORECASE)
 _PARAMETER = re.compile(r"([\w-]+)\s*=\s*(?:'([^']*)'|([^\s;&,']+))")
@@ -74,8 +77,8 @@ def _in_config(value: object, path: tuple[str, ...] = ()) -> Iterator[str]:
             yield from _in_config(inner, path)
     elif isinstance(value, (str, int)) and not isinstance(value, bool):
         yield from _in_text(str(value))
-        is_of_others = path[:1] in {("batch_config",), ("stream_map_config",)}
-        if is_of_others and (len(path) == 1 or "params" in path or _SECRET_NAME.search(path[-1])):
+        of_storage = path[:1] == ("batch_config",) and path[-1] not in _PUBLIC
+        if of_storage or (path[:1] == ("stream_map_config",) and _SECRET_NAME.search(path[-1])):
             yield str(value)
 
 

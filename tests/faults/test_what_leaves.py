@@ -1,4 +1,4 @@
-"""What commands show and write: never the API key, wherever it is pasted, nor what steers a terminal or forges a line."""
+"""What commands show and write: no secret, wherever it is pasted, and nothing that steers a terminal."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import gc
 import json
 import logging
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir
 from itertools import count
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from faulty_host import FaultyHost, faulty_host
 
 from target_kissmetrics.commands import check, replay
@@ -22,7 +22,7 @@ from target_kissmetrics.preview import cli as preview
 from target_kissmetrics.target import TargetKissmetrics
 
 KEY = "k3y-that+must=not&show"
-COMMANDS = ["target", "check", "replay", "dry run", "preview --html preview.html", "preview --suggest"]
+COMMANDS = ["target", "check", "replay", "dry-run", "preview --html preview.html", "preview --suggest"]
 
 _SCHEMA: dict[str, Any] = {"properties": dict(TargetKissmetrics.config_jsonschema["properties"])}
 TargetKissmetrics.append_builtin_config(_SCHEMA)
@@ -37,7 +37,7 @@ ROWS = [
     {"id": 2, "user_id": "", "event": "Seen", **TIMES},  # rejected
     {"id": 3, "user_id": "ada", "event": "Seen", "note": "x" * 600, **TIMES},  # a property is dropped
 ]
-FIELDS = dict.fromkeys(["id", "user_id", "event", "note", "timestamp"], {})
+FIELDS: dict[str, Any] = {name: {} for name in ("id", "user_id", "event", "note", "timestamp")}
 MESSAGES = [
     {"type": "SCHEMA", "stream": "events", "key_properties": ["id"], "schema": {"properties": FIELDS}},
     *({"type": "RECORD", "stream": "events", "record": row} for row in ROWS),
@@ -73,7 +73,7 @@ SPECIAL: dict[str, list[Any]] = {
 
 def of_its_types(schema: dict[str, Any]) -> list[Any]:
     """Give values that are the key, or hold it."""
-    inner = {name: KEY for name in schema.get("items", schema).get("properties", {})}
+    inner = dict.fromkeys(schema.get("items", schema).get("properties", ()), KEY)
     return [KEY, [KEY], {KEY: KEY}, *([inner, [inner]] if inner else [])]
 
 
@@ -91,26 +91,26 @@ def configs() -> Iterator[Any]:
     yield pytest.param([{KEY: KEY}, {"streams": [{"stream": "events", KEY: KEY}]}], id="unknown names")
 
 
-def invoke(folder: Path, url: str, command: str, config: dict[str, Any], messages: Sequence[Any] = MESSAGES) -> str:
-    """Run a command in a folder, in this process; give its output, except for what the preview writes to this one's."""
+def invoke(url: str, command: str, config: dict[str, Any], messages: Sequence[Any]) -> None:
+    """Run a command in the current folder, in this process."""
     needed = {"api_key": KEY, "tracking_url": url, "retry_timeout_seconds": 0, "connect_timeout_seconds": 1}
-    needed |= {"report_path": "report.html", "report_names": True, "dry_run": command == "dry run"}
+    needed |= {"report_path": "report.html", "report_names": True, "dry_run": command == "dry-run"}
     needed |= {"delivery": "files"} if "files_url" in config else {}
-    text = json.dumps(needed | config).replace("{url}", url)
-    (folder / "config.json").write_text(text, encoding="utf-8")
-    data = "".join(f"{json.dumps(line)}\n" for line in messages)
-    (folder / "in.jsonl").write_text(data, encoding="utf-8")
-    if command.startswith("preview"):
-        preview.main(["in.jsonl", "--config", "config.json", *command.split()[1:]])
-        return ""
-    rejects = config.get("rejects_path", "target-kissmetrics-rejects.jsonl")
-    made, arguments = {
-        "check": (check.command, []),
-        "replay": (replay.command, [str(rejects)]),
-    }.get(command, (lambda own: own, []))
-    done = CliRunner().invoke(made(TargetKissmetrics.cli), [*arguments, "--config", "config.json"], input=data)
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done.output
+    Path("config.json").write_text(json.dumps(needed | config).replace("{url}", url), encoding="utf-8")
+    Path("in.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in messages), encoding="utf-8")
+    name, *arguments = command.split()
+    arguments += ["--config", "config.json"]
+    if name == "preview":
+        preview.main(["in.jsonl", *arguments])
+        return
+    if name == "replay":
+        arguments.append(str(config.get("rejects_path", "target-kissmetrics-rejects.jsonl")))
+    logging.getLogger().handlers.clear()
+    make = {"check": check.command, "replay": replay.command}.get(name, lambda own: own)
+    with Path("in.jsonl").open(encoding="utf-8") as lines, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", lines)
+        with pytest.raises(SystemExit):
+            make(TargetKissmetrics.cli)(arguments)
 
 
 Run = Callable[..., dict[str, str]]
@@ -122,15 +122,15 @@ def run(tmp_path: Path, host: FaultyHost, capfd: pytest.CaptureFixture[str]) -> 
     folders = (tmp_path / str(number) for number in count())
 
     def run(config: dict[str, Any], messages: Sequence[Any] = MESSAGES) -> dict[str, str]:
-        folder = next(folders)
+        folder, shown = next(folders), {}
         folder.mkdir()
         with chdir(folder):
-            shown = {command: invoke(folder, host.url, command, config, messages) for command in COMMANDS}
-        captured = capfd.readouterr()
+            for command in COMMANDS:
+                invoke(host.url, command, config, messages)
+                shown[command] = "".join(capfd.readouterr())
         given = {folder / "config.json", folder / "in.jsonl"}
         left = [path for path in folder.rglob("*") if path.is_file() and path not in given and ".db" not in path.name]
-        shown |= {path.name: path.read_bytes().decode(errors="replace") for path in left}
-        return shown | {"output": captured.out, "errors": captured.err}
+        return shown | {path.name: path.read_bytes().decode(errors="replace") for path in left}
 
     return run
 
@@ -202,3 +202,47 @@ def test_nothing_that_a_tap_chooses_steers_a_terminal(run: Run, kind: str, valid
     config = {"validate_records": validates, "streams": [{"stream": "event", "kind": "event"}]}
     for name, text in run(config, hostile(kind)).items():
         assert [line for line in text.split("\n") if not line.isprintable() or line.startswith("FORGED")] == [], name
+
+
+BATCH = {
+    "type": "BATCH",
+    "stream": "events",
+    "encoding": {"format": "jsonl"},
+    "manifest": ["nonsense://bucket/a.jsonl"],
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "secrets"),
+    [
+        ({"attribute_store_url": "postgresql://etl:hunter-22@127.0.0.1:9/etl"}, ["hunter-22"]),
+        ({"attribute_store_url": "postgresql://etl:hunt@er-22@127.0.0.1:9/etl"}, ["hunt", "er-22"]),
+        ({"attribute_store_url": "postgresql://etl:p@ss/w@127.0.0.1:9/etl"}, ["p@ss", "ss/w", "'ss'", '"ss"']),
+        ({"attribute_store_url": "postgresql://127.0.0.1:9/etl?user=etl&password=hunter-22"}, ["hunter-22"]),
+        ({"attribute_store_url": "host=127.0.0.1 password=hunter-22"}, ["hunter-22"]),
+        ({"attribute_store_url": "mysql://etl:hunter-22@127.0.0.1/etl"}, ["hunter-22"]),
+        ({"attribute_store_url": ["postgresql://etl:hunter-22@127.0.0.1/etl"]}, ["hunter-22"]),
+        ({"files_url": "nonsense://etl:hunter-22@host/in"}, ["hunter-22"]),
+        ({"files_url": "sftp://etl:hunt@er-22@127.0.0.1:9/in"}, ["hunt", "er-22"]),
+        ({"tracking_url": "http://etl:hunter-22@host"}, ["hunter-22"]),
+        ({"batch_config": {"storage": {"root": "s3://key:hunter-22@bucket", "params": {"secret": 22}}}}, ["hunter-22"]),
+        (
+            {"batch_config": {"storage": {"params": {"key": "AKIA-77", "secret": "hunter-22"}}}},
+            ["AKIA-77", "hunter-22"],
+        ),
+        ({"batch_config": {"storage": {"params": ["hunter-22"]}}}, ["hunter-22"]),
+        ({"batch_config": {"storage": "{'params': {'secret': 'hunter-22'}}"}}, ["hunter-22"]),
+        ({"batch_config": {"storage": {"secret": "hunter-22"}}}, ["hunter-22"]),
+        ({"batch_config": {"encoding": {"format": {"secret": "hunter-22"}}}}, ["hunter-22"]),
+    ],
+)
+def test_a_password_in_a_setting_is_shown_nowhere(run: Run, config: dict[str, Any], secrets: list[str]) -> None:
+    for name, text in run(config, [*MESSAGES[:-1], BATCH]).items():
+        assert [secret for secret in secrets if secret in text] == [], name
+
+
+def test_a_key_that_travels_in_clear_is_warned_of_once(run: Run) -> None:
+    shown = run({"tracking_url": "http://host.invalid"})
+    counted = {command: shown[command].count("travel in clear") for command in ("target", "check", "dry-run")}
+    assert counted == {"target": 1, "check": 1, "dry-run": 0}
+    assert "travel in clear" not in run({})["target"]
