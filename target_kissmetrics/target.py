@@ -122,7 +122,8 @@ class TargetKissmetrics(Target):
         sdk = {name: schema for name, schema in self.config_jsonschema["properties"].items() if name not in own}
         try:
             self.settings = own_settings.read_settings(self._config, sdk)
-            self._warn_of_clear_text()
+            if self.settings.sends_in_clear:
+                self.logger.warning("tracking_url: the API key and all data travel in clear over http://; use https://")
             check_rejects_path(self.settings.rejects_path)
             self.batch_storage = read_storage(self._config)
             self._map_names = NameWatch(of_stream_maps(self._config.get("stream_maps")))
@@ -133,14 +134,6 @@ class TargetKissmetrics(Target):
                 raise
             return [str(problem)]
         return []
-
-    def _warn_of_clear_text(self) -> None:
-        settings = self.settings
-        if settings.delivery == "api" and not settings.dry_run and own_settings.is_key_in_clear(settings.tracking_url):
-            self.logger.warning(
-                "tracking_url: the API key and all data travel in clear over http:// to %s; use https://",
-                settings.tracking_url,
-            )
 
     @classmethod
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:

@@ -9,7 +9,6 @@ import importlib.util
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -41,20 +40,21 @@ _ENDPOINTS = frozenset({"e", "s", "a"})
 _URL = re.compile(r"[\w.~:/?#\[\]@!$&'()*+,;=%-]+", re.ASCII)
 """The characters of a URL. Source: https://www.rfc-editor.org/rfc/rfc3986#section-2"""
 
+_HOST = re.compile(r"[\w.:-]+", re.ASCII)
+_LOOPBACK = re.compile(r"(.+\.)?localhost|127(\.\d+){3}|::1")
+
 
 def _read_tracking_url(place: str, value: str) -> str:
     example = "write a URL such as https://trk.kissmetrics.io"
     value = value.strip()
     if not _URL.fullmatch(value):  # HTTP libraries differ in what they make of anything else
-        raise ConfigError(
-            place, f"has a character that no URL has: write punycode in the host, %XX in the path; {example}"
-        )
+        raise ConfigError(place, f"must be ASCII without spaces: punycode in the host, %XX in the path; {example}")
     try:
         parts = urlsplit(value)
         port_is_valid = parts.port is None or parts.port > 0
     except ValueError:
         raise ConfigError(place, f"must be a valid URL; {example}") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_valid:
+    if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(parts.hostname or "") or not port_is_valid:
         raise ConfigError(place, f"must have a scheme (https:// or http://) and a host; {example}")
     if parts.query or parts.fragment or parts.username or parts.password:
         raise ConfigError(place, f"must not have a user, a query or a fragment; {example}")
@@ -149,16 +149,11 @@ class Settings(MappingSettings):
     )
     dry_run: bool = setting("Send and store nothing: log each call as one JSON line, and emit no STATE.", default=False)
 
-
-def is_key_in_clear(tracking_url: str) -> bool:
-    """Return whether others can read the API key on its way: it leaves this machine without TLS."""
-    parts = urlsplit(tracking_url)
-    host = parts.hostname or ""
-    try:
-        is_loopback = ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = host == "localhost" or host.endswith(".localhost")
-    return parts.scheme == "http" and not is_loopback
+    @property
+    def sends_in_clear(self) -> bool:
+        """Whether calls, with the API key in each, leave this machine without TLS."""
+        is_sent = self.delivery == "api" and not self.dry_run and self.tracking_url.startswith("http:")
+        return is_sent and not _LOOPBACK.fullmatch(urlsplit(self.tracking_url).hostname or "")
 
 
 SCHEMA: dict[str, Any] = schema_of(Settings)

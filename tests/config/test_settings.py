@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from target_kissmetrics.config.settings import SCHEMA, is_key_in_clear, read_settings
+from target_kissmetrics.config.settings import SCHEMA, read_settings
 from target_kissmetrics.errors import ConfigError, did_you_mean
 from target_kissmetrics.mapping.registry import KINDS
 from target_kissmetrics.mapping.settings import StreamSettings
@@ -455,7 +455,10 @@ def test_a_tracking_url_may_have_a_port_and_a_path(value: str, url: str) -> None
     ],
 )
 def test_the_key_is_in_clear_without_tls_beyond_this_machine(url: str, is_in_clear: bool) -> None:
-    assert is_key_in_clear(url) is is_in_clear
+    config = {"api_key": KEY, "tracking_url": url}
+    assert read_settings(config).sends_in_clear is is_in_clear
+    assert not read_settings({**config, "dry_run": True}).sends_in_clear
+    assert not read_settings({**config, "delivery": "files"}).sends_in_clear
 
 
 def test_the_first_mistake_in_streams_names_its_entry() -> None:
