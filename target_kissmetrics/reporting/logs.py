@@ -86,7 +86,7 @@ def _record(*arguments: Any, **named: Any) -> logging.LogRecord:
         return record
     try:
         text = record.getMessage()
-    except (TypeError, ValueError, KeyError):
+    except Exception:  # noqa: BLE001 - a line that cannot be written is no reason to end a run
         text = str(record.msg)
     if record.exc_info and record.exc_info[1] is not None:
         text += " | " + "".join(traceback.format_exception(record.exc_info[1]))

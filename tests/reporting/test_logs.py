@@ -41,6 +41,11 @@ class Odd:
         return EVIL
 
 
+class Unwritable:
+    def __str__(self) -> str:
+        raise RuntimeError(KEY)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("%s",), ("%s %d", EVIL, 1), ("%s", Odd()), (f"{EVIL} %s",), ("%(a)s", {"a": EVIL}), (Odd(),), (EVIL,)],
@@ -58,6 +63,11 @@ def test_a_record_with_the_wrong_number_of_arguments_shows_no_secret(
     logging.getLogger("some.library").warning("%s and %s", KEY)  # noqa: PLE1206
     assert len(lines(log)) == 1
     assert KEY not in log.getvalue() + capsys.readouterr().err
+
+
+def test_a_text_that_cannot_be_made_ends_nothing(log: io.StringIO) -> None:
+    logging.getLogger("some.library").warning("%s", Unwritable())
+    assert len(lines(log)) == 1
 
 
 def test_a_traceback_of_a_library_is_one_line_without_secrets(log: io.StringIO) -> None:
