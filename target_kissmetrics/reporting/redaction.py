@@ -37,7 +37,7 @@ def learn(config: Mapping[str, Any]) -> None:
     cut = [rf"{re.escape(text[:_KEY_START])}[\w%.-]*" for text in keys if len(text) > _KEY_START]
     found = {"(the API key)": [*map(re.escape, keys), *cut], "(not shown)": [*map(re.escape, others)]}
     _hidden.clear()
-    _hidden.update({shown: re.compile("|".join(ways), re.IGNORECASE) for shown, ways in found.items() if ways})
+    _hidden.update({shown: re.compile("|".join(ways)) for shown, ways in found.items() if ways})
 
 
 def redact(text: str) -> str:
@@ -94,10 +94,11 @@ def _spellings(secrets: Iterable[str], least: int) -> list[str]:
     """Give the ways in which URLs, JSON and Python spell secrets, the longest first."""
     found = {text for secret in secrets for text in (secret, secret.strip(), unquote(secret))}
     spelled = {
-        way
+        cased
         for text in found
         if len(text) >= (MIN_NUMBER if text.isdecimal() else least)
         for quoted in (quote(text, errors="replace"), quote(text, safe="", errors="replace"))
         for way in (text, quoted, json.dumps(text)[1:-1], repr(text)[1:-1])
+        for cased in (way, way.lower(), way.upper())  # names of hosts lose their case
     }
     return sorted(spelled, key=len, reverse=True)
