@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import quote, unquote
 from urllib.request import getproxies_environment
 
+API_KEY = "(the API key)"
+
 MIN_KEY, MIN_PASSWORD, MIN_NUMBER = 6, 4, 8
 """Characters of the API key, of another secret, and of one that is a number: shorter ones may be part of any word."""
 
@@ -35,7 +37,7 @@ def learn(config: Mapping[str, Any]) -> None:
     keys = _spellings([key] if isinstance(key, str) else [], MIN_KEY)
     others = _spellings([*_in_config(config), *_in_environment()], MIN_PASSWORD)
     cut = [rf"{re.escape(text[:_KEY_START])}[\w%.-]*" for text in keys if len(text) > _KEY_START]
-    found = {"(the API key)": [*map(re.escape, keys), *cut], "(not shown)": [*map(re.escape, others)]}
+    found = {API_KEY: [*map(re.escape, keys), *cut], "(not shown)": [*map(re.escape, others)]}
     _hidden.clear()
     _hidden.update({shown: re.compile("|".join(ways)) for shown, ways in found.items() if ways})
 
@@ -47,12 +49,18 @@ def redact(text: str) -> str:
     return text
 
 
-def each_text(value: Any, change: Callable[[str], str] = redact) -> Any:
-    """Change every text in lists and objects, names too; by default, hide the secrets."""
+def redact_key(text: str) -> str:
+    """Hide the API key alone, in a name that is read back: any name may hold somebody's password."""
+    pattern = _hidden.get(API_KEY)
+    return pattern.sub(API_KEY, text) if pattern else text
+
+
+def each_text(value: Any, change: Callable[[str], str]) -> Any:
+    """Change every text in lists and objects, but not their names."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, Mapping):
-        return {each_text(name, change): each_text(inner, change) for name, inner in value.items()}
+        return {name: each_text(inner, change) for name, inner in value.items()}
     return [each_text(inner, change) for inner in value] if isinstance(value, (list, tuple)) else value
 
 

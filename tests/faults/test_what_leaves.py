@@ -106,7 +106,7 @@ def invoke(url: str, command: str, config: dict[str, Any], messages: Sequence[An
     if name == "replay":
         arguments.append(str(config.get("rejects_path", "target-kissmetrics-rejects.jsonl")))
     logging.getLogger().handlers.clear()
-    make = {"check": check.command, "replay": replay.command}.get(name, lambda own: own)
+    make: Any = {"check": check.command, "replay": replay.command}.get(name, lambda own: own)
     with Path("in.jsonl").open(encoding="utf-8") as lines, pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdin", lines)
         with pytest.raises(SystemExit):

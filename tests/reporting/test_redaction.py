@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.redaction import each_text, learn, redact
+from target_kissmetrics.reporting.rejects import as_line
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 ODD_KEY = "k3y/that+must=not&'show\"é"
@@ -111,9 +112,17 @@ def test_the_secrets_of_an_earlier_config_are_forgotten() -> None:
     assert redact(KEY) == KEY
 
 
-def test_every_text_of_a_value_is_changed() -> None:
-    learn({"api_key": KEY})
-    assert each_text({KEY: [KEY, (1, None, True)]}) == {"(the API key)": ["(the API key)", [1, None, True]]}
+def test_every_text_of_a_value_is_changed_and_no_name() -> None:
+    learn({"attribute_store_url": "postgresql://etl:rows@db"})
+    changed = each_text({"rows": ["rows", (1, None, True)]}, redact)
+    assert changed == {"rows": ["(not shown)", [1, None, True]]}
+
+
+def test_a_stream_that_is_named_as_a_password_is_known_again_in_the_rejects() -> None:
+    learn({"api_key": KEY, "attribute_store_url": "postgresql://etl:orders@db"})
+    line = json.loads(as_line(stream="orders", code="no-key", reason="of orders", field=KEY, record={"orders": KEY}))
+    assert (line["stream"], line["reason"], line["field"]) == ("orders", "of (not shown)", "(the API key)")
+    assert line["record"] == {"orders": KEY}
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Zs", "Cc"]), min_size=4, max_size=30).filter(str.isprintable))
