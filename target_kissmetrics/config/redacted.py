@@ -33,15 +33,14 @@ def _shown(name: str, schema: Mapping[str, Any], value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
     if name == "blocked_identities":
         return f"{len(value)} identities{', the default ones' if value == schema.get('default') else ''}"
-    if name == "attribute_store_url":
-        return f"{text.partition('://')[0]} {NOT_SHOWN}" if "://" in text else NOT_SHOWN
+    scheme, is_url, rest = text.partition("://")
+    if name == "attribute_store_url" and is_url:
+        return f"{scheme} {NOT_SHOWN}"
     if schema.get("secret"):
         return NOT_SHOWN
-    if name == "files_url":
-        scheme, is_url, rest = text.partition("://")
-        if is_url and scheme != "file":
-            # A password may hold any character, so it may reach up to the last "@".
-            return f"{scheme}://{re.split('[?#]', rest.rpartition('@')[2])[0]}"
+    if name == "files_url" and is_url and scheme != "file":
+        # A password may hold any character, so it may reach up to the last "@".
+        return f"{scheme}://{re.split('[?#]', rest.rpartition('@')[2])[0]}"
     if name in {"files_url", "rejects_path", "report_path"}:
         return re.split(r"[\\/]", text.rstrip("\\/"))[-1]
     return text

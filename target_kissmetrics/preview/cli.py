@@ -15,7 +15,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any, cast
 
-from target_kissmetrics.errors import ConfigError, ExpressionError, InputError
+from singer_sdk.exceptions import SingerSDKError
+from singer_sdk.singerlib.exceptions import SingerError
+
+from target_kissmetrics.errors import ExpressionError, InputError
 from target_kissmetrics.preview.configuration import read_config, read_settings
 from target_kissmetrics.preview.preview import Preview
 from target_kissmetrics.preview.stream import Plan
@@ -118,17 +121,10 @@ def _read(name: str, preview: Preview, config: dict[str, Any]) -> str | None:
     with Path(name).open("rb") if name != "-" else nullcontext(sys.stdin.buffer) as lines:
         try:
             read(cast("IO[str]", lines), preview, config)
-        except (InputError, ExpressionError) as problem:
-            return str(problem)
+        except (InputError, ExpressionError, SingerSDKError, SingerError) as problem:
+            return in_one_line(problem)
         except KeyboardInterrupt:
             return "stopped before the end of the input"
-        except ConfigError:
-            raise
-        except Exception as problem:
-            # The SDK's stream maps raise errors of many classes; their text is for a person.
-            if type(problem).__module__.startswith("singer_sdk."):
-                return f"{type(problem).__name__}: {problem}"
-            raise
     return None
 
 

@@ -78,7 +78,7 @@ def _is_warning(record: logging.LogRecord) -> bool:
 def _record(*arguments: Any, **named: Any) -> logging.LogRecord:
     """Make a record whose texts no handler has to look at: in one line, without secrets."""
     record = logging.LogRecord(*arguments, **named)
-    record.name = display.whole(record.name)
+    record.name = display.whole(str(record.name))
     point = record.args[0] if isinstance(record.args, tuple) and record.args else None
     if isinstance(point, metrics.Point):  # the SDK's formatter needs it as it is
         tags = each_text(point.tags, display.whole)

@@ -129,3 +129,9 @@ def test_what_ends_a_command_shows_neither_secrets_nor_data(log: io.StringIO) ->
     assert "FORGED" not in log.getvalue()
     assert all(line.isprintable() for line in lines(log))
     assert in_one_line(ValueError(EVIL)).endswith("please report it: ValueError")
+
+
+def test_a_record_from_another_process_can_be_made(log: io.StringIO) -> None:
+    record = logging.makeLogRecord({"name": "other", "msg": "received", "levelno": logging.WARNING})
+    logging.getLogger().handle(record)
+    assert "received" in log.getvalue()
