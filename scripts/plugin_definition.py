@@ -94,7 +94,7 @@ def environment(told: Mapping[str, Any]) -> str:
         is_required = name in settings["required"]
         lines += ["", *_comment(schema["description"])]
         default = None if is_required else shown_default(schema, is_required=False)
-        mark = "" if schema.get("secret") else "# "
+        mark = "" if is_required else "# "
         lines.append(f"{mark}{PREFIX}{name.upper()}={_quoted(default or '')}")
     lines += ["", "# Not the target's own"]
     for variable in GIVEN["environment"]:

@@ -33,13 +33,14 @@ class TargetError(Exception):
         self.without_data = without_data or text
 
 
-def _one_line(text: str) -> str:
-    """Write out what a line cannot hold: a name in a config may be anything."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text
-    )
+def one_line(text: str) -> str:
+    """Write characters that a line cannot hold as their codes: controls, line separators, marks that reorder text."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else _code(char) for char in text)
+
+
+def _code(char: str) -> str:
+    # A control is one in JSON already; the rest stays JSON where the text is.
+    return char.encode("unicode_escape").decode() if char < "\x7f" else json.dumps(char)[1:-1]
 
 
 class ConfigError(TargetError):
@@ -51,8 +52,8 @@ class ConfigError(TargetError):
     """
 
     def __init__(self, setting: str, problem: str) -> None:
-        self.setting = _one_line(setting)
-        self.problem = _one_line(problem)
+        self.setting = one_line(setting)
+        self.problem = one_line(problem)
         super().__init__(f"{self.setting}: {self.problem}")
 
 
@@ -89,11 +90,3 @@ def did_you_mean(typed: str, known: Iterable[str]) -> str:
     by_lower = {name.lower(): name for name in known}
     near = difflib.get_close_matches(typed.lower(), by_lower, n=1, cutoff=0.6)
     return f"; did you mean {by_lower[near[0]]!r}?" if near else ""
-
-
-def redact_key(text: str, key: object) -> str:
-    """Replace the API key in a text, where somebody pasted it by mistake."""
-    if isinstance(key, str) and key.strip():
-        for written in {key, key.strip(), json.dumps(key)[1:-1], repr(key)[1:-1]}:
-            text = text.replace(written, "(the API key)")
-    return text

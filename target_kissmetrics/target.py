@@ -21,7 +21,7 @@ from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_files
 from target_kissmetrics.config.redacted import redacted_settings
 from target_kissmetrics.config.stream_names import NameWatch, named, of_stream_maps
 from target_kissmetrics.errors import ConfigError, InputError
-from target_kissmetrics.reporting.logs import ending_in_one_line, keep_urls_out_of_logs
+from target_kissmetrics.reporting.logs import ending_in_one_line, guard
 from target_kissmetrics.reporting.rejects import check_rejects_path
 from target_kissmetrics.reporting.report import About
 from target_kissmetrics.reporting.report_writer import ReportWriter, check_report_path
@@ -80,7 +80,6 @@ class TargetKissmetrics(Target):
             report=self._make_report(),
         )
         self._mapper = self.stream_mapper = StreamMapper(self.config, self.logger, self._ignores)
-        keep_urls_out_of_logs()
 
     def _make_report(self) -> ReportWriter | None:
         settings = self.settings
@@ -98,7 +97,6 @@ class TargetKissmetrics(Target):
             path=settings.report_path,
             about=about,
             names=settings.report_names,
-            api_key=settings.api_key,
             log=self.logger,
         )
 
@@ -118,11 +116,14 @@ class TargetKissmetrics(Target):
         Raises:
             ConfigError: The first mistake.
         """
+        guard(self._config)
         self.append_builtin_config(self.config_jsonschema)
         own = own_settings.SCHEMA["properties"]
         sdk = {name: schema for name, schema in self.config_jsonschema["properties"].items() if name not in own}
         try:
             self.settings = own_settings.read_settings(self._config, sdk)
+            if self.settings.sends_in_clear:
+                self.logger.warning("tracking_url: the API key and all data travel in clear over http://; use https://")
             check_rejects_path(self.settings.rejects_path)
             self.batch_storage = read_storage(self._config)
             self._map_names = NameWatch(of_stream_maps(self._config.get("stream_maps")))
@@ -139,6 +140,7 @@ class TargetKissmetrics(Target):
         """Add the SDK's settings; validation is off by default, since the mapping checks each value that it uses."""
         super().append_builtin_config(config_jsonschema)
         settings = config_jsonschema["properties"]
+        settings["batch_config"] = {**settings["batch_config"], "secret": True}  # its params are credentials
         settings["validate_records"] = {
             **settings["validate_records"],
             "default": False,

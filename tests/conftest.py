@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import uuid
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
+
+from target_kissmetrics.reporting.redaction import learn
 
 # Tests share a busy machine: hypothesis must not fail because an example is slow.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -68,6 +71,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _shares_a_fixture(item: pytest.Function) -> bool:
     definitions = item._fixtureinfo.name2fixturedefs
     return any(definitions[name][-1].scope == "module" for name in item.fixturenames if name in definitions)
+
+
+@pytest.fixture(autouse=True)
+def forgotten_secrets() -> Iterator[None]:
+    """Let no test know the secrets of another one."""
+    factory = logging.getLogRecordFactory()
+    yield
+    learn({})
+    logging.setLogRecordFactory(factory)
 
 
 @pytest.fixture(scope="session")

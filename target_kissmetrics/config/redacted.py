@@ -7,8 +7,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from target_kissmetrics.errors import redact_key
-
 NOT_SHOWN = "(not shown)"
 
 
@@ -26,24 +24,23 @@ def redacted_settings(config: Mapping[str, Any], schemas: Mapping[str, Any]) -> 
     for name, schema in schemas.items():
         given = config.get(name)
         value = schema.get("default") if given is None else given
-        shown[name] = "(none)" if value is None else redact_key(_shown(name, schema, value), config.get("api_key"))
+        shown[name] = "(none)" if value is None else _shown(name, schema, value)
     others = (name for name, value in config.items() if name not in schemas and value is not None)
     return shown | dict.fromkeys(others, NOT_SHOWN)
 
 
 def _shown(name: str, schema: Mapping[str, Any], value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    if schema.get("secret"):
-        return NOT_SHOWN
     if name == "blocked_identities":
         return f"{len(value)} identities{', the default ones' if value == schema.get('default') else ''}"
-    if name == "attribute_store_url":
-        return f"{text.partition(':')[0]} {NOT_SHOWN}"
-    if name == "files_url":
-        scheme, is_url, rest = text.partition("://")
-        if is_url and scheme != "file":
-            # A password may hold any character, so it may reach up to the last "@".
-            return f"{scheme}://{re.split('[?#]', rest.rpartition('@')[2])[0]}"
+    scheme, is_url, rest = text.partition("://")
+    if name == "attribute_store_url" and is_url:
+        return f"{scheme} {NOT_SHOWN}"
+    if schema.get("secret"):
+        return NOT_SHOWN
+    if name == "files_url" and is_url and scheme != "file":
+        # A password may hold any character, so it may reach up to the last "@".
+        return f"{scheme}://{re.split('[?#]', rest.rpartition('@')[2])[0]}"
     if name in {"files_url", "rejects_path", "report_path"}:
         return re.split(r"[\\/]", text.rstrip("\\/"))[-1]
     return text

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from target_kissmetrics.config.definitions import Schema, check_texts, read_object, schema_of
 from target_kissmetrics.config.sdk_settings import check_sdk_settings, without_not_offered
 from target_kissmetrics.config.stream_entries import check_reachable, checked
-from target_kissmetrics.errors import ConfigError, redact_key
+from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.mapping.settings import MappingSettings, setting
 from target_kissmetrics.mapping.shard import Shard
 
@@ -36,24 +36,31 @@ def _read_api_key(place: str, value: str) -> str:
 
 _ENDPOINTS = frozenset({"e", "s", "a"})
 
+_TRACKING_URL = re.compile(
+    r"https?://([\w.-]+|\[[\da-f:.]+\])(:\d+)?(/[\w.~:/@!$&'()*+,;=%-]*)?", re.ASCII | re.IGNORECASE
+)
+"""HTTP libraries differ in what they make of anything else. Source: https://www.rfc-editor.org/rfc/rfc3986#section-2"""
+
+_LOOPBACK = re.compile(r"(.+\.)?localhost|127(\.\d+){3}|::1")
+
 
 def _read_tracking_url(place: str, value: str) -> str:
     example = "write a URL such as https://trk.kissmetrics.io"
+    value = value.strip().rstrip("/")
     try:
-        parts = urlsplit(value.strip())
-        port_is_valid = parts.port is None or parts.port > 0
-    except ValueError:
-        raise ConfigError(place, f"must be a valid URL; {example}") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_valid or " " in parts.netloc:
-        raise ConfigError(place, f"must have a scheme (https:// or http://) and a host; {example}")
-    if not value.isascii():
-        raise ConfigError(place, f"must be ASCII: punycode in the host, %XX in the path; {example}")
-    if parts.query or parts.fragment or parts.username or parts.password:
-        raise ConfigError(place, f"must not have a user, a query or a fragment; {example}")
-    if parts.path.rstrip("/").rpartition("/")[2] in _ENDPOINTS:
+        is_url = _TRACKING_URL.fullmatch(value) and urlsplit(value).port != 0
+    except ValueError:  # it has no such port, or address
+        is_url = False
+    if not is_url:
+        what = (
+            "must be ASCII: https:// (or http://), a host, and at most a port and a path, with %XX for odd characters"
+        )
+        raise ConfigError(place, f"{what}; {example}")
+    parts = urlsplit(value)
+    if parts.path.rpartition("/")[2] in _ENDPOINTS:
         # The target appends the paths of the calls, and Kissmetrics may answer 200 to a path that means nothing.
         raise ConfigError(place, f"must not end with the path of a call; {example}")
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+    return f"{parts.scheme}://{parts.netloc}{parts.path}"
 
 
 def _read_base_name(place: str, value: str) -> str:
@@ -107,7 +114,7 @@ class Settings(MappingSettings):
         "SQLAlchemy URL of the store of what was sent; use PostgreSQL when several runs share it. Put a password for "
         "it in the environment.",
         default="sqlite:///target-kissmetrics.db",
-        in_repr=False,
+        secret=True,
     )
     on_invalid_record: Literal["reject", "fail"] = setting(
         "reject: write it to `rejects_path` with its reason and go on; fail: stop the run at the first.",
@@ -141,6 +148,12 @@ class Settings(MappingSettings):
     )
     dry_run: bool = setting("Send and store nothing: log each call as one JSON line, and emit no STATE.", default=False)
 
+    @property
+    def sends_in_clear(self) -> bool:
+        """Whether calls, with the API key in each, leave this machine without TLS."""
+        is_sent = self.delivery == "api" and not self.dry_run and self.tracking_url.startswith("http:")
+        return is_sent and not _LOOPBACK.fullmatch(urlsplit(self.tracking_url).hostname or "")
+
 
 SCHEMA: dict[str, Any] = schema_of(Settings)
 """JSON Schema of this target's own settings. The SDK adds its own."""
@@ -154,20 +167,15 @@ def read_settings(config: Mapping[str, Any], sdk_settings: Mapping[str, Schema] 
         sdk_settings: JSON Schemas of the settings that the SDK reads, by name. They are only checked.
 
     Raises:
-        ConfigError: The first mistake. It names the setting and never shows the value of a secret.
+        ConfigError: The first mistake. It names the setting, and may show its value.
     """
-    try:
-        check_texts(config)
-        config = without_not_offered(config)
-        settings: Settings = read_object(Settings, config, known=sdk_settings.keys())
-        settings = replace(settings, streams=tuple(map(checked, settings.streams)))
-        check_reachable(settings.streams)
-        _check_together(settings)
-        check_sdk_settings(sdk_settings, config)
-    except ConfigError as error:
-        # Messages show wrong values, and the key may be pasted in the wrong place.
-        key = config.get("api_key")
-        raise ConfigError(redact_key(error.setting, key), redact_key(error.problem, key)) from None
+    check_texts(config)
+    config = without_not_offered(config)
+    settings: Settings = read_object(Settings, config, known=sdk_settings.keys())
+    settings = replace(settings, streams=tuple(map(checked, settings.streams)))
+    check_reachable(settings.streams)
+    _check_together(settings)
+    check_sdk_settings(sdk_settings, config)
     return settings
 
 

@@ -42,7 +42,6 @@ def setting(  # noqa: PLR0913 - the parts of a definition
     read: Callable[[str, Any], Any] | None = None,
     of: type | None = None,
     secret: bool = False,
-    in_repr: bool = True,
     **keywords: Any,
 ) -> Any:
     """Define a setting, as a field of a dataclass. The field's annotation gives its type and its choices.
@@ -53,8 +52,7 @@ def setting(  # noqa: PLR0913 - the parts of a definition
         required: What to do when it is missing; None for a setting that may be missing.
         read: Converts a value of the right type; gets the setting's place and the value. Raises ConfigError.
         of: The dataclass that defines the object, or each object in the list.
-        secret: Whether messages must not show the value.
-        in_repr: Whether `repr` may show the value.
+        secret: Whether messages, reports and `repr` must not show the value.
         **keywords: Keywords of JSON Schema, such as `minimum`; a function is called for its value.
     """
     if secret:
@@ -64,7 +62,7 @@ def setting(  # noqa: PLR0913 - the parts of a definition
         value = read("", value)
     return field(
         default=MISSING if required and value is None else value,
-        repr=in_repr and not secret,
+        repr=not secret,
         metadata={
             "default": default,
             "required": required,

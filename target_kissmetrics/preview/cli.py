@@ -15,12 +15,17 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any, cast
 
-from target_kissmetrics.errors import ConfigError, ExpressionError, InputError, TargetError
+from singer_sdk.exceptions import SingerSDKError
+from singer_sdk.singerlib.exceptions import SingerError
+
+from target_kissmetrics.errors import ExpressionError, InputError
 from target_kissmetrics.preview.configuration import read_config, read_settings
 from target_kissmetrics.preview.preview import Preview
 from target_kissmetrics.preview.stream import Plan
 from target_kissmetrics.preview.suggest.as_yaml import as_yaml
 from target_kissmetrics.preview.text import as_page, print_preview
+from target_kissmetrics.reporting import display
+from target_kissmetrics.reporting.logs import guard, in_one_line
 from target_kissmetrics.reporting.report_writer import write_whole
 
 _NAME = "target-kissmetrics-preview"
@@ -48,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}; check the path")
-    except TargetError as error:
-        return _fail(str(error))
+    except Exception as error:  # noqa: BLE001 - a traceback helps nobody, and its frames may tell too much
+        return _fail(in_one_line(error))
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -89,6 +94,7 @@ def _rows(text: str) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     config = read_config(options.config)
+    guard(config)
     settings = read_settings(config)
     given = tuple(config.get("streams") or ())
     max_aliases, now = settings.max_aliases_per_identity, int(time.time())
@@ -115,23 +121,16 @@ def _read(name: str, preview: Preview, config: dict[str, Any]) -> str | None:
     with Path(name).open("rb") if name != "-" else nullcontext(sys.stdin.buffer) as lines:
         try:
             read(cast("IO[str]", lines), preview, config)
-        except (InputError, ExpressionError) as problem:
-            return str(problem)
+        except (InputError, ExpressionError, SingerSDKError, SingerError) as problem:
+            return in_one_line(problem)
         except KeyboardInterrupt:
             return "stopped before the end of the input"
-        except ConfigError:
-            raise
-        except Exception as problem:
-            # The SDK's stream maps raise errors of many classes; their text is for a person.
-            if type(problem).__module__.startswith("singer_sdk."):
-                return f"{type(problem).__name__}: {problem}"
-            raise
     return None
 
 
 def _fail(text: str) -> int:
     if sys.stderr is not None:  # else it is closed
-        sys.stderr.write(f"{_NAME}: {' '.join(text.split())}\n")
+        sys.stderr.write(f"{_NAME}: {display.whole(' '.join(text.split()))}\n")
     return 1
 
 

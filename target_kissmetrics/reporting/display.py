@@ -1,4 +1,4 @@
-"""Text from data, sanitized for display: one line, cut, without characters that control a terminal or reorder text."""
+"""Text from data, sanitized for display: one line, cut, without secrets or what steers a terminal or reorders text."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import json
 from datetime import UTC, datetime
 from decimal import Decimal
 
-SHOWN_CHARACTERS = 120
+from target_kissmetrics.errors import one_line
+from target_kissmetrics.reporting.redaction import redact
 
-_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+SHOWN_CHARACTERS = 120
 
 
 def line(text: str, limit: int = SHOWN_CHARACTERS) -> str:
     """Write a text in one line of at most `limit` characters; unprintable characters become their codes."""
-    cut = text[:limit]
-    written = cut if cut.isprintable() else "".join(c if c.isprintable() else _code(c) for c in cut)
-    return f"{written}…" if len(text) > limit else written
+    text = redact(text)  # before it is cut, which could leave a part of a secret
+    return f"{one_line(text[:limit])}…" if len(text) > limit else one_line(text)
+
+
+def whole(text: str) -> str:
+    """Write a text in one line, however long it is."""
+    return one_line(redact(text))
 
 
 def value(given: object, limit: int = SHOWN_CHARACTERS) -> str:
@@ -46,10 +51,3 @@ def plural(number: int, noun: str, nouns: str = "") -> str:
 def _plain(given: object) -> object:
     """Give JSON's form of what it has no type for: decimals as numbers, the rest as text."""
     return float(given) if isinstance(given, Decimal) else str(given)
-
-
-def _code(character: str) -> str:
-    code = ord(character)
-    if character in _ESCAPES:
-        return _ESCAPES[character]
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

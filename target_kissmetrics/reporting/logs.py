@@ -1,4 +1,4 @@
-"""What leaves through the log: one line for whatever ends a command, and no URL of a request."""
+"""What leaves through the log: lines without secrets, whoever writes them, and one for whatever ends a command."""
 
 from __future__ import annotations
 
@@ -6,16 +6,25 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, Any
 
+from singer_sdk import metrics
 from singer_sdk.exceptions import SingerSDKError
 from singer_sdk.singerlib.exceptions import SingerError
 
 from target_kissmetrics.errors import TargetError
+from target_kissmetrics.reporting import display
+from target_kissmetrics.reporting.redaction import each_text, learn
 
 MAX_ERROR_CHARACTERS = 3000
+
+QUIET = (
+    "adlfs", "aiobotocore", "aiohttp", "azure", "boto3", "botocore", "fsspec", "gcsfs", "google", "psycopg", "requests",
+    "s3fs", "s3transfer", "sqlalchemy", "urllib3",
+)  # fmt: skip
+"""Libraries whose lines below WARNING hold URLs, signatures and statements, with the secrets and data in them."""
 
 
 @contextmanager
@@ -27,7 +36,8 @@ def ending_in_one_line(logger: logging.Logger) -> Iterator[None]:
         yield
     except Exception as error:  # noqa: BLE001 - a traceback helps nobody, and its frames may tell too much
         logger.error(in_one_line(error))  # noqa: TRY400
-        logger.debug("where it happened:\n%s", "".join(traceback.format_tb(error.__traceback__)))
+        frames = traceback.extract_tb(error.__traceback__)
+        logger.debug("where it happened: %s", ", ".join(f"{one.filename}:{one.lineno} {one.name}" for one in frames))
         raise SystemExit(1) from None
     finally:
         for stream in (sys.stdout, sys.stderr):
@@ -45,17 +55,40 @@ def _flush(stream: IO[str] | None) -> None:
 
 def in_one_line(error: BaseException) -> str:
     """Write an error. Of one that is neither this target's nor the SDK's only the type is shown: it may hold data."""
-    text = " ".join(str(error).split())[:MAX_ERROR_CHARACTERS]
+    text = display.line(" ".join(str(error).split()), MAX_ERROR_CHARACTERS)
     if text and isinstance(error, (TargetError, SingerSDKError, SingerError)):
         return text
     return f"a bug in target-kissmetrics, please report it: {type(error).__name__}"
 
 
-def keep_urls_out_of_logs() -> None:
-    """Keep HTTP libraries from logging each request's URL, which holds the API key, at level DEBUG."""
-    for name in ("urllib3.connectionpool", "urllib3.util.retry", "requests"):
-        logging.getLogger(name).addFilter(_above_debug)
+def guard(config: Mapping[str, Any]) -> None:
+    """Keep the secrets of a config out of all that leaves from now on, and libraries' details out of the log."""
+    learn(config)
+    logging.setLogRecordFactory(_record)
+    for name in QUIET:
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.WARNING)
+        logger.addFilter(_is_warning)  # some set their level again, from a variable
 
 
-def _above_debug(record: logging.LogRecord) -> bool:
-    return record.levelno > logging.DEBUG
+def _is_warning(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING
+
+
+def _record(*arguments: Any, **named: Any) -> logging.LogRecord:
+    """Make a record whose texts no handler has to look at: in one line, without secrets."""
+    record = logging.LogRecord(*arguments, **named)
+    record.name = display.whole(str(record.name))
+    point = record.args[0] if isinstance(record.args, tuple) and record.args else None
+    if isinstance(point, metrics.Point):  # the SDK's formatter needs it as it is
+        tags = each_text(point.tags, display.whole)
+        record.args = (metrics.Point(point.metric_type, point.metric, point.value, tags),)
+        return record
+    try:
+        text = record.getMessage()
+    except Exception:  # noqa: BLE001 - a line that cannot be written is no reason to end a run
+        text = str(record.msg)
+    if record.exc_info and record.exc_info[1] is not None:
+        text += " | " + "".join(traceback.format_exception(record.exc_info[1]))
+    record.msg, record.args, record.exc_info = display.whole(text), (), None
+    return record

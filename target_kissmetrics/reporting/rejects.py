@@ -19,6 +19,7 @@ from typing import Any
 from singer_sdk.singerlib.json import serialize_json
 
 from target_kissmetrics.errors import ConfigError, StoreError
+from target_kissmetrics.reporting.redaction import redact, redact_key
 
 try:
     import fcntl
@@ -137,7 +138,7 @@ class Rejects(AppendedFile):
         """
         if self._noted.get(stream) is not message:
             self._noted[stream] = message
-            self._schemas.append(f"{serialize_json({'rejects': stream, **message})}\n".encode())
+            self._schemas.append(f"{serialize_json({'rejects': redact_key(stream), **message})}\n".encode())
 
     def write(self, *, stream: str, code: str, reason: str, field: str | None, record: Mapping[str, Any]) -> None:
         """Append one line.
@@ -171,10 +172,10 @@ def as_line(  # noqa: PLR0913 - all by name
     """Give one line of the file; `time` defaults to now."""
     entry = {
         "time": time or datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "stream": stream,
+        "stream": redact_key(stream),
         "code": code,
-        "reason": reason,
-        "field": field,
+        "reason": redact(reason),
+        "field": field and redact_key(field),
         "record": record,
     }
     return f"{serialize_json(entry)}\n".encode()

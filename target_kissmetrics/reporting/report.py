@@ -14,6 +14,9 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
+from target_kissmetrics.reporting import display
+from target_kissmetrics.reporting.redaction import each_text
+
 FORMAT = 1
 """Incremented when the JSON changes in a way that breaks its readers."""
 
@@ -128,6 +131,6 @@ class RunReport(About, frozen=True, kw_only=True):
 
 def as_json(report: RunReport) -> str:
     """Write a report for programs."""
-    whole = msgspec.to_builtins(report)
+    whole = each_text(msgspec.to_builtins(report), display.whole)
     whole["streams"] = [{"stream": one.pop("stream"), **one.pop("figures"), **one} for one in whole["streams"]]
     return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"

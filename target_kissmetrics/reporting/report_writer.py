@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from target_kissmetrics.errors import ConfigError, TargetError, redact_key
+from target_kissmetrics.errors import ConfigError, TargetError
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.recorder import Recorder
 from target_kissmetrics.reporting.report import About, Ending, as_json
@@ -82,13 +82,11 @@ class ReportWriter:
 
     Attributes:
         names: Whether to list names of events and properties.
-        api_key: Redacted where an error quotes it.
     """
 
     path: str
     about: About
     names: bool
-    api_key: str
     log: logging.Logger
     recorder: Recorder = field(default_factory=Recorder)
 
@@ -117,7 +115,7 @@ class ReportWriter:
 
     def _ending(self, error: BaseException | None, stopped_by: int | None) -> Ending:
         if isinstance(error, TargetError):
-            return Ending("failed", redact_key(" ".join(error.without_data.split()), self.api_key))
+            return Ending("failed", " ".join(error.without_data.split()))
         if isinstance(error, Exception):
             return Ending("failed", f"{type(error).__name__}; see the log")  # its text may hold data
         if stopped_by is not None:

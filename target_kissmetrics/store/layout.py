@@ -150,6 +150,8 @@ def engine(url: str, *, read_only: bool) -> Engine:
         return made
     if backend != "postgresql":
         raise ConfigError(SETTING, f"must be a sqlite or postgresql URL, not {backend}")
+    if "@" in f"{parsed.host}{parsed.database}":
+        raise ConfigError(SETTING, "has an '@' or '/' in its user or password; write them as %40 and %2F")
     parsed = parsed.set(drivername="postgresql+psycopg")  # whatever driver other tools have the URL for
     try:
         return sa.create_engine(parsed, pool_pre_ping=True)

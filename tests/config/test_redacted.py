@@ -26,6 +26,7 @@ def test_every_setting_is_shown_with_its_default_and_the_key_never() -> None:
     [
         ("attribute_store_url", "postgresql+psycopg://u:p@ss/w@db/etl?password=x", "postgresql+psycopg (not shown)"),
         ("attribute_store_url", "sqlite:////home/ada/km.db", "sqlite (not shown)"),
+        ("attribute_store_url", "host=db password=p", "(not shown)"),
         ("files_url", "s3://bucket/prefix", "s3://bucket/prefix"),
         ("files_url", "ftp://ada:p@ss/w@host/in?token=x#y", "ftp://host/in"),
         ("files_url", "file:///home/ada/in", "in"),
@@ -34,8 +35,6 @@ def test_every_setting_is_shown_with_its_default_and_the_key_never() -> None:
         ("report_path", "/home/ada/report.html", "report.html"),
         ("blocked_identities", ["ada@example.com", "x"], "2 identities"),
         ("streams", [{"stream": "e", "event_name": "Bought"}], '[{"stream": "e", "event_name": "Bought"}]'),
-        ("revenue_key", f"Money {KEY}", "Money (the API key)"),
-        ("streams", [{"stream": KEY}], '[{"stream": "(the API key)"}]'),
     ],
 )
 def test_a_setting_loses_what_must_not_be_shown(name: str, given: object, expected: str) -> None:

@@ -94,8 +94,9 @@ def test_capabilities_and_pythons_are_those_of_the_target(about: dict[str, Any])
         assert f"{command['executable']} = " in project
 
 
-def test_the_key_is_the_only_secret() -> None:
-    assert [name for name, setting in SETTINGS.items() if setting.get("sensitive")] == ["api_key"]
+def test_the_settings_that_hold_credentials_are_sensitive() -> None:
+    sensitive = {name for name, setting in SETTINGS.items() if setting.get("sensitive")}
+    assert sensitive == {"api_key", "attribute_store_url", "batch_config"}
     assert not [name for name, setting in SETTINGS.items() if setting["kind"] == "password"]
 
 

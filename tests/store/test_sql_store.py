@@ -194,7 +194,12 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("url", "told"),
-    [("no url", "is not a SQLAlchemy URL"), ("mysql://u@h/db", "must be a sqlite or postgresql URL, not mysql")],
+    [
+        ("no url", "is not a SQLAlchemy URL"),
+        ("mysql://u@h/db", "must be a sqlite or postgresql URL, not mysql"),
+        ("postgresql://u:p@ss@h/db", "write them as %40"),
+        ("postgresql://u:p@s/s@h/db", "write them as %40"),
+    ],
 )
 def test_a_url_that_names_no_store_of_ours(url: str, told: str) -> None:
     with pytest.raises(ConfigError, match=told):

@@ -10,6 +10,7 @@ import yaml
 
 from target_kissmetrics.preview.suggest.entry import Suggestion
 from target_kissmetrics.reporting import display
+from target_kissmetrics.reporting.redaction import redact
 
 _COMMENT_CHARACTERS = 2000
 
@@ -34,4 +35,4 @@ def entry_as_yaml(suggestion: Suggestion) -> str:
 def _dumped(value: object) -> str:
     # In ASCII, a name with a line separator of Unicode stays on one line.
     is_plain = json.dumps(value, ensure_ascii=False).isprintable()
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=is_plain, width=1_000_000)
+    return redact(yaml.safe_dump(value, sort_keys=False, allow_unicode=is_plain, width=1_000_000))
