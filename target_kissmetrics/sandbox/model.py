@@ -22,28 +22,112 @@ Decided here, where these leave a case open (more in `calls`):
 from __future__ import annotations
 
 import sys
+from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from itertools import islice
+from itertools import islice, takewhile
+from operator import itemgetter
 from typing import Final, Literal, NamedTuple
 
 from target_kissmetrics.sandbox import rules
-from target_kissmetrics.sandbox.calls import Call, Path, Reading, Reason, listed, read, read_alias
-from target_kissmetrics.sandbox.instances import Instance, Instances, Name
+from target_kissmetrics.sandbox.calls import Call, NothingKeptError, Path, Reason, listed, read, read_alias
 
 Duplicates = Literal["current", "legacy"]
 """Which of the two published rules for duplicates holds."""
 
-REVENUE_PROPERTY: Final = "Billing Amount"
-"""The property that holds revenue, unless another one is named."""
+REVENUE_PROPERTY: Final = "Billing Amount"  # the property that holds revenue, unless another one is named
+NOT_KEPT_LISTED: Final = 10_000  # the last things that were not kept, in lists; their count is exact beyond that
+ARRIVALS_LISTED: Final = 1_000  # the last calls, in lists
 
-NOT_KEPT_LISTED: Final = 10_000
-"""How many of the last things that were not kept can be listed; their count is exact beyond that."""
+_SECONDS_A_DAY: Final = 86_400
+_SECOND: Final = itemgetter(0)
 
-ARRIVALS_LISTED: Final = 1_000
-"""How many of the last calls can be listed."""
+
+class Instance(NamedTuple):
+    """An event, whose value is empty, or a property's value since a second."""
+
+    second: int
+    value: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Name:
+    """The name of an event or a property of a product, with counts of the instances that are kept of it.
+
+    `text` is the name as first written. `days` counts instances, and `revenue` sums up the numbers of the revenue
+    property exactly, by day (days since the Unix epoch).
+    """
+
+    text: str
+    is_revenue: bool = False
+    count: int = 0
+    people: int = 0
+    days: Counter[int] = field(default_factory=Counter)
+    revenue: dict[int, Decimal] = field(default_factory=dict)
+
+    def add(self, instance: Instance, sign: int = 1) -> None:
+        """Count an instance; with a sign of -1, one that is dropped."""
+        day = instance.second // _SECONDS_A_DAY
+        self.count += sign
+        self.days[day] += sign
+        if self.is_revenue and (amount := rules.number_of(instance.value)) is not None:
+            change = amount if sign > 0 else amount.copy_negate()
+            self.revenue[day] = rules.EXACT.add(self.revenue.get(day, Decimal(0)), change)
+
+
+class Instances:
+    """The instances of one person's events, or of their properties: by name, oldest first, at most 1,000 of a name."""
+
+    __slots__ = ("_by_name",)
+
+    def __init__(self) -> None:
+        self._by_name: dict[Name, list[Instance]] = {}
+
+    def __len__(self) -> int:
+        """Count the instances of all names."""
+        return sum(map(len, self._by_name.values()))
+
+    def __iter__(self) -> Iterator[tuple[Name, Instance]]:
+        """Iterate by name, each name's oldest first."""
+        return ((name, instance) for name, instances in self._by_name.items() for instance in instances)
+
+    def since(self, name: Name, second: int) -> Iterator[Instance]:
+        """Iterate over a name's instances in that second or later."""
+        instances = self._by_name.get(name, [])
+        return islice(instances, bisect_left(instances, second, key=_SECOND), None)
+
+    def values_at(self, name: Name, second: int) -> set[str]:
+        """Return the values in that second, in the form in which they compare; empty without an instance."""
+        there = takewhile(lambda one: one.second == second, self.since(name, second))
+        return {rules.fold_value(one.value) for one in there}
+
+    def add(self, name: Name, instance: Instance) -> list[tuple[Name, Instance]]:
+        """Add an instance; return the oldest one, maybe the new one, if it is dropped: there were 1,000 before."""
+        name.add(instance)
+        return self._merge(name, [instance])
+
+    def join(self, other: Instances) -> list[tuple[Name, Instance]]:
+        """Take over the instances of another person; return those that are dropped, as with `add`."""
+        dropped = []
+        for name, instances in other._by_name.items():
+            name.people -= 1
+            dropped += self._merge(name, instances)
+        return dropped
+
+    def _merge(self, name: Name, instances: Sequence[Instance]) -> list[tuple[Name, Instance]]:
+        if name not in self._by_name:
+            self._by_name[name] = []
+            name.people += 1
+        own = self._by_name[name]
+        own += instances
+        own.sort(key=_SECOND)
+        dropped = own[: -rules.MAX_INSTANCES]
+        del own[: len(dropped)]
+        for instance in dropped:
+            name.add(instance, sign=-1)
+        return [(name, instance) for instance in dropped]
 
 
 class NotKept(NamedTuple):
@@ -107,12 +191,6 @@ class Product:
             names[folded] = Name(text, is_revenue=names is self.properties and folded == self.revenue_name)
         return names[folded]
 
-    def is_new(self, reading: Reading) -> bool:
-        """Return whether a call repeats none that was passed here before, by the rule `current`."""
-        count = len(self.digests)
-        self.digests.add(reading.digest())
-        return len(self.digests) > count
-
 
 class Model:
     """All products of a sandbox.
@@ -154,7 +232,10 @@ class Model:
         product = self._products.setdefault(call.product, Product(call.product, self._revenue_name))
         product.calls += 1
         self._calls += 1
-        losses = self._alias(product, call) if call.path == "/a" else self._record(product, call)
+        try:
+            losses = self._alias(product, call) if call.path == "/a" else self._record(product, call)
+        except NothingKeptError as error:
+            losses = [NotKept(error.reason, call.path, listed(call.parameters), call.product)]
         reasons = tuple(loss.reason for loss in losses)
         product.losses.update(reasons)
         self._not_kept += losses
@@ -163,18 +244,19 @@ class Model:
 
     def _record(self, product: Product, call: Call) -> list[NotKept]:
         reading = read(call)
-        if not isinstance(reading, Reading):
-            return [_not_kept(reading, call)]
-        if not self._is_legacy and not product.is_new(reading):
-            return [_not_kept("duplicate-event" if reading.event else "duplicate-property", call)]
+        if not self._is_legacy:
+            digest = reading.digest()
+            if digest in product.digests:
+                raise NothingKeptError("duplicate-event" if reading.event else "duplicate-property")
+            product.digests.add(digest)
         person = product.people.get(reading.identity) or Person(product, [reading.identity])
         losses = []
         is_duplicate = False
         if reading.event:
             name = product.name(product.events, reading.event)
-            is_duplicate = self._is_legacy and person.events.has(name, reading.second)
+            is_duplicate = self._is_legacy and bool(person.events.values_at(name, reading.second))
             if is_duplicate:
-                losses.append(_not_kept("duplicate-event", call))
+                losses.append(NotKept("duplicate-event", call.path, listed(call.parameters), call.product))
             else:
                 losses += _dropped(person, person.events.add(name, Instance(reading.second)))
         for text, value in reading.properties:
@@ -187,31 +269,27 @@ class Model:
         """Set a property; a call whose event `is_repeated` loses nothing where it repeats the value too."""
         second, value = instance
         if len(text) > rules.MAX_NAME or len(value) > rules.MAX_VALUE:
-            return [_not_kept("too-long", call, {text: value})]
+            return [_lost("too-long", call, text, value)]
         name = person.product.name(person.product.properties, text)
-        if self._is_legacy and person.properties.has(name, second):
-            is_lost = not (is_repeated and person.properties.has(name, second, value))
-            return [_not_kept("duplicate-property", call, {text: value})] if is_lost else []
+        if self._is_legacy and (values := person.properties.values_at(name, second)):
+            is_lost = not is_repeated or rules.fold_value(value) not in values
+            return [_lost("duplicate-property", call, text, value)] if is_lost else []
         return _dropped(person, person.properties.add(name, Instance(second, sys.intern(value))))
 
     def _alias(self, product: Product, call: Call) -> list[NotKept]:
         pair = read_alias(call)
-        if isinstance(pair, str):
-            return [_not_kept(pair, call)]
         if pair[0] == pair[1]:
             return []
         product.aliases.add((min(pair), max(pair)))
         for identity in pair:
             if identity not in product.people:
                 self._add(Person(product, [identity]))
-        one, other = product.people[pair[0]], product.people[pair[1]]
-        return self._join(one, other) if one is not other else []
-
-    def _join(self, one: Person, other: Person) -> list[NotKept]:
-        older, younger = (one, other) if one.number < other.number else (other, one)
+        older, younger = sorted((product.people[identity] for identity in pair), key=lambda person: person.number)
+        if older is younger:
+            return []
         self._people[younger.number] = None
-        older.product.population -= 1
-        older.product.people.update(dict.fromkeys(younger.identities, older))
+        product.population -= 1
+        product.people.update(dict.fromkeys(younger.identities, older))
         older.identities += younger.identities
         dropped = older.events.join(younger.events) + older.properties.join(younger.properties)
         return _dropped(older, dropped)
@@ -223,13 +301,10 @@ class Model:
         person.product.population += 1
 
 
-def _not_kept(reason: Reason, call: Call, lost: Mapping[str, str] | None = None) -> NotKept:
-    """Describe a call of which nothing was kept, or the one property of it that was not."""
-    parameters = call.parameters
-    if lost is not None:
-        reserved = {name: parameters[name] for name in ("_p", "_n", "_t", "_d") if name in parameters}
-        parameters = {**reserved, **lost}
-    return NotKept(reason, call.path, listed(parameters), call.product)
+def _lost(reason: Reason, call: Call, name: str, value: str) -> NotKept:
+    """Describe a property that was not kept of a call."""
+    reserved = {name: call.parameters[name] for name in ("_p", "_n", "_t", "_d") if name in call.parameters}
+    return NotKept(reason, call.path, listed({**reserved, name: value}), call.product)
 
 
 def _dropped(person: Person, instances: Sequence[tuple[Name, Instance]]) -> list[NotKept]:

@@ -10,25 +10,14 @@ import hashlib
 import re
 from decimal import Context, Decimal
 from typing import Final
+from urllib.parse import unquote_plus
 
-MAX_NAME: Final = 255
-"""Characters of the name of an event or a property, and of an identity."""
-
-MAX_VALUE: Final = 512
-"""Characters of a value."""
-
-MAX_INSTANCES: Final = 1000
-"""Instances of one event, or of one property, that are kept for a person."""
-
-FIRST_SECOND: Final = 1_230_768_000
-"""2009-01-01T00:00:00Z: nothing from before it is kept."""
-
-LAST_SECOND: Final = 253_402_300_799
-"""9999-12-31T23:59:59Z. A later time is most often one in milliseconds."""
-
-EXACT: Final = Context(prec=300)
-"""Adds numbers of 64 digits on either side of the point without rounding."""
-
+MAX_NAME: Final = 255  # characters of the name of an event or a property, and of an identity
+MAX_VALUE: Final = 512  # characters of a value
+MAX_INSTANCES: Final = 1000  # instances of one event, or of one property, that are kept for a person
+FIRST_SECOND: Final = 1_230_768_000  # 2009-01-01T00:00:00Z: nothing from before it is kept
+LAST_SECOND: Final = 253_402_300_799  # 9999-12-31T23:59:59Z. A later time is most often one in milliseconds
+EXACT: Final = Context(prec=300)  # adds numbers of 64 digits on either side of the point without rounding
 _DIGEST: Final = 16
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]{1,64}(?:\.[0-9]{1,64})?|\.[0-9]{1,64})")
 _WHOLE_NUMBER: Final = re.compile(r"([+-]?[0-9]{1,20})(?:\.0{1,20})?")
@@ -53,6 +42,11 @@ def clean(name: str) -> str:
 def fold(name: str) -> str:
     """Return the form in which names compare: "Plan Type" is "plan type"."""
     return name.lower()
+
+
+def is_key(name: str) -> bool:
+    """Return whether a decoded parameter holds an API key: `_k`, in capitals, with space, percent-encoded once more."""
+    return fold(clean(unquote_plus(unquote_plus(name)))) == "_k"
 
 
 def is_property(name: str) -> bool:

@@ -59,31 +59,21 @@ class Sandbox:
 
     def take(self, call: Call) -> None:
         """Take a call. The model takes it also when the store cannot be written."""
-        self.model.take(call)
-        if self._store is not None:
-            parameters = {name: value for name, value in call.parameters.items() if name != "_k"}
-            text = json.dumps(parameters, separators=(",", ":"))
-            self._write(_INSERT, (call.product, call.path, text, call.arrived, call.imported))
+        self.take_all([call])
 
     def take_all(self, calls: Iterable[Call]) -> int:
-        """Take many calls at once, much faster than one by one when there is a store; return how many.
-
-        After an error in between, the store has none of them; the model keeps those before the error.
-        """
-        count = 0
-        self._write("BEGIN")
-        try:
-            for count, call in enumerate(calls, start=1):  # noqa: B007 - returned
-                self.take(call)
-        except BaseException:
-            self._write("ROLLBACK")
-            raise
-        self._write("COMMIT")
-        return count
+        """Take many calls at once, or none of them after an error in between; return how many."""
+        taken = list(calls)
+        for call in taken:
+            self.model.take(call)
+        self._write(
+            _INSERT, ((one.product, one.path, json.dumps(one.parameters), one.arrived, one.imported) for one in taken)
+        )
+        return len(taken)
 
     def reset(self) -> None:
         """Delete everything, in the store too."""
-        self._write("DELETE FROM calls")
+        self._write("DELETE FROM calls", [()])
         self.model = self._new_model()
 
     def close(self) -> None:
@@ -91,11 +81,12 @@ class Sandbox:
         if self._store is not None:
             self._store.close()
 
-    def _write(self, statement: str, row: tuple[object, ...] = ()) -> None:
+    def _write(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
         if self._store is None:
             return
         try:
-            self._store.execute(statement, row)
+            with self._store:
+                self._store.executemany(statement, rows)
         except sqlite3.Error as error:
             raise SandboxError(f"cannot write {self._path}: {error}; make room, or make it writable") from error
 
@@ -104,7 +95,7 @@ def _open(path: Path) -> sqlite3.Connection:
     """Open a store; a new one is readable by its owner alone."""
     try:
         path.touch(mode=0o600)
-        store = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
+        store = sqlite3.connect(path, timeout=1, check_same_thread=False)
         try:
             _prepare(store)
         except sqlite3.Error:
