@@ -228,7 +228,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 def url_of(sock: socket.socket, host: str) -> str:
     """Return the URL at which a browser on this machine finds a bound socket; `host` is what it was bound to."""
-    name = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # a comparison
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # a comparison
     port = sock.getsockname()[1]
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
