@@ -20,7 +20,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from target_kissmetrics.sandbox import rules
-from target_kissmetrics.sandbox.model import Model, Name, Person
+from target_kissmetrics.sandbox.model import Model, Name, Person, since
 
 Json = dict[str, Any]
 
@@ -28,7 +28,7 @@ MAX_BUCKETS: Final = 400  # points in time of one chart; a longer span is counte
 MAX_NAMES: Final = 10  # steps of a funnel, lines of a chart
 _PEOPLE_AT_A_TIME: Final = 5_000
 _EPOCH: Final = date(1970, 1, 1)
-_BUCKETS: Final = {"day": 1, "week": 7, "month": 31}  # the longest that one lasts, in days
+_BUCKETS: Final = ("day", "week", "month")
 
 
 class QuestionError(Exception):
@@ -38,7 +38,7 @@ class QuestionError(Exception):
 def summary(model: Model, label: str = "") -> Json:
     """Count what is kept, by the rule for `duplicates`. `revenue` is an exact sum as text."""
     products = model.products(label)
-    amounts = (amount for product in products for amount in product.revenue_by_day.values())
+    amounts = (amount for product in products for amount in product.revenue.values())
     return {
         "people": sum(product.population for product in products),
         "events": sum(name.count for product in products for name in product.events.values()),
@@ -57,7 +57,9 @@ def people(model: Model, label: str = "", *, limit: int = 100, after: int = -1) 
     found = list(islice(model.people(label, after), limit + 1))
     page = found[:limit]
     return {
-        "people": [{"identities": person.identities, "events": len(person.events)} for person in page],
+        "people": [
+            {"identities": person.identities, "events": sum(map(len, person.events.values()))} for person in page
+        ],
         "next": page[-1].number if page and len(found) > limit else None,
     }
 
@@ -130,7 +132,8 @@ def events(model: Model, label: str = "") -> list[Json]:
 
 def not_kept(model: Model, label: str = "", *, limit: int = 100, reason: str = "") -> list[Json]:
     """List what was not kept, the latest first; for one reason alone when it is given."""
-    chosen = (one for one in model.not_kept(label) if reason in ("", one.reason))
+    labelled = (one for one in reversed(model.not_kept) if label in ("", rules.label_of(one.product)))
+    chosen = (one for one in labelled if reason in ("", one.reason))
     return [{"reason": one.reason, "path": one.path, "parameters": one.parameters} for one in islice(chosen, limit)]
 
 
@@ -141,7 +144,8 @@ def losses(model: Model, label: str = "") -> dict[str, int]:
 
 def calls(model: Model, label: str = "", *, limit: int = 50, path: str = "") -> Json:
     """List calls as they arrived, the latest first; those of one path when it is given."""
-    chosen = (one for one in model.arrivals(label) if path in ("", one.call.path))
+    labelled = (one for one in reversed(model.arrivals) if label in ("", rules.label_of(one.call.product)))
+    chosen = (one for one in labelled if path in ("", one.call.path))
     return {
         "calls": [
             {
@@ -169,49 +173,55 @@ def events_over_time(model: Model, names: Sequence[str], bucket: str = "day", la
             folded = rules.fold(rules.clean(name))
             for one in filter(None, [product.events.get(folded)] if names else product.events.values()):
                 counts.update(one.days)
-    sizes = list(_BUCKETS)
     used = [day for counts in days.values() for day, count in counts.items() if count]
-    for bucket in sizes[sizes.index(bucket) if bucket in sizes else 0 :]:  # noqa: B020, PLR1704 - answered
-        starts = _starts(used, bucket)
-        if len(starts) <= MAX_BUCKETS:
+    for bucket in _BUCKETS[_BUCKETS.index(bucket) if bucket in _BUCKETS else 0 :]:  # noqa: B020, PLR1704 - answered
+        numbers = _numbers(used, bucket)
+        if len(numbers) <= MAX_BUCKETS:
             break
-    starts = starts[-MAX_BUCKETS:]
-    summed: dict[str, Counter[date]] = {name: Counter() for name in days}
+    numbers = numbers[-MAX_BUCKETS:]
+    summed: dict[str, Counter[int]] = {name: Counter() for name in days}
     for name, counts in days.items():
         for day, count in counts.items():
-            summed[name][_start(day, bucket)] += count
-    listed = [{"name": name, "counts": [counts[start] for start in starts]} for name, counts in summed.items()]
-    return {"bucket": bucket, "starts": [start.isoformat() for start in starts], "events": listed}
+            summed[name][_number(day, bucket)] += count
+    return {
+        "bucket": bucket,
+        "starts": [_start(number, bucket).isoformat() for number in numbers],
+        "events": [{"name": name, "counts": [counts[one] for one in numbers]} for name, counts in summed.items()],
+    }
 
 
 def revenue_by_month(model: Model, label: str = "") -> list[Json]:
     """Sum up the revenue property by month, exactly, months without any in between included."""
-    sums: dict[date, Decimal] = {}
-    days = [item for product in model.products(label) for item in product.revenue_by_day.items()]
+    sums: dict[int, Decimal] = {}
+    days = [item for product in model.products(label) for item in product.revenue.items()]
     for day, amount in days:
-        month = _start(day, "month")
+        month = _number(day, "month")
         sums[month] = rules.EXACT.add(sums.get(month, Decimal(0)), amount)
-    months = _starts([day for day, _ in days], "month")
-    return [{"month": f"{month:%Y-%m}", "revenue": format(sums.get(month, Decimal(0)), "f")} for month in months]
+    months = _numbers([day for day, _ in days], "month")
+    return [
+        {"month": f"{_start(month, 'month'):%Y-%m}", "revenue": format(sums.get(month, Decimal(0)), "f")}
+        for month in months
+    ]
 
 
-def _start(days: int, bucket: str) -> date:
-    """Return the first day of the bucket in which a day is."""
-    day = _EPOCH + timedelta(days=days)
-    if bucket == "week":
-        return day - timedelta(days=day.weekday())
-    return day.replace(day=1) if bucket == "month" else day
+def _number(days: int, bucket: str) -> int:
+    """Number the bucket in which a day is, without gaps."""
+    if bucket == "month":
+        day = _EPOCH + timedelta(days=days)
+        return day.year * 12 + day.month - 1
+    return (days + 3) // 7 if bucket == "week" else days  # the epoch is a Thursday
 
 
-def _starts(days: Collection[int], bucket: str) -> list[date]:
-    """Return the starts of all buckets from the first day's to the last day's, also of those without events."""
-    starts: list[date] = []
-    if days:
-        last = _start(max(days), bucket)
-        starts.append(_start(min(days), bucket))
-        while starts[-1] < last:
-            starts.append(_start((starts[-1] - _EPOCH).days + _BUCKETS[bucket], bucket))
-    return starts
+def _start(number: int, bucket: str) -> date:
+    """Return the first day of the bucket with this number."""
+    if bucket == "month":
+        return date(number // 12, number % 12 + 1, 1)
+    return _EPOCH + timedelta(days=number * 7 - 3 if bucket == "week" else number)
+
+
+def _numbers(days: Collection[int], bucket: str) -> range:
+    """Return the numbers of all buckets from the first day's to the last day's, also of those without events."""
+    return range(_number(min(days), bucket), _number(max(days), bucket) + 1) if days else range(0)
 
 
 async def funnel(model: Model, names: Sequence[str], label: str = "") -> list[Json]:
@@ -227,8 +237,8 @@ async def funnel(model: Model, names: Sequence[str], label: str = "") -> list[Js
         second, before = 0, None
         for number, step in enumerate(steps):
             name = person.product.events.get(step)
-            since = second + 1 if step == before else second
-            first = None if name is None else next(person.events.since(name, since), None)
+            earliest = second + 1 if step == before else second
+            first = None if name is None else next(since(person.events, name, earliest), None)
             if first is None:
                 break
             reached[number] += 1
@@ -280,7 +290,7 @@ def _with_identity(model: Model, identity: str, label: str) -> list[Person]:
 def _items(found: list[Person]) -> list[tuple[int, Name, str]]:
     """Return second, name and value of all events and properties of these people; an event's value is empty."""
     kinds = (kind for person in found for kind in (person.events, person.properties))
-    return [(second, name, value) for kind in kinds for name, (second, value) in kind]
+    return [(second, name, value) for kind in kinds for name, of_name in kind.items() for second, value in of_name]
 
 
 def _identities(found: list[Person]) -> list[str]:

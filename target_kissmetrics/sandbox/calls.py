@@ -1,11 +1,7 @@
 """Reads calls of the tracking API: whose they are, when they took place, and what makes them invalid. Pure.
 
-Decided here, where Kissmetrics' pages (support.kissmetrics.io, "API specifications") leave a case open:
-
-- Names are judged after `,` and `:` became spaces and surrounding space was cut.
-- A call with `_d=1` needs a `_t`: a missing one is a `bad-timestamp`.
-- An alias has no time: `_t` of `/a` is ignored. In an import file `_t` is required, for an alias too.
-- An alias without its second identity is a `no-person`.
+Source: support.kissmetrics.io, "API specifications"; docs/reference/sandbox.md says what is decided where it leaves a
+case open.
 """
 
 from __future__ import annotations
@@ -34,32 +30,21 @@ class SandboxError(Exception):
 
 
 class NothingKeptError(Exception):
-    """Kissmetrics keeps nothing of a call."""
-
-    def __init__(self, reason: Reason) -> None:
-        self.reason: Final = reason
+    """Kissmetrics keeps nothing of a call; its argument is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call as it arrived, without the API key.
+    """A call as it arrived, without the API key, however that was spelled."""
 
-    Attributes:
-        product: The product it writes to, as `rules.product_of` names it.
-        path: Which of the three calls it is.
-        parameters: Its decoded parameters, `_p` and the like among them. The key is cut, however it is spelled.
-        arrived: When it arrived, in seconds since the Unix epoch.
-        imported: It was read from an import file, where `_t` always counts.
-    """
-
-    product: str
+    product: str  # the product it writes to, as `rules.product_of` names it
     path: Path
-    parameters: Mapping[str, str]
-    arrived: int
-    imported: bool = False
+    parameters: Mapping[str, str]  # decoded, `_p` and the like among them
+    arrived: int  # in seconds since the Unix epoch
+    imported: bool = False  # it was read from an import file, where `_t` always counts
 
     def __post_init__(self) -> None:
-        """Cut the key: nothing that lists or stores a call can leak it."""
+        """Cut the key, so that nothing that lists or stores a call can leak it."""
         kept = {name: value for name, value in self.parameters.items() if not rules.is_key(name)}
         object.__setattr__(self, "parameters", kept)
 
@@ -122,8 +107,8 @@ def _second(call: Call) -> int:
 
 def listed(parameters: Mapping[str, str]) -> dict[str, str]:
     """Copy parameters for a list: 100 at most, long texts shortened."""
-    return {_shortened(name): _shortened(parameters[name]) for name in list(parameters)[:_MAX_PARAMETERS]}
 
+    def short(text: str) -> str:
+        return text if len(text) <= _MAX_CHARACTERS else text[:_MAX_CHARACTERS] + "…"
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MAX_CHARACTERS else text[:_MAX_CHARACTERS] + "…"
+    return {short(name): short(parameters[name]) for name in list(parameters)[:_MAX_PARAMETERS]}

@@ -18,18 +18,13 @@ from typing import Any, Final
 from target_kissmetrics.sandbox import rules
 from target_kissmetrics.sandbox.calls import Call, SandboxError
 
-IMPORTED_PRODUCT: Final = rules.product_of("import")
-"""The product that imported lines belong to."""
-
-_MAX_EXPONENT: Final = 3
-"""Characters, with the sign, of an exponent that is written out; a number with a longer one stays as it is."""
+IMPORTED_PRODUCT: Final = rules.product_of("import")  # the product that imported lines belong to
+_MAX_EXPONENT: Final = 3  # characters of an exponent that is written out; a number with a longer one stays as it is
 
 
 def calls_of_file(path: Path, arrived: int) -> Iterator[Call]:
     """Read an import file in UTF-8, line by line, without empty lines. `arrived` is the time of the import.
-
-    Raises:
-        SandboxError: The file cannot be read, or one of its lines is broken; the text names it.
+    SandboxError when the file cannot be read, or one of its lines is broken; the text names it.
     """
     number = 0
     try:
@@ -46,8 +41,7 @@ def calls_of_file(path: Path, arrived: int) -> Iterator[Call]:
 def calls_of_line(line: str, arrived: int) -> list[Call]:
     """Read one line as an alias, an event or a set call, or an alias and one of these. Numbers keep all their digits.
 
-    Raises:
-        SandboxError: The line is no JSON object, or holds a value that is an object or a list.
+    SandboxError when it is no JSON object, or holds a value that is an object or a list.
     """
     try:
         parsed = json.loads(line, parse_int=str, parse_float=_plain)

@@ -8,15 +8,7 @@ imports, and both pages named "Detecting Duplicates", of which nobody knows whic
 - `legacy` (oldsupport.kissmetrics.com): an event is a duplicate by person, event name and second, a property by person,
   name and second, whatever its value. The first one is kept.
 
-Decided here, where these leave a case open (more in `calls`):
-
-- Identities compare with regard to case: only names are said to have none.
-- A person comes to be with the first event, property or alias that is kept of them.
-- `legacy` judges the properties of a `duplicate-event` one by one. One that has a value in that second already is a
-  `duplicate-property` only if its value differs, since a repeated call loses nothing. For any other call it always is.
-- An identity's alias with itself changes nothing.
-- After two people were joined, what both have of the same name and second stays, and the limit of 1,000 holds for the
-  one person they are.
+What is decided where these leave a case open: docs/reference/sandbox.md.
 """
 
 from __future__ import annotations
@@ -54,80 +46,23 @@ class Instance(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Name:
-    """The name of an event or a property of a product, with counts of the instances that are kept of it.
-
-    `text` is the name as first written. `days` counts instances, and `revenue` sums up the numbers of the revenue
-    property exactly, by day (days since the Unix epoch).
-    """
+    """The name of an event or a property of a product, as first written, with counts of the instances kept of it."""
 
     text: str
     is_revenue: bool = False
     count: int = 0
     people: int = 0
-    days: Counter[int] = field(default_factory=Counter)
-    revenue: dict[int, Decimal] = field(default_factory=dict)
-
-    def add(self, instance: Instance, sign: int = 1) -> None:
-        """Count an instance; with a sign of -1, one that is dropped."""
-        day = instance.second // _SECONDS_A_DAY
-        self.count += sign
-        self.days[day] += sign
-        if self.is_revenue and (amount := rules.number_of(instance.value)) is not None:
-            change = amount if sign > 0 else amount.copy_negate()
-            self.revenue[day] = rules.EXACT.add(self.revenue.get(day, Decimal(0)), change)
+    days: Counter[int] = field(default_factory=Counter)  # counts of instances by day since the Unix epoch
 
 
-class Instances:
-    """The instances of one person's events, or of their properties: by name, oldest first, at most 1,000 of a name."""
+Instances = dict[Name, list[Instance]]
+"""The instances of one person's events, or of their properties: of each name the oldest first, at most 1,000."""
 
-    __slots__ = ("_by_name",)
 
-    def __init__(self) -> None:
-        self._by_name: dict[Name, list[Instance]] = {}
-
-    def __len__(self) -> int:
-        """Count the instances of all names."""
-        return sum(map(len, self._by_name.values()))
-
-    def __iter__(self) -> Iterator[tuple[Name, Instance]]:
-        """Iterate by name, each name's oldest first."""
-        return ((name, instance) for name, instances in self._by_name.items() for instance in instances)
-
-    def since(self, name: Name, second: int) -> Iterator[Instance]:
-        """Iterate over a name's instances in that second or later."""
-        instances = self._by_name.get(name, [])
-        return islice(instances, bisect_left(instances, second, key=_SECOND), None)
-
-    def values_at(self, name: Name, second: int) -> set[str]:
-        """Return the values in that second, in the form in which they compare; empty without an instance."""
-        there = takewhile(lambda one: one.second == second, self.since(name, second))
-        return {rules.fold_value(one.value) for one in there}
-
-    def add(self, name: Name, instance: Instance) -> list[tuple[Name, Instance]]:
-        """Add an instance; return the oldest one, maybe the new one, if it is dropped: there were 1,000 before."""
-        name.add(instance)
-        return self._merge(name, [instance])
-
-    def join(self, other: Instances) -> list[tuple[Name, Instance]]:
-        """Take over the instances of another person; return those that are dropped, as with `add`."""
-        dropped = []
-        for name, instances in other._by_name.items():
-            name.people -= 1
-            dropped += self._merge(name, instances)
-        return dropped
-
-    def _merge(self, name: Name, instances: Sequence[Instance]) -> list[tuple[Name, Instance]]:
-        if name not in self._by_name:
-            self._by_name[name] = []
-            name.people += 1
-        own = self._by_name[name]
-        own += instances
-        own.sort(key=_SECOND)
-        dropped = own[: -rules.MAX_INSTANCES]
-        del own[: len(dropped)]
-        for instance in dropped:
-            name.add(instance, sign=-1)
-        return [(name, instance) for instance in dropped]
+def since(instances: Instances, name: Name, second: int) -> Iterator[Instance]:
+    """Iterate over a name's instances in that second or later."""
+    of_name = instances.get(name, [])
+    return islice(of_name, bisect_left(of_name, second, key=_SECOND), None)
 
 
 class NotKept(NamedTuple):
@@ -153,10 +88,9 @@ class Person:
 
     product: Product
     identities: list[str]
-    number: int = -1
-    """Their permanent place among all people of the model, from the oldest on."""
-    events: Instances = field(default_factory=Instances)
-    properties: Instances = field(default_factory=Instances)
+    number: int = -1  # their permanent place among all people of the model, from the oldest on
+    events: Instances = field(default_factory=dict)
+    properties: Instances = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -177,12 +111,7 @@ class Product:
     digests: set[bytes] = field(default_factory=set)
     calls: int = 0
     losses: Counter[Reason] = field(default_factory=Counter)
-
-    @property
-    def revenue_by_day(self) -> Mapping[int, Decimal]:
-        """The exact sum of the kept values of the revenue property by day (days since the Unix epoch)."""
-        name = self.properties.get(self.revenue_name)
-        return name.revenue if name is not None else {}
+    revenue: dict[int, Decimal] = field(default_factory=dict)  # the exact sum of its kept values by day, as in `Name`
 
     def name(self, names: dict[str, Name], text: str) -> Name:
         """Return one of `events` or `properties`; a new one on first use."""
@@ -190,6 +119,15 @@ class Product:
         if folded not in names:
             names[folded] = Name(text, is_revenue=names is self.properties and folded == self.revenue_name)
         return names[folded]
+
+    def count(self, name: Name, instance: Instance, sign: int = 1) -> None:
+        """Count an instance; with a sign of -1, one that is dropped."""
+        day = instance.second // _SECONDS_A_DAY
+        name.count += sign
+        name.days[day] += sign
+        if name.is_revenue and (amount := rules.number_of(instance.value)) is not None:
+            change = amount if sign > 0 else amount.copy_negate()
+            self.revenue[day] = rules.EXACT.add(self.revenue.get(day, Decimal(0)), change)
 
 
 class Model:
@@ -205,8 +143,8 @@ class Model:
         self._revenue_name = rules.fold(rules.clean(revenue_property))
         self._products: dict[str, Product] = {}
         self._people: list[Person | None] = []
-        self._not_kept: deque[NotKept] = deque(maxlen=NOT_KEPT_LISTED)
-        self._arrivals: deque[Arrival] = deque(maxlen=ARRIVALS_LISTED)
+        self.not_kept: Final = deque[NotKept](maxlen=NOT_KEPT_LISTED)
+        self.arrivals: Final = deque[Arrival](maxlen=ARRIVALS_LISTED)
         self._calls = 0
 
     def products(self, label: str = "") -> list[Product]:
@@ -219,14 +157,6 @@ class Model:
         people = islice(self._people, after + 1, None)
         return (person for person in people if person is not None and person.product in products)
 
-    def not_kept(self, label: str = "") -> Iterator[NotKept]:
-        """Iterate over the last 10,000 things that were not kept, the latest first."""
-        return (one for one in reversed(self._not_kept) if label in ("", rules.label_of(one.product)))
-
-    def arrivals(self, label: str = "") -> Iterator[Arrival]:
-        """Iterate over the last 1,000 calls, the latest first."""
-        return (one for one in reversed(self._arrivals) if label in ("", rules.label_of(one.call.product)))
-
     def take(self, call: Call) -> list[NotKept]:
         """Keep of a call what Kissmetrics would keep; return what was not kept of it, or was dropped for it."""
         product = self._products.setdefault(call.product, Product(call.product, self._revenue_name))
@@ -235,11 +165,11 @@ class Model:
         try:
             losses = self._alias(product, call) if call.path == "/a" else self._record(product, call)
         except NothingKeptError as error:
-            losses = [NotKept(error.reason, call.path, listed(call.parameters), call.product)]
+            losses = [NotKept(error.args[0], call.path, listed(call.parameters), call.product)]
         reasons = tuple(loss.reason for loss in losses)
         product.losses.update(reasons)
-        self._not_kept += losses
-        self._arrivals.append(Arrival(self._calls, replace(call, parameters=listed(call.parameters)), reasons))
+        self.not_kept.extend(losses)
+        self.arrivals.append(Arrival(self._calls, replace(call, parameters=listed(call.parameters)), reasons))
         return losses
 
     def _record(self, product: Product, call: Call) -> list[NotKept]:
@@ -254,14 +184,14 @@ class Model:
         is_duplicate = False
         if reading.event:
             name = product.name(product.events, reading.event)
-            is_duplicate = self._is_legacy and bool(person.events.values_at(name, reading.second))
+            is_duplicate = self._is_legacy and bool(_values_at(person.events, name, reading.second))
             if is_duplicate:
                 losses.append(NotKept("duplicate-event", call.path, listed(call.parameters), call.product))
             else:
-                losses += _dropped(person, person.events.add(name, Instance(reading.second)))
+                losses += _add(person, person.events, name, Instance(reading.second))
         for text, value in reading.properties:
             losses += self._set(person, call, text, Instance(reading.second, value), is_repeated=is_duplicate)
-        if person.number < 0 and (len(person.events) or len(person.properties)):
+        if person.number < 0 and (person.events or person.properties):
             self._add(person)
         return losses
 
@@ -271,10 +201,10 @@ class Model:
         if len(text) > rules.MAX_NAME or len(value) > rules.MAX_VALUE:
             return [_lost("too-long", call, text, value)]
         name = person.product.name(person.product.properties, text)
-        if self._is_legacy and (values := person.properties.values_at(name, second)):
+        if self._is_legacy and (values := _values_at(person.properties, name, second)):
             is_lost = not is_repeated or rules.fold_value(value) not in values
             return [_lost("duplicate-property", call, text, value)] if is_lost else []
-        return _dropped(person, person.properties.add(name, Instance(second, sys.intern(value))))
+        return _add(person, person.properties, name, Instance(second, sys.intern(value)))
 
     def _alias(self, product: Product, call: Call) -> list[NotKept]:
         pair = read_alias(call)
@@ -291,8 +221,7 @@ class Model:
         product.population -= 1
         product.people.update(dict.fromkeys(younger.identities, older))
         older.identities += younger.identities
-        dropped = older.events.join(younger.events) + older.properties.join(younger.properties)
-        return _dropped(older, dropped)
+        return _join(older, older.events, younger.events) + _join(older, older.properties, younger.properties)
 
     def _add(self, person: Person) -> None:
         person.number = len(self._people)
@@ -307,11 +236,39 @@ def _lost(reason: Reason, call: Call, name: str, value: str) -> NotKept:
     return NotKept(reason, call.path, listed({**reserved, name: value}), call.product)
 
 
-def _dropped(person: Person, instances: Sequence[tuple[Name, Instance]]) -> list[NotKept]:
-    """Describe instances that were dropped since there were more than 1,000. Only an event's has no value."""
+def _values_at(instances: Instances, name: Name, second: int) -> set[str]:
+    """Return the values in that second, in the form in which they compare; empty without an instance."""
+    there = takewhile(lambda one: one.second == second, since(instances, name, second))
+    return {rules.fold_value(one.value) for one in there}
+
+
+def _add(person: Person, instances: Instances, name: Name, instance: Instance) -> list[NotKept]:
+    person.product.count(name, instance)
+    return _merge(person, instances, name, [instance])
+
+
+def _join(person: Person, instances: Instances, other: Instances) -> list[NotKept]:
+    """Take over the instances of another person."""
     losses = []
-    for name, (second, value) in instances:
-        what = {name.text: value} if value else {"_n": name.text}
-        parameters = listed({"_p": person.identities[0], "_t": str(second), **what})
-        losses.append(NotKept("over-1000", "/s" if value else "/e", parameters, person.product.key))
+    for name, of_name in other.items():
+        name.people -= 1
+        losses += _merge(person, instances, name, of_name)
+    return losses
+
+
+def _merge(person: Person, instances: Instances, name: Name, more: Sequence[Instance]) -> list[NotKept]:
+    """Add instances of a name, and drop the oldest, maybe new ones, when there are more than 1,000."""
+    if name not in instances:
+        instances[name] = []
+        name.people += 1
+    own = instances[name]
+    own += more
+    own.sort(key=_SECOND)
+    losses = []
+    for dropped in own[: -rules.MAX_INSTANCES]:
+        person.product.count(name, dropped, sign=-1)
+        what = {name.text: dropped.value} if dropped.value else {"_n": name.text}  # only an event's has no value
+        parameters = listed({"_p": person.identities[0], "_t": str(dropped.second), **what})
+        losses.append(NotKept("over-1000", "/s" if dropped.value else "/e", parameters, person.product.key))
+    del own[: len(losses)]
     return losses

@@ -18,9 +18,7 @@ from typing import Final
 from target_kissmetrics.sandbox.calls import Call, SandboxError
 from target_kissmetrics.sandbox.model import REVENUE_PROPERTY, Duplicates, Model
 
-_APPLICATION_ID: Final = 0x4B4D5342
-"""Marks a SQLite file as a sandbox's ("KMSB"), so that no other program's database is written to."""
-
+_APPLICATION_ID: Final = 0x4B4D5342  # "KMSB" marks a sandbox's file: no other program's database is written to
 _SCHEMA: Final = """
 CREATE TABLE calls (
   position INTEGER PRIMARY KEY, product TEXT NOT NULL, path TEXT NOT NULL, arrived INTEGER NOT NULL,
