@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import reduce
@@ -25,6 +25,7 @@ from target_kissmetrics.sandbox.model import Model, Name, Person, since
 Json = dict[str, Any]
 
 MAX_BUCKETS: Final = 400  # points in time of one chart; a longer span is counted in longer buckets
+MAX_OF_A_PERSON: Final = 500  # items of one page
 MAX_NAMES: Final = 10  # steps of a funnel, lines of a chart
 _PEOPLE_AT_A_TIME: Final = 5_000
 _EPOCH: Final = date(1970, 1, 1)
@@ -56,12 +57,8 @@ def people(model: Model, label: str = "", *, limit: int = 100, after: int = -1) 
     """List people past number `after`, the oldest first; `next` is the `after` of the next page, null on the last."""
     found = list(islice(model.people(label, after), limit + 1))
     page = found[:limit]
-    return {
-        "people": [
-            {"identities": person.identities, "events": sum(map(len, person.events.values()))} for person in page
-        ],
-        "next": page[-1].number if page and len(found) > limit else None,
-    }
+    listed = [{"identities": one.identities, "events": sum(map(len, one.events.values()))} for one in page]
+    return {"people": listed, "next": page[-1].number if page and len(found) > limit else None}
 
 
 def person(model: Model, identity: str, label: str = "", *, limit: int | None = None, after: int = 0) -> Json | None:
@@ -70,22 +67,21 @@ def person(model: Model, identity: str, label: str = "", *, limit: int | None = 
     Of the events and values of properties, `after` are skipped and `limit` returned, all when None. When there are
     more, `next` is the `after` of the next page. Of the identities there are `limit`, too.
     """
-    found = _with_identity(model, identity, label)
-    if not found:
+    identities, items = _kept(model, identity, label)
+    if not identities:
         return None
-    items = _items(found)
     # Products may write a name in different ways: the oldest product's way counts.
     names = {rules.fold(name.text): name.text for _, name, _ in reversed(items)}
     events: list[Json] = []
     properties: dict[str, list[Json]] = {}
     end = len(items) if limit is None else after + limit
     for second, name, value in sorted(items, key=itemgetter(0))[after:end]:
-        if value == "":
+        if value == "":  # only an event's is
             events.append({"name": name.text, "timestamp": second})
         else:
             values = properties.setdefault(names[rules.fold(name.text)], [])
             values.append({"value": rules.json_value(value), "timestamp": second})
-    answer = {"identities": _identities(found)[:limit], "events": events, "properties": properties}
+    answer = {"identities": identities[:limit], "events": events, "properties": properties}
     return {**answer, "next": end} if end < len(items) else answer
 
 
@@ -95,13 +91,13 @@ def timeline(model: Model, identity: str, label: str = "", *, limit: int = 50, a
     `after` entries are skipped: the `next` of the page before, which is null on the last one. `properties` are the last
     value of each, 500 at most. In one second, the properties of an event come after it.
     """
-    found = _with_identity(model, identity, label)
-    if not found:
+    identities, items = _kept(model, identity, label)
+    if not identities:
         return None
     entries: list[Json] = []
     last: dict[str, Json] = {}
     before: dict[Name, int | float | str] = {}
-    for second, name, text in _items(found):
+    for second, name, text in items:
         if text == "":
             entries.append({"kind": "event", "name": name.text, "timestamp": second})
         else:
@@ -111,8 +107,8 @@ def timeline(model: Model, identity: str, label: str = "", *, limit: int = 50, a
             last[rules.fold(name.text)] = shown
     entries.sort(key=lambda entry: (-entry["timestamp"], entry["kind"], entry["name"]))
     return {
-        "identities": _identities(found)[:500],
-        "properties": [last[name] for name in sorted(last)[:500]],
+        "identities": identities[:MAX_OF_A_PERSON],
+        "properties": [last[name] for name in sorted(last)[:MAX_OF_A_PERSON]],
         "entries": entries[after : after + limit],
         "total": len(entries),
         "next": after + limit if after + limit < len(entries) else None,
@@ -146,19 +142,18 @@ def calls(model: Model, label: str = "", *, limit: int = 50, path: str = "") -> 
     """List calls as they arrived, the latest first; those of one path when it is given."""
     labelled = (one for one in reversed(model.arrivals) if label in ("", rules.label_of(one.call.product)))
     chosen = (one for one in labelled if path in ("", one.call.path))
-    return {
-        "calls": [
-            {
-                "number": number,
-                "path": call.path,
-                "arrived": call.arrived,
-                "product": rules.label_of(call.product),
-                "parameters": call.parameters,
-                "not_kept": list(dict.fromkeys(reasons)),
-            }
-            for number, call, reasons in islice(chosen, limit)
-        ]
-    }
+    listed = [
+        {
+            "number": number,
+            "path": call.path,
+            "arrived": call.arrived,
+            "product": rules.label_of(call.product),
+            "parameters": call.parameters,
+            "not_kept": list(dict.fromkeys(reasons)),
+        }
+        for number, call, reasons in islice(chosen, limit)
+    ]
+    return {"calls": listed}
 
 
 def events_over_time(model: Model, names: Sequence[str], bucket: str = "day", label: str = "") -> Json:
@@ -254,23 +249,18 @@ async def search(model: Model, text: str = "", label: str = "", *, limit: int = 
     wanted = text.strip().lower()
     if not wanted:
         raise QuestionError("text must not be empty")
-    found = dict.fromkeys([text.strip()] if _with_identity(model, text, label) else [])
+    found = dict.fromkeys([text.strip()] if _kept(model, text, label)[0] else [])
     async for person in _people(model, label):
         found.update(dict.fromkeys(identity for identity in person.identities if wanted in identity.lower()))
         if len(found) > limit:
             break
 
-    def matching(names: Sequence[Mapping[str, Name]]) -> list[str]:
-        texts = (name.text for one in names for folded, name in one.items() if wanted in folded)
-        return list(islice(dict.fromkeys(texts), limit))
-
-    products = model.products(label)
-    return {
-        "people": list(found)[:limit],
-        "events": matching([product.events for product in products]),
-        "properties": matching([product.properties for product in products]),
-        "more_people": len(found) > limit,
-    }
+    named: dict[str, dict[str, None]] = {"events": {}, "properties": {}}
+    for product in model.products(label):
+        for kind, names in (("events", product.events), ("properties", product.properties)):
+            named[kind].update(dict.fromkeys(name.text for folded, name in names.items() if wanted in folded))
+    listed = {kind: list(names)[:limit] for kind, names in {"people": found, **named}.items()}
+    return {**listed, "more_people": len(found) > limit}
 
 
 async def _people(model: Model, label: str) -> AsyncIterator[Person]:
@@ -281,18 +271,10 @@ async def _people(model: Model, label: str) -> AsyncIterator[Person]:
             await asyncio.sleep(0)
 
 
-def _with_identity(model: Model, identity: str, label: str) -> list[Person]:
-    """Return who has an identity: at most one person of each product."""
-    name = rules.clean(identity)
-    return [product.people[name] for product in model.products(label) if name in product.people]
-
-
-def _items(found: list[Person]) -> list[tuple[int, Name, str]]:
-    """Return second, name and value of all events and properties of these people; an event's value is empty."""
+def _kept(model: Model, identity: str, label: str) -> tuple[list[str], list[tuple[int, Name, str]]]:
+    """Return the identities of whom an identity is, in all products, and second, name and value of what they have."""
+    key = rules.clean(identity)
+    found = [product.people[key] for product in model.products(label) if key in product.people]
     kinds = (kind for person in found for kind in (person.events, person.properties))
-    return [(second, name, value) for kind in kinds for name, of_name in kind.items() for second, value in of_name]
-
-
-def _identities(found: list[Person]) -> list[str]:
-    """Return all identities of these people; two products may have the same."""
-    return list(dict.fromkeys(identity for person in found for identity in person.identities))
+    items = [(second, name, value) for kind in kinds for name, of_name in kind.items() for second, value in of_name]
+    return list(dict.fromkeys(one for person in found for one in person.identities)), items

@@ -15,11 +15,10 @@ from target_kissmetrics.sandbox import rules
 
 Path = Literal["/e", "/s", "/a"]  # record an event, set properties, alias two identities
 
-Reason = Literal[
+Reason = Literal[  # why something was not kept
     "duplicate-event", "duplicate-property", "too-old", "no-person", "no-event-name", "too-long", "bad-timestamp",
     "over-1000",
 ]  # fmt: skip
-"""Why something was not kept."""
 
 _MAX_PARAMETERS: Final = 100
 _MAX_CHARACTERS: Final = 255

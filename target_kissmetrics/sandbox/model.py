@@ -26,8 +26,7 @@ from typing import Final, Literal, NamedTuple
 from target_kissmetrics.sandbox import rules
 from target_kissmetrics.sandbox.calls import Call, NothingKeptError, Path, Reason, listed, read, read_alias
 
-Duplicates = Literal["current", "legacy"]
-"""Which of the two published rules for duplicates holds."""
+Duplicates = Literal["current", "legacy"]  # which of the two published rules for duplicates holds
 
 REVENUE_PROPERTY: Final = "Billing Amount"  # the property that holds revenue, unless another one is named
 NOT_KEPT_LISTED: Final = 10_000  # the last things that were not kept, in lists; their count is exact beyond that
@@ -131,10 +130,9 @@ class Product:
 
 
 class Model:
-    """All products of a sandbox.
+    """All products of a sandbox. The same calls in the same order lead to the same model.
 
-    The same calls in the same order lead to the same model. A call that is repeated changes nothing but the counts of
-    calls and of what was not kept. The numbers of the revenue property are summed up.
+    A call that is repeated changes nothing but the counts of calls and of what was not kept.
     """
 
     def __init__(self, revenue_property: str = REVENUE_PROPERTY, duplicates: Duplicates = "current") -> None:
@@ -188,7 +186,7 @@ class Model:
             if is_duplicate:
                 losses.append(NotKept("duplicate-event", call.path, listed(call.parameters), call.product))
             else:
-                losses += _add(person, person.events, name, Instance(reading.second))
+                losses += _merge(person, person.events, name, [Instance(reading.second)])
         for text, value in reading.properties:
             losses += self._set(person, call, text, Instance(reading.second, value), is_repeated=is_duplicate)
         if person.number < 0 and (person.events or person.properties):
@@ -204,7 +202,7 @@ class Model:
         if self._is_legacy and (values := _values_at(person.properties, name, second)):
             is_lost = not is_repeated or rules.fold_value(value) not in values
             return [_lost("duplicate-property", call, text, value)] if is_lost else []
-        return _add(person, person.properties, name, Instance(second, sys.intern(value)))
+        return _merge(person, person.properties, name, [Instance(second, sys.intern(value))])
 
     def _alias(self, product: Product, call: Call) -> list[NotKept]:
         pair = read_alias(call)
@@ -242,16 +240,13 @@ def _values_at(instances: Instances, name: Name, second: int) -> set[str]:
     return {rules.fold_value(one.value) for one in there}
 
 
-def _add(person: Person, instances: Instances, name: Name, instance: Instance) -> list[NotKept]:
-    person.product.count(name, instance)
-    return _merge(person, instances, name, [instance])
-
-
 def _join(person: Person, instances: Instances, other: Instances) -> list[NotKept]:
     """Take over the instances of another person."""
     losses = []
     for name, of_name in other.items():
         name.people -= 1
+        for instance in of_name:
+            person.product.count(name, instance, sign=-1)
         losses += _merge(person, instances, name, of_name)
     return losses
 
@@ -264,6 +259,8 @@ def _merge(person: Person, instances: Instances, name: Name, more: Sequence[Inst
     own = instances[name]
     own += more
     own.sort(key=_SECOND)
+    for instance in more:
+        person.product.count(name, instance)
     losses = []
     for dropped in own[: -rules.MAX_INSTANCES]:
         person.product.count(name, dropped, sign=-1)

@@ -55,11 +55,7 @@ def is_property(name: str) -> bool:
 
 
 def number_of(text: str) -> Decimal | None:
-    """Read a number as Kissmetrics does; None for text.
-
-    Plain decimal notation counts, with a sign, a fraction or leading zeros; exponents, currency signs and thousands
-    separators do not, nor more than 64 digits before or after the point.
-    """
+    """Read a number in plain decimal notation, of at most 64 digits before and after the point; None for text."""
     return Decimal(text) if _NUMBER.fullmatch(text) else None
 
 

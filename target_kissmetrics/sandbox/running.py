@@ -64,10 +64,7 @@ class RunningSandbox:
 def running(sandbox: Sandbox | None = None, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[RunningSandbox]:
     """Serve a sandbox, a new one in memory when None, for the length of a context, and close it.
 
-    Nothing else may use it meanwhile. Port 0 chooses a free port.
-
-    Raises:
-        SandboxError: The address cannot be used.
+    Nothing else may use it meanwhile. Port 0 chooses a free port. SandboxError when the address cannot be used.
     """
     with closing(sandbox or Sandbox()) as served, bind(host, port) as sock:
         server, loop = make_server(served, sock, host), Future[asyncio.AbstractEventLoop]()

@@ -2,12 +2,7 @@
 
 `/e`, `/s` and `/a` answer 200 and a 1x1 GIF whatever comes in, by GET and by POST (form-encoded), as Kissmetrics' own
 host does (support.kissmetrics.io, "API specifications"). Parameters of the query and of the body count together; the
-body wins, and of a name that is repeated the last one. Not a call: a request of more than 2,000 parameters (413), one
-that is not answered within 30 s (its connection is closed), and one that the HTTP parser refuses, for raw bytes outside
-ASCII in its target, or a target beyond 64 KB. A body has no limit.
-
-The rest answers only under a host name of its own: any page in a browser could read it under a name that its owner lets
-resolve to this machine (DNS rebinding). The tracking API tells nobody anything.
+body wins, and of a name that is repeated the last one. docs/reference/sandbox.md has what is refused, and why.
 """
 
 from __future__ import annotations
@@ -35,7 +30,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from target_kissmetrics.sandbox import answers, rules
@@ -44,18 +39,14 @@ from target_kissmetrics.sandbox.service import Sandbox
 
 _LOG: Final = logging.getLogger("kissmetrics-sandbox")
 
-_GIF: Final = Response(
-    base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"),
-    media_type="image/gif",
-    headers={"Cache-Control": "no-store"},
-)
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-"""Of everything but the GIF: a browser never takes the data for a page, whatever it sniffs in it."""
+"""Of every answer: a browser never takes the data for a page, whatever it sniffs in it."""
 
+_PIXEL: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+_GIF: Final = Response(_PIXEL, media_type="image/gif", headers=_HEADERS)
 _TRACKING: Final = get_args(Path)
 _MAX_PARAMETERS: Final = 2_000
 _MAX_LISTED: Final = 10_000
-_MAX_OF_A_PERSON: Final = 500
 _REQUEST_SECONDS: Final = 30.0
 _SHUTDOWN_SECONDS: Final = 2
 
@@ -89,7 +80,7 @@ class _Connection(HttpToolsProtocol):
 _API: Final[dict[str, Callable[..., Any]]] = {
     "/api/summary": answers.summary,
     "/api/people": answers.people,
-    "/api/people/{identity:identity}": partial(answers.person, limit=_MAX_OF_A_PERSON),
+    "/api/people/{identity:identity}": partial(answers.person, limit=answers.MAX_OF_A_PERSON),
     "/api/timeline/{identity:identity}": answers.timeline,
     "/api/events": answers.events,
     "/api/events/over-time": answers.events_over_time,
@@ -105,7 +96,7 @@ _API: Final[dict[str, Callable[..., Any]]] = {
 def _arguments(answer: Callable[..., Any], request: Request) -> dict[str, Any]:
     """Read an answer's arguments, which have the names of the parameters of its path and query."""
     query, arguments = request.query_params, dict(request.path_params)
-    most = _MAX_OF_A_PERSON if "identity" in arguments else _MAX_LISTED
+    most = answers.MAX_OF_A_PERSON if "identity" in arguments else _MAX_LISTED
     for name, parameter in inspect.signature(answer).parameters.items():
         if name == "label":
             arguments[name] = query.get("product", "")
@@ -153,36 +144,6 @@ async def _reset(sandbox: Sandbox, request: Request) -> Response:
     return _json({"reset": True})
 
 
-def build_app(sandbox: Sandbox, bound: str, host: str) -> ASGIApp:
-    """Build the HTTP side of a sandbox: an ASGI application that uses the sandbox on its event loop alone.
-
-    `bound` is the address that it listens on, `host` what the caller named it.
-    """
-    app = Starlette(
-        routes=[
-            *(Route(path, partial(_track, sandbox), methods=["GET", "POST"]) for path in _TRACKING),
-            Route("/", _page(), methods=["GET"]),
-            *(Route(path, partial(_respond, sandbox, answer)) for path, answer in _API.items()),
-            Route("/api/reset", partial(_reset, sandbox), methods=["POST"]),
-        ],
-        exception_handlers={
-            HTTPException: lambda _, error: _json({"error": error.detail}, error.status_code),
-            ClientDisconnect: lambda _request, _error: _GIF,
-            answers.QuestionError: lambda _, error: _json({"error": str(error)}, 400),
-            SandboxError: lambda _, error: _json({"error": str(error)}, 500),
-        },
-    )
-    app.router.redirect_slashes = False
-    own_hosts = _own_hosts(bound, host)
-    foreign = _json({"error": "not a host name of this sandbox; use the URL it printed, or name it with --host"}, 403)
-
-    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
-        is_own = scope["path"] in _TRACKING or own_hosts.fullmatch(Headers(scope=scope).get("host", ""))
-        await (app if is_own else foreign)(scope, receive, send)
-
-    return checked
-
-
 def _own_hosts(bound: str, host: str) -> re.Pattern[str]:
     """Return what a Host header may be: a loopback name, or what is bound; the port may be a forwarded one."""
     names = ["localhost", r"127(\.\d+){3}", r"\[::1\]", *map(re.escape, (bound, f"[{bound}]", host))]
@@ -210,8 +171,7 @@ def _page() -> Response:
 def bind(host: str, port: int) -> socket.socket:
     """Listen on an address; port 0 chooses a free one. Connections wait until a server accepts them.
 
-    Raises:
-        SandboxError: The host is unknown, or the port is in use.
+    SandboxError when the host is unknown, or the port in use.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -240,9 +200,31 @@ def make_server(sandbox: Sandbox, sock: socket.socket, host: str) -> uvicorn.Ser
         _LOG.warning(
             "whoever reaches %s can read and delete all that this sandbox holds; without --host nobody can", bound
         )
+    own_hosts = _own_hosts(bound, host)
+    foreign = _json({"error": "not a host name of this sandbox; use the URL it printed, or name it with --host"}, 403)
+    app = Starlette(
+        routes=[
+            *(Route(path, partial(_track, sandbox), methods=["GET", "POST"]) for path in _TRACKING),
+            Route("/", _page(), methods=["GET"]),
+            *(Route(path, partial(_respond, sandbox, answer)) for path, answer in _API.items()),
+            Route("/api/reset", partial(_reset, sandbox), methods=["POST"]),
+        ],
+        exception_handlers={
+            HTTPException: lambda _, error: _json({"error": error.detail}, error.status_code),
+            ClientDisconnect: lambda _request, _error: _GIF,
+            answers.QuestionError: lambda _, error: _json({"error": str(error)}, 400),
+            SandboxError: lambda _, error: _json({"error": str(error)}, 500),
+        },
+    )
+    app.router.redirect_slashes = False
+
+    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+        is_own = scope["path"] in _TRACKING or own_hosts.fullmatch(Headers(scope=scope).get("host", ""))
+        await (app if is_own else foreign)(scope, receive, send)
+
     return uvicorn.Server(
         uvicorn.Config(
-            build_app(sandbox, bound, host),
+            checked,
             http=_Connection,
             access_log=False,
             log_config=None,

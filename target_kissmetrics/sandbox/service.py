@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -19,12 +19,9 @@ from target_kissmetrics.sandbox.calls import Call, SandboxError
 from target_kissmetrics.sandbox.model import REVENUE_PROPERTY, Duplicates, Model
 
 _APPLICATION_ID: Final = 0x4B4D5342  # "KMSB" marks a sandbox's file: no other program's database is written to
-_SCHEMA: Final = """
-CREATE TABLE calls (
+_SCHEMA: Final = """CREATE TABLE calls (
   position INTEGER PRIMARY KEY, product TEXT NOT NULL, path TEXT NOT NULL, arrived INTEGER NOT NULL,
-  imported INTEGER NOT NULL, parameters TEXT NOT NULL
-)
-"""
+  imported INTEGER NOT NULL, parameters TEXT NOT NULL)"""
 _INSERT: Final = "INSERT INTO calls (product, path, parameters, arrived, imported) VALUES (?, ?, ?, ?, ?)"
 _SELECT: Final = "SELECT product, path, parameters, arrived, imported FROM calls ORDER BY position"
 
@@ -32,15 +29,9 @@ _SELECT: Final = "SELECT product, path, parameters, arrived, imported FROM calls
 class Sandbox:
     """A local Kissmetrics, without its HTTP side. Not thread-safe.
 
-    Its `model` is what is kept of all calls so far; another object after a reset.
-
-    Args:
-        revenue_property: The property whose numbers are summed up as revenue.
-        duplicates: The rule for duplicates; what a store holds is judged anew by it.
-        store: The file that keeps everything, for one process at a time; in memory alone when None.
-
-    Raises:
-        SandboxError: The store cannot be used; also from `take`, `take_all` and `reset`, when it cannot be written.
+    Its `model` is what is kept of all calls so far; another object after a reset. A `store` is a file that keeps
+    everything, for one process at a time; what it holds is judged anew by the rule for `duplicates`. SandboxError when
+    it cannot be used, from `take`, `take_all` and `reset` when it cannot be written.
     """
 
     def __init__(
@@ -93,26 +84,20 @@ def _open(path: Path) -> sqlite3.Connection:
     """Open a store; a new one is readable by its owner alone."""
     try:
         path.touch(mode=0o600)
-        store = sqlite3.connect(path, timeout=1, check_same_thread=False)
-        try:
-            _prepare(store)
-        except sqlite3.Error:
-            store.close()
-            raise
+        with ExitStack() as on_error:
+            store = on_error.enter_context(closing(sqlite3.connect(path, timeout=1, check_same_thread=False)))
+            # The lock is kept from the first read on: a second sandbox on this file would not see this one's calls.
+            store.execute("PRAGMA locking_mode = EXCLUSIVE")
+            (application,) = store.execute("PRAGMA application_id").fetchone()
+            (tables,) = store.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if application != _APPLICATION_ID and tables:
+                raise sqlite3.DatabaseError("it is another program's database")
+            # With a write-ahead log a call costs one short write, and no wait for the disk.
+            store.execute("PRAGMA journal_mode = WAL")
+            store.execute("PRAGMA synchronous = NORMAL")
+            if not tables:
+                store.executescript(f"BEGIN; {_SCHEMA}; PRAGMA application_id = {_APPLICATION_ID}; COMMIT")
+            on_error.pop_all()
     except (OSError, sqlite3.Error) as error:
         raise SandboxError(f"cannot use {path} as a store: {error}; name another file with --store") from error
     return store
-
-
-def _prepare(store: sqlite3.Connection) -> None:
-    # The lock is kept from the first read on: a second sandbox on this file would not see this one's calls.
-    store.execute("PRAGMA locking_mode = EXCLUSIVE")
-    (application,) = store.execute("PRAGMA application_id").fetchone()
-    (tables,) = store.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if application != _APPLICATION_ID and tables:
-        raise sqlite3.DatabaseError("it is another program's database")
-    # With a write-ahead log a call costs one short write, and no wait for the disk.
-    store.execute("PRAGMA journal_mode = WAL")
-    store.execute("PRAGMA synchronous = NORMAL")
-    if not tables:
-        store.executescript(f"BEGIN; {_SCHEMA}; PRAGMA application_id = {_APPLICATION_ID}; COMMIT")
