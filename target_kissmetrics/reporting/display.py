@@ -8,13 +8,11 @@ from decimal import Decimal
 
 SHOWN_CHARACTERS = 120
 
-_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-
 
 def line(text: str, limit: int = SHOWN_CHARACTERS) -> str:
     """Write a text in one line of at most `limit` characters; unprintable characters become their codes."""
     cut = text[:limit]
-    written = cut if cut.isprintable() else "".join(c if c.isprintable() else _code(c) for c in cut)
+    written = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
     return f"{written}…" if len(text) > limit else written
 
 
@@ -46,10 +44,3 @@ def plural(number: int, noun: str, nouns: str = "") -> str:
 def _plain(given: object) -> object:
     """Give JSON's form of what it has no type for: decimals as numbers, the rest as text."""
     return float(given) if isinstance(given, Decimal) else str(given)
-
-
-def _code(character: str) -> str:
-    code = ord(character)
-    if character in _ESCAPES:
-        return _ESCAPES[character]
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
