@@ -12,13 +12,9 @@ from target_kissmetrics.mapping.reject_codes import REASONS, Code, advice
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.fields import Globs, Row, paths_in
 
-MAX_TYPES = 50
-"""Types that are counted one by one: they come from the data, which may hold any number of them."""
-
+MAX_TYPES = 50  # that are counted one by one: they come from the data, which may hold any number of them
 OTHER_TYPES = "others"
-
-MAX_ADVICE = 3
-"""Codes that the summary explains."""
+MAX_ADVICE = 3  # codes that the summary explains
 
 
 class Figure(NamedTuple):
@@ -66,44 +62,29 @@ _IF_ANY = (
 class StreamCounts:
     """Counts of one stream. Rows are counted as they are read, calls once they are acknowledged.
 
-    Two threads count without a lock, so no field is written by both: the reading thread writes `rows` to `dropped`, the
-    pipeline's thread the rest.
-
-    Attributes:
-        accepted: Rows that became calls, or that rightly have none.
-        parts: Rows accepted or rejected; in a format that batches events, the events of each row.
-        rejected: Rejected rows, by code.
-        dropped: Properties and aliases dropped from rows that were sent, by code.
-        skipped_types: Events of batches that have no meaning for Kissmetrics, by type.
-        late: Accepted rows that the pipeline rejected, by code.
-        late_dropped: Aliases that the pipeline dropped, by code.
-        unmatched: Names and globs of the entry that no field matched so far, each with its key in the entry.
-        matched: Those that a field matched.
-        is_open: Rows may have fields that the schema does not list.
-        glob: The place of an entry that may match several streams; empty for another one.
-        revenue: The fields of the amount that the entry names.
-        without_amount: Accepted events that had none there.
-        in_messages: The rows are of a message format, whose entry of `streams` names no fields.
+    Two threads count without a lock, so no field is written by both: the reading thread writes the first ones, the
+    pipeline's thread those from `record` on.
     """
 
     stream: str
-    in_messages: bool = False
+    in_messages: bool = False  # of a message format, whose entry of `streams` names no fields
     rows: int = 0
-    accepted: int = 0
-    parts: int = 0
-    unmatched: dict[str, str] = field(default_factory=dict)
+    accepted: int = 0  # rows that became calls, or that rightly have none
+    parts: int = 0  # rows accepted or rejected; in a format that batches events, the events of each row
+    unmatched: dict[str, str] = field(default_factory=dict)  # names in the entry that no field matched, with their keys
     matched: set[str] = field(default_factory=set)
-    is_open: bool = False
-    glob: str = ""
-    revenue: tuple[str, ...] = ()
-    without_amount: int = 0
+    is_open: bool = False  # rows may have fields that the schema does not list
+    glob: str = ""  # the place of an entry that may match several streams; empty for another one
+    revenue: tuple[str, ...] = ()  # the fields of the amount that the entry names
+    without_amount: int = 0  # accepted events that had none there
     undated: int = 0
     filtered: int = 0
     deleted: int = 0
     deleted_attributes: int = 0
-    skipped_types: Counter[str] = field(default_factory=Counter)
-    rejected: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
+    skipped_types: Counter[str] = field(default_factory=Counter)  # events of batches without a meaning, by type
+    rejected: Counter[str] = field(default_factory=Counter)  # rows, by code
+    dropped: Counter[str] = field(default_factory=Counter)  # properties and aliases of rows that were sent, by code
+
     record: int = 0
     set: int = 0
     alias: int = 0
@@ -113,23 +94,23 @@ class StreamCounts:
     collisions: int = 0
     amount_collisions: int = 0
     item_collisions: int = 0
-    late: Counter[str] = field(default_factory=Counter)
-    late_dropped: Counter[str] = field(default_factory=Counter)
+    late: Counter[str] = field(default_factory=Counter)  # accepted rows that the pipeline rejected, by code
+    late_dropped: Counter[str] = field(default_factory=Counter)  # aliases that the pipeline dropped, by code
 
     @property
     def all_rejected(self) -> Counter[str]:
         """Rejected rows, early or late, by code."""
-        return self.rejected + self.late if self.late else self.rejected.copy()
+        return self.rejected.copy() + self.late.copy()  # copied at once: the other thread may write
 
     @property
     def all_dropped(self) -> Counter[str]:
         """Dropped properties and aliases, early or late, by code."""
-        return self.dropped + self.late_dropped if self.late_dropped else self.dropped.copy()
+        return self.dropped.copy() + self.late_dropped.copy()
 
     @property
     def left_accepted(self) -> int:
         """Rows that were accepted, and not rejected late."""
-        return self.accepted - sum(self.late.copy().values())
+        return self.accepted - self.late.copy().total()
 
     @property
     def calls(self) -> int:
@@ -225,25 +206,15 @@ class StreamCounts:
 
     def figures(self) -> dict[str, int]:
         """Give the counts by their names in metrics and reports."""
-        return {
-            "rows": self.rows,
+        named = {
             "record_calls": self.record,
             "set_calls": self.set,
             "alias_calls": self.alias,
-            "unchanged": self.unchanged,
-            "rejected": sum(self.all_rejected.values()),
-            "set_aside": sum(self.all_dropped.values()),
-            "left_out": sum(self.skipped_types.values()),
-            "undated": self.undated,
-            "filtered": self.filtered,
-            "deleted": self.deleted,
-            "deleted_attributes": self.deleted_attributes,
-            "already_sent": self.already_sent,
-            "moved": self.moved,
-            "collisions": self.collisions,
-            "amount_collisions": self.amount_collisions,
-            "item_collisions": self.item_collisions,
+            "rejected": self.all_rejected.total(),
+            "set_aside": self.all_dropped.total(),
+            "left_out": self.skipped_types.copy().total(),
         }
+        return {name: named[name] if name in named else getattr(self, name) for name in FIGURES}
 
 
 def unmatched_in_globs(streams: Iterable[StreamCounts]) -> list[str]:

@@ -10,7 +10,6 @@ import logging
 import sys
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -20,12 +19,8 @@ from rich.text import Text
 from target_kissmetrics.reporting import display as shown
 from target_kissmetrics.reporting.progress import Progress
 
-FIRST_SECONDS = 1.0
-"""A shorter run has its summary alone."""
-
-MAX_STREAMS = 8
-"""The streams with the latest rows; the display stays small."""
-
+FIRST_SECONDS = 1.0  # a shorter run has its summary alone
+MAX_STREAMS = 8  # those with the latest rows: the display stays small
 _NAME_CHARACTERS = 40
 
 
@@ -37,8 +32,7 @@ class LiveDisplay:
         self._console = console or Console(file=sys.stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._live: Live | None = None
         self._is_gone = False
-        self._stderr: TextIO = sys.stderr
-        self._handlers: list[logging.StreamHandler[TextIO]] = []
+        self._opened = contextlib.ExitStack()
         self._latest: dict[str, Mapping[str, int]] = {}
 
     def show(self, now: Progress, before: Progress) -> None:
@@ -54,22 +48,18 @@ class LiveDisplay:
 
     def close(self) -> None:
         """Take the display away, and let the log write to the terminal itself again."""
-        for handler in self._handlers:
-            handler.setStream(self._stderr)
-        self._handlers = []
-        if self._live is not None:
-            with contextlib.suppress(OSError):
-                self._live.stop()
-            self._live = None
+        with contextlib.suppress(OSError):
+            self._opened.close()
 
     def _open(self) -> Live:
         self._live = live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
-        self._stderr = sys.stderr
+        self._opened.callback(live.stop)
+        stderr = sys.stderr
         live.start()  # puts its own stream in the place of sys.stderr; handlers of the log still have the old one
         for handler in logging.getLogger().handlers:
-            if isinstance(handler, logging.StreamHandler) and handler.stream is self._stderr:
-                self._handlers.append(handler)
+            if isinstance(handler, logging.StreamHandler) and handler.stream is stderr:
                 handler.setStream(sys.stderr)
+                self._opened.callback(handler.setStream, stderr)
         return live
 
     def _table(self, now: Progress) -> Table:

@@ -18,11 +18,8 @@ if TYPE_CHECKING:
 
 Streams = Callable[[], Sequence[StreamCounts]]
 
-LOG_SECONDS = 10.0
-"""How often the log and the metrics say how far the run is."""
-
-LIVE_SECONDS = 0.5
-"""How often a display on a terminal is redrawn."""
+LOG_SECONDS = 10.0  # how often the log and the metrics say how far the run is
+LIVE_SECONDS = 0.5  # how often a display on a terminal is redrawn
 
 
 class Monitor:
@@ -30,14 +27,9 @@ class Monitor:
 
     Args:
         streams: Gives the counts of all streams, as they are at each moment.
-        show: Called with how far the run is now, and was when it was last called.
-        every: Seconds between two calls of `show`.
+        show: Called with how far the run is now, and was when it was last called: not before `every` seconds passed.
         recorder: Records the run for the report.
         clock: Monotonic seconds.
-
-    Attributes:
-        retries: Attempts made again so far.
-        close: Takes the display away.
     """
 
     def __init__(
@@ -50,7 +42,7 @@ class Monitor:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.retries = 0
-        self.close: Callable[[], None] = lambda: None
+        self.close: Callable[[], None] = lambda: None  # takes the display away
         self._streams = streams
         self._show = show
         self._every = every

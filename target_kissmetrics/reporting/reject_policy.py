@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
@@ -12,12 +13,8 @@ from target_kissmetrics.mapping.reject_codes import REASONS, Code, Rejected, adv
 from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.reporting.counts import StreamCounts, by_code
 
-JUDGED_ROWS = 1000
-"""`max_reject_ratio` is judged after a stream's first so many rows, and with each reject from then on."""
-
-PROBATION_ROWS = 100
-"""A stream whose first so many rows were all rejected ends the run."""
-
+JUDGED_ROWS = 1000  # `max_reject_ratio` is judged after a stream's first so many, and with each reject from then on
+PROBATION_ROWS = 100  # a stream whose first so many were all rejected ends the run
 _TO_DO = "they are in rejects_path: fix the mapping, send them again with target-kissmetrics-replay"
 
 
@@ -37,12 +34,8 @@ class RejectSink(Protocol):
         """Write what is buffered, and close."""
 
 
-class LoggedRejects:
-    """A dry run's rejects: logged, and written nowhere.
-
-    Args:
-        logger: The log.
-    """
+class LoggedRejects(RejectSink):
+    """A dry run's rejects: logged, and written nowhere."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
@@ -52,18 +45,11 @@ class LoggedRejects:
         what = f"field '{field}' dropped" if field else "row rejected"
         self._logger.warning("stream '%s': %s (%s): %s", stream, what, code, reason)
 
-    def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
-        """Nothing is replayed."""
-
-    def flush(self) -> None:
-        """Nothing is buffered."""
-
-    def close(self) -> None:
-        """Nothing is open."""
-
 
 class RejectPolicy:
     """Counts, writes and limits rejects. Thread-safe: aliases are rejected from the pipeline's thread.
+
+    InputError when `on_invalid_record` is `fail`, TooManyRejects when the run or the stream has too many rejected rows.
 
     Args:
         sink: Where they are written.
@@ -94,16 +80,8 @@ class RejectPolicy:
         self._lock = threading.Lock()
 
     def row(self, counts: StreamCounts, rejected: Rejected, record: Mapping[str, Any]) -> None:
-        """Reject a row.
-
-        Raises:
-            InputError: `on_invalid_record` is `fail`.
-            TooManyRejects: The run, or the stream, has too many of them.
-        """
-        self._check_fail(counts, rejected.field, rejected.code)
-        counts.rejected[rejected.code] += 1
-        counts.parts += 1
-        self._write_row(counts, rejected, record)
+        """Reject a row."""
+        self._reject(counts, counts.rejected, rejected, record)
         if self._probation and not counts.left_accepted and counts.suspicious.total() >= PROBATION_ROWS:
             code = cast("Code", counts.suspicious.most_common(1)[0][0])
             raise TooManyRejects(
@@ -113,68 +91,58 @@ class RejectPolicy:
             )
 
     def part(self, counts: StreamCounts, part: Rejection, record: Mapping[str, Any]) -> None:
-        """Reject a part of a row: a property, or in formats that batch events, one of them.
-
-        Raises:
-            InputError: The part is what a row is in other formats, and `on_invalid_record` is `fail`.
-            TooManyRejects: Likewise, and the run or the stream has too many of them.
-        """
+        """Reject a part of a row: a property, or in formats that batch events, one of them."""
         if part.counts_as_row:
-            self._check_fail(counts, part.field, part.code)
-        counted = counts.rejected if part.counts_as_row else counts.dropped
-        counted[part.code] += 1
-        self._write(counts.stream, part.code, part.reason, part.field, record)
-        if part.counts_as_row:
-            counts.parts += 1
-            self._count(counts)
+            self._reject(counts, counts.rejected, part, record, is_whole=False)
+        else:
+            counts.dropped[part.code] += 1
+            self._write(counts, part, record)
 
     def alias(self, counts: StreamCounts, rejected: Rejected, record: Mapping[str, Any], *, is_row: bool) -> None:
-        """Reject an alias, when its row was accepted already.
-
-        Args:
-            counts: Its stream's.
-            rejected: Why.
-            record: The row.
-            is_row: The alias is all that the row was.
-
-        Raises:
-            InputError: It is a row, and `on_invalid_record` is `fail`.
-            TooManyRejects: It is a row, and the run or the stream has too many of them.
-        """
+        """Reject an alias, when its row was accepted already; `is_row` if it is all that the row was."""
         if is_row:
-            self._check_fail(counts, rejected.field, rejected.code)
-            counts.late[rejected.code] += 1
-            self._write_row(counts, rejected, record)
+            self._reject(counts, counts.late, rejected, record)
         else:
             counts.late_dropped[rejected.code] += 1
-            self._write(counts.stream, rejected.code, rejected.reason, rejected.field, record)
+            self._write(counts, rejected, record)
 
     def accepted(self, counts: StreamCounts) -> None:
-        """Judge a stream by its ratio of rejects, with the row that makes it due.
-
-        Raises:
-            TooManyRejects: Too many of its rows were rejected.
-        """
+        """Judge a stream by its ratio of rejects, with the row that makes it due."""
         if counts.rows == JUDGED_ROWS:
             self._judge(counts)
 
-    def _write_row(self, counts: StreamCounts, rejected: Rejected, record: Mapping[str, Any]) -> None:
-        reason = f"{rejected.field}: {rejected.reason}" if rejected.field else rejected.reason
-        # No single field: the whole row is rejected, whichever field was at fault.
-        self._write(counts.stream, rejected.code, reason, None, record)
+    def _reject(
+        self,
+        counts: StreamCounts,
+        counter: Counter[str],
+        rejected: Rejected | Rejection,
+        record: Mapping[str, Any],
+        *,
+        is_whole: bool = True,
+    ) -> None:
+        """Reject what is a row; `is_whole` if all of the record is rejected."""
+        self._check_fail(counts, rejected)
+        counter[rejected.code] += 1
+        if counter is counts.rejected:
+            counts.parts += 1
+        self._write(counts, rejected, record, is_whole=is_whole)
         self._count(counts)
 
-    def _write(self, stream: str, code: Code, reason: str, field: str | None, record: Mapping[str, Any]) -> None:
-        schema = self._schemas.get(stream)
-        if schema is not None:
-            self.sink.note_schema(stream, schema)
+    def _write(
+        self, counts: StreamCounts, rejected: Rejected | Rejection, record: Mapping[str, Any], *, is_whole: bool = False
+    ) -> None:
+        stream, code, reason, field = counts.stream, rejected.code, rejected.reason, rejected.field
+        if is_whole:  # no single field, whichever was at fault
+            reason, field = f"{field}: {reason}" if field else reason, None
+        if stream in self._schemas:
+            self.sink.note_schema(stream, self._schemas[stream])
         self.sink.write(stream=stream, code=code, reason=reason, field=field, record=record)
 
-    def _check_fail(self, counts: StreamCounts, field: str | None, code: Code) -> None:
+    def _check_fail(self, counts: StreamCounts, rejected: Rejected | Rejection) -> None:
         if not self._fail:
             return
         # Numbers name the row: its values do not belong in a log.
-        where = f", field '{field}'" if field else ""
+        code, where = rejected.code, f", field '{rejected.field}'" if rejected.field else ""
         row = f"stream '{counts.stream}', row {counts.rows}"
         text = (
             f"{REASONS[code].meaning} ({code}); {advice(code, in_messages=counts.in_messages)}; or set "

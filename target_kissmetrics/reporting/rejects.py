@@ -30,18 +30,13 @@ _SETTING = "rejects_path"
 
 SCHEMAS_SUFFIX = ".schemas"
 
-BUFFERED_BYTES = 1 << 16
-"""A buffer of this size is written at once, a smaller one with the next STATE."""
+BUFFERED_BYTES = 1 << 16  # a buffer of this size is written at once, a smaller one with the next STATE
 
 
 class AppendedFile:
     """Appends lines to a file that only its owner may read. Thread-safe. The first line creates the file.
 
-    Args:
-        path: Where it is.
-
-    Raises:
-        ConfigError: The path is a symbolic link.
+    ConfigError when the path is a symbolic link; StoreError from its methods when the file cannot be written.
     """
 
     def __init__(self, path: str) -> None:
@@ -54,11 +49,7 @@ class AppendedFile:
         refuse_link(path)
 
     def append(self, line: bytes) -> None:
-        """Append one line; it is written with the next flush at the latest.
-
-        Raises:
-            StoreError: The file cannot be written.
-        """
+        """Append one line; it is written with the next flush at the latest."""
         with self._lock, naming_the_setting(self._path):
             self._buffer.append(line)
             self._buffered_bytes += len(line)
@@ -66,11 +57,7 @@ class AppendedFile:
                 self._write_out()
 
     def flush(self) -> None:
-        """Put every line on the disk, before a STATE that covers the rows is emitted.
-
-        Raises:
-            StoreError: The file cannot be written.
-        """
+        """Put every line on the disk, before a STATE that covers the rows is emitted."""
         with self._lock, naming_the_setting(self._path):
             if self._buffer:
                 self._write_out()
@@ -79,11 +66,7 @@ class AppendedFile:
                 self._unsynced = False
 
     def close(self) -> None:
-        """Write what is buffered, and close the file.
-
-        Raises:
-            StoreError: The file cannot be written.
-        """
+        """Write what is buffered, and close the file."""
         with self._lock, naming_the_setting(self._path):
             try:
                 if self._buffer:
@@ -127,32 +110,13 @@ class Rejects(AppendedFile):
         self._noted: dict[str, Mapping[str, Any]] = {}
 
     def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
-        """Write the SCHEMA message of a stream, once as long as it is the same object.
-
-        Args:
-            stream: The stream's name after stream maps.
-            message: The tap's SCHEMA message.
-
-        Raises:
-            StoreError: The file cannot be written.
-        """
+        """Write the tap's SCHEMA message of a stream (after stream maps), once as long as it is the same object."""
         if self._noted.get(stream) is not message:
             self._noted[stream] = message
             self._schemas.append(f"{serialize_json({'rejects': redact_key(stream), **message})}\n".encode())
 
     def write(self, *, stream: str, code: str, reason: str, field: str | None, record: Mapping[str, Any]) -> None:
-        """Append one line.
-
-        Args:
-            stream: The row's stream.
-            code: The reject code.
-            reason: Why, for a person.
-            field: The dropped property's field; None for a whole row.
-            record: The whole row as the tap sent it.
-
-        Raises:
-            StoreError: The file cannot be written.
-        """
+        """Append one line; `record` is the whole row as the tap sent it, `field` None for a whole row."""
         self.append(as_line(stream=stream, code=code, reason=reason, field=field, record=record))
 
     def flush(self) -> None:

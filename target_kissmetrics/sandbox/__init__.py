@@ -3,9 +3,8 @@ r"""A local Kissmetrics: for trying a mapping before anything irreversible is se
 It takes calls as the tracking API does and keeps what Kissmetrics' documentation says it keeps. For the rest it names
 the reason, which the real service never does. Data flows one way:
 
-    HTTP request -> server -> Sandbox -> Model -> answers, views -> /api/ and the page
+    HTTP request -> server -> Sandbox -> Model -> answers -> /api/ and the page
     import file  -> imports ----^  \-> a SQLite file, when asked for
 
-`rules`, `calls`, `instances`, `model`, `answers` and `views` are pure. Only `server`, `running` and `cli` need the
-extra `sandbox` (Starlette, uvicorn).
+`rules`, `calls`, `model` and `answers` are pure. Only `server`, `running` and `cli` need the extra `sandbox`.
 """

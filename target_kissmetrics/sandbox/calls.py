@@ -1,11 +1,7 @@
 """Reads calls of the tracking API: whose they are, when they took place, and what makes them invalid. Pure.
 
-Decided here, where Kissmetrics' pages (support.kissmetrics.io, "API specifications") leave a case open:
-
-- Names are judged after `,` and `:` became spaces and surrounding space was cut.
-- A call with `_d=1` needs a `_t`: a missing one is a `bad-timestamp`.
-- An alias has no time: `_t` of `/a` is ignored. In an import file `_t` is required, for an alias too.
-- An alias without its second identity is a `no-person`.
+Source: support.kissmetrics.io, "API specifications"; docs/reference/sandbox.md says what is decided where it leaves a
+case open.
 """
 
 from __future__ import annotations
@@ -17,20 +13,12 @@ from typing import Final, Literal, NamedTuple
 
 from target_kissmetrics.sandbox import rules
 
-Path = Literal["/e", "/s", "/a"]
-"""The tracking API's three calls: record an event, set properties, alias two identities."""
+Path = Literal["/e", "/s", "/a"]  # record an event, set properties, alias two identities
 
-Reason = Literal[
-    "duplicate-event",
-    "duplicate-property",
-    "too-old",
-    "no-person",
-    "no-event-name",
-    "too-long",
-    "bad-timestamp",
+Reason = Literal[  # why something was not kept
+    "duplicate-event", "duplicate-property", "too-old", "no-person", "no-event-name", "too-long", "bad-timestamp",
     "over-1000",
-]
-"""Why something was not kept."""
+]  # fmt: skip
 
 _MAX_PARAMETERS: Final = 100
 _MAX_CHARACTERS: Final = 255
@@ -40,23 +28,24 @@ class SandboxError(Exception):
     """The sandbox cannot do what it should; the text says in one line what, why, and what to do."""
 
 
+class NothingKeptError(Exception):
+    """Kissmetrics keeps nothing of a call; its argument is the reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call as it arrived.
+    """A call as it arrived, without the API key, however that was spelled."""
 
-    Attributes:
-        product: The product it writes to, as `rules.product_of` names it.
-        path: Which of the three calls it is.
-        parameters: Its decoded parameters, `_p` and the like among them.
-        arrived: When it arrived, in seconds since the Unix epoch.
-        imported: It was read from an import file, where `_t` always counts.
-    """
-
-    product: str
+    product: str  # the product it writes to, as `rules.product_of` names it
     path: Path
-    parameters: Mapping[str, str]
-    arrived: int
-    imported: bool = False
+    parameters: Mapping[str, str]  # decoded, `_p` and the like among them
+    arrived: int  # in seconds since the Unix epoch
+    imported: bool = False  # it was read from an import file, where `_t` always counts
+
+    def __post_init__(self) -> None:
+        """Cut the key, so that nothing that lists or stores a call can leak it."""
+        kept = {name: value for name, value in self.parameters.items() if not rules.is_key(name)}
+        object.__setattr__(self, "parameters", kept)
 
 
 class Reading(NamedTuple):
@@ -74,49 +63,51 @@ class Reading(NamedTuple):
         return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
-def read(call: Call) -> Reading | Reason:
-    """Read an event or a set call; the reason when Kissmetrics keeps nothing of it."""
-    identity = rules.clean(call.parameters.get("_p", ""))
+def read(call: Call) -> Reading:
+    """Read an event or a set call; NothingKeptError when it is invalid."""
+    identity = _identity(call, "_p")
     event = rules.clean(call.parameters.get("_n", "")) if call.path == "/e" else ""
-    if problem := _identity_problem(identity):
-        return problem
     if call.path == "/e" and event == "":
-        return "no-event-name"
-    second = "too-long" if len(event) > rules.MAX_NAME else _second(call)
-    if isinstance(second, str):
-        return second
+        raise NothingKeptError("no-event-name")
+    if len(event) > rules.MAX_NAME:
+        raise NothingKeptError("too-long")
     properties = [(rules.clean(name), value) for name, value in call.parameters.items() if value != ""]
-    return Reading(identity, event, second, [one for one in properties if rules.is_property(one[0])])
+    return Reading(identity, event, _second(call), [one for one in properties if rules.is_property(one[0])])
 
 
-def read_alias(call: Call) -> tuple[str, str] | Reason:
-    """Read the two identities of an alias; the reason when Kissmetrics keeps nothing of it."""
-    one, other = rules.clean(call.parameters.get("_p", "")), rules.clean(call.parameters.get("_n", ""))
-    problem = _identity_problem(one) or _identity_problem(other) or (_second(call) if call.imported else None)
-    return problem if isinstance(problem, str) else (one, other)
+def read_alias(call: Call) -> tuple[str, str]:
+    """Read the two identities of an alias; NothingKeptError when one is invalid."""
+    pair = _identity(call, "_p"), _identity(call, "_n")
+    if call.imported:
+        _second(call)
+    return pair
 
 
-def _identity_problem(identity: str) -> Reason | None:
+def _identity(call: Call, parameter: str) -> str:
+    identity = rules.clean(call.parameters.get(parameter, ""))
     if identity == "":
-        return "no-person"
-    return "too-long" if len(identity) > rules.MAX_NAME else None
+        raise NothingKeptError("no-person")
+    if len(identity) > rules.MAX_NAME:
+        raise NothingKeptError("too-long")
+    return identity
 
 
-def _second(call: Call) -> int | Reason:
+def _second(call: Call) -> int:
     """Return when a call took place: its `_t` with `_d=1`, else the second of its arrival."""
     second: int | None = call.arrived
     if call.imported or call.parameters.get("_d") == "1":
         second = rules.second_of(call.parameters.get("_t", ""))
     if second is None:
-        return "bad-timestamp"
-    return second if second >= rules.FIRST_SECOND else "too-old"
+        raise NothingKeptError("bad-timestamp")
+    if second < rules.FIRST_SECOND:
+        raise NothingKeptError("too-old")
+    return second
 
 
 def listed(parameters: Mapping[str, str]) -> dict[str, str]:
-    """Copy parameters for a list: without the key, 100 at most, long texts shortened."""
-    names = [name for name in parameters if rules.fold(rules.clean(name)) != "_k"][:_MAX_PARAMETERS]
-    return {_shortened(name): _shortened(parameters[name]) for name in names}
+    """Copy parameters for a list: 100 at most, long texts shortened."""
 
+    def short(text: str) -> str:
+        return text if len(text) <= _MAX_CHARACTERS else text[:_MAX_CHARACTERS] + "…"
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MAX_CHARACTERS else text[:_MAX_CHARACTERS] + "…"
+    return {short(name): short(parameters[name]) for name in list(parameters)[:_MAX_PARAMETERS]}

@@ -82,4 +82,4 @@ def _run(options: argparse.Namespace) -> None:
             _LOG.info("%s: %s calls", path, sandbox.take_all(calls_of_file(path, int(time.time()))))
         with bind(options.host, options.port) as sock:
             print(url_of(sock, options.host), flush=True)  # noqa: T201
-            make_server(sandbox).run(sockets=[sock])
+            make_server(sandbox, sock, options.host).run(sockets=[sock])

@@ -13,23 +13,18 @@ import json
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from target_kissmetrics.sandbox import rules
 from target_kissmetrics.sandbox.calls import Call, SandboxError
 
-IMPORTED_PRODUCT: Final = rules.product_of("import")
-"""The product that imported lines belong to."""
-
-_MAX_EXPONENT: Final = 3
-"""Characters, with the sign, of an exponent that is written out; a number with a longer one stays as it is."""
+IMPORTED_PRODUCT: Final = rules.product_of("import")  # the product that imported lines belong to
+_MAX_EXPONENT: Final = 3  # characters of an exponent that is written out; a number with a longer one stays as it is
 
 
 def calls_of_file(path: Path, arrived: int) -> Iterator[Call]:
     """Read an import file in UTF-8, line by line, without empty lines. `arrived` is the time of the import.
-
-    Raises:
-        SandboxError: The file cannot be read, or one of its lines is broken; the text names it.
+    SandboxError when the file cannot be read, or one of its lines is broken; the text names it.
     """
     number = 0
     try:
@@ -46,11 +41,10 @@ def calls_of_file(path: Path, arrived: int) -> Iterator[Call]:
 def calls_of_line(line: str, arrived: int) -> list[Call]:
     """Read one line as an alias, an event or a set call, or an alias and one of these. Numbers keep all their digits.
 
-    Raises:
-        SandboxError: The line is no JSON object, or holds a value that is an object or a list.
+    SandboxError when it is no JSON object, or holds a value that is an object or a list.
     """
     try:
-        parsed = json.loads(line, parse_int=str, parse_float=_plain, parse_constant=_not_json)
+        parsed = json.loads(line, parse_int=str, parse_float=_plain)
     except (ValueError, RecursionError) as error:
         raise SandboxError(f"not a JSON object: {error}") from error
     if not isinstance(parsed, dict):
@@ -68,11 +62,11 @@ def calls_of_line(line: str, arrived: int) -> list[Call]:
 
 
 def _value(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return _text(value)
     if value is None or isinstance(value, bool):
         return {None: "", True: "true", False: "false"}[value]
-    if not isinstance(value, str):
-        raise SandboxError(f"{_text(name)!r} is an object or a list; a value is a string or a number")
-    return _text(value)
+    raise SandboxError(f"{_text(name)!r} is an object, a list or NaN; a value is a string or a number")
 
 
 def _text(text: str) -> str:
@@ -84,7 +78,3 @@ def _plain(number: str) -> str:
     """Write a JSON number without exponent, with the digits it came with."""
     exponent = number.lower().partition("e")[2]
     return number if exponent == "" or len(exponent) > _MAX_EXPONENT else format(Decimal(number), "f")
-
-
-def _not_json(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")

@@ -8,42 +8,60 @@ imports, and both pages named "Detecting Duplicates", of which nobody knows whic
 - `legacy` (oldsupport.kissmetrics.com): an event is a duplicate by person, event name and second, a property by person,
   name and second, whatever its value. The first one is kept.
 
-Decided here, where these leave a case open (more in `calls`):
-
-- Identities compare with regard to case: only names are said to have none.
-- A person comes to be with the first event, property or alias that is kept of them.
-- `legacy` judges the properties of a `duplicate-event` one by one. One that has a value in that second already is a
-  `duplicate-property` only if its value differs, since a repeated call loses nothing. For any other call it always is.
-- An identity's alias with itself changes nothing.
-- After two people were joined, what both have of the same name and second stays, and the limit of 1,000 holds for the
-  one person they are.
+What is decided where these leave a case open: docs/reference/sandbox.md.
 """
 
 from __future__ import annotations
 
 import sys
+from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from itertools import islice
+from itertools import islice, takewhile
+from operator import itemgetter
 from typing import Final, Literal, NamedTuple
 
 from target_kissmetrics.sandbox import rules
-from target_kissmetrics.sandbox.calls import Call, Path, Reading, Reason, listed, read, read_alias
-from target_kissmetrics.sandbox.instances import Instance, Instances, Name
+from target_kissmetrics.sandbox.calls import Call, NothingKeptError, Path, Reason, listed, read, read_alias
 
-Duplicates = Literal["current", "legacy"]
-"""Which of the two published rules for duplicates holds."""
+Duplicates = Literal["current", "legacy"]  # which of the two published rules for duplicates holds
 
-REVENUE_PROPERTY: Final = "Billing Amount"
-"""The property that holds revenue, unless another one is named."""
+REVENUE_PROPERTY: Final = "Billing Amount"  # the property that holds revenue, unless another one is named
+NOT_KEPT_LISTED: Final = 10_000  # the last things that were not kept, in lists; their count is exact beyond that
+ARRIVALS_LISTED: Final = 1_000  # the last calls, in lists
 
-NOT_KEPT_LISTED: Final = 10_000
-"""How many of the last things that were not kept can be listed; their count is exact beyond that."""
+_SECONDS_A_DAY: Final = 86_400
+_SECOND: Final = itemgetter(0)
 
-ARRIVALS_LISTED: Final = 1_000
-"""How many of the last calls can be listed."""
+
+class Instance(NamedTuple):
+    """An event, whose value is empty, or a property's value since a second."""
+
+    second: int
+    value: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Name:
+    """The name of an event or a property of a product, as first written, with counts of the instances kept of it."""
+
+    text: str
+    is_revenue: bool = False
+    count: int = 0
+    people: int = 0
+    days: Counter[int] = field(default_factory=Counter)  # counts of instances by day since the Unix epoch
+
+
+Instances = dict[Name, list[Instance]]
+"""The instances of one person's events, or of their properties: of each name the oldest first, at most 1,000."""
+
+
+def since(instances: Instances, name: Name, second: int) -> Iterator[Instance]:
+    """Iterate over a name's instances in that second or later."""
+    of_name = instances.get(name, [])
+    return islice(of_name, bisect_left(of_name, second, key=_SECOND), None)
 
 
 class NotKept(NamedTuple):
@@ -69,10 +87,9 @@ class Person:
 
     product: Product
     identities: list[str]
-    number: int = -1
-    """Their permanent place among all people of the model, from the oldest on."""
-    events: Instances = field(default_factory=Instances)
-    properties: Instances = field(default_factory=Instances)
+    number: int = -1  # their permanent place among all people of the model, from the oldest on
+    events: Instances = field(default_factory=dict)
+    properties: Instances = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -93,12 +110,7 @@ class Product:
     digests: set[bytes] = field(default_factory=set)
     calls: int = 0
     losses: Counter[Reason] = field(default_factory=Counter)
-
-    @property
-    def revenue_by_day(self) -> Mapping[int, Decimal]:
-        """The exact sum of the kept values of the revenue property by day (days since the Unix epoch)."""
-        name = self.properties.get(self.revenue_name)
-        return name.revenue if name is not None else {}
+    revenue: dict[int, Decimal] = field(default_factory=dict)  # the exact sum of its kept values by day, as in `Name`
 
     def name(self, names: dict[str, Name], text: str) -> Name:
         """Return one of `events` or `properties`; a new one on first use."""
@@ -107,18 +119,20 @@ class Product:
             names[folded] = Name(text, is_revenue=names is self.properties and folded == self.revenue_name)
         return names[folded]
 
-    def is_new(self, reading: Reading) -> bool:
-        """Return whether a call repeats none that was passed here before, by the rule `current`."""
-        count = len(self.digests)
-        self.digests.add(reading.digest())
-        return len(self.digests) > count
+    def count(self, name: Name, instance: Instance, sign: int = 1) -> None:
+        """Count an instance; with a sign of -1, one that is dropped."""
+        day = instance.second // _SECONDS_A_DAY
+        name.count += sign
+        name.days[day] += sign
+        if name.is_revenue and (amount := rules.number_of(instance.value)) is not None:
+            change = amount if sign > 0 else amount.copy_negate()
+            self.revenue[day] = rules.EXACT.add(self.revenue.get(day, Decimal(0)), change)
 
 
 class Model:
-    """All products of a sandbox.
+    """All products of a sandbox. The same calls in the same order lead to the same model.
 
-    The same calls in the same order lead to the same model. A call that is repeated changes nothing but the counts of
-    calls and of what was not kept. The numbers of the revenue property are summed up.
+    A call that is repeated changes nothing but the counts of calls and of what was not kept.
     """
 
     def __init__(self, revenue_property: str = REVENUE_PROPERTY, duplicates: Duplicates = "current") -> None:
@@ -127,8 +141,8 @@ class Model:
         self._revenue_name = rules.fold(rules.clean(revenue_property))
         self._products: dict[str, Product] = {}
         self._people: list[Person | None] = []
-        self._not_kept: deque[NotKept] = deque(maxlen=NOT_KEPT_LISTED)
-        self._arrivals: deque[Arrival] = deque(maxlen=ARRIVALS_LISTED)
+        self.not_kept: Final = deque[NotKept](maxlen=NOT_KEPT_LISTED)
+        self.arrivals: Final = deque[Arrival](maxlen=ARRIVALS_LISTED)
         self._calls = 0
 
     def products(self, label: str = "") -> list[Product]:
@@ -141,45 +155,41 @@ class Model:
         people = islice(self._people, after + 1, None)
         return (person for person in people if person is not None and person.product in products)
 
-    def not_kept(self, label: str = "") -> Iterator[NotKept]:
-        """Iterate over the last 10,000 things that were not kept, the latest first."""
-        return (one for one in reversed(self._not_kept) if label in ("", rules.label_of(one.product)))
-
-    def arrivals(self, label: str = "") -> Iterator[Arrival]:
-        """Iterate over the last 1,000 calls, the latest first."""
-        return (one for one in reversed(self._arrivals) if label in ("", rules.label_of(one.call.product)))
-
     def take(self, call: Call) -> list[NotKept]:
         """Keep of a call what Kissmetrics would keep; return what was not kept of it, or was dropped for it."""
         product = self._products.setdefault(call.product, Product(call.product, self._revenue_name))
         product.calls += 1
         self._calls += 1
-        losses = self._alias(product, call) if call.path == "/a" else self._record(product, call)
+        try:
+            losses = self._alias(product, call) if call.path == "/a" else self._record(product, call)
+        except NothingKeptError as error:
+            losses = [NotKept(error.args[0], call.path, listed(call.parameters), call.product)]
         reasons = tuple(loss.reason for loss in losses)
         product.losses.update(reasons)
-        self._not_kept += losses
-        self._arrivals.append(Arrival(self._calls, replace(call, parameters=listed(call.parameters)), reasons))
+        self.not_kept.extend(losses)
+        self.arrivals.append(Arrival(self._calls, replace(call, parameters=listed(call.parameters)), reasons))
         return losses
 
     def _record(self, product: Product, call: Call) -> list[NotKept]:
         reading = read(call)
-        if not isinstance(reading, Reading):
-            return [_not_kept(reading, call)]
-        if not self._is_legacy and not product.is_new(reading):
-            return [_not_kept("duplicate-event" if reading.event else "duplicate-property", call)]
+        if not self._is_legacy:
+            digest = reading.digest()
+            if digest in product.digests:
+                raise NothingKeptError("duplicate-event" if reading.event else "duplicate-property")
+            product.digests.add(digest)
         person = product.people.get(reading.identity) or Person(product, [reading.identity])
         losses = []
         is_duplicate = False
         if reading.event:
             name = product.name(product.events, reading.event)
-            is_duplicate = self._is_legacy and person.events.has(name, reading.second)
+            is_duplicate = self._is_legacy and bool(_values_at(person.events, name, reading.second))
             if is_duplicate:
-                losses.append(_not_kept("duplicate-event", call))
+                losses.append(NotKept("duplicate-event", call.path, listed(call.parameters), call.product))
             else:
-                losses += _dropped(person, person.events.add(name, Instance(reading.second)))
+                losses += _merge(person, person.events, name, [Instance(reading.second)])
         for text, value in reading.properties:
             losses += self._set(person, call, text, Instance(reading.second, value), is_repeated=is_duplicate)
-        if person.number < 0 and (len(person.events) or len(person.properties)):
+        if person.number < 0 and (person.events or person.properties):
             self._add(person)
         return losses
 
@@ -187,34 +197,29 @@ class Model:
         """Set a property; a call whose event `is_repeated` loses nothing where it repeats the value too."""
         second, value = instance
         if len(text) > rules.MAX_NAME or len(value) > rules.MAX_VALUE:
-            return [_not_kept("too-long", call, {text: value})]
+            return [_lost("too-long", call, text, value)]
         name = person.product.name(person.product.properties, text)
-        if self._is_legacy and person.properties.has(name, second):
-            is_lost = not (is_repeated and person.properties.has(name, second, value))
-            return [_not_kept("duplicate-property", call, {text: value})] if is_lost else []
-        return _dropped(person, person.properties.add(name, Instance(second, sys.intern(value))))
+        if self._is_legacy and (values := _values_at(person.properties, name, second)):
+            is_lost = not is_repeated or rules.fold_value(value) not in values
+            return [_lost("duplicate-property", call, text, value)] if is_lost else []
+        return _merge(person, person.properties, name, [Instance(second, sys.intern(value))])
 
     def _alias(self, product: Product, call: Call) -> list[NotKept]:
         pair = read_alias(call)
-        if isinstance(pair, str):
-            return [_not_kept(pair, call)]
         if pair[0] == pair[1]:
             return []
         product.aliases.add((min(pair), max(pair)))
         for identity in pair:
             if identity not in product.people:
                 self._add(Person(product, [identity]))
-        one, other = product.people[pair[0]], product.people[pair[1]]
-        return self._join(one, other) if one is not other else []
-
-    def _join(self, one: Person, other: Person) -> list[NotKept]:
-        older, younger = (one, other) if one.number < other.number else (other, one)
+        older, younger = sorted((product.people[identity] for identity in pair), key=lambda person: person.number)
+        if older is younger:
+            return []
         self._people[younger.number] = None
-        older.product.population -= 1
-        older.product.people.update(dict.fromkeys(younger.identities, older))
+        product.population -= 1
+        product.people.update(dict.fromkeys(younger.identities, older))
         older.identities += younger.identities
-        dropped = older.events.join(younger.events) + older.properties.join(younger.properties)
-        return _dropped(older, dropped)
+        return _join(older, older.events, younger.events) + _join(older, older.properties, younger.properties)
 
     def _add(self, person: Person) -> None:
         person.number = len(self._people)
@@ -223,20 +228,44 @@ class Model:
         person.product.population += 1
 
 
-def _not_kept(reason: Reason, call: Call, lost: Mapping[str, str] | None = None) -> NotKept:
-    """Describe a call of which nothing was kept, or the one property of it that was not."""
-    parameters = call.parameters
-    if lost is not None:
-        reserved = {name: parameters[name] for name in ("_p", "_n", "_t", "_d") if name in parameters}
-        parameters = {**reserved, **lost}
-    return NotKept(reason, call.path, listed(parameters), call.product)
+def _lost(reason: Reason, call: Call, name: str, value: str) -> NotKept:
+    """Describe a property that was not kept of a call."""
+    reserved = {name: call.parameters[name] for name in ("_p", "_n", "_t", "_d") if name in call.parameters}
+    return NotKept(reason, call.path, listed({**reserved, name: value}), call.product)
 
 
-def _dropped(person: Person, instances: Sequence[tuple[Name, Instance]]) -> list[NotKept]:
-    """Describe instances that were dropped since there were more than 1,000. Only an event's has no value."""
+def _values_at(instances: Instances, name: Name, second: int) -> set[str]:
+    """Return the values in that second, in the form in which they compare; empty without an instance."""
+    there = takewhile(lambda one: one.second == second, since(instances, name, second))
+    return {rules.fold_value(one.value) for one in there}
+
+
+def _join(person: Person, instances: Instances, other: Instances) -> list[NotKept]:
+    """Take over the instances of another person."""
     losses = []
-    for name, (second, value) in instances:
-        what = {name.text: value} if value else {"_n": name.text}
-        parameters = listed({"_p": person.identities[0], "_t": str(second), **what})
-        losses.append(NotKept("over-1000", "/s" if value else "/e", parameters, person.product.key))
+    for name, of_name in other.items():
+        name.people -= 1
+        for instance in of_name:
+            person.product.count(name, instance, sign=-1)
+        losses += _merge(person, instances, name, of_name)
+    return losses
+
+
+def _merge(person: Person, instances: Instances, name: Name, more: Sequence[Instance]) -> list[NotKept]:
+    """Add instances of a name, and drop the oldest, maybe new ones, when there are more than 1,000."""
+    if name not in instances:
+        instances[name] = []
+        name.people += 1
+    own = instances[name]
+    own += more
+    own.sort(key=_SECOND)
+    for instance in more:
+        person.product.count(name, instance)
+    losses = []
+    for dropped in own[: -rules.MAX_INSTANCES]:
+        person.product.count(name, dropped, sign=-1)
+        what = {name.text: dropped.value} if dropped.value else {"_n": name.text}  # only an event's has no value
+        parameters = listed({"_p": person.identities[0], "_t": str(dropped.second), **what})
+        losses.append(NotKept("over-1000", "/s" if dropped.value else "/e", parameters, person.product.key))
+    del own[: len(losses)]
     return losses

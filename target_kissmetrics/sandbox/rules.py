@@ -10,25 +10,14 @@ import hashlib
 import re
 from decimal import Context, Decimal
 from typing import Final
+from urllib.parse import unquote_plus
 
-MAX_NAME: Final = 255
-"""Characters of the name of an event or a property, and of an identity."""
-
-MAX_VALUE: Final = 512
-"""Characters of a value."""
-
-MAX_INSTANCES: Final = 1000
-"""Instances of one event, or of one property, that are kept for a person."""
-
-FIRST_SECOND: Final = 1_230_768_000
-"""2009-01-01T00:00:00Z: nothing from before it is kept."""
-
-LAST_SECOND: Final = 253_402_300_799
-"""9999-12-31T23:59:59Z. A later time is most often one in milliseconds."""
-
-EXACT: Final = Context(prec=300)
-"""Adds numbers of 64 digits on either side of the point without rounding."""
-
+MAX_NAME: Final = 255  # characters of the name of an event or a property, and of an identity
+MAX_VALUE: Final = 512  # characters of a value
+MAX_INSTANCES: Final = 1000  # instances of one event, or of one property, that are kept for a person
+FIRST_SECOND: Final = 1_230_768_000  # 2009-01-01T00:00:00Z: nothing from before it is kept
+LAST_SECOND: Final = 253_402_300_799  # 9999-12-31T23:59:59Z. A later time is most often one in milliseconds
+EXACT: Final = Context(prec=300)  # adds numbers of 64 digits on either side of the point without rounding
 _DIGEST: Final = 16
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]{1,64}(?:\.[0-9]{1,64})?|\.[0-9]{1,64})")
 _WHOLE_NUMBER: Final = re.compile(r"([+-]?[0-9]{1,20})(?:\.0{1,20})?")
@@ -55,17 +44,18 @@ def fold(name: str) -> str:
     return name.lower()
 
 
+def is_key(name: str) -> bool:
+    """Return whether a decoded parameter holds an API key: `_k`, in capitals, with space, percent-encoded once more."""
+    return fold(clean(unquote_plus(unquote_plus(name)))) == "_k"
+
+
 def is_property(name: str) -> bool:
     """Return whether a cleaned parameter name can be a property: names that start with `_` are reserved."""
     return name != "" and not name.startswith("_")
 
 
 def number_of(text: str) -> Decimal | None:
-    """Read a number as Kissmetrics does; None for text.
-
-    Plain decimal notation counts, with a sign, a fraction or leading zeros; exponents, currency signs and thousands
-    separators do not, nor more than 64 digits before or after the point.
-    """
+    """Read a number in plain decimal notation, of at most 64 digits before and after the point; None for text."""
     return Decimal(text) if _NUMBER.fullmatch(text) else None
 
 

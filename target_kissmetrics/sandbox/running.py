@@ -7,10 +7,12 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import TypeVar
 
 from target_kissmetrics.sandbox import answers
 from target_kissmetrics.sandbox.answers import Json
+from target_kissmetrics.sandbox.model import Model
 from target_kissmetrics.sandbox.server import bind, make_server, url_of
 from target_kissmetrics.sandbox.service import Sandbox
 
@@ -31,29 +33,29 @@ class RunningSandbox:
 
     def summary(self, product: str = "") -> Json:
         """Count what is kept."""
-        return self._ask(lambda: answers.summary(self._sandbox.model, product))
+        return self._ask(partial(answers.summary, label=product))
 
     def person(self, identity: str, product: str = "") -> Json | None:
         """Return all that is kept of one person; None when nobody has this identity."""
-        return self._ask(lambda: answers.person(self._sandbox.model, identity, product))
+        return self._ask(partial(answers.person, identity=identity, label=product))
 
     def events(self, product: str = "") -> list[Json]:
         """List event names, the most frequent first."""
-        return self._ask(lambda: answers.events(self._sandbox.model, product))
+        return self._ask(partial(answers.events, label=product))
 
     def not_kept(self, product: str = "", *, limit: int = 100) -> list[Json]:
         """List what was not kept, the latest first."""
-        return self._ask(lambda: answers.not_kept(self._sandbox.model, product, limit=limit))
+        return self._ask(partial(answers.not_kept, label=product, limit=limit))
 
     def reset(self) -> None:
         """Delete everything."""
-        self._ask(self._sandbox.reset)
+        self._ask(lambda _: self._sandbox.reset())
 
-    def _ask(self, question: Callable[[], _T]) -> _T:
+    def _ask(self, question: Callable[[Model], _T]) -> _T:
         """Ask on the server's own loop: between two calls, never in the middle of one."""
 
         async def answer() -> _T:
-            return question()
+            return question(self._sandbox.model)
 
         return asyncio.run_coroutine_threadsafe(answer(), self._loop).result()
 
@@ -62,13 +64,10 @@ class RunningSandbox:
 def running(sandbox: Sandbox | None = None, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[RunningSandbox]:
     """Serve a sandbox, a new one in memory when None, for the length of a context, and close it.
 
-    Nothing else may use it meanwhile. Port 0 chooses a free port.
-
-    Raises:
-        SandboxError: The address cannot be used.
+    Nothing else may use it meanwhile. Port 0 chooses a free port. SandboxError when the address cannot be used.
     """
     with closing(sandbox or Sandbox()) as served, bind(host, port) as sock:
-        server, loop = make_server(served), Future[asyncio.AbstractEventLoop]()
+        server, loop = make_server(served, sock, host), Future[asyncio.AbstractEventLoop]()
 
         async def serve() -> None:
             loop.set_result(asyncio.get_running_loop())

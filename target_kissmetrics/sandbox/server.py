@@ -2,12 +2,12 @@
 
 `/e`, `/s` and `/a` answer 200 and a 1x1 GIF whatever comes in, by GET and by POST (form-encoded), as Kissmetrics' own
 host does (support.kissmetrics.io, "API specifications"). Parameters of the query and of the body count together; the
-body wins, and of a name that is repeated the last one. Only a request that the HTTP parser refuses is not a call: raw
-bytes outside ASCII in its target, or a target beyond 64 KB. A body has no limit.
+body wins, and of a name that is repeated the last one. docs/reference/sandbox.md has what is refused, and why.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import inspect
@@ -15,33 +15,39 @@ import logging
 import re
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from functools import partial
 from importlib import resources
+from ipaddress import ip_address
 from typing import Any, Final, get_args
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.convertors import PathConvertor, register_url_convertor
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from target_kissmetrics.sandbox import answers, rules, views
+from target_kissmetrics.sandbox import answers, rules
 from target_kissmetrics.sandbox.calls import Call, Path, SandboxError
-from target_kissmetrics.sandbox.model import Model
 from target_kissmetrics.sandbox.service import Sandbox
 
 _LOG: Final = logging.getLogger("kissmetrics-sandbox")
 
-_GIF: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-"""Of everything but the GIF: a browser never takes the data for a page, whatever it sniffs in it."""
+"""Of every answer: a browser never takes the data for a page, whatever it sniffs in it."""
 
+_PIXEL: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+_GIF: Final = Response(_PIXEL, media_type="image/gif", headers=_HEADERS)
+_TRACKING: Final = get_args(Path)
+_MAX_PARAMETERS: Final = 2_000
 _MAX_LISTED: Final = 10_000
-_MAX_HEAD_BYTES: Final = 1 << 20
+_REQUEST_SECONDS: Final = 30.0
 _SHUTDOWN_SECONDS: Final = 2
 
 
@@ -54,129 +60,96 @@ class _Identity(PathConvertor):
 register_url_convertor("identity", _Identity())
 
 
-class _Tracking:
-    """One path of the tracking API, as an ASGI application: the fastest way from the socket to the model."""
+class _Connection(HttpToolsProtocol):
+    """A connection that is closed 30 s after it was made, or the last answer ended, without another answer."""
 
-    def __init__(self, sandbox: Sandbox, path: Path) -> None:
-        self._sandbox, self._path = sandbox, path
-        self._answer = Response(_GIF, media_type="image/gif", headers={"Cache-Control": "no-store"})
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._deadline = self.loop.call_later(_REQUEST_SECONDS, transport.abort)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        parameters = _decoded(scope["query_string"])
-        if scope["method"] == "POST":
-            try:
-                parameters.update(_decoded(await Request(scope, receive).body()))
-            except ClientDisconnect:
-                return
-        call = Call(rules.product_of(parameters.pop("_k", "")), self._path, parameters, int(time.time()))
-        try:
-            self._sandbox.take(call)
-        except SandboxError as error:
-            _LOG.error("%s", error)  # the tracking API never answers an error
-        await self._answer(scope, receive, send)
+    def on_response_complete(self) -> None:
+        self._deadline.cancel()
+        self._deadline = self.loop.call_later(_REQUEST_SECONDS, self.transport.abort)
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._deadline.cancel()
+        super().connection_lost(exc)
 
 
-def _decoded(form: bytes) -> dict[str, str]:
-    """Decode form-encoded parameters; invalid percent encoding stays, invalid UTF-8 becomes U+FFFD."""
-    return dict(parse_qsl(form.decode("utf-8", "replace"), keep_blank_values=True, errors="replace"))
-
-
-class _Query:
-    """The parameters of a request to the JSON API."""
-
-    def __init__(self, request: Request) -> None:
-        self._query = request.query_params
-        self.product = self.text("product")
-        self.events = self._query.getlist("event")
-        self.identity: str = request.path_params.get("identity", "")
-
-    def text(self, name: str, default: str = "") -> str:
-        return self._query.get(name, default)
-
-    def number(self, name: str, default: int, least: int = 0) -> int:
-        text = self.text(name) or str(default)
-        if re.fullmatch(r"-?[0-9]{1,18}", text) is None:
-            raise HTTPException(400, f"{name} must be a whole number")
-        return max(least, int(text))
-
-    @property
-    def limit(self) -> int:
-        return min(self.number("limit", 100, least=1), _MAX_LISTED)
-
-
-def _funnel(model: Model, query: _Query) -> Awaitable[list[answers.Json]]:
-    if not 1 <= len(query.events) <= views.MAX_STEPS:
-        raise HTTPException(400, f"a funnel has 1 to {views.MAX_STEPS} parameters named event")
-    return views.funnel(model, query.events, query.product)
-
-
-def _search(model: Model, query: _Query) -> Awaitable[answers.Json]:
-    if not query.text("text").strip():
-        raise HTTPException(400, "text must not be empty")
-    return views.search(model, query.text("text"), query.product)
-
-
-_Answer = Callable[[Model, _Query], Any]
-
-_API: Final[dict[str, _Answer]] = {
-    "/api/summary": lambda model, query: answers.summary(model, query.product),
-    "/api/people": lambda model, query: answers.people(
-        model, query.product, limit=query.limit, after=query.number("after", -1, least=-1)
-    ),
-    "/api/people/{identity:identity}": lambda model, query: answers.person(model, query.identity, query.product),
-    "/api/events": lambda model, query: answers.events(model, query.product),
-    "/api/not-kept": lambda model, query: answers.not_kept(
-        model, query.product, limit=query.number("limit", 100), reason=query.text("reason")
-    ),
-    "/api/not-kept/reasons": lambda model, query: answers.losses(model, query.product),
-    "/api/calls": lambda model, query: answers.calls(model, query.product, limit=query.limit, path=query.text("path")),
-    "/api/timeline/{identity:identity}": lambda model, query: views.timeline(
-        model, query.identity, query.product, limit=query.limit, after=query.number("after", 0)
-    ),
-    "/api/events/over-time": lambda model, query: views.events_over_time(
-        model, query.events[: views.MAX_STEPS], query.text("bucket", "day"), query.product
-    ),
-    "/api/revenue": lambda model, query: views.revenue_by_month(model, query.product),
-    "/api/funnel": _funnel,
-    "/api/search": _search,
+_API: Final[dict[str, Callable[..., Any]]] = {
+    "/api/summary": answers.summary,
+    "/api/people": answers.people,
+    "/api/people/{identity:identity}": partial(answers.person, limit=answers.MAX_OF_A_PERSON),
+    "/api/timeline/{identity:identity}": answers.timeline,
+    "/api/events": answers.events,
+    "/api/events/over-time": answers.events_over_time,
+    "/api/not-kept": answers.not_kept,
+    "/api/not-kept/reasons": answers.losses,
+    "/api/calls": answers.calls,
+    "/api/revenue": answers.revenue_by_month,
+    "/api/funnel": answers.funnel,
+    "/api/search": answers.search,
 }
 
 
-def build_app(sandbox: Sandbox) -> Starlette:
-    """Build the HTTP side of a sandbox: an ASGI application that uses the sandbox on its event loop alone."""
+def _arguments(answer: Callable[..., Any], request: Request) -> dict[str, Any]:
+    """Read an answer's arguments, which have the names of the parameters of its path and query."""
+    query, arguments = request.query_params, dict(request.path_params)
+    most = answers.MAX_OF_A_PERSON if "identity" in arguments else _MAX_LISTED
+    for name, parameter in inspect.signature(answer).parameters.items():
+        if name == "label":
+            arguments[name] = query.get("product", "")
+        elif name == "names":
+            arguments[name] = query.getlist("event")
+        elif isinstance(parameter.default, int):
+            text = query.get(name) or str(parameter.default)
+            if re.fullmatch(r"-?[0-9]{1,18}", text) is None:
+                raise HTTPException(400, f"{name} must be a whole number")
+            arguments[name] = min(max(0, int(text)), most) if name == "limit" else max(parameter.default, int(text))
+        elif isinstance(parameter.default, str):
+            arguments[name] = query.get(name, parameter.default)
+    return arguments
 
-    def endpoint(answer: _Answer) -> Callable[[Request], Awaitable[Response]]:
-        async def respond(request: Request) -> Response:
-            answered = answer(sandbox.model, _Query(request))
-            content = await answered if inspect.isawaitable(answered) else answered
-            if content is None:
-                raise HTTPException(404, "nobody has this identity")
-            return _json(content)
 
-        return respond
+async def _respond(sandbox: Sandbox, answer: Callable[..., Any], request: Request) -> Response:
+    answered = answer(sandbox.model, **_arguments(answer, request))
+    content = await answered if inspect.isawaitable(answered) else answered
+    if content is None:
+        raise HTTPException(404, "nobody has this identity")
+    return _json(content)
 
-    async def reset(request: Request) -> Response:
-        # Any page in the same browser may send a POST here; only the sandbox's own page may empty it.
-        origin = request.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-            raise HTTPException(403, "only the sandbox's own page may reset it")
-        sandbox.reset()
-        return _json({"reset": True})
 
-    app = Starlette(
-        routes=[
-            *(Route(path, _Tracking(sandbox, path), methods=["GET", "POST"]) for path in get_args(Path)),
-            Route("/", _page(), methods=["GET"]),
-            *(Route(path, endpoint(answer)) for path, answer in _API.items()),
-            Route("/api/reset", reset, methods=["POST"]),
-        ],
-        exception_handlers={
-            HTTPException: lambda _, error: _json({"error": error.detail}, error.status_code),
-            SandboxError: lambda _, error: _json({"error": str(error)}, 500),
-        },
-    )
-    app.router.redirect_slashes = False
-    return app
+async def _track(sandbox: Sandbox, request: Request) -> Response:
+    form = [request.scope["query_string"], await request.body() if request.method == "POST" else b""]
+    # Invalid percent encoding stays, invalid UTF-8 becomes U+FFFD.
+    text = b"&".join(filter(None, form)).decode("utf-8", "replace")
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, errors="replace", max_num_fields=_MAX_PARAMETERS)
+    except ValueError:
+        raise HTTPException(413, f"a call has at most {_MAX_PARAMETERS} parameters") from None
+    parameters, path = dict(pairs), request.scope["path"]
+    try:
+        sandbox.take(Call(rules.product_of(parameters.get("_k", "")), path, parameters, int(time.time())))
+    except SandboxError as error:
+        _LOG.error("%s", error)  # the tracking API never answers an error
+    return _GIF
+
+
+async def _reset(sandbox: Sandbox, request: Request) -> Response:
+    # Any page in the same browser may send a POST here; only the sandbox's own page may empty it.
+    if request.headers.get("origin") not in (None, f"{request.url.scheme}://{request.headers.get('host')}"):
+        raise HTTPException(403, "only the sandbox's own page may reset it")
+    sandbox.reset()
+    return _json({"reset": True})
+
+
+def _own_hosts(bound: str, host: str) -> re.Pattern[str]:
+    """Return what a Host header may be: a loopback name, or what is bound; the port may be a forwarded one."""
+    names = ["localhost", r"127(\.\d+){3}", r"\[::1\]", *map(re.escape, (bound, f"[{bound}]", host))]
+    if ip_address(bound).is_unspecified:  # an address is safe: no other machine's owner lets it resolve to this one
+        names += [r"\d+(\.\d+){3}", r"\[[\da-f:.]+\]", re.escape(socket.gethostname())]
+    return re.compile(rf"({'|'.join(names)})\.?(:\d*)?", re.IGNORECASE | re.ASCII)
 
 
 def _json(content: Any, status: int = 200) -> Response:
@@ -198,8 +171,7 @@ def _page() -> Response:
 def bind(host: str, port: int) -> socket.socket:
     """Listen on an address; port 0 chooses a free one. Connections wait until a server accepts them.
 
-    Raises:
-        SandboxError: The host is unknown, or the port is in use.
+    SandboxError when the host is unknown, or the port in use.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -216,22 +188,49 @@ def bind(host: str, port: int) -> socket.socket:
 
 def url_of(sock: socket.socket, host: str) -> str:
     """Return the URL at which a browser on this machine finds a bound socket; `host` is what it was bound to."""
-    name = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # a comparison
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # a comparison
     port = sock.getsockname()[1]
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
-def make_server(sandbox: Sandbox) -> uvicorn.Server:
-    """Make a server, without starting it: `run(sockets=[...])` does, on a socket of `bind`."""
+def make_server(sandbox: Sandbox, sock: socket.socket, host: str) -> uvicorn.Server:
+    """Make a server, without starting it: `run(sockets=[sock])` does; `host` is what `sock` was bound to."""
+    bound = sock.getsockname()[0]
+    if not ip_address(bound).is_loopback:
+        _LOG.warning(
+            "whoever reaches %s can read and delete all that this sandbox holds; without --host nobody can", bound
+        )
+    own_hosts = _own_hosts(bound, host)
+    foreign = _json({"error": "not a host name of this sandbox; use the URL it printed, or name it with --host"}, 403)
+    app = Starlette(
+        routes=[
+            *(Route(path, partial(_track, sandbox), methods=["GET", "POST"]) for path in _TRACKING),
+            Route("/", _page(), methods=["GET"]),
+            *(Route(path, partial(_respond, sandbox, answer)) for path, answer in _API.items()),
+            Route("/api/reset", partial(_reset, sandbox), methods=["POST"]),
+        ],
+        exception_handlers={
+            HTTPException: lambda _, error: _json({"error": error.detail}, error.status_code),
+            ClientDisconnect: lambda _request, _error: _GIF,
+            answers.QuestionError: lambda _, error: _json({"error": str(error)}, 400),
+            SandboxError: lambda _, error: _json({"error": str(error)}, 500),
+        },
+    )
+    app.router.redirect_slashes = False
+
+    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+        is_own = scope["path"] in _TRACKING or own_hosts.fullmatch(Headers(scope=scope).get("host", ""))
+        await (app if is_own else foreign)(scope, receive, send)
+
     return uvicorn.Server(
         uvicorn.Config(
-            build_app(sandbox),
+            checked,
+            http=_Connection,
             access_log=False,
             log_config=None,
             lifespan="off",
             server_header=False,
             ws="none",
             timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-            h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
         )
     )

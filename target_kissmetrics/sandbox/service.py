@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -18,15 +18,10 @@ from typing import Final
 from target_kissmetrics.sandbox.calls import Call, SandboxError
 from target_kissmetrics.sandbox.model import REVENUE_PROPERTY, Duplicates, Model
 
-_APPLICATION_ID: Final = 0x4B4D5342
-"""Marks a SQLite file as a sandbox's ("KMSB"), so that no other program's database is written to."""
-
-_SCHEMA: Final = """
-CREATE TABLE calls (
+_APPLICATION_ID: Final = 0x4B4D5342  # "KMSB" marks a sandbox's file: no other program's database is written to
+_SCHEMA: Final = """CREATE TABLE calls (
   position INTEGER PRIMARY KEY, product TEXT NOT NULL, path TEXT NOT NULL, arrived INTEGER NOT NULL,
-  imported INTEGER NOT NULL, parameters TEXT NOT NULL
-)
-"""
+  imported INTEGER NOT NULL, parameters TEXT NOT NULL)"""
 _INSERT: Final = "INSERT INTO calls (product, path, parameters, arrived, imported) VALUES (?, ?, ?, ?, ?)"
 _SELECT: Final = "SELECT product, path, parameters, arrived, imported FROM calls ORDER BY position"
 
@@ -34,15 +29,9 @@ _SELECT: Final = "SELECT product, path, parameters, arrived, imported FROM calls
 class Sandbox:
     """A local Kissmetrics, without its HTTP side. Not thread-safe.
 
-    Its `model` is what is kept of all calls so far; another object after a reset.
-
-    Args:
-        revenue_property: The property whose numbers are summed up as revenue.
-        duplicates: The rule for duplicates; what a store holds is judged anew by it.
-        store: The file that keeps everything, for one process at a time; in memory alone when None.
-
-    Raises:
-        SandboxError: The store cannot be used; also from `take`, `take_all` and `reset`, when it cannot be written.
+    Its `model` is what is kept of all calls so far; another object after a reset. A `store` is a file that keeps
+    everything, for one process at a time; what it holds is judged anew by the rule for `duplicates`. SandboxError when
+    it cannot be used, from `take`, `take_all` and `reset` when it cannot be written.
     """
 
     def __init__(
@@ -59,31 +48,21 @@ class Sandbox:
 
     def take(self, call: Call) -> None:
         """Take a call. The model takes it also when the store cannot be written."""
-        self.model.take(call)
-        if self._store is not None:
-            parameters = {name: value for name, value in call.parameters.items() if name != "_k"}
-            text = json.dumps(parameters, separators=(",", ":"))
-            self._write(_INSERT, (call.product, call.path, text, call.arrived, call.imported))
+        self.take_all([call])
 
     def take_all(self, calls: Iterable[Call]) -> int:
-        """Take many calls at once, much faster than one by one when there is a store; return how many.
-
-        After an error in between, the store has none of them; the model keeps those before the error.
-        """
-        count = 0
-        self._write("BEGIN")
-        try:
-            for count, call in enumerate(calls, start=1):  # noqa: B007 - returned
-                self.take(call)
-        except BaseException:
-            self._write("ROLLBACK")
-            raise
-        self._write("COMMIT")
-        return count
+        """Take many calls at once, or none of them after an error in between; return how many."""
+        taken = list(calls)
+        for call in taken:
+            self.model.take(call)
+        self._write(
+            _INSERT, ((one.product, one.path, json.dumps(one.parameters), one.arrived, one.imported) for one in taken)
+        )
+        return len(taken)
 
     def reset(self) -> None:
         """Delete everything, in the store too."""
-        self._write("DELETE FROM calls")
+        self._write("DELETE FROM calls", [()])
         self.model = self._new_model()
 
     def close(self) -> None:
@@ -91,11 +70,12 @@ class Sandbox:
         if self._store is not None:
             self._store.close()
 
-    def _write(self, statement: str, row: tuple[object, ...] = ()) -> None:
+    def _write(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
         if self._store is None:
             return
         try:
-            self._store.execute(statement, row)
+            with self._store:
+                self._store.executemany(statement, rows)
         except sqlite3.Error as error:
             raise SandboxError(f"cannot write {self._path}: {error}; make room, or make it writable") from error
 
@@ -104,26 +84,20 @@ def _open(path: Path) -> sqlite3.Connection:
     """Open a store; a new one is readable by its owner alone."""
     try:
         path.touch(mode=0o600)
-        store = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
-        try:
-            _prepare(store)
-        except sqlite3.Error:
-            store.close()
-            raise
+        with ExitStack() as on_error:
+            store = on_error.enter_context(closing(sqlite3.connect(path, timeout=1, check_same_thread=False)))
+            # The lock is kept from the first read on: a second sandbox on this file would not see this one's calls.
+            store.execute("PRAGMA locking_mode = EXCLUSIVE")
+            (application,) = store.execute("PRAGMA application_id").fetchone()
+            (tables,) = store.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if application != _APPLICATION_ID and tables:
+                raise sqlite3.DatabaseError("it is another program's database")
+            # With a write-ahead log a call costs one short write, and no wait for the disk.
+            store.execute("PRAGMA journal_mode = WAL")
+            store.execute("PRAGMA synchronous = NORMAL")
+            if not tables:
+                store.executescript(f"BEGIN; {_SCHEMA}; PRAGMA application_id = {_APPLICATION_ID}; COMMIT")
+            on_error.pop_all()
     except (OSError, sqlite3.Error) as error:
         raise SandboxError(f"cannot use {path} as a store: {error}; name another file with --store") from error
     return store
-
-
-def _prepare(store: sqlite3.Connection) -> None:
-    # The lock is kept from the first read on: a second sandbox on this file would not see this one's calls.
-    store.execute("PRAGMA locking_mode = EXCLUSIVE")
-    (application,) = store.execute("PRAGMA application_id").fetchone()
-    (tables,) = store.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if application != _APPLICATION_ID and tables:
-        raise sqlite3.DatabaseError("it is another program's database")
-    # With a write-ahead log a call costs one short write, and no wait for the disk.
-    store.execute("PRAGMA journal_mode = WAL")
-    store.execute("PRAGMA synchronous = NORMAL")
-    if not tables:
-        store.executescript(f"BEGIN; {_SCHEMA}; PRAGMA application_id = {_APPLICATION_ID}; COMMIT")

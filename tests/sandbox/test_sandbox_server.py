@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
+import time
+from collections import Counter
 from contextlib import closing
 from http.client import HTTPConnection
 from importlib import resources
@@ -11,9 +14,10 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from target_kissmetrics.sandbox.calls import SandboxError
+from target_kissmetrics.sandbox import server as server_module
+from target_kissmetrics.sandbox.calls import Call, SandboxError
 from target_kissmetrics.sandbox.running import RunningSandbox, running
-from target_kissmetrics.sandbox.server import bind, url_of
+from target_kissmetrics.sandbox.server import bind, make_server, url_of
 from target_kissmetrics.sandbox.service import Sandbox
 
 if TYPE_CHECKING:
@@ -49,12 +53,20 @@ def event(person: str = "ada", name: str = "Paid", **more: str) -> dict[str, str
     return {"_k": KEY, "_p": person, "_n": name, "_t": NOW, "_d": "1", **more}
 
 
-def raw(sandbox: RunningSandbox, method: str, target: str, body: bytes | None = None) -> tuple[int, str | None, bytes]:
-    """Send a target as it is written: a client that tidies it up would hide what is tested."""
+def address(sandbox: RunningSandbox) -> tuple[str, int]:
     host, port = sandbox.url.removeprefix("http://").split(":")
-    connection = HTTPConnection(host, int(port), timeout=10)
+    return host, int(port)
+
+
+def raw(
+    sandbox: RunningSandbox, method: str, target: str, body: bytes | None = None, host: str | None = None
+) -> tuple[int, str | None, bytes]:
+    """Send a target as it is written: a client that tidies it up would hide what is tested."""
+    connection = HTTPConnection(*address(sandbox), timeout=10)
     try:
-        connection.putrequest(method, target, skip_accept_encoding=True)
+        connection.putrequest(method, target, skip_accept_encoding=True, skip_host=host is not None)
+        if host is not None:
+            connection.putheader("Host", host)
         if body is not None:
             connection.putheader("Content-Length", str(len(body)))
         connection.endheaders(body)
@@ -112,8 +124,7 @@ class TestTracking:
         assert sandbox.summary()["calls"] == 3
 
     def test_a_client_that_goes_away_in_the_middle_is_no_call(self, sandbox: RunningSandbox) -> None:
-        host, port = sandbox.url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=10) as connection:
+        with socket.create_connection(address(sandbox), timeout=10) as connection:
             connection.sendall(b"POST /e?_p=a&_n=b HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n_k")
         assert raw(sandbox, "GET", "/s?_p=a&x=1")[0] == 200
         assert sandbox.summary()["events"] == 0
@@ -240,13 +251,169 @@ class TestApi:
         assert set(self.get(filled, "/api/summary").values()) == {0, "0", "current"}
 
     def test_reset_from_its_own_page_and_from_nobody_elses(self, filled: RunningSandbox) -> None:
-        for origin, status in (("https://evil.example", 403), ("null", 403), (filled.url, 200)):
+        foreign = (
+            "https://evil.example",
+            "null",
+            "",
+            filled.url.replace("http:", "https:"),
+            filled.url + ".evil.example",
+        )
+        for origin, status in (*((one, 403) for one in foreign), (filled.url, 200)):
             answer = requests.post(filled.url + "/api/reset", headers={"Origin": origin}, timeout=10)
             assert answer.status_code == status
 
     def test_reset_is_no_get(self, filled: RunningSandbox) -> None:
         assert requests.get(filled.url + "/api/reset", timeout=10).status_code == 405
         assert filled.summary()["calls"] == 5
+
+
+class TestHostNames:
+    """Any page in a browser reads what answers under a name that the page's owner lets resolve to this machine."""
+
+    @pytest.mark.parametrize(
+        "host",
+        [
+            "evil.example", "evil.example:8765", "127.0.0.1.evil.example", "localhost.evil.example", "evil.localhost",
+            "127.0.0.1@evil.example", "evil.example@127.0.0.1", "evil.example#127.0.0.1", "127.0.0.1, evil.example",
+            "192.0.2.7:8765", "[2001:db8::1]", "127.0.0.1evil", "127.0.0.1:80x", "",
+        ],
+    )  # fmt: skip
+    def test_another_one_reads_and_deletes_nothing(self, sandbox: RunningSandbox, host: str) -> None:
+        requests.get(sandbox.url + "/e", params=event(), timeout=10)
+        for path in ("/", "/api/people", "/api/people/ada", "/api/timeline/ada", "/api/calls", "/api/nothing"):
+            status, kind, body = raw(sandbox, "GET", path, host=host)
+            assert (status, kind) == (403, "application/json")
+            assert b"ada" not in body
+            assert b"host name" in body
+        assert raw(sandbox, "POST", "/api/reset", host=host)[0] == 403
+        assert sandbox.summary()["people"] == 1
+
+    @pytest.mark.parametrize(
+        "host", ["localhost", "LocalHost:1", "localhost.", "127.0.0.1:9000", "127.1.2.3", "[::1]:8765"]
+    )
+    def test_loopback_names_are_its_own_with_any_port(self, sandbox: RunningSandbox, host: str) -> None:
+        assert raw(sandbox, "GET", "/api/summary", host=host)[0] == 200
+        assert raw(sandbox, "GET", "/", host=host)[0] == 200
+
+    def test_the_tracking_api_answers_under_any_name(self, sandbox: RunningSandbox) -> None:
+        for path in ("/e", "/s", "/a"):
+            assert raw(sandbox, "GET", path + "?_p=ada", host="trk.example")[:2] == (200, "image/gif")
+
+    def test_an_address_is_its_own_where_all_are_bound(self, caplog: pytest.LogCaptureFixture) -> None:
+        with running(host="0.0.0.0") as open_to_all:  # noqa: S104
+            for host in ("192.0.2.7:80", "[2001:db8::1]", socket.gethostname(), "localhost"):
+                assert raw(open_to_all, "GET", "/api/summary", host=host)[0] == 200
+            for host in ("evil.example", "192.0.2.7.evil.example", "1.2.3"):
+                assert raw(open_to_all, "GET", "/api/summary", host=host)[0] == 403
+        assert "whoever reaches 0.0.0.0" in caplog.text
+
+    @pytest.mark.parametrize(
+        ("host", "is_warned"),
+        [("127.0.0.1", False), ("localhost", False), ("0.0.0.0", True), ("0", True)],  # noqa: S104
+    )
+    def test_an_address_that_others_reach_is_warned_of(
+        self, caplog: pytest.LogCaptureFixture, host: str, is_warned: bool
+    ) -> None:
+        with bind(host, 0) as sock:
+            make_server(Sandbox(), sock, host)
+        assert ("whoever reaches" in caplog.text) is is_warned
+
+
+SPELLINGS = ["_k", "_K", "%5Fk", "_%6B", "%5F%4B", "%255Fk", "+_k", "_k%20", "%3A_k", "_k=old&_k", "_K=old&_k"]
+
+
+@pytest.mark.parametrize("spelled", SPELLINGS)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_no_spelling_of_the_key_is_kept(tmp_path: Path, spelled: str, method: str) -> None:
+    store = tmp_path / "s.db"
+    with running(Sandbox(store=store)) as sandbox:
+        for path in ("/e", "/s", "/a"):
+            form = f"_p=ada&x=1&{spelled}={KEY}"
+            target, body = (f"{path}?{form}", None) if method == "GET" else (path, form.encode())
+            assert raw(sandbox, method, target, body)[0] == 200
+        seen = [raw(sandbox, "GET", f"/api/{view}")[2] for view in ("calls", "not-kept", "people/ada", "timeline/ada")]
+        files = [file.read_bytes() for file in tmp_path.iterdir()]
+    assert not [text for text in [*seen, *files, store.read_bytes()] if b"the-rest" in text or b"old" in text]
+
+
+class TestLimitsOfARequest:
+    @pytest.mark.parametrize(("in_query", "in_body"), [(2000, 0), (0, 2000), (1000, 1000)])
+    def test_more_than_2000_parameters_are_refused(self, sandbox: RunningSandbox, in_query: int, in_body: int) -> None:
+        query, body = "&".join(f"q{n}=1" for n in range(in_query)), "&".join(f"b{n}=1" for n in range(in_body))
+        method = "POST" if in_body else "GET"
+        assert raw(sandbox, method, "/s?" + query, body.encode())[:2] == (200, "image/gif")
+        assert sandbox.summary()["calls"] == 1
+        status, _, said = raw(sandbox, method, f"/s?{query}&_p=a", body.encode())
+        assert (status, b"2000" in said) == (413, True)
+        assert sandbox.summary()["calls"] == 1
+
+    @pytest.mark.parametrize(
+        "sent",
+        [
+            b"",
+            b"GET /api/peo",
+            b"GET /e HTTP/1.1\r\nHost: x\r\nX-",
+            b"POST /e?_p=a&_n=b HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n_k",
+            b"GET /e HTTP/1.1\r\nHost: x\r\n\r\nGET /e HT",
+        ],
+        ids=["nothing", "half a target", "half a head", "half a body", "half a second one"],
+    )  # fmt: skip
+    def test_a_request_that_never_ends_is_ended(self, monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+        monkeypatch.setattr(server_module, "_REQUEST_SECONDS", 0.2)
+        with running() as sandbox, socket.create_connection(address(sandbox), timeout=10) as connection:
+            connection.sendall(sent)
+            with contextlib.suppress(ConnectionResetError):
+                while connection.recv(65_536):
+                    pass
+            assert sandbox.summary()["events"] == 0
+
+    def test_a_connection_that_is_used_stays(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(server_module, "_REQUEST_SECONDS", 0.5)
+        with running() as sandbox, closing(HTTPConnection(*address(sandbox), timeout=10)) as connection:
+            connection.connect()
+            own = connection.sock
+            end = time.monotonic() + 1.2
+            while time.monotonic() < end:
+                connection.request("GET", "/e?_p=a&_n=b")
+                assert connection.getresponse().read()
+            assert connection.sock is own
+
+
+@pytest.fixture(scope="module")
+def busy() -> Iterator[RunningSandbox]:
+    served = Sandbox()
+    for n in range(600):
+        parameters = {"_p": "ada", "_n": "Paid", "_t": str(int(NOW) + n), "_d": "1", "Plan": str(n)}
+        served.take(Call("key", "/e", parameters, int(NOW)))
+        served.take(Call("key", "/a", {"_p": "ada", "_n": f"device {n}"}, int(NOW)))
+    with running(served) as sandbox:
+        yield sandbox
+
+
+class TestPersonInPages:
+    @pytest.mark.parametrize("query", [{}, {"limit": 500}, {"limit": 100_000}, {"limit": 7}])
+    def test_has_500_items_at_most_and_every_one_once(self, busy: RunningSandbox, query: dict[str, int]) -> None:
+        whole, after, seen = busy.person("ada"), 0, Counter[str]()
+        assert whole is not None
+        assert "next" not in whole
+        while True:
+            page = requests.get(busy.url + "/api/people/ada", params={**query, "after": after}, timeout=10).json()
+            values = [one["value"] for one in page["properties"].get("Plan", [])]
+            times = [one["timestamp"] for one in page["events"]]
+            assert len(values) + len(times) <= min(500, query.get("limit", 500))
+            assert len(page["identities"]) <= 500
+            assert times == sorted(times)
+            seen.update(map(str, [*values, *times]))
+            if "next" not in page:
+                break
+            after = page["next"]
+        assert set(seen.values()) == {1}
+        assert len(seen) == 1200 == len(whole["events"]) + len(whole["properties"]["Plan"])
+
+    def test_its_time_line_likewise(self, busy: RunningSandbox) -> None:
+        page = requests.get(busy.url + "/api/timeline/ada", params={"limit": 100_000}, timeout=10).json()
+        assert (len(page["entries"]), page["total"], page["next"]) == (500, 1200, 500)
+        assert len(page["identities"]) == 500
 
 
 class TestPage:

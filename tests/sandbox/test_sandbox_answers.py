@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_kissmetrics.sandbox import answers, views
+from target_kissmetrics.sandbox import answers
 from target_kissmetrics.sandbox.calls import Call
 from target_kissmetrics.sandbox.model import ARRIVALS_LISTED, Model
 from target_kissmetrics.sandbox.rules import product_of
@@ -35,11 +35,11 @@ def model(*calls: Call) -> Model:
 
 
 def funnel(of: Model, *steps: str) -> list[int]:
-    return [step["people"] for step in asyncio.run(views.funnel(of, steps))]
+    return [step["people"] for step in asyncio.run(answers.funnel(of, steps))]
 
 
 def search(of: Model, text: str, **more: Any) -> dict[str, Any]:
-    return asyncio.run(views.search(of, text, **more))
+    return asyncio.run(answers.search(of, text, **more))
 
 
 def test_calls_are_listed_latest_first_with_what_was_lost_and_cut_short() -> None:
@@ -65,7 +65,7 @@ def test_a_time_line_has_events_and_changes_of_all_identities() -> None:
         call("a", Plan="Free"), call("b", "Paid", START + 5, Plan="Gold"), call("a", other="b"),
         call("a", "Left", START + 9),
     )  # fmt: skip
-    shown = views.timeline(made, "b", limit=2)
+    shown = answers.timeline(made, "b", limit=2)
     assert shown is not None
     assert set(shown["identities"]) == {"a", "b"}
     assert shown["entries"] == [
@@ -73,30 +73,30 @@ def test_a_time_line_has_events_and_changes_of_all_identities() -> None:
         {"kind": "event", "name": "Paid", "timestamp": START + 5},
     ]
     assert (shown["total"], shown["next"]) == (4, 2)
-    rest = views.timeline(made, "a", limit=2, after=2)
+    rest = answers.timeline(made, "a", limit=2, after=2)
     assert rest is not None
     assert [(one["value"], one["before"]) for one in rest["entries"]] == [("Gold", "Free"), ("Free", None)]
     assert rest["next"] is None
     assert rest["properties"] == [{"name": "Plan", "value": "Gold", "timestamp": START + 5}]
-    assert views.timeline(made, "nobody") is None
+    assert answers.timeline(made, "nobody") is None
 
 
 def test_events_are_counted_by_day_week_and_month() -> None:
     made = model(*(call(f"p{n}", ["Paid", "paid"][n % 2], START + n * 10 * DAY) for n in range(5)))
-    by_month = views.events_over_time(made, ["PAID", "No such"], "month")
+    by_month = answers.events_over_time(made, ["PAID", "No such"], "month")
     assert by_month["starts"] == ["2024-01-01", "2024-02-01"]
     assert [one["counts"] for one in by_month["events"]] == [[4, 1], [0, 0]]
-    by_week = views.events_over_time(made, [], "week")
+    by_week = answers.events_over_time(made, [], "week")
     assert by_week["starts"][:2] == ["2024-01-01", "2024-01-08"]
     assert by_week["events"][0]["counts"] == [1, 1, 1, 0, 1, 1]
-    assert views.events_over_time(Model(), [], "week")["starts"] == []
+    assert answers.events_over_time(Model(), [], "week")["starts"] == []
 
 
 def test_a_long_time_is_counted_in_longer_buckets() -> None:
     made = model(call("a", "Paid", START - 14 * 365 * DAY), call("a", "Paid", START))
-    shown = views.events_over_time(made, ["Paid"], "day")
+    shown = answers.events_over_time(made, ["Paid"], "day")
     assert shown["bucket"] == "month"
-    assert len(shown["starts"]) <= views.MAX_BUCKETS
+    assert len(shown["starts"]) <= answers.MAX_BUCKETS
     assert sum(shown["events"][0]["counts"]) == 2
 
 
@@ -118,19 +118,19 @@ def test_counts_by_day_and_month_add_up_whatever_is_joined(
         *(call(one, other=other) for one, other in joined),
     )
     counted = Counter[str]()
-    for one in views.events_over_time(made, ["A", "B", "C"])["events"]:
+    for one in answers.events_over_time(made, ["A", "B", "C"])["events"]:
         counted[one["name"]] += sum(one["counts"])
     assert counted.total() == answers.summary(made)["events"]
-    months = sum((Decimal(one["revenue"]) for one in views.revenue_by_month(made)), Decimal(0))
+    months = sum((Decimal(one["revenue"]) for one in answers.revenue_by_month(made)), Decimal(0))
     assert months == Decimal(answers.summary(made)["revenue"])
 
 
 @pytest.mark.parametrize("fallen", [1, 5])
 def test_what_falls_out_of_a_thousand_is_counted_no_more(fallen: int) -> None:
     made = model(*(call("a", "Paid", START + n * DAY, **{"Billing Amount": "1"}) for n in range(1000 + fallen)))
-    shown = views.events_over_time(made, ["Paid"], "month")
+    shown = answers.events_over_time(made, ["Paid"], "month")
     assert sum(shown["events"][0]["counts"]) == 1000
-    assert sum(Decimal(one["revenue"]) for one in views.revenue_by_month(made)) == 1000
+    assert sum(Decimal(one["revenue"]) for one in answers.revenue_by_month(made)) == 1000
 
 
 def test_revenue_by_month_is_exact_and_has_months_without_any() -> None:
@@ -138,7 +138,7 @@ def test_revenue_by_month_is_exact_and_has_months_without_any() -> None:
     made = model(
         *(call(f"p{n}", "Paid", START + day * DAY, **{"Billing Amount": text}) for n, (day, text) in enumerate(amounts))
     )
-    assert views.revenue_by_month(made) == [
+    assert answers.revenue_by_month(made) == [
         {"month": "2024-01", "revenue": "0.30"},
         {"month": "2024-02", "revenue": "0"},
         {"month": "2024-03", "revenue": "-5"},
@@ -190,4 +190,4 @@ def test_search_looks_in_identities_and_names_without_case() -> None:
 
 def test_days_are_those_of_utc() -> None:
     second = int(datetime(2024, 2, 29, 23, 59, 59, tzinfo=UTC).timestamp())
-    assert views.events_over_time(model(call("a", "Paid", second)), [])["starts"] == ["2024-02-29"]
+    assert answers.events_over_time(model(call("a", "Paid", second)), [])["starts"] == ["2024-02-29"]
