@@ -21,11 +21,12 @@ from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_files
 from target_kissmetrics.config.redacted import redacted_settings
 from target_kissmetrics.config.stream_names import NameWatch, named, of_stream_maps
 from target_kissmetrics.errors import ConfigError, InputError
+from target_kissmetrics.kissmetrics.http.client import choose_library
 from target_kissmetrics.reporting.logs import ending_in_one_line, keep_urls_out_of_logs
 from target_kissmetrics.reporting.rejects import check_rejects_path
 from target_kissmetrics.reporting.report import About
 from target_kissmetrics.reporting.report_writer import ReportWriter, check_report_path
-from target_kissmetrics.runtime import Runtime, check, http_library
+from target_kissmetrics.runtime import Runtime, check
 from target_kissmetrics.singer.batch_files import Storage, batch_rows, read_storage
 from target_kissmetrics.singer.reader import MessageReader
 from target_kissmetrics.singer.state import check_output, write_state
@@ -86,12 +87,12 @@ class TargetKissmetrics(Target):
         settings = self.settings
         if settings.report_path is None:
             return None
-        sends = not settings.dry_run and settings.delivery == "api"
+        delivery = "dry run" if settings.dry_run else "remember only" if settings.remember_only else settings.delivery
         about = About(
             version=self.get_plugin_version(),
             sdk=self.get_sdk_version(),
-            delivery="dry run" if settings.dry_run else settings.delivery,
-            client=http_library(settings) if sends else None,
+            delivery=delivery,
+            client=choose_library(settings.http_client) if delivery == "api" else None,
             settings=redacted_settings(self.config, own_settings.SCHEMA["properties"]),
         )
         return ReportWriter(
@@ -255,7 +256,7 @@ class TargetKissmetrics(Target):
     def _abandon(self) -> None:
         """End after an error while reading: rows before it are delivered, their STATE is emitted."""
         self.runtime.abandon()
-        self.runtime.close(self.termination.stopped_by)
+        self.runtime.close(self.termination.signal_name)
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         """Ask the reader to stop before its next message."""
