@@ -31,7 +31,7 @@ from target_kissmetrics.singer.batch_files import Storage, batch_rows, read_stor
 from target_kissmetrics.singer.reader import MessageReader
 from target_kissmetrics.singer.state import check_output, write_state
 from target_kissmetrics.singer.stream_maps import StreamMapper, named_in, transformed
-from target_kissmetrics.singer.termination import Termination
+from target_kissmetrics.singer.termination import Termination, keep_input_open
 from target_kissmetrics.sinks import CheckSink, KissmetricsSink
 
 if TYPE_CHECKING:
@@ -249,6 +249,8 @@ class TargetKissmetrics(Target):
         """
         super().process_endofpipe()
         self.runtime.end(self.termination)
+        if self.message_reader.stop_requested:
+            keep_input_open()
         unseen = [*self.runtime.entry_names.unseen, *self._map_names.unseen]
         if unseen and self.stream_mapper.stream_maps and not self._is_check:
             self.logger.info("no stream of this run has the name %s", named(unseen))
