@@ -75,7 +75,9 @@ def project(tmp_path: Path) -> Project:
     extractor = {"name": "tap-steady", "namespace": "tap_steady", "executable": str(tap), "capabilities": ["state"]}
     project = Project(tmp_path, [extractor], [])
     noting = tmp_path / "target-noting"
-    noting.write_text(f"#!{sys.executable}\n{TARGET.format(root=str(ROOT), log=str(tmp_path / 'states'))}", encoding="utf-8")
+    noting.write_text(
+        f"#!{sys.executable}\n{TARGET.format(root=str(ROOT), log=str(tmp_path / 'states'))}", encoding="utf-8"
+    )
     noting.chmod(0o755)
     return project
 
