@@ -137,7 +137,7 @@ class Settings(MappingSettings):
     )
     max_calls: int | None = setting(
         "A run ends, without an error, before the first row that would make it send more calls than this; the next run "
-        "resumes there. Without it, there is no limit.",
+        "resumes at its STATE. Without it, there is no limit.",
         minimum=1,
     )
     remember_only: bool = setting(
