@@ -21,16 +21,17 @@ from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_files
 from target_kissmetrics.config.redacted import redacted_settings
 from target_kissmetrics.config.stream_names import NameWatch, named, of_stream_maps
 from target_kissmetrics.errors import ConfigError, InputError
+from target_kissmetrics.kissmetrics.http.client import choose_library
 from target_kissmetrics.reporting.logs import ending_in_one_line, guard
 from target_kissmetrics.reporting.rejects import check_rejects_path
 from target_kissmetrics.reporting.report import About
 from target_kissmetrics.reporting.report_writer import ReportWriter, check_report_path
-from target_kissmetrics.runtime import Runtime, check, http_library
+from target_kissmetrics.runtime import Runtime, check
 from target_kissmetrics.singer.batch_files import Storage, batch_rows, read_storage
 from target_kissmetrics.singer.reader import MessageReader
 from target_kissmetrics.singer.state import check_output, write_state
 from target_kissmetrics.singer.stream_maps import StreamMapper, named_in, transformed
-from target_kissmetrics.singer.termination import Termination
+from target_kissmetrics.singer.termination import Termination, keep_input_open
 from target_kissmetrics.sinks import CheckSink, KissmetricsSink
 
 if TYPE_CHECKING:
@@ -85,12 +86,12 @@ class TargetKissmetrics(Target):
         settings = self.settings
         if settings.report_path is None:
             return None
-        sends = not settings.dry_run and settings.delivery == "api"
+        delivery = "dry run" if settings.dry_run else "remember only" if settings.remember_only else settings.delivery
         about = About(
             version=self.get_plugin_version(),
             sdk=self.get_sdk_version(),
-            delivery="dry run" if settings.dry_run else settings.delivery,
-            client=http_library(settings) if sends else None,
+            delivery=delivery,
+            client=choose_library(settings.http_client) if delivery == "api" else None,
             settings=redacted_settings(self.config, own_settings.SCHEMA["properties"]),
         )
         return ReportWriter(
@@ -250,6 +251,8 @@ class TargetKissmetrics(Target):
         """
         super().process_endofpipe()
         self.runtime.end(self.termination)
+        if self.message_reader.stop_requested:
+            keep_input_open()
         unseen = [*self.runtime.entry_names.unseen, *self._map_names.unseen]
         if unseen and self.stream_mapper.stream_maps and not self._is_check:
             self.logger.info("no stream of this run has the name %s", named(unseen))
@@ -257,7 +260,7 @@ class TargetKissmetrics(Target):
     def _abandon(self) -> None:
         """End after an error while reading: rows before it are delivered, their STATE is emitted."""
         self.runtime.abandon()
-        self.runtime.close(self.termination.stopped_by)
+        self.runtime.close(self.termination.signal_name)
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         """Ask the reader to stop before its next message."""

@@ -125,6 +125,8 @@ class Replay:
             self.runtime.close()
             raise
         self.runtime.end(self._target.termination)
+        for unsent in self.runtime.limit.unsent:  # of `max_calls`
+            self._rejects.keep(unsent.record)
 
     def _register(self, message: Mapping[str, Any]) -> None:
         mapper = self._target.stream_mapper

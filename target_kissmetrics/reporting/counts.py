@@ -40,6 +40,8 @@ FIGURES: Mapping[str, Figure] = {
     ),
     "deleted_attributes": Figure("Attributes deleted at the source", "Deleted attributes; Kissmetrics keeps them."),
     "already_sent": Figure("Already sent", "Rows whose event was sent with an earlier version of the row."),
+    "remembered": Figure("Remembered, not sent", "Calls that `remember_only` stored as if they had been sent."),
+    "skipped": Figure("Events skipped", "Events that `remember_only` neither sent nor stored."),
     "moved": Figure("Events moved to a second of their own", "Events that `spread_duplicates` moved."),
     "collisions": Figure("Events that may count as one", "Events with the person, name and second of another row's."),
     "amount_collisions": Figure(
@@ -52,8 +54,8 @@ FIGURES: Mapping[str, Figure] = {
 """Each name that `StreamCounts.figures` gives, in the same order."""
 
 _IF_ANY = (
-    "undated", "filtered", "deleted_attributes", "deleted", "already_sent", "moved", "collisions", "amount_collisions",
-    "item_collisions",
+    "undated", "filtered", "deleted_attributes", "deleted", "already_sent", "remembered", "skipped", "moved",
+    "collisions", "amount_collisions", "item_collisions",
 )  # fmt: skip
 """Figures that a summary has only when they are not zero."""
 
@@ -90,6 +92,8 @@ class StreamCounts:
     alias: int = 0
     unchanged: int = 0
     already_sent: int = 0
+    remembered: int = 0
+    skipped: int = 0
     moved: int = 0
     collisions: int = 0
     amount_collisions: int = 0
