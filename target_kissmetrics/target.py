@@ -20,7 +20,7 @@ from target_kissmetrics.config.environment import read_environment
 from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_files
 from target_kissmetrics.config.redacted import redacted_settings
 from target_kissmetrics.config.stream_names import NameWatch, named, of_stream_maps
-from target_kissmetrics.errors import ConfigError, InputError
+from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.http.client import choose_library
 from target_kissmetrics.reporting.logs import ending_in_one_line, guard
 from target_kissmetrics.reporting.rejects import check_rejects_path
@@ -30,9 +30,10 @@ from target_kissmetrics.runtime import Runtime, check
 from target_kissmetrics.singer.batch_files import Storage, batch_rows, read_storage
 from target_kissmetrics.singer.reader import MessageReader
 from target_kissmetrics.singer.state import check_output, write_state
-from target_kissmetrics.singer.stream_maps import StreamMapper, named_in, transformed
+from target_kissmetrics.singer.stream_maps import StreamMapper, named_in
 from target_kissmetrics.singer.termination import Termination, keep_input_open
 from target_kissmetrics.sinks import CheckSink, KissmetricsSink
+from target_kissmetrics.sync.intake import check_sources
 
 if TYPE_CHECKING:
     from singer_sdk.sinks import Sink
@@ -177,13 +178,12 @@ class TargetKissmetrics(Target):
         if not self.stream_mapper.register(message_dict):
             return
         message = {name: message_dict.get(name) for name in ("type", "stream", "schema", "key_properties")}
-        by_source = self.stream_mapper.stream_maps.items()
         for stream_map in self.stream_mapper.stream_maps[stream]:
             alias, schema = stream_map.stream_alias, stream_map.transformed_schema
             sink = self.get_sink(alias, schema=schema, key_properties=stream_map.transformed_key_properties)
             if isinstance(sink, KissmetricsSink):
-                of_alias = [name for name, maps in by_source if any(one.stream_alias == alias for one in maps)]
-                sink.intake.check_sources(of_alias)
+                sources = self.stream_mapper.sources(alias)
+                check_sources(alias, self.runtime.entry_of(alias), sink.intake.mapping, sources)
             self.runtime.schema(alias, message)
         after = self._sinks_of(stream)
         replaced = [sink for alias, sink in before.items() if after.get(alias) is not sink]
@@ -204,7 +204,6 @@ class TargetKissmetrics(Target):
         """
         if not self.stream_mapper.maps(message_dict):
             return
-        self._assert_line_requires(message_dict, requires={"encoding", "manifest"})
         with closing(batch_rows(message_dict, self.batch_storage)) as rows:
             for row in rows:
                 if self.message_reader.stop_requested:
@@ -213,18 +212,9 @@ class TargetKissmetrics(Target):
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         """Process a row. The SDK's own way copies, parses and logs each row at more cost than mapping it."""
-        stream_maps, record = self.stream_mapper.maps(message_dict), message_dict.get("record")
-        if not stream_maps:
-            return
-        stream = message_dict["stream"]
-        if not isinstance(record, dict):
-            raise InputError(f"stream '{stream}': RECORD whose record is not an object; fix the tap")
-        problem = self.stream_mapper.problem(stream, record)
-        for stream_map in stream_maps:
-            row = dict(record) if problem is not None else transformed(stream_map, dict(record))
-            if row is not None:
-                sink = self.get_sink(stream_map.stream_alias, record=row)
-                sink.take(row, message_dict.get("time_extracted"), record, problem)  # type: ignore[attr-defined]
+        extracted = message_dict.get("time_extracted")
+        for stream, row, record, problem in self.stream_mapper.rows(message_dict):
+            self.get_sink(stream).take(row, extracted, record, problem)  # type: ignore[attr-defined]
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         """Hand a STATE message on; it is emitted once every row before it is delivered."""

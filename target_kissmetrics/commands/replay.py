@@ -154,7 +154,8 @@ class Replay:
         for stream_map in own:
             mapped = dict(record) if problem is not None else transformed(stream_map, dict(record))
             if mapped is None:
-                row.stays = False  # a stream map filters it out
+                row.stays = False
+                self._intakes[stream].take(None, None, record)
             elif any(key not in mapped for key in self._intakes[stream].keys):
                 self._warn(f"a row of stream '{stream}' lacks its key")
             else:

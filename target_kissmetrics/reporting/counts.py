@@ -34,7 +34,9 @@ FIGURES: Mapping[str, Figure] = {
     "set_aside": Figure("Properties dropped", "Properties and aliases dropped from rows that were sent."),
     "left_out": Figure("Events skipped by type", "Events of batches whose type becomes no call."),
     "undated": Figure("Undated", "Rows of attributes without a time, sent with that of their extraction."),
-    "filtered": Figure("Filtered", "Rows left out by `when`, or of which nothing has happened (`events`)."),
+    "filtered": Figure(
+        "Filtered", "Rows left out by `when` or a stream map's `__filter__`, or of which nothing has happened."
+    ),
     "deleted": Figure(
         "Deleted at the source", "Rows that a loader's column marks as deleted; Kissmetrics deletes nothing."
     ),
@@ -188,7 +190,7 @@ class StreamCounts:
 
     def warnings(self) -> list[str]:
         """Give a line for each thing in the stream's entry that had no effect."""
-        is_known = self.is_open and self.rows and not self.glob
+        is_known = self.is_open and self.rows > self.filtered and not self.glob
         lines = [
             f"{key} {name!r} matched no field of any row; check its spelling"
             for name, key in (self.unmatched.items() if is_known else ())
@@ -225,7 +227,7 @@ def unmatched_in_globs(streams: Iterable[StreamCounts]) -> list[str]:
     """Give a line for each name in an entry for several streams that no field of them matched."""
     of_entries: dict[str, list[StreamCounts]] = {}
     for counts in streams:
-        if counts.glob and (counts.rows or not counts.is_open):
+        if counts.glob and (counts.rows > counts.filtered or not counts.is_open):
             of_entries.setdefault(counts.glob, []).append(counts)
     return [
         f"{place}.{key} {name!r} matched no field of any of its {len(ones)} streams; check its spelling"
