@@ -29,7 +29,6 @@ from target_kissmetrics.reporting.reject_policy import LoggedRejects, RejectPoli
 from target_kissmetrics.reporting.rejects import Rejects
 from target_kissmetrics.singer.state import write_state
 from target_kissmetrics.singer.termination import SECOND_SIGNAL_SECONDS, Termination
-from target_kissmetrics.store.digests import Digests, product
 from target_kissmetrics.sync.batch import BatchRow
 from target_kissmetrics.sync.intake import StreamContext
 
@@ -244,7 +243,6 @@ class Runtime:
         from target_kissmetrics.sync.planner import Planner  # noqa: PLC0415
 
         settings = self.settings
-        digests = Digests(product(settings.api_key))
         store = self._store = open_store(settings)
         monitor = self._monitor = make_monitor(
             self._streams,
@@ -254,7 +252,6 @@ class Runtime:
         )
         planner = Planner(
             store=store,
-            digests=digests,
             include_all=settings.include_all_user_attributes,
             max_aliases=settings.max_aliases_per_identity,
             reject=self._reject_alias,
@@ -343,11 +340,11 @@ def open_store(settings: Settings) -> Store:
     from target_kissmetrics.store.overlay import OverlayStore  # noqa: PLC0415 - SQLAlchemy takes its time to load
     from target_kissmetrics.store.sql import SqlStore, open_read_only  # noqa: PLC0415
 
-    url, key = settings.attribute_store_url, product(settings.api_key)
+    url, key = settings.attribute_store_url, settings.api_key
     if settings.dry_run:
-        return OverlayStore(open_read_only(url, key), key, dry_run=True)
+        return OverlayStore(open_read_only(url, key), dry_run=True)
     store = SqlStore(url, key)
-    return OverlayStore(store, key, dry_run=False) if settings.delivery == "files" else store
+    return OverlayStore(store, dry_run=False) if settings.delivery == "files" else store
 
 
 def http_library(settings: Settings) -> Library:

@@ -6,11 +6,12 @@ meanwhile, within the transaction that writes them.
 
 from __future__ import annotations
 
+import functools
 import struct
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -18,9 +19,10 @@ from sqlalchemy.engine import Connection
 
 from target_kissmetrics.errors import StoreError
 from target_kissmetrics.store import layout
+from target_kissmetrics.store.digests import PERSON_BYTES, SECOND_BYTES, Digests, derived_key
 from target_kissmetrics.store.intents import Intent, IntentChanges, NewValue
-from target_kissmetrics.store.layout import ALIASES, INTENTS, PEOPLE, SECONDS, store_errors
-from target_kissmetrics.store.packed import PackedPerson, merge, pack, unpack
+from target_kissmetrics.store.layout import ALIASES, INTENTS, PEOPLE, SECONDS, ConnectionLostError, store_errors
+from target_kissmetrics.store.packed import UNIT, PackedPerson, merge, pack, unpack
 from target_kissmetrics.store.protocol import Claim, StoreUpdate
 
 INTENT_LIFETIME_SECONDS = 30 * 24 * 3600
@@ -28,12 +30,41 @@ INTENT_LIFETIME_SECONDS = 30 * 24 * 3600
 
 KEYS_PER_QUERY = 1000
 
-_SECONDS_LOCK = 7411529
-_PLANNING_LOCK = 7411530
-
 _INTENT = struct.Struct("<16s8s8sqq")
 
 _T = TypeVar("_T")
+_P = ParamSpec("_P")
+
+LOST_CONNECTION_SECONDS = 60.0
+"""How long a server may be away, as while it restarts, before the run ends."""
+
+RECONNECT_SECONDS = 0.5
+
+_IS_WHOLE: Mapping[str, Callable[[int], bool]] = {
+    "properties": lambda size: size % UNIT == 0,
+    "partner": lambda size: size == PERSON_BYTES,
+    "holder": lambda size: size == SECOND_BYTES,
+    "entries": lambda size: size % _INTENT.size == 0,
+}
+"""Column -> whether this package may have written a value of so many bytes."""
+
+
+def _again_if_lost(method: Callable[Concatenate[SqlStore, _P], _T]) -> Callable[Concatenate[SqlStore, _P], _T]:
+    """Repeat a transaction whose connection was lost, also in mid-commit: done twice, it has the same effect."""
+
+    @functools.wraps(method)
+    def repeated(store: SqlStore, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        deadline = time.monotonic() + LOST_CONNECTION_SECONDS
+        while True:
+            try:
+                return method(store, *args, **kwargs)
+            except ConnectionLostError:
+                # Within `planning`, the lock that kept other processes out was lost, too.
+                if store._shared is not None or time.monotonic() > deadline:  # noqa: SLF001 - a method of its own
+                    raise
+            time.sleep(RECONNECT_SECONDS)
+
+    return repeated
 
 
 class SqlStore:
@@ -41,34 +72,37 @@ class SqlStore:
 
     Args:
         url: SQLAlchemy URL.
-        product: The product whose intents concern this run.
+        api_key: Of the product whose intents concern this run.
         read_only: Create and delete nothing: for a dry run, or a check.
+
+    Attributes:
+        digests: Of this product, with the store's salt; absent if the store is read-only and new.
+        is_new: There were no tables.
 
     Raises:
         ConfigError: The URL cannot be used.
         StoreError: The database cannot be reached, or has the layout of a later version.
     """
 
-    def __init__(self, url: str, product: bytes, *, read_only: bool = False) -> None:
-        self._product = product
+    def __init__(self, url: str, api_key: str, *, read_only: bool = False) -> None:
         self._shared: Connection | None = None
         self._engine = layout.engine(url, read_only=read_only)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         self._insert = sqlite.insert if self._is_sqlite else postgresql.insert
-        if not read_only:
-            try:
+        try:
+            with self._reading() as connection:  # a layout that is not known is refused before anything changes
+                self.is_new = layout.version_of(connection) is None
+            if not read_only:
                 with self._writing() as connection:
                     layout.lay_out(connection)
                     expired = INTENTS.c.made_at < int(time.time()) - INTENT_LIFETIME_SECONDS
                     connection.execute(sa.delete(INTENTS).where(expired))
-            except StoreError:
-                self.close()
-                raise
-
-    def exists(self) -> bool:
-        """Tell whether the tables exist."""
-        with self._reading() as connection:
-            return layout.exists(connection)
+            if not read_only or not self.is_new:
+                with self._reading() as connection:
+                    self.digests = Digests(derived_key(api_key, layout.salt_of(connection)))
+        except StoreError:
+            self.close()
+            raise
 
     def last_sent(self, people: Collection[bytes]) -> dict[bytes, PackedPerson]:
         """Give the last sent values of people; unknown people are absent."""
@@ -85,15 +119,17 @@ class SqlStore:
                 partners.setdefault(person, set()).add(partner)
         return partners
 
+    @_again_if_lost
     def claimed(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """Give what is claimed under these keys; free ones are absent."""
         with self._reading() as connection:
             return dict(_select(connection, sa.select(SECONDS.c.slot, SECONDS.c.holder), keys))
 
+    @_again_if_lost
     def claim(self, claims: Sequence[Claim]) -> dict[bytes, bytes]:
         """Claim seconds permanently, each claim whole or not at all; give earlier claims that are in the way."""
         with self._writing() as connection:
-            layout.lock(connection, _SECONDS_LOCK)
+            layout.lock(connection, layout.SECONDS_LOCK)
             keys = [key for claim in claims for key in claim]
             claimed = dict(_select(connection, sa.select(SECONDS.c.slot, SECONDS.c.holder), keys))
             free = [claim for claim in claims if claim.keys().isdisjoint(claimed)]
@@ -105,8 +141,9 @@ class SqlStore:
     @contextmanager
     def planning(self) -> Iterator[None]:
         """Keep other processes from planning; all that this context reads and writes is one transaction."""
+        self._reach()
         with self._writing() as connection:
-            layout.lock(connection, _PLANNING_LOCK)
+            layout.lock(connection, layout.PLANNING_LOCK)
             self._shared = connection
             try:
                 yield
@@ -116,7 +153,7 @@ class SqlStore:
     def pending_intents(self, seen: Collection[int]) -> IntentChanges:
         """Give the intents that are pending and not among the numbers seen, and the seen numbers that were cleared."""
         with self._reading() as connection:
-            query = sa.select(INTENTS.c.id).where(INTENTS.c.product == self._product)
+            query = sa.select(INTENTS.c.id).where(INTENTS.c.product == self.digests.product)
             pending = set(connection.execute(query).scalars())
             query = sa.select(INTENTS.c.id, INTENTS.c.entries)
             new = {number: _unpack(blob) for number, blob in _select(connection, query, sorted(pending - set(seen)))}
@@ -125,11 +162,12 @@ class SqlStore:
     def add_intents(self, intents: Sequence[Intent]) -> int:
         """Add intents; give the number to clear them by."""
         entries = b"".join([_INTENT.pack(*new, moment) for new, moment in intents])
-        row = {"product": self._product, "made_at": int(time.time()), "entries": entries}
+        row = {"product": self.digests.product, "made_at": int(time.time()), "entries": entries}
         with self._writing() as connection:
             result = connection.execute(sa.insert(INTENTS), row)
             return int(result.inserted_primary_key[0])  # type: ignore[index]
 
+    @_again_if_lost
     def commit(self, update: StoreUpdate, cleared: Collection[int]) -> None:
         """Store an update and clear intents, in one transaction."""
         with self._writing() as connection:
@@ -183,12 +221,18 @@ class SqlStore:
                 added = insert.on_conflict_do_nothing().returning(PEOPLE.c.person)
                 missing = sorted({row["person"] for row in new} - set(connection.execute(added, new).scalars()))
 
+    @_again_if_lost
+    def _reach(self) -> None:
+        """Connect: what comes next may not be repeated."""
+        with self._reading():
+            pass
+
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         if self._shared is not None:
             yield self._shared
             return
-        with store_errors(), self._engine.connect() as connection:
+        with store_errors(self._engine), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -197,25 +241,26 @@ class SqlStore:
             yield self._shared
             return
         with (
-            store_errors(),
+            store_errors(self._engine),
             self._engine.connect().execution_options(target_writes=True) as connection,
             connection.begin(),
         ):
             yield connection
 
 
-def open_read_only(url: str, product: bytes) -> SqlStore | None:
+def open_read_only(url: str, api_key: str) -> SqlStore | None:
     """Open a store without creating anything; None when there is none yet, but could be.
 
     Raises:
         ConfigError: The URL cannot be used, or its folder is missing.
         StoreError: The database cannot be reached.
     """
-    store = SqlStore(url, product, read_only=True)
-    file = layout.sqlite_file(url)
+    file = layout.sqlite_file(layout.parsed(url))
     if file is not None and not file.exists():
         layout.check_file(file)
-    elif store.exists():
+        return None
+    store = SqlStore(url, api_key, read_only=True)
+    if not store.is_new:
         return store
     store.close()
     return None
@@ -229,10 +274,10 @@ def check_store(url: str) -> None:
         StoreError: The database cannot be reached or written.
     """
     engine = layout.engine(url, read_only=True)
-    file = layout.sqlite_file(url)
+    file = layout.sqlite_file(engine.url)
     try:
         if file is None or file.exists():
-            with store_errors(), engine.connect() as connection:
+            with store_errors(engine), engine.connect() as connection:
                 layout.check_usable(connection)
     finally:
         engine.dispose()
@@ -241,10 +286,18 @@ def check_store(url: str) -> None:
 
 
 def _select(connection: Connection, query: sa.Select[Any], keys: Collection[Any]) -> Iterator[Any]:
-    """Run a query for keys of its first column."""
-    column = query.selected_columns[0]
+    """Run a query for keys of its first column; the second one holds bytes.
+
+    Raises:
+        StoreError: Some of these bytes are not what this package writes.
+    """
+    column, value = query.selected_columns
+    is_whole = _IS_WHOLE[value.name]
     for some in _some(list(keys)):
-        yield from connection.execute(query.where(column.in_(some))).all()
+        rows = connection.execute(query.where(column.in_(some))).all()
+        if not all(type(row[1]) is bytes and is_whole(len(row[1])) for row in rows):
+            raise layout.damaged(value.table.name)
+        yield from rows
 
 
 def _some(values: Sequence[_T]) -> Iterator[Sequence[_T]]:

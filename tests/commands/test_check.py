@@ -195,7 +195,7 @@ def test_a_store_that_is_none(folder: Path, url: str) -> None:
 
 def test_a_store_of_a_later_version(folder: Path, url: str) -> None:
     file = folder / "store.db"
-    store = SqlStore(f"sqlite:///{file.as_posix()}", b"p" * 16)
+    store = SqlStore(f"sqlite:///{file.as_posix()}", "p" * 16)
     with store._engine.connect() as connection:
         connection.exec_driver_sql("UPDATE target_kissmetrics_layout SET version = 99")
     store.close()
