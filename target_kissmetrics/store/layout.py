@@ -152,8 +152,29 @@ def check_usable(connection: Connection) -> None:
     Raises:
         StoreError: The layout, the tables or the user's privileges do not allow it.
     """
-    is_new = version_of(connection) is None
-    for table in () if is_new else METADATA.sorted_tables:
+    is_postgresql = connection.dialect.name == "postgresql"
+    if is_postgresql and connection.execute(sa.text("SHOW transaction_read_only")).scalar() == "on":
+        raise StoreError(
+            f"{SETTING}: the database is read-only for its user (a standby, or default_transaction_read_only); use the "
+            "primary, or another user"
+        )
+    barred = (
+        connection.execute(_BARRED, {"names": [*METADATA.tables, f"{INTENTS.name}_id_seq"]}).scalar()
+        if is_postgresql
+        else None
+    )
+    problem = f"read and write {barred}" if barred else None
+    if problem is None and version_of(connection) is not None:
+        _check_columns(connection)
+    elif problem is None and is_postgresql:
+        may_create = sa.select(sa.func.has_schema_privilege(sa.func.current_schema(), "CREATE"))
+        problem = None if connection.execute(may_create).scalar() else "create its tables"
+    if problem:
+        raise StoreError(f"{SETTING}: the database user may not {problem}; grant it the privilege, or use another user")
+
+
+def _check_columns(connection: Connection) -> None:
+    for table in METADATA.sorted_tables:
         columns = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
         missing = [column.name for column in table.columns if column.name not in columns]
         if missing:
@@ -161,28 +182,16 @@ def check_usable(connection: Connection) -> None:
                 f"{SETTING}: the table {table.name} belongs to another program: it has no column {missing[0]!r}; use "
                 "another database or schema"
             )
-    if connection.dialect.name != "postgresql":
-        return
-    if connection.execute(sa.text("SHOW transaction_read_only")).scalar() == "on":
-        raise StoreError(
-            f"{SETTING}: the database is read-only for its user (a standby, or default_transaction_read_only); use the "
-            "primary, or another user"
-        )
-    if is_new:
-        allowed = connection.execute(sa.select(sa.func.has_schema_privilege(sa.func.current_schema(), "CREATE")))
-        problem = None if allowed.scalar() else "create its tables"
-    else:
-        unusable = connection.execute(_UNUSABLE, {"names": list(METADATA.tables)}).scalar()
-        problem = unusable and f"read and write {unusable}"
-    if problem:
-        raise StoreError(f"{SETTING}: the database user may not {problem}; grant it the privilege, or use another user")
 
 
-_UNUSABLE = sa.text("""
-    SELECT relname FROM pg_class WHERE oid IN (SELECT to_regclass(name) FROM unnest(:names) AS name) AND (
-        relkind NOT IN ('r', 'p') OR NOT has_table_privilege(oid, 'SELECT') OR NOT has_table_privilege(oid, 'INSERT')
-        OR NOT has_table_privilege(oid, 'UPDATE') OR NOT has_table_privilege(oid, 'DELETE')
-    )
+_BARRED = sa.text("""
+    SELECT relname FROM pg_class JOIN unnest(CAST(:names AS text[])) AS name ON oid = to_regclass(name)
+    WHERE CASE relkind
+        WHEN 'r' THEN NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
+            AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))
+        WHEN 'S' THEN NOT has_sequence_privilege(oid, 'USAGE')
+        ELSE true
+    END
 """)
 
 
@@ -333,9 +342,13 @@ def store_errors(engine: Engine) -> Iterator[None]:
 
 
 _REMEDIES = {
-    "too many": "raise the limit of the database or its user, or end other sessions; a run needs one connection",
+    "too many c": "raise the limit of the database or its user, or end other sessions; a run needs one connection",
     "connection slots": "raise max_connections, or end other sessions; a run needs one connection",
     "malformed": "restore it from a backup",
+    "permission denied": "grant the database user the privilege, or use another user",
+    "terminating": "run again once the database answers",
+    "closed": "run again once the database answers",
+    "canceling statement": "end that session, or wait until it ends, and run again",
 }
 
 
@@ -343,22 +356,21 @@ def _problem(error: sa.exc.SQLAlchemyError, engine: Engine) -> StoreError:
     original = getattr(error, "orig", None)
     cause = (str(original or "").strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     state = getattr(original, "sqlstate", "none of PostgreSQL's")
+    default = "check the URL, and that the database exists and is writable"
+    remedy = next((remedy for words, remedy in _REMEDIES.items() if words in cause), default)
     if state in {"55P03", "57014"}:  # lock_not_available, query_canceled
-        cause, remedy = f"{cause}{_blocker(engine)}", "end that session, and run again"
-    else:
-        default = "check the URL, and that the database exists and is writable"
-        remedy = next((remedy for words, remedy in _REMEDIES.items() if words in cause), default)
+        cause += _blocker(engine)
     # The driver gives no state where it cannot connect.
     is_lost = getattr(error, "connection_invalidated", False) or state is None
     return (ConnectionLostError if is_lost else StoreError)(f"{SETTING}: the store cannot be used: {cause}; {remedy}")
 
 
 _BLOCKER = sa.text("""
-    SELECT pid, usename, application_name, client_addr::text, to_char(xact_start AT TIME ZONE 'UTC', 'HH24:MI:SS')
+    SELECT pid, usename, application_name, host(client_addr), to_char(xact_start AT TIME ZONE 'UTC', 'HH24:MI:SS')
     FROM pg_locks JOIN pg_stat_activity USING (pid)
     WHERE granted AND pid <> pg_backend_pid() AND datname = current_database() AND (
-        (locktype = 'advisory' AND objid = ANY(:numbers))
-        OR relation IN (SELECT to_regclass(name) FROM unnest(:names) AS name)
+        (locktype = 'advisory' AND objid::bigint = ANY(CAST(:numbers AS bigint[])))
+        OR relation IN (SELECT to_regclass(name) FROM unnest(CAST(:names AS text[])) AS name)
     )
     ORDER BY mode = 'AccessShareLock', xact_start LIMIT 1
 """)
