@@ -94,7 +94,6 @@ def lay_out(connection: Connection) -> None:
         for step in range(version, LAYOUT_VERSION):
             MIGRATIONS[step](connection)
         connection.execute(sa.update(LAYOUT).values(version=LAYOUT_VERSION))
-    _keep_private(connection)
 
 
 def version_of(connection: Connection) -> int | None:
@@ -146,55 +145,6 @@ def damaged(table: str) -> StoreError:
     )
 
 
-def check_usable(connection: Connection) -> None:
-    """Check, without a change, that a run could use the tables, or create them.
-
-    Raises:
-        StoreError: The layout, the tables or the user's privileges do not allow it.
-    """
-    is_postgresql = connection.dialect.name == "postgresql"
-    if is_postgresql and connection.execute(sa.text("SHOW transaction_read_only")).scalar() == "on":
-        raise StoreError(
-            f"{SETTING}: the database is read-only for its user (a standby, or default_transaction_read_only); use the "
-            "primary, or another user"
-        )
-    barred = (
-        connection.execute(_BARRED, {"names": [*METADATA.tables, f"{INTENTS.name}_id_seq"]}).scalar()
-        if is_postgresql
-        else None
-    )
-    problem = f"read and write {barred}" if barred else None
-    if problem is None and version_of(connection) is not None:
-        _check_columns(connection)
-    elif problem is None and is_postgresql:
-        may_create = sa.select(sa.func.has_schema_privilege(sa.func.current_schema(), "CREATE"))
-        problem = None if connection.execute(may_create).scalar() else "create its tables"
-    if problem:
-        raise StoreError(f"{SETTING}: the database user may not {problem}; grant it the privilege, or use another user")
-
-
-def _check_columns(connection: Connection) -> None:
-    for table in METADATA.sorted_tables:
-        columns = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
-        missing = [column.name for column in table.columns if column.name not in columns]
-        if missing:
-            raise StoreError(
-                f"{SETTING}: the table {table.name} belongs to another program: it has no column {missing[0]!r}; use "
-                "another database or schema"
-            )
-
-
-_BARRED = sa.text("""
-    SELECT relname FROM pg_class JOIN unnest(CAST(:names AS text[])) AS name ON oid = to_regclass(name)
-    WHERE CASE relkind
-        WHEN 'r' THEN NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
-            AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))
-        WHEN 'S' THEN NOT has_sequence_privilege(oid, 'USAGE')
-        ELSE true
-    END
-""")
-
-
 def sqlite_file(url: sa.URL) -> Path | None:
     """Give SQLite's file; None for a database without one."""
     name = url.database or ""
@@ -202,9 +152,9 @@ def sqlite_file(url: sa.URL) -> Path | None:
     return Path(name) if url.get_backend_name() == "sqlite" and name not in {"", ":memory:"} else None
 
 
-def _keep_private(connection: Connection) -> None:
-    """Let nobody but the owner read SQLite's files, which hold digests of people."""
-    file = sqlite_file(connection.engine.url)
+def keep_private(url: sa.URL) -> None:
+    """Let nobody but the owner read SQLite's files."""
+    file = sqlite_file(url)
     for suffix in ("", "-wal", "-shm", "-journal") if file is not None else ():
         with suppress(OSError):  # not there, or another user's
             Path(f"{file}{suffix}").chmod(0o600)
@@ -258,9 +208,9 @@ def engine(url: str, *, read_only: bool) -> Engine:
         sa.event.listen(made, "connect", _prepare_sqlite_to_read if read_only else _prepare_sqlite)
         sa.event.listen(made, "begin", _begin_sqlite)
         return made
-    arguments = {name: value for name, value in _POSTGRESQL.items() if name not in address.query}
+    own = {name: value for name, value in _POSTGRESQL.items() if name not in address.query}
     try:
-        made = sa.create_engine(address, pool_pre_ping=True, connect_args=arguments)
+        made = sa.create_engine(address, pool_pre_ping=True, connect_args=own)
     except ModuleNotFoundError:
         raise ConfigError(SETTING, "PostgreSQL needs: pip install 'target-kissmetrics[postgres]'") from None
     sa.event.listen(made, "connect", _limit_waiting)
@@ -319,9 +269,11 @@ def _keep_write_ahead_log(connection: sqlite3.Connection) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     """Take the write lock at once: a reader that turns writer fails if another process wrote in between."""
-    if connection.get_execution_options().get("target_writes"):
-        driver: Any = connection.connection.driver_connection
-        _keep_write_ahead_log(driver)
+    options = connection.get_execution_options()
+    if options.get("target_writes"):
+        if not options.get("target_rolls_back"):
+            driver: Any = connection.connection.driver_connection
+            _keep_write_ahead_log(driver)
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
@@ -341,10 +293,14 @@ def store_errors(engine: Engine) -> Iterator[None]:
     raise problem  # outside the handler, so that no traceback shows the statement
 
 
+_FOREIGN = "if the database has tables of another program with these names, use another database or schema"
 _REMEDIES = {
     "too many c": "raise the limit of the database or its user, or end other sessions; a run needs one connection",
     "connection slots": "raise max_connections, or end other sessions; a run needs one connection",
     "malformed": "restore it from a backup",
+    "read-only transaction": "use the primary server, or a user that may write",
+    "column": _FOREIGN,
+    "ON CONFLICT": _FOREIGN,
     "permission denied": "grant the database user the privilege, or use another user",
     "terminating": "run again once the database answers",
     "closed": "run again once the database answers",

@@ -19,8 +19,8 @@ from sqlalchemy.engine import Connection
 
 from target_kissmetrics.errors import StoreError
 from target_kissmetrics.store import layout
-from target_kissmetrics.store.digests import PERSON_BYTES, SECOND_BYTES, Digests, derived_key
-from target_kissmetrics.store.intents import Intent, IntentChanges, NewValue
+from target_kissmetrics.store.digests import PERSON_BYTES, SECOND_BYTES, VALUE_BYTES, Digests, derived_key
+from target_kissmetrics.store.intents import Intent, IntentChanges, LastSent, NewValue
 from target_kissmetrics.store.layout import ALIASES, INTENTS, PEOPLE, SECONDS, ConnectionLostError, store_errors
 from target_kissmetrics.store.packed import UNIT, PackedPerson, merge, pack, unpack
 from target_kissmetrics.store.protocol import Claim, StoreUpdate
@@ -64,7 +64,7 @@ def _again_if_lost(method: Callable[Concatenate[SqlStore, _P], _T]) -> Callable[
                     raise
             time.sleep(RECONNECT_SECONDS)
 
-    return repeated
+    return repeated  # type: ignore[return-value]
 
 
 class SqlStore:
@@ -73,7 +73,8 @@ class SqlStore:
     Args:
         url: SQLAlchemy URL.
         api_key: Of the product whose intents concern this run.
-        read_only: Create and delete nothing: for a dry run, or a check.
+        read_only: Create and delete nothing: for a dry run.
+        transaction: All happens within it, and the caller ends it: for a check.
 
     Attributes:
         digests: Of this product, with the store's salt; absent if the store is read-only and new.
@@ -84,9 +85,11 @@ class SqlStore:
         StoreError: The database cannot be reached, or has the layout of a later version.
     """
 
-    def __init__(self, url: str, api_key: str, *, read_only: bool = False) -> None:
-        self._shared: Connection | None = None
-        self._engine = layout.engine(url, read_only=read_only)
+    def __init__(
+        self, url: str, api_key: str, *, read_only: bool = False, transaction: Connection | None = None
+    ) -> None:
+        self._shared = transaction
+        self._engine = transaction.engine if transaction is not None else layout.engine(url, read_only=read_only)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         self._insert = sqlite.insert if self._is_sqlite else postgresql.insert
         try:
@@ -103,6 +106,8 @@ class SqlStore:
         except StoreError:
             self.close()
             raise
+        if not read_only and transaction is None:
+            layout.keep_private(self._engine.url)
 
     def last_sent(self, people: Collection[bytes]) -> dict[bytes, PackedPerson]:
         """Give the last sent values of people; unknown people are absent."""
@@ -196,7 +201,8 @@ class SqlStore:
 
     def close(self) -> None:
         """Close the database."""
-        self._engine.dispose()
+        if self._shared is None:
+            self._engine.dispose()
 
     def _write_people(self, connection: Connection, update: StoreUpdate) -> None:
         """Join with what is stored now, under a lock: another process may have stored since these people were read."""
@@ -267,22 +273,28 @@ def open_read_only(url: str, api_key: str) -> SqlStore | None:
 
 
 def check_store(url: str) -> None:
-    """Check that a run could use the store; create and change nothing.
+    """Check that a run could use the store: do what it does, and roll it back.
 
     Raises:
         ConfigError: The URL cannot be used, or its file is not writable.
         StoreError: The database cannot be reached or written.
     """
-    engine = layout.engine(url, read_only=True)
-    file = layout.sqlite_file(engine.url)
-    try:
-        if file is None or file.exists():
-            with store_errors(engine), engine.connect() as connection:
-                layout.check_usable(connection)
-    finally:
-        engine.dispose()
+    file = layout.sqlite_file(layout.parsed(url))
     if file is not None:
         layout.check_file(file)
+        if not file.exists():
+            return
+    engine = layout.engine(url, read_only=False)
+    options = {"target_writes": True, "target_rolls_back": True}
+    try:
+        with store_errors(engine), engine.connect().execution_options(**options) as connection:
+            store = SqlStore(url, "", transaction=connection)
+            person, key = bytes(PERSON_BYTES), bytes(VALUE_BYTES)
+            number = store.add_intents([Intent(NewValue(person, key, key, 0), 0)])
+            store.claim([{person: key}])
+            store.commit(StoreUpdate({person: {key: LastSent(key, 0, 0)}}, {(person, person)}), [number])
+    finally:
+        engine.dispose()
 
 
 def _select(connection: Connection, query: sa.Select[Any], keys: Collection[Any]) -> Iterator[Any]:
