@@ -292,7 +292,8 @@ def check_store(url: str) -> None:
             person, key = bytes(PERSON_BYTES), bytes(VALUE_BYTES)
             number = store.add_intents([Intent(NewValue(person, key, key, 0), 0)])
             store.claim([{person: key}])
-            store.commit(StoreUpdate({person: {key: LastSent(key, 0, 0)}}, {(person, person)}), [number])
+            for _ in range(2):  # a new person, and a known one
+                store.commit(StoreUpdate({person: {key: LastSent(key, 0, 0)}}, {(person, person)}), [number])
     finally:
         engine.dispose()
 
