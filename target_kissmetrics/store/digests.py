@@ -11,7 +11,7 @@ values for one is 5e-20 a comparison.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -45,58 +45,71 @@ def derived_key(api_key: str, salt: bytes) -> bytes:
 class Digests:
     """Digests within one product and store, given by their key.
 
+    Each kind of digest begins with a state of its own, which has the key in it already.
+
     Attributes:
         product: Tells products apart in one store. It reveals nothing of the key.
     """
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
-        self.product = blake2b(digest_size=16, key=key, person=b"km-product").digest()
-        self.property_key = lru_cache(maxsize=65536)(self._property_key)
-        self.once_key = lru_cache(maxsize=65536)(self._once_key)
-        self._short_value = lru_cache(maxsize=16384)(self._value)
+        def state(kind: bytes, size: int) -> blake2b:
+            return blake2b(digest_size=size, key=key, person=b"km-" + kind)
+
+        self.product = state(b"product", 16).digest()
+        self._person = state(b"person", PERSON_BYTES)
+        self._second = state(b"second", PERSON_BYTES)
+        self._row = state(b"row", PERSON_BYTES)
+        self._sent_row = state(b"sent-row", PERSON_BYTES)
+        self._whole = state(b"whole", VALUE_BYTES)
+        self._event = state(b"event", VALUE_BYTES)
+        self._value = state(b"value", VALUE_BYTES)
+        name, once = state(b"property", KEY_BYTES), state(b"once", KEY_BYTES)
+        self._short_value = lru_cache(maxsize=16384)(self._long_value)
+        self.property_key = lru_cache(maxsize=65536)(lambda text: _digest(name, folded(text).encode()))
+        self.once_key = lru_cache(maxsize=65536)(lambda text: _digest(once, folded(text).encode()))
+
+    property_key: Callable[[str], bytes]
+    """Digest a property's name; without case, as Kissmetrics compares names."""
+
+    once_key: Callable[[str], bytes]
+    """Digest the name of an event that is recorded once for each person."""
 
     def person(self, identity: str) -> bytes:
         """Digest an identity; with case."""
-        return blake2b(identity.encode(), digest_size=PERSON_BYTES, key=self._key).digest()
+        return _digest(self._person, identity.encode())
 
     def second(self, identity: str, what: str, second: int) -> bytes:
         """Digest a second of somebody's events of one name (or of their revenue)."""
-        parts = _JSON.encode((identity, folded(what), second))
-        return blake2b(parts, digest_size=PERSON_BYTES, key=self._key, person=b"km-second").digest()
+        return _digest(self._second, _JSON.encode((identity, folded(what), second)))
 
     def row(self, identity: str, event: str, second: int, row: bytes) -> bytes:
         """Digest a row that holds, or wants, a second of somebody's events of one name."""
-        parts = _JSON.encode((identity, folded(event), second, row))
-        return blake2b(parts, digest_size=PERSON_BYTES, key=self._key, person=b"km-row").digest()
+        return _digest(self._row, _JSON.encode((identity, folded(event), second, row)))
 
     def sent_row(self, key: bytes) -> bytes:
         """Digest the key of a row whose event is sent once: the store keeps it like a person."""
-        return blake2b(key, digest_size=PERSON_BYTES, key=self._key, person=b"km-sent-row").digest()
+        return _digest(self._sent_row, key)
 
     def value(self, text: str) -> bytes:
         """Digest a property's value; with case."""
-        return self._short_value(text) if len(text) <= SHORT_VALUE_CHARACTERS else self._value(text)
+        return self._short_value(text) if len(text) <= SHORT_VALUE_CHARACTERS else self._long_value(text)
+
+    def _long_value(self, text: str) -> bytes:
+        return _digest(self._value, text.encode())
 
     def whole(self, properties: Mapping[str, str]) -> bytes:
         """Digest all that a call sets, names and values as they are, in their order."""
-        return blake2b(_JSON.encode(properties), digest_size=VALUE_BYTES, key=self._key, person=b"km-whole").digest()
+        return _digest(self._whole, _JSON.encode(properties))
 
     def event(self, content: object) -> bytes:
         """Digest an event and its line items, whatever the order of their properties."""
-        text = _SORTED_JSON.encode(content)
-        return blake2b(text, digest_size=VALUE_BYTES, key=self._key, person=b"km-event").digest()
+        return _digest(self._event, _SORTED_JSON.encode(content))
 
-    def _property_key(self, name: str) -> bytes:
-        """Digest a property's name; without case, as Kissmetrics compares names."""
-        return blake2b(folded(name).encode(), digest_size=KEY_BYTES, key=self._key, person=b"km-property").digest()
 
-    def _once_key(self, event: str) -> bytes:
-        """Digest the name of an event that is recorded once for each person."""
-        return blake2b(folded(event).encode(), digest_size=KEY_BYTES, key=self._key, person=b"km-once").digest()
-
-    def _value(self, text: str) -> bytes:
-        return blake2b(text.encode(), digest_size=VALUE_BYTES, key=self._key).digest()
+def _digest(state: blake2b, data: bytes) -> bytes:
+    copy = state.copy()
+    copy.update(data)
+    return copy.digest()
 
 
 def content(packed: bytes) -> bytes:

@@ -308,7 +308,8 @@ def _select(connection: Connection, query: sa.Select[Any], keys: Collection[Any]
     is_whole = _IS_WHOLE[value.name]
     for some in _some(list(keys)):
         rows = connection.execute(query.where(column.in_(some))).all()
-        if not all(type(row[1]) is bytes and is_whole(len(row[1])) for row in rows):
+        values = [row[1] for row in rows]
+        if not set(map(type, values)) <= {bytes} or not all(map(is_whole, set(map(len, values)))):
             raise layout.damaged(value.table.name)
         yield from rows
 
