@@ -57,12 +57,12 @@ class _LocalFile:
         return self._file.write(data)
 
     def complete(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        if fcntl is None:  # Windows moves no open file
-            self._file.close()
-        publish(self._part, self._path)
-        self._file.close()
+        with self._file:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            if fcntl is None:  # Windows moves no open file
+                self._file.close()
+            publish(self._part, self._path)
 
     def discard(self) -> None:
         with suppress(OSError):

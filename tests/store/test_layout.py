@@ -250,7 +250,7 @@ def test_what_a_role_lacks_is_found_by_the_check(
     url, owner = role
     SqlStore(store_url, KEY).close()
     for statement in statements:
-        owner.execute(statement)  # type: ignore[call-overload]
+        owner.execute(statement)
     with pytest.raises(StoreError, match=f"^attribute_store_url: [^\n]*{problem}"):
         check_store(url)
 
@@ -276,7 +276,7 @@ def test_a_role_with_all_it_needs_passes(role: tuple[str, psycopg.Connection], s
 def test_who_holds_a_lock_is_named(store_url: str, waits_for: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout, "LOCK_TIMEOUT_SECONDS", 0.1)
     with closing(SqlStore(store_url, KEY)) as store, psycopg.connect(store_url, application_name="nightly") as other:
-        other.execute(waits_for)  # type: ignore[call-overload]
+        other.execute(waits_for)
         with pytest.raises(StoreError) as ended, store.planning():
             store.commit(UPDATE, [])
         holder = f"process {other.info.backend_pid} (postgres, nightly, 127.0.0.1) has held the lock since "
