@@ -322,24 +322,23 @@ def _problem(error: sa.exc.SQLAlchemyError, engine: Engine) -> StoreError:
 
 
 _BLOCKER = sa.text("""
-    SELECT pid, usename, application_name, host(client_addr), to_char(xact_start AT TIME ZONE 'UTC', 'HH24:MI:SS')
-    FROM pg_locks JOIN pg_stat_activity USING (pid)
-    WHERE granted AND pid <> pg_backend_pid() AND datname = current_database() AND (
-        (locktype = 'advisory' AND objid::bigint = ANY(CAST(:numbers AS bigint[])))
-        OR relation IN (SELECT to_regclass(name) FROM unnest(CAST(:names AS text[])) AS name)
+    SELECT concat(
+        ': process ', pid, ' (', concat_ws(', ', usename, nullif(application_name, ''), host(client_addr)), ')',
+        ' has held the lock since ' || to_char(xact_start AT TIME ZONE 'UTC', 'HH24:MI:SS') || ' UTC'
     )
+    FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE granted AND pid <> pg_backend_pid() AND datname = current_database()
+        AND wait_event_type IS DISTINCT FROM 'Lock' AND (
+            (locktype = 'advisory' AND objid::bigint = ANY(CAST(:numbers AS bigint[])))
+            OR relation IN (SELECT to_regclass(name) FROM unnest(CAST(:names AS text[])) AS name)
+        )
     ORDER BY mode = 'AccessShareLock', xact_start LIMIT 1
 """)
 
 
 def _blocker(engine: Engine) -> str:
     """Say who holds a lock on PostgreSQL's tables, or this package's locks, for the longest time."""
-    try:
-        with engine.connect() as connection:
-            found = connection.execute(_BLOCKER, {"numbers": [*LOCKS], "names": [*METADATA.tables]}).first()
-    except sa.exc.SQLAlchemyError:
-        found = None
-    if found is None:
-        return ""
-    pid, user, program, address, since = found
-    return f": process {pid} ({user}, {program or 'unnamed'}, {address or 'local'}) has held the lock since {since} UTC"
+    with suppress(sa.exc.SQLAlchemyError), engine.connect() as connection:
+        found = connection.execute(_BLOCKER, {"numbers": [*LOCKS], "names": [*METADATA.tables]})
+        return str(found.scalar() or "")
+    return ""

@@ -6,13 +6,13 @@ meanwhile, within the transaction that writes them.
 
 from __future__ import annotations
 
-import functools
 import struct
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
+import backoff
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
@@ -33,12 +33,6 @@ KEYS_PER_QUERY = 1000
 _INTENT = struct.Struct("<16s8s8sqq")
 
 _T = TypeVar("_T")
-_P = ParamSpec("_P")
-
-LOST_CONNECTION_SECONDS = 60.0
-"""How long a server may be away, as while it restarts, before the run ends."""
-
-RECONNECT_SECONDS = 0.5
 
 _IS_WHOLE: Mapping[str, Callable[[int], bool]] = {
     "properties": lambda size: size % UNIT == 0,
@@ -49,22 +43,13 @@ _IS_WHOLE: Mapping[str, Callable[[int], bool]] = {
 """Column -> whether this package may have written a value of so many bytes."""
 
 
-def _again_if_lost(method: Callable[Concatenate[SqlStore, _P], _T]) -> Callable[Concatenate[SqlStore, _P], _T]:
-    """Repeat a transaction whose connection was lost, also in mid-commit: done twice, it has the same effect."""
+_again_if_lost = backoff.on_exception(
+    backoff.constant, ConnectionLostError, max_time=60.0, interval=0.5, jitter=None, logger=None
+)
+"""Repeats a transaction whose connection was lost, also in mid-commit: done twice, it has the same effect.
 
-    @functools.wraps(method)
-    def repeated(store: SqlStore, *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        deadline = time.monotonic() + LOST_CONNECTION_SECONDS
-        while True:
-            try:
-                return method(store, *args, **kwargs)
-            except ConnectionLostError:
-                # Within `planning`, the lock that kept other processes out was lost, too.
-                if store._shared is not None or time.monotonic() > deadline:  # noqa: SLF001 - a method of its own
-                    raise
-            time.sleep(RECONNECT_SECONDS)
-
-    return repeated  # type: ignore[return-value]
+A part of `planning` raises another error: the lock that kept other processes out was lost, too.
+"""
 
 
 class SqlStore:
