@@ -96,6 +96,9 @@ def lay_out(connection: Connection) -> None:
         connection.execute(sa.update(LAYOUT).values(version=LAYOUT_VERSION))
 
 
+_RENEW = "which cannot be read; restore it from a backup, or name a new store: then every attribute is sent once more"
+
+
 def version_of(connection: Connection) -> int | None:
     """Give the version of the tables, which this one can use or migrate; None if there are no tables.
 
@@ -110,15 +113,8 @@ def version_of(connection: Connection) -> int | None:
     if version == LAYOUT_VERSION or version in MIGRATIONS:
         return version
     if isinstance(version, int) and version > LAYOUT_VERSION:
-        problem = "was written by a later version of target-kissmetrics; upgrade yours"
-    elif version == 1:
-        problem = (
-            "has the layout of an unreleased version, which cannot be converted; name a new store: the next run sends "
-            "every attribute once more"
-        )
-    else:
-        problem = f"has a layout that is not known ({version}); restore it from a backup, or name another store"
-    raise StoreError(f"{SETTING}: the store {problem}")
+        raise StoreError(f"{SETTING}: the store was written by a later version of target-kissmetrics; upgrade yours")
+    raise StoreError(f"{SETTING}: the store has an unreleased or unknown layout ({version}), {_RENEW}")
 
 
 def salt_of(connection: Connection) -> bytes:
@@ -139,10 +135,7 @@ def salt_of(connection: Connection) -> bytes:
 
 def damaged(table: str) -> StoreError:
     """Make the error for a row that no version of this package wrote."""
-    return StoreError(
-        f"{SETTING}: the store has a damaged row in {table}; restore it from a backup, or name a new store: the next "
-        "run then sends every attribute once more"
-    )
+    return StoreError(f"{SETTING}: the store has a damaged row in {table}, {_RENEW}")
 
 
 def sqlite_file(url: sa.URL) -> Path | None:

@@ -57,18 +57,21 @@ UNKNOWN = {
             "CREATE TABLE target_kissmetrics_layout (version INTEGER NOT NULL PRIMARY KEY)",
             "INSERT INTO target_kissmetrics_layout VALUES (1)",
         ],
-        "the layout of an unreleased version, which cannot be converted; name a new store: ",
+        r"an unreleased or unknown layout \(1\), which cannot be read; restore .* or name a new store: then every",
     ),
     "zero": (
         ["UPDATE target_kissmetrics_layout SET version = 0"],
-        r"a layout that is not known \(0\); restore it from",
+        r"an unreleased or unknown layout \(0\), which",
     ),
-    "negative": (["UPDATE target_kissmetrics_layout SET version = -1"], r"a layout that is not known \(-1\); restore"),
-    "none": (["DELETE FROM target_kissmetrics_layout"], r"a layout that is not known \(None\); restore it from"),
-    "no table": (["DROP TABLE target_kissmetrics_layout"], r"a layout that is not known \(None\); restore it from"),
+    "negative": (
+        ["UPDATE target_kissmetrics_layout SET version = -1"],
+        r"an unreleased or unknown layout \(-1\), which",
+    ),
+    "none": (["DELETE FROM target_kissmetrics_layout"], r"an unreleased or unknown layout \(None\), which"),
+    "no table": (["DROP TABLE target_kissmetrics_layout"], r"an unreleased or unknown layout \(None\), which"),
     "two": (
         ["INSERT INTO target_kissmetrics_layout VALUES (1, x'00')"],
-        r"a layout that is not known \(None\); restore it from",
+        r"an unreleased or unknown layout \(None\), which",
     ),
 }
 
@@ -176,7 +179,7 @@ DAMAGED = {
 def test_a_damaged_row_is_one_line_that_names_its_table(file: Path, name: str, statements: list[str]) -> None:
     altered(file, *statements)
     table = f"target_kissmetrics_{name.partition(',')[0]}"
-    with pytest.raises(StoreError, match=f"^attribute_store_url: the store has a damaged row in {table}; [^\n]*$"):
+    with pytest.raises(StoreError, match=f"^attribute_store_url: the store has a damaged row in {table}, [^\n]*$"):
         read_all(file)
 
 
