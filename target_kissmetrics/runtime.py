@@ -29,7 +29,6 @@ from target_kissmetrics.reporting.reject_policy import LoggedRejects, RejectPoli
 from target_kissmetrics.reporting.rejects import Rejects
 from target_kissmetrics.singer.state import write_state
 from target_kissmetrics.singer.termination import SECOND_SIGNAL_SECONDS, Termination
-from target_kissmetrics.store.digests import Digests, product
 from target_kissmetrics.sync.batch import BatchRow
 from target_kissmetrics.sync.call_limit import CallLimit
 from target_kissmetrics.sync.intake import StreamContext
@@ -251,7 +250,6 @@ class Runtime:
         settings = self.settings
         if settings.remember_only:
             self._logger.warning("remember_only: nothing is sent; remove the setting for the runs that send")
-        digests = Digests(product(settings.api_key))
         store = self._store = open_store(settings)
         monitor = self._monitor = make_monitor(
             lambda: list(self._counts.values()),
@@ -261,7 +259,6 @@ class Runtime:
         )
         planner = Planner(
             store=store,
-            digests=digests,
             include_all=settings.include_all_user_attributes,
             max_aliases=settings.max_aliases_per_identity,
             remember_only=settings.remember_only,
@@ -345,11 +342,11 @@ def open_store(settings: Settings) -> Store:
     from target_kissmetrics.store.overlay import OverlayStore  # noqa: PLC0415 - SQLAlchemy takes its time to load
     from target_kissmetrics.store.sql import SqlStore, open_read_only  # noqa: PLC0415
 
-    url, key = settings.attribute_store_url, product(settings.api_key)
+    url, key = settings.attribute_store_url, settings.api_key
     if settings.dry_run:
-        return OverlayStore(open_read_only(url, key), key, dry_run=True)
+        return OverlayStore(open_read_only(url, key), dry_run=True)
     store = SqlStore(url, key)
-    return OverlayStore(store, key, dry_run=False) if settings.delivery == "files" else store
+    return OverlayStore(store, dry_run=False) if settings.delivery == "files" else store
 
 
 def tracking_host(settings: Settings, version: str) -> Host:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -221,15 +220,16 @@ def put_in_place(path: Path, descriptor: int, end: int, lines: Sequence[bytes]) 
         os.lseek(descriptor, end, os.SEEK_SET)
         with open(descriptor, "rb", closefd=False) as file:
             appended = file.read()
-        made, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+        part = path.with_name(f".{path.name}.part")
+        part.unlink(missing_ok=True)  # what a killed replay left
         try:
-            with os.fdopen(made, "wb") as file:
+            with open(part, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
                 file.writelines(lines)
                 file.write(appended)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).replace(path)
+            part.replace(path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
             raise
     lock(descriptor, False)

@@ -22,15 +22,15 @@ class OverlayStore:
 
     Args:
         base: The real store; None for a dry run without one.
-        product: The product of this run.
         dry_run: Write nothing to the base.
     """
 
-    def __init__(self, base: Store | None, product: bytes, *, dry_run: bool) -> None:
-        self._base = base or SqlStore("sqlite://", product)
+    def __init__(self, base: Store | None, *, dry_run: bool) -> None:
+        self._base = base or SqlStore("sqlite://", "")
+        self.digests = self._base.digests
         self._dry_run = dry_run
         self._folder = tempfile.TemporaryDirectory(prefix="target-kissmetrics-")
-        self._scratch = SqlStore(f"sqlite:///{Path(self._folder.name, 'scratch.db').as_posix()}", product)
+        self._scratch = SqlStore(f"sqlite:///{Path(self._folder.name, 'scratch.db').as_posix()}", "")
         self._cleared: list[int] = []
 
     def last_sent(self, people: Collection[bytes]) -> Mapping[bytes, PersonValues]:

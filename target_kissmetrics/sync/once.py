@@ -53,18 +53,18 @@ class KeyedRow(msgspec.Struct):
 def keyed_rows(rows: Iterable[tuple[Batch, BatchRow]], product: digests.Digests) -> list[KeyedRow]:
     """Give the rows whose event is sent once."""
     return [
-        KeyedRow(batch, row, slot, product.sent_row(slot.key), _content(row.mapped.calls, slot))
+        KeyedRow(batch, row, slot, product.sent_row(slot.key), _content(row.mapped.calls, slot, product))
         for batch, row in rows
         for slot in row.mapped.slots
         if slot.key is not None
     ]
 
 
-def _content(calls: Sequence[Call], slot: EventSlot) -> bytes:
+def _content(calls: Sequence[Call], slot: EventSlot, product: digests.Digests) -> bytes:
     event = calls[slot.record]
     items = [(call.time - event.time, call.properties) for call in calls if isinstance(call, Set) and not call.distinct]
     what = event.event if isinstance(event, Record) else None
-    return digests.event((event.person, what, event.time if slot.is_dated else None, _properties(event), items))
+    return product.event((event.person, what, event.time if slot.is_dated else None, _properties(event), items))
 
 
 def _properties(call: Call) -> object:
@@ -123,13 +123,14 @@ class OncePlanner:
 
     def __init__(self, view: StoreView, warn: Callable[[str, str], None]) -> None:
         self._view = view
+        self._digests = view.digests
         self._warn = warn
         self._warned: set[str] = set()
 
     def plan_event(self, call: Record, counts: StreamCounts, update: StoreUpdate) -> Record | None:
         """Give an event of a person if it was never sent, or with the second of its pending intent."""
-        person, key = self._view.digests.person(call.person), digests.once_key(call.event)
-        time = self._second(person, key, digests.event(call.properties), call.time, update)
+        person, key = self._digests.person(call.person), self._digests.once_key(call.event)
+        time = self._second(person, key, self._digests.event(call.properties), call.time, update)
         if time is None:
             counts.unchanged += 1
             return None
@@ -198,7 +199,7 @@ class OncePlanner:
         if person is None:
             self._warn_of_change(one.row.counts.stream)
             return None
-        value, update = digests.value(amount), one.batch.update
+        value, update = self._digests.value(amount), one.batch.update
         time = self._second(one.subject, digests.SENT_AMOUNT, value, receiver.time, update)
         return None if time is None else Set(person, time, {str(one.slot.revenue_property): amount})
 
@@ -208,7 +209,7 @@ class OncePlanner:
             self._warn(stream, CHANGED)
 
     def _short(self, person: str) -> bytes:
-        return self._view.digests.person(person)[: digests.VALUE_BYTES]
+        return self._digests.person(person)[: digests.VALUE_BYTES]
 
     def _second(self, subject: bytes, key: bytes, content: bytes, time: int, update: StoreUpdate) -> int | None:
         """Give the second to send something with, and note it; None if it was sent, or something else in its place."""
