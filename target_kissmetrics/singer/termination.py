@@ -93,4 +93,4 @@ def keep_input_open() -> None:
     """
     if "MELTANO_PROJECT_ROOT" in os.environ:
         code = "import os\nwhile os.read(0, 65536): pass"
-        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
