@@ -380,23 +380,18 @@ def check(settings: Settings, version: str) -> str:
         TargetError: One of them cannot be used.
     """
     from target_kissmetrics.kissmetrics.http.probe import probe  # noqa: PLC0415
+    from target_kissmetrics.kissmetrics.import_files import check_writable, describe_error  # noqa: PLC0415
     from target_kissmetrics.store.sql import check_store  # noqa: PLC0415
 
     check_store(settings.attribute_store_url)
     if settings.delivery == "files":
-        _check_import_folder(settings)
+        try:
+            check_writable(settings.files_url)
+        except Exception as error:  # noqa: BLE001 - whatever the library behind an fsspec URL raises
+            raise ConfigError("files_url", describe_error(settings.files_url, error)) from None
         return f"settings, store and {settings.files_url} are fine; nothing was written"
     with closing(build_transport("requests", tracking_host(settings, version))) as transport:
         problem = probe(transport, settings.tracking_url)
     if problem:
         raise ConfigError("tracking_url", f"{settings.tracking_url} {problem}")
     return f"settings, store and {settings.tracking_url} are fine; no call was sent, nothing was stored"
-
-
-def _check_import_folder(settings: Settings) -> None:
-    from target_kissmetrics.kissmetrics.import_files import check_writable, describe_error  # noqa: PLC0415
-
-    try:
-        check_writable(settings.files_url)
-    except Exception as error:  # noqa: BLE001 - whatever the library behind an fsspec URL raises
-        raise ConfigError("files_url", describe_error(settings.files_url, error)) from None
