@@ -17,7 +17,7 @@ from target_kissmetrics.config.settings import Settings
 from target_kissmetrics.config.stream_entries import entry_for
 from target_kissmetrics.config.stream_names import NameWatch, of_entries
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.kissmetrics.http.client import build_transport, choose_library
+from target_kissmetrics.kissmetrics.http.client import Library, build_transport, choose_library
 from target_kissmetrics.kissmetrics.http.transport import Host
 from target_kissmetrics.mapping.reject_codes import Code, Rejected
 from target_kissmetrics.mapping.settings import StreamSettings
@@ -73,7 +73,7 @@ class Runtime:
         self.report = report
         self._logger = logger
         self._version = version
-        self._emit: Callable[[Any], None] = (lambda _: None) if settings.dry_run else emit
+        self._emit = emit
         self._interrupt = interrupt
         self._batch_rows = batch_rows
         self._is_replay = replay is not None
@@ -108,7 +108,7 @@ class Runtime:
             settings=self.settings,
             shard=None if self._is_replay else self.settings.shard,
             rejects=self.rejects,
-            add=self._add,
+            add=lambda row: self._running().add(row),
             logger=self._logger,
         )
 
@@ -145,9 +145,6 @@ class Runtime:
                 )
         self._running().state(value, on_probation)
 
-    def _add(self, row: BatchRow) -> None:
-        self._running().add(row)
-
     # The end
 
     def end(self, termination: Termination) -> None:
@@ -160,26 +157,24 @@ class Runtime:
             TargetError: Something could not be delivered or stored.
             SystemExit: A signal ended the run.
         """
-        stopped_by = termination.stopped_by
+        stopped_by, name = termination.stopped_by, termination.signal_name
         try:
             if self._pipeline is not None:
                 if stopped_by is not None:
                     self._logger.warning(
                         "%s: delivering the rows that were read, %d calls are in flight; another signal, %d seconds "
                         "later, ends the run at once",
-                        termination.signal_name,
+                        name,
                         self._pipeline.calls_in_flight,
                         SECOND_SIGNAL_SECONDS,
                     )
                 self._pipeline.finish(complete=stopped_by is None)
         finally:
-            self.close("max_calls" if stopped_by is None and self.limit.is_reached else termination.signal_name)
+            self.close("max_calls" if stopped_by is None and self.limit.is_reached else name)
         if self.limit.is_reached:
             self._logger.warning(self.limit.ending)
         if stopped_by is not None:
-            self._logger.warning(
-                "stopped by %s; pending rows were delivered; the next run resumes here", termination.signal_name
-            )
+            self._logger.warning("stopped by %s; pending rows were delivered; the next run resumes here", name)
             raise SystemExit(128 + stopped_by)
 
     def abandon(self) -> None:
@@ -191,8 +186,7 @@ class Runtime:
         """Close what is open, log the summary of each stream, write the report. The second time does nothing.
 
         Args:
-            stopped_by: The signal, or the setting, that ends the run, if one does. An exception that ends it is found
-                by itself.
+            stopped_by: The signal, or the setting, that ends the run; an exception that ends it is found by itself.
 
         Raises:
             StoreError: The rejects cannot be written.
@@ -252,7 +246,7 @@ class Runtime:
             self._logger.warning("remember_only: nothing is sent; remove the setting for the runs that send")
         store = self._store = open_store(settings)
         monitor = self._monitor = make_monitor(
-            lambda: list(self._counts.values()),
+            self._streams,
             self._logger.info,
             is_dry_run=settings.dry_run,
             recorder=self.report.recorder if self.report is not None else None,
@@ -294,7 +288,7 @@ class Runtime:
         settings, host = self.settings, tracking_host(self.settings, self._version)
         return Dispatcher(
             encoder=Encoder(settings.api_key, settings.http_method, urlsplit(settings.tracking_url).path),
-            transport=lambda: build_transport(choose_library(settings.http_client), host),
+            transport=lambda: build_transport(http_library(settings), host),
             policy=RetryPolicy(settings.retry_timeout_seconds),
             pacing=Pacing(settings.max_requests_per_second),
             connections=settings.max_connections,
@@ -317,10 +311,13 @@ class Runtime:
                 url=settings.files_url,
                 base=settings.files_base_name,
                 max_rows=settings.files_max_rows,
-                emit=self._emit,
+                emit=self._write_state,
             )
         except ImportError as error:
             raise ConfigError("files_url", describe_error(settings.files_url, error)) from None
+
+    def _streams(self) -> list[StreamCounts]:
+        return list(self._counts.values())
 
     def _reject_alias(self, row: BatchRow, code: Code, problem: str) -> None:
         is_row = len(row.mapped.calls) == 1
@@ -329,7 +326,11 @@ class Runtime:
 
     def _emit_earned(self, value: Any) -> None:
         """Emit a STATE whose calls were acknowledged; in import files, it waits until they are whole."""
-        (self._emit if self._import_run is None else self._import_run.emit)(value)
+        (self._write_state if self._import_run is None else self._import_run.emit)(value)
+
+    def _write_state(self, value: Any) -> None:
+        if not self.settings.dry_run:
+            self._emit(value)
 
 
 def open_store(settings: Settings) -> Store:
@@ -347,6 +348,11 @@ def open_store(settings: Settings) -> Store:
         return OverlayStore(open_read_only(url, key), dry_run=True)
     store = SqlStore(url, key)
     return OverlayStore(store, dry_run=False) if settings.delivery == "files" else store
+
+
+def http_library(settings: Settings) -> Library:
+    """Return the HTTP library that sends the requests."""
+    return choose_library(settings.http_client)
 
 
 def tracking_host(settings: Settings, version: str) -> Host:
@@ -371,23 +377,18 @@ def check(settings: Settings, version: str) -> str:
         TargetError: One of them cannot be used.
     """
     from target_kissmetrics.kissmetrics.http.probe import probe  # noqa: PLC0415
+    from target_kissmetrics.kissmetrics.import_files import check_writable, describe_error  # noqa: PLC0415
     from target_kissmetrics.store.sql import check_store  # noqa: PLC0415
 
     check_store(settings.attribute_store_url)
     if settings.delivery == "files":
-        _check_import_folder(settings)
+        try:
+            check_writable(settings.files_url)
+        except Exception as error:  # noqa: BLE001 - whatever the library behind an fsspec URL raises
+            raise ConfigError("files_url", describe_error(settings.files_url, error)) from None
         return f"settings, store and {settings.files_url} are fine; nothing was written"
     with closing(build_transport("requests", tracking_host(settings, version))) as transport:
         problem = probe(transport, settings.tracking_url)
     if problem:
         raise ConfigError("tracking_url", f"{settings.tracking_url} {problem}")
     return f"settings, store and {settings.tracking_url} are fine; no call was sent, nothing was stored"
-
-
-def _check_import_folder(settings: Settings) -> None:
-    from target_kissmetrics.kissmetrics.import_files import check_writable, describe_error  # noqa: PLC0415
-
-    try:
-        check_writable(settings.files_url)
-    except Exception as error:  # noqa: BLE001 - whatever the library behind an fsspec URL raises
-        raise ConfigError("files_url", describe_error(settings.files_url, error)) from None
