@@ -55,11 +55,7 @@ FIGURES: Mapping[str, Figure] = {
 }
 """Each name that `StreamCounts.figures` gives, in the same order."""
 
-_IF_ANY = (
-    "undated", "filtered", "deleted_attributes", "deleted", "already_sent", "remembered", "skipped", "moved",
-    "collisions", "amount_collisions", "item_collisions",
-)  # fmt: skip
-"""Figures that a summary has only when they are not zero."""
+_IF_ANY = tuple(FIGURES)[tuple(FIGURES).index("undated") :]  # a summary has these only when they are not zero
 
 
 @dataclass(slots=True)

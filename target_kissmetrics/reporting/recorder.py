@@ -9,10 +9,12 @@ import heapq
 import math
 import platform
 import time
+from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import accumulate
 from operator import itemgetter
 
 import msgspec
@@ -23,16 +25,9 @@ from target_kissmetrics.reporting import report as tree
 from target_kissmetrics.reporting.counts import StreamCounts
 
 OTHER_CAUSES = "others"
-
-SAMPLE_SECONDS = 0.5
-"""How often rows are counted into buckets."""
-
-FIRST_WIDTH_SECONDS = 0.5
-"""Of a bucket; it doubles whenever a run would have more than `MAX_MOMENTS` buckets."""
-
-_STEPS_PER_DOUBLING = 8
-"""Durations are counted in steps of 2 ** (1 / 8): a percentile is at most a tenth too high, and never too low."""
-
+SAMPLE_SECONDS = 0.5  # how often rows are counted into buckets
+FIRST_WIDTH_SECONDS = 0.5  # of a bucket; it doubles whenever a run would have more than `MAX_MOMENTS` of them
+_STEPS_PER_DOUBLING = 8  # of durations, so that a percentile is at most a tenth too high, and never too low
 _SHORTEST_SECONDS = 1e-5
 
 
@@ -59,12 +54,10 @@ class Bucket:
 
     def percentile(self, part: float) -> float:
         """Give the duration in seconds that this part of the calls (0.5 is half) did not exceed."""
-        seen, wanted = 0, part * self.durations.total()
-        for step in sorted(self.durations):
-            seen += self.durations[step]
-            if seen >= wanted:
-                return min(float(2.0 ** (step / _STEPS_PER_DOUBLING)), self.longest)
-        return self.longest
+        steps = sorted(self.durations)
+        counts = list(accumulate(self.durations[step] for step in steps))
+        step = steps[bisect_left(counts, part * counts[-1])]
+        return min(float(2.0 ** (step / _STEPS_PER_DOUBLING)), self.longest)
 
     def latency(self) -> tree.Latency:
         """Give the latency of its calls."""
@@ -73,8 +66,7 @@ class Bucket:
         return tree.Latency(*(round(value, 6) for value in (self.percentile(0.5), self.percentile(0.95), self.longest)))
 
 
-Series = dict[int, Bucket]
-"""Buckets by their number since the start of the run; those in which nothing happened are missing."""
+Series = dict[int, Bucket]  # by their number since the start of the run; those in which nothing happened are missing
 
 
 def joined(numbered: Iterable[tuple[int, Bucket]]) -> Series:
@@ -176,7 +168,7 @@ class Recorder:
             rows, self._rows[counts.stream] = self._rows.get(counts.stream, 0), counts.rows
             if rows != counts.rows:
                 self._bucket(self._details(counts.stream), seconds).rows += self._rows[counts.stream] - rows
-        answers = [self._answers.popleft() for _ in range(len(self._answers))]
+        answers = [self._answers.popleft() for _ in range(len(self._answers))]  # others may append meanwhile
         for took, moment, attempts, outgoing in answers:
             details = self._details(outgoing.source.stream)
             details.retries += attempts - 1

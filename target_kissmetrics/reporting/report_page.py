@@ -16,8 +16,7 @@ from target_kissmetrics.reporting.counts import FIGURES
 from target_kissmetrics.reporting.plot import number, plot
 from target_kissmetrics.reporting.report import Latency, Moment, Names, RunReport, StreamReport
 
-MANY_EVENT_NAMES = 200
-"""A stream with more distinct names than this likely makes them from data."""
+MANY_EVENT_NAMES = 200  # a stream with more distinct ones likely makes them from data
 
 _ENDINGS = {
     "complete": ("good", "Complete", "Every row that was read is delivered or in the rejects file."),
@@ -32,8 +31,7 @@ _DELIVERIES = {
     "remember only": "Nothing was sent (remember_only): attributes, aliases and once-only events were stored as sent.",
 }
 
-_ALWAYS = ("rows", "record_calls", "set_calls", "alias_calls", "unchanged", "rejected")
-"""Figures that are shown at zero, too."""
+_ALWAYS = ("rows", "record_calls", "set_calls", "alias_calls", "unchanged", "rejected")  # shown at zero, too
 
 
 def as_page(report: RunReport) -> str:
@@ -127,23 +125,18 @@ def _course(title: str, moments: Sequence[Moment], seconds: float) -> str:
         "95 % within": [moment.latency.p95 for moment in moments],
         "longest": [moment.latency.longest for moment in moments],
     }
-    numbers = _table(
-        f"{title}, in numbers",
-        ("From second", "Rows", "Calls", "Calls a second", "Median", "95 % within", "Longest"),
-        [
-            (f"{one.at:.1f}", f"{one.rows:,}", f"{one.calls:,}", number(rate), *_latencies(one.latency))
-            for one, rate in zip(moments, calls, strict=True)
-        ],
-        numbers=range(1, 7),
+    heads = ("From second", "Rows", "Calls", "Calls a second", "Median", "95 % within", "Longest")
+    cells = [
+        (f"{one.at:.1f}", f"{one.rows:,}", f"{one.calls:,}", number(rate), *_latencies(one.latency))
+        for one, rate in zip(moments, calls, strict=True)
+    ]
+    plots = (
+        plot(f"{title}: calls", "a second", middles, {"calls": calls}, until=seconds),
+        plot(f"{title}: latency", "seconds, including retries", middles, latencies, until=seconds),
+        plot(f"{title}: rows", "a second", middles, {"rows read": rows}, until=seconds),
     )
-    return (
-        '<div class="plots">'
-        + plot(f"{title}: calls", "a second", middles, {"calls": calls}, until=seconds)
-        + plot(f"{title}: latency", "seconds, including retries", middles, latencies, until=seconds)
-        + plot(f"{title}: rows", "a second", middles, {"rows read": rows}, until=seconds)
-        + "</div>"
-        + _folded(f"{title}, in numbers", numbers)
-    )
+    name = f"{title}, in numbers"
+    return f'<div class="plots">{"".join(plots)}</div>{_folded(name, _table(name, heads, cells, numbers=range(1, 7)))}'
 
 
 def _streams(streams: Sequence[StreamReport]) -> str:
@@ -170,24 +163,19 @@ def _stream(index: int, stream: StreamReport, seconds: float) -> str:
         ("Distinct event names", _count(stream.event_names)),
         ("Distinct property names", _count(stream.property_names)),
     ]
-    listed = {"Event names": stream.event_names, "Property names": stream.property_names}
-    return "\n".join(
-        [
-            f'<section class="stream" id="stream-{index}" aria-labelledby="title-{index}">',
-            f'<h2 id="title-{index}">Stream {_text(stream.stream)}</h2>',
-            f'<div class="side">{_pairs("Figures", facts, numbers=(1,))}',
-            _counted("Rejected rows by reason", stream.rejected_by_reason),
-            _counted("Dropped properties by reason", stream.set_aside_by_reason),
-            "</div>",
-            _course(f"Stream {shown.line(stream.stream)}", stream.over_time, seconds),
-            *(
-                _folded(title, f"<p>{', '.join(map(_text, names.listed))}</p>")
-                for title, names in listed.items()
-                if names is not None and names.listed
-            ),
-            "</section>",
-        ]
-    )
+    parts = [
+        f'<section class="stream" id="stream-{index}" aria-labelledby="title-{index}">',
+        f'<h2 id="title-{index}">Stream {_text(stream.stream)}</h2>',
+        f'<div class="side">{_pairs("Figures", facts, numbers=(1,))}',
+        _counted("Rejected rows by reason", stream.rejected_by_reason),
+        _counted("Dropped properties by reason", stream.set_aside_by_reason),
+        "</div>",
+        _course(f"Stream {shown.line(stream.stream)}", stream.over_time, seconds),
+    ]
+    for title, names in (("Event names", stream.event_names), ("Property names", stream.property_names)):
+        if names is not None and names.listed:
+            parts.append(_folded(title, f"<p>{', '.join(map(_text, names.listed))}</p>"))
+    return "\n".join([*parts, "</section>"])
 
 
 def _slowest(report: RunReport) -> str:

@@ -77,26 +77,16 @@ def write_whole(path: Path, text: str) -> None:
 
 @dataclass(frozen=True)
 class ReportWriter:
-    """Writes the report of one run.
-
-    Attributes:
-        names: Whether to list names of events and properties.
-    """
+    """Writes the report of one run."""
 
     path: str
     about: About
-    names: bool
+    names: bool  # whether to list names of events and properties
     log: logging.Logger
     recorder: Recorder = field(default_factory=Recorder)
 
     def write(self, streams: Sequence[StreamCounts], error: BaseException | None, stopped_by: str | None) -> None:
-        """Write the report. A report that cannot be written is logged; the run does not fail.
-
-        Args:
-            streams: The counts of all streams.
-            error: The exception that ends the run.
-            stopped_by: The signal, or the setting, that ends the run before its input does.
-        """
+        """Write the report of a run that an error, a signal or a setting ends; a failure is only logged."""
         from target_kissmetrics.reporting.report_page import as_page  # noqa: PLC0415 - few runs need it
 
         ending, now = self._ending(error, stopped_by), datetime.now(tz=UTC)
