@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from target_kissmetrics.reporting import display as shown
-from target_kissmetrics.reporting.progress import Progress
+from target_kissmetrics.reporting.monitor import Progress
 
 FIRST_SECONDS = 1.0  # a shorter run has its summary alone
 MAX_STREAMS = 8  # those with the latest rows: the display stays small

@@ -227,11 +227,9 @@ class Recorder:
         return self._clock() - self._start
 
     def _details(self, stream: str) -> StreamDetails:
-        if stream not in self._streams:
-            if len(self._streams) >= tree.MAX_STREAMS:
-                return self._spare
-            self._streams[stream] = StreamDetails()
-        return self._streams[stream]
+        if stream in self._streams or len(self._streams) < tree.MAX_STREAMS:
+            return self._streams.setdefault(stream, StreamDetails())
+        return self._spare
 
     def _bucket(self, details: StreamDetails, moment: float) -> Bucket:
         return details.series.setdefault(int(moment / self._width), Bucket())
