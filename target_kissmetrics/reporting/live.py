@@ -1,7 +1,4 @@
-"""How far a run is, redrawn in place on a terminal, on standard error, beneath the lines of the log.
-
-rich decides on colour; it respects `NO_COLOR` (https://no-color.org).
-"""
+"""How far a run is, redrawn in place on a terminal, on standard error, beneath the lines of the log."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """The one observer of a run: it feeds the display or the log, the metrics, and the recorder of the report.
 
-How far a run is stands in a line of the log, and in the SDK's structured metrics, which Meltano shows and forwards.
-During a run the metrics are gauges. When it ends, each figure of a stream comes once as a counter under the same name.
-So who adds up counters gets the whole run.
+The SDK's structured metrics, which Meltano shows and forwards, are gauges during a run. When it ends, each figure of a
+stream comes once as a counter under the same name: who adds up counters gets the whole run.
 """
 
 from __future__ import annotations
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 
 LOG_SECONDS = 10.0  # how often the log and the metrics say how far the run is
 LIVE_SECONDS = 0.5  # how often a display on a terminal is redrawn
+
+Streams = Callable[[], Sequence[StreamCounts]]  # gives the counts of all streams, as they are at each moment
 
 RUN_FIGURES: Mapping[str, str] = {
     "calls_per_second": "Calls acknowledged a second, since the gauge before.",
@@ -91,23 +92,17 @@ def _log(kind: Literal["counter", "gauge"], name: str, value: float, stream: str
     metrics.log(metrics.get_metrics_logger(), point)
 
 
-Streams = Callable[[], Sequence[StreamCounts]]
-
-
-def _nothing(*_: object) -> None:
-    """Show nothing, close nothing."""
-
-
 @dataclass
 class Monitor:
     """Observes a run. `acknowledged` and `retried` may be called from any thread, the rest from the pipeline's."""
 
-    streams: Streams  # gives the counts of all streams, as they are at each moment
-    show: Callable[[Progress, Progress], None] = _nothing  # how far the run is now, and was when it was last called
+    streams: Streams
+    # Called with how far the run is now, and was when it was last called.
+    show: Callable[[Progress, Progress], None] = lambda _now, _before: None
     every: float = field(default=LOG_SECONDS, kw_only=True)  # seconds between two calls of `show`
     recorder: Recorder | None = field(default=None, kw_only=True)
     clock: Callable[[], float] = field(default=time.monotonic, kw_only=True)
-    close: Callable[[], None] = field(default=_nothing, kw_only=True)  # takes the display away
+    close: Callable[[], None] = field(default=lambda: None, kw_only=True)  # takes the display away
     retries: int = field(default=0, init=False)
     _acknowledged: int = field(default=0, init=False)
     _last: Progress = field(default=Progress(), init=False)
@@ -137,10 +132,7 @@ class Monitor:
             self.recorder.batch_acknowledged(calls)
 
     def tick(self, *, in_flight: int) -> None:
-        """Show how far the run is, when that is due; called a few times a second.
-
-        `in_flight` are the calls of batches that are not acknowledged as a whole.
-        """
+        """Show how far the run is, when that is due; `in_flight` are calls of batches not acknowledged as a whole."""
         streams = self.streams()
         if self.recorder is not None:
             self.recorder.tick(streams)
@@ -159,10 +151,7 @@ class Monitor:
 def make_monitor(
     streams: Streams, log: Callable[[str], None], *, is_dry_run: bool, recorder: Recorder | None = None
 ) -> Monitor:
-    """Make the monitor that fits where standard error goes: a display on a terminal, lines of the log elsewhere.
-
-    A dry run logs its calls, so it has no display.
-    """
+    """Make the monitor of a run: a display on a terminal, lines of the log elsewhere and in a dry run."""
     if not is_dry_run and takes_a_display(os.environ):
         from target_kissmetrics.reporting.live import LiveDisplay  # noqa: PLC0415 - rich takes its time to load
 
@@ -178,10 +167,7 @@ def make_monitor(
 
 
 def takes_a_display(environment: Mapping[str, str]) -> bool:
-    """Whether standard error is a terminal that can redraw lines, and not a log that another program reads.
-
-    Source for TERM: https://www.gnu.org/software/termutils/manual/termcap-1.3/html_mono/termcap.html
-    """
+    """Whether standard error is a terminal that can redraw lines, and not a log that another program reads."""
     if collects_metrics(environment) or not sys.stderr.isatty():
         return False
     return os.name == "nt" or environment.get("TERM", "").lower() not in {"", "dumb", "unknown"}

@@ -22,7 +22,7 @@ import msgspec
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Outgoing, Record
 from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.reporting import report as tree
-from target_kissmetrics.reporting.counts import StreamCounts
+from target_kissmetrics.reporting.counts import FIGURES, StreamCounts
 
 OTHER_CAUSES = "others"
 SAMPLE_SECONDS = 0.5  # how often rows are counted into buckets
@@ -87,12 +87,11 @@ def over_time(series: Series, width: float, seconds: float) -> list[tree.Moment]
         return []
     last = max(1, round(seconds / width)) - 1
     whole = joined((min(number, last), bucket) for number, bucket in series.items())
-    ends = [*(number * width for number in range(1, last + 1)), max(seconds, 1e-3)]
     moments = []
-    for number, end in enumerate(ends):
-        bucket = whole.get(number, Bucket())
-        begin = number * width
-        moments.append(tree.Moment(begin, round(end - begin, 6), bucket.rows, bucket.calls, bucket.latency()))
+    for number in range(last + 1):
+        bucket, begin = whole.get(number, Bucket()), number * width
+        length = width if number < last else max(seconds, 1e-3) - begin
+        moments.append(tree.Moment(begin, round(length, 6), bucket.rows, bucket.calls, bucket.latency()))
     return moments
 
 
@@ -187,9 +186,7 @@ class Recorder:
         self.tick(streams, at_end=True)
         seconds = self._seconds()
         whole = joined(item for one in (*self._streams.values(), self._spare) for item in one.series.items())
-        figures: Counter[str] = Counter()
-        for counts in streams:
-            figures.update(counts.figures())
+        figures = [counts.figures() for counts in streams]
         busiest = sorted(streams, key=lambda counts: (counts.calls, counts.rows), reverse=True)[: tree.MAX_PLOTTED]
         return tree.RunReport(
             **msgspec.structs.asdict(about),
@@ -199,7 +196,7 @@ class Recorder:
             seconds=round(seconds, 3),
             retries=self._count_of_cause.total(),
             retries_by_cause=dict(self._count_of_cause.most_common()),
-            figures=dict(figures),
+            figures={name: sum(one[name] for one in figures) for name in FIGURES},
             latency=_latency(whole),
             over_time=over_time(whole, self._width, seconds),
             slowest_calls=[_slow_call(*slow, with_name=names) for slow in self._slowest],

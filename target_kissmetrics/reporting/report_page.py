@@ -25,7 +25,6 @@ _ENDINGS = {
 }
 
 _DELIVERIES = {
-    "api": "",
     "files": "Calls were written to import files; Kissmetrics has them once it has read the files.",
     "dry run": "This was a dry run. Nothing was sent or stored; calls are those that would be sent.",
     "remember only": "Nothing was sent (remember_only): attributes, aliases and once-only events were stored as sent.",
@@ -43,7 +42,7 @@ def as_page(report: RunReport) -> str:
     took = f"{number(report.seconds)} s" if report.seconds < 120 else str(timedelta(seconds=round(report.seconds)))
     client = f", requests sent by {report.client}" if report.client else ""
     what = f"target-kissmetrics {report.version}, Meltano SDK {report.sdk}, {report.python}{client}"
-    delivery = _DELIVERIES[report.delivery]
+    delivery = _DELIVERIES.get(report.delivery)
     body = [
         _totals(report),
         *(_note("warn", "Warning", text) for text in findings(report)),

@@ -56,11 +56,7 @@ def check_report_path(path: str) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Replace a file atomically, mode 0600.
-
-    Raises:
-        OSError: It cannot be written; what was there is still there.
-    """
+    """Replace a file atomically, mode 0600; after an OSError, what was there is still there."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)  # mode 0600
     try:
         # A tap may write an unpaired surrogate, which is not UTF-8; its escape is valid JSON.
