@@ -23,8 +23,7 @@ from target_kissmetrics.mapping.reject_codes import Code, Rejected
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.reporting.counts import StreamCounts, by_code, unmatched_in_globs
 from target_kissmetrics.reporting.dry_run import DryRunDelivery
-from target_kissmetrics.reporting.monitor import Monitor, make_monitor
-from target_kissmetrics.reporting.progress import log_totals
+from target_kissmetrics.reporting.monitor import Monitor, log_totals, make_monitor
 from target_kissmetrics.reporting.reject_policy import LoggedRejects, RejectPolicy, RejectSink
 from target_kissmetrics.reporting.rejects import Rejects
 from target_kissmetrics.singer.state import write_state
