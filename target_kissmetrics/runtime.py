@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -299,22 +300,17 @@ class Runtime:
         )
 
     def _build_import_run(self, store: Store) -> FilesRun:
-        from target_kissmetrics.kissmetrics.import_files import describe_error  # noqa: PLC0415
         from target_kissmetrics.store.overlay import OverlayStore  # noqa: PLC0415
         from target_kissmetrics.sync.import_run import FilesRun  # noqa: PLC0415
 
         assert isinstance(store, OverlayStore)  # noqa: S101 - `open_store` opened it
-        settings = self.settings
-        try:
-            return FilesRun(
-                store=store,
-                url=settings.files_url,
-                base=settings.files_base_name,
-                max_rows=settings.files_max_rows,
-                emit=self._write_state,
-            )
-        except ImportError as error:
-            raise ConfigError("files_url", describe_error(settings.files_url, error)) from None
+        return FilesRun(
+            store=store,
+            url=self.settings.files_url,
+            base=self.settings.files_base_name,
+            max_rows=self.settings.files_max_rows,
+            emit=self._write_state,
+        )
 
     def _streams(self) -> list[StreamCounts]:
         return list(self._counts.values())
@@ -350,6 +346,16 @@ def open_store(settings: Settings) -> Store:
     return OverlayStore(store, key, dry_run=False) if settings.delivery == "files" else store
 
 
+def stored_files(settings: Settings) -> list[tuple[str, Path]]:
+    """Give what the store and the import files write on this machine, each path with its setting."""
+    from target_kissmetrics.kissmetrics.import_files import local_folder  # noqa: PLC0415
+    from target_kissmetrics.store.layout import sqlite_files  # noqa: PLC0415
+
+    folder = local_folder(settings.files_url) if settings.delivery == "files" else None
+    files = [("attribute_store_url", file) for file in sqlite_files(settings.attribute_store_url)]
+    return files if folder is None else [*files, ("files_url", folder)]
+
+
 def http_library(settings: Settings) -> Library:
     """Return the HTTP library that sends the requests."""
     return choose_library(settings.http_client)
@@ -377,23 +383,15 @@ def check(settings: Settings, version: str) -> str:
         TargetError: One of them cannot be used.
     """
     from target_kissmetrics.kissmetrics.http.probe import probe  # noqa: PLC0415
+    from target_kissmetrics.kissmetrics.import_files import check_writable  # noqa: PLC0415
     from target_kissmetrics.store.sql import check_store  # noqa: PLC0415
 
     check_store(settings.attribute_store_url)
     if settings.delivery == "files":
-        _check_import_folder(settings)
+        check_writable(settings.files_url)
         return f"settings, store and {settings.files_url} are fine; nothing was written"
     with closing(build_transport("requests", tracking_host(settings, version))) as transport:
         problem = probe(transport, settings.tracking_url)
     if problem:
         raise ConfigError("tracking_url", f"{settings.tracking_url} {problem}")
     return f"settings, store and {settings.tracking_url} are fine; no call was sent, nothing was stored"
-
-
-def _check_import_folder(settings: Settings) -> None:
-    from target_kissmetrics.kissmetrics.import_files import check_writable, describe_error  # noqa: PLC0415
-
-    try:
-        check_writable(settings.files_url)
-    except Exception as error:  # noqa: BLE001 - whatever the library behind an fsspec URL raises
-        raise ConfigError("files_url", describe_error(settings.files_url, error)) from None

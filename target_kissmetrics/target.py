@@ -18,14 +18,15 @@ from target_kissmetrics.config import about
 from target_kissmetrics.config import settings as own_settings
 from target_kissmetrics.config.environment import read_environment
 from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_files
+from target_kissmetrics.config.paths import STREAMS, check_distinct
 from target_kissmetrics.config.redacted import redacted_settings
 from target_kissmetrics.config.stream_names import NameWatch, named, of_stream_maps
 from target_kissmetrics.errors import ConfigError, InputError
 from target_kissmetrics.reporting.logs import ending_in_one_line, guard
-from target_kissmetrics.reporting.rejects import check_rejects_path
+from target_kissmetrics.reporting.rejects import check_rejects_path, rejects_files
 from target_kissmetrics.reporting.report import About
-from target_kissmetrics.reporting.report_writer import ReportWriter, check_report_path
-from target_kissmetrics.runtime import Runtime, check, http_library
+from target_kissmetrics.reporting.report_writer import ReportWriter, check_report_path, report_paths
+from target_kissmetrics.runtime import Runtime, check, http_library, stored_files
 from target_kissmetrics.singer.batch_files import Storage, batch_rows, read_storage
 from target_kissmetrics.singer.reader import MessageReader
 from target_kissmetrics.singer.state import check_output, write_state
@@ -129,11 +130,31 @@ class TargetKissmetrics(Target):
             self._map_names = NameWatch(of_stream_maps(self._config.get("stream_maps")))
             if self.settings.report_path is not None:
                 check_report_path(self.settings.report_path)
+            self.check_files()
         except ConfigError as problem:
             if raise_errors:
                 raise
             return [str(problem)]
         return []
+
+    def check_files(self, *, rejects: str | None = None, read: str | None = None) -> None:
+        """Check that each file that a run writes is no other one of its files.
+
+        Args:
+            rejects: The file that a replay reads and replaces.
+            read: The file of the input.
+
+        Raises:
+            ConfigError: Two are one file.
+        """
+        settings = self.settings
+        others = [("--config", file) for file in getattr(self._config, "files", ())]
+        others += [("--input", read)] if read is not None else []
+        own = ("rejects_path", settings.rejects_path) if rejects is None else ("the file to replay", rejects)
+        written = [*stored_files(settings), *((own[0], file) for file in rejects_files(own[1]))]
+        if settings.report_path is not None:
+            written += [("report_path", file) for file in report_paths(settings.report_path) if file is not None]
+        check_distinct([*others, *STREAMS], written)
 
     @classmethod
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
@@ -148,6 +169,11 @@ class TargetKissmetrics(Target):
         }
 
     # Messages
+
+    def listen(self, file_input: IO[str] | None = None) -> None:
+        """Read the messages of a file, or of standard input."""
+        self.check_files(read=getattr(file_input, "name", None))
+        super().listen(file_input)
 
     @property
     def _is_check(self) -> bool:
@@ -308,7 +334,7 @@ class TargetKissmetrics(Target):
         """Read the files that `--config` names."""
         given = super().cb_config(ctx, param, tuple(name for name in value if name == FROM_ENVIRONMENT))
         with ending_in_one_line(cls.logger):
-            given.config.update(read_config_files(value))
+            given.config = read_config_files(value)
         return given
 
 

@@ -155,13 +155,18 @@ def refuse_link(path: str | Path) -> None:
         raise ConfigError(_SETTING, f"{path} is a symbolic link; name the file itself")
 
 
+def rejects_files(path: str) -> tuple[str, str]:
+    """Give the rejects file and its schemas file."""
+    return path, f"{path}{SCHEMAS_SUFFIX}"
+
+
 def check_rejects_path(path: str) -> None:
     """Check, before any row is read, that the rejects file and its schemas file can be written. Changes nothing.
 
     Raises:
         ConfigError: It is a symbolic link, not a file, in a missing folder, or not writable.
     """
-    for file in (path, f"{path}{SCHEMAS_SUFFIX}"):
+    for file in rejects_files(path):
         refuse_link(file)
         problem = _unwritable(Path(file))
         if problem:

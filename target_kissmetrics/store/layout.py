@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -112,8 +113,18 @@ def _check_version(connection: Connection) -> int | None:
 
 def sqlite_file(url: str) -> Path | None:
     """Give SQLite's file; None for a database without one."""
-    name = sa.make_url(url).database if url.startswith("sqlite") else None
+    parsed = _parsed(url)
+    name = parsed.database if parsed.get_backend_name() == "sqlite" else None
+    if name and name.startswith("file:") and "uri" in parsed.query:
+        name = unquote(urlsplit(name).path) if parsed.query.get("mode") != "memory" else None
     return Path(name) if name and name != ":memory:" else None
+
+
+def sqlite_files(url: str) -> list[Path]:
+    """Give the files that SQLite writes: the database, and the journals that lie beside it."""
+    file = sqlite_file(url)
+    real = os.path.realpath(file) if file is not None else ""
+    return [Path(f"{real}{end}") for end in ("", "-wal", "-shm", "-journal")] if real else []
 
 
 def check_file(file: Path) -> None:
@@ -135,10 +146,7 @@ def engine(url: str, *, read_only: bool) -> Engine:
     Raises:
         ConfigError: The URL cannot be used.
     """
-    try:
-        parsed = sa.make_url(url)
-    except (sa.exc.ArgumentError, ValueError):
-        raise ConfigError(SETTING, "is not a SQLAlchemy URL; use one such as sqlite:///target-kissmetrics.db") from None
+    parsed = _parsed(url)
     backend = parsed.get_backend_name()
     if backend == "sqlite":
         # Without a file, another connection has another, empty database: every thread uses the same one.
@@ -157,6 +165,13 @@ def engine(url: str, *, read_only: bool) -> Engine:
         return sa.create_engine(parsed, pool_pre_ping=True)
     except ModuleNotFoundError:
         raise ConfigError(SETTING, "PostgreSQL needs: pip install 'target-kissmetrics[postgres]'") from None
+
+
+def _parsed(url: str) -> sa.URL:
+    try:
+        return sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        raise ConfigError(SETTING, "is not a SQLAlchemy URL; use one such as sqlite:///target-kissmetrics.db") from None
 
 
 def _prepare_sqlite_to_read(connection: Any, _: object) -> None:
