@@ -7,6 +7,7 @@ import functools
 import gc
 import os
 from contextlib import closing, suppress
+from pathlib import Path
 from types import FrameType
 from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
@@ -18,7 +19,7 @@ from target_kissmetrics.config import about
 from target_kissmetrics.config import settings as own_settings
 from target_kissmetrics.config.environment import read_environment
 from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_files
-from target_kissmetrics.config.paths import STREAMS, check_distinct
+from target_kissmetrics.config.paths import check_distinct
 from target_kissmetrics.config.redacted import redacted_settings
 from target_kissmetrics.config.stream_names import NameWatch, named, of_stream_maps
 from target_kissmetrics.errors import ConfigError, InputError
@@ -137,24 +138,19 @@ class TargetKissmetrics(Target):
             return [str(problem)]
         return []
 
-    def check_files(self, *, rejects: str | None = None, read: str | None = None) -> None:
-        """Check that each file that a run writes is no other one of its files.
-
-        Args:
-            rejects: The file that a replay reads and replaces.
-            read: The file of the input.
+    def check_files(self, *, replayed: str | None = None) -> None:
+        """Check that each file that a run writes is no other one of its files; a replay replaces the replayed one.
 
         Raises:
             ConfigError: Two are one file.
         """
         settings = self.settings
-        others = [("--config", file) for file in getattr(self._config, "files", ())]
-        others += [("--input", read)] if read is not None else []
-        own = ("rejects_path", settings.rejects_path) if rejects is None else ("the file to replay", rejects)
-        written = [*stored_files(settings), *((own[0], file) for file in rejects_files(own[1]))]
+        named = ("rejects_path", settings.rejects_path) if replayed is None else ("the file to replay", replayed)
+        written: list[tuple[str, str | Path]] = [*stored_files(settings)]
+        written += [(named[0], file) for file in rejects_files(named[1])]
         if settings.report_path is not None:
             written += [("report_path", file) for file in report_paths(settings.report_path) if file is not None]
-        check_distinct([*others, *STREAMS], written)
+        check_distinct(getattr(self._config, "files", ()), written)
 
     @classmethod
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
@@ -169,11 +165,6 @@ class TargetKissmetrics(Target):
         }
 
     # Messages
-
-    def listen(self, file_input: IO[str] | None = None) -> None:
-        """Read the messages of a file, or of standard input."""
-        self.check_files(read=getattr(file_input, "name", None))
-        super().listen(file_input)
 
     @property
     def _is_check(self) -> bool:
@@ -320,6 +311,8 @@ class TargetKissmetrics(Target):
                     super().invoke(about=True, about_format=about_format)
                 return
             check_output()
+            if config is not None and file_input is not None:
+                config.config.files.append(("--input", file_input.name))
             super().invoke(config=config, file_input=file_input)
 
     @classmethod

@@ -13,7 +13,7 @@ from singer_sdk.singerlib.json import serialize_json
 
 from target_kissmetrics.commands.parts import Part
 from target_kissmetrics.errors import ConfigError, StoreError
-from target_kissmetrics.reporting.rejects import as_line, is_at, lock, naming_the_setting, refuse_link
+from target_kissmetrics.reporting.rejects import as_line, is_at, lock, naming_the_setting, refuse_link, refuse_shared
 from target_kissmetrics.singer.reader import decode
 
 NO_TIME = "no-timestamp"
@@ -166,6 +166,7 @@ def opened(path: Path) -> Iterator[int]:
         except FileNotFoundError:
             raise ConfigError("rejects", f"there is no file {path}; name the one that rejects_path names") from None
     try:
+        refuse_shared(os.fstat(descriptor), path)
         yield descriptor
     finally:
         os.close(descriptor)

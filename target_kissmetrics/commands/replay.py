@@ -184,7 +184,7 @@ def replay(path: Path, target: TargetKissmetrics) -> int:
         TargetError: The file is not one of rejects, or something could not be delivered or stored; it stays as it was.
         SystemExit: A signal ended the replay; the file stays as it was.
     """
-    target.check_files(rejects=str(path))
+    target.check_files(replayed=str(path))
     with opened(path) as descriptor:
         messages = _schemas(path, target)
         with open(descriptor, "rb", closefd=False) as file:

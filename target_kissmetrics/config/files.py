@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ class FilesConfig(dict[str, Any]):
     """The settings that files hold.
 
     Attributes:
-        files: The files.
+        files: The files, each with the option that names it.
     """
 
-    files: Sequence[str] = ()
+    files: list[tuple[str, str]]
 
 
 def read_config_files(names: Iterable[str]) -> FilesConfig:
@@ -30,8 +30,8 @@ def read_config_files(names: Iterable[str]) -> FilesConfig:
         ConfigError: A file cannot be read.
     """
     config = FilesConfig()
-    config.files = [name for name in names if name != FROM_ENVIRONMENT]
-    for name in config.files:
+    config.files = [("--config", name) for name in names if name != FROM_ENVIRONMENT]
+    for _, name in config.files:
         config.update(read_config_file(name))
     return config
 

@@ -10,30 +10,27 @@ from pathlib import Path
 
 from target_kissmetrics.errors import ConfigError
 
-STREAMS = (
+_STREAMS = (
     ("standard input", "/dev/stdin"),
     ("standard output", "/dev/stdout"),
     ("standard error", "/dev/stderr"),
 )
 """What a shell may have redirected to a file: the tap's messages, the STATE, the log."""
 
-Named = tuple[str, str | Path]
-"""The setting or option that names a file, and its path."""
 
-
-def check_distinct(others: Iterable[Named], written: Iterable[Named]) -> None:
+def check_distinct(read: Iterable[tuple[str, str | Path]], written: Iterable[tuple[str, str | Path]]) -> None:
     """Check that no two paths lead to one file, by links, another spelling, or upper and lower case.
 
     Names that differ in case alone are one file on macOS and Windows, so they are refused everywhere.
 
     Args:
-        others: Files that the run reads, or has open.
-        written: Files and folders that the run writes.
+        read: Files that are read, each with the setting or option that names it.
+        written: Likewise, files and folders that are written.
 
     Raises:
         ConfigError: Two are one file. The text names both settings.
     """
-    known = {key: named for named in others for key in _identities(named[1])}
+    known = {key: named for named in (*_STREAMS, *read) for key in _identities(named[1])}
     for setting, path in written:
         keys = list(_identities(path))
         for other, there in (known[key] for key in keys if key in known):

@@ -18,6 +18,7 @@ from typing import IO, Any, cast
 from singer_sdk.exceptions import SingerSDKError
 from singer_sdk.singerlib.exceptions import SingerError
 
+from target_kissmetrics.config.paths import check_distinct
 from target_kissmetrics.errors import ExpressionError, InputError
 from target_kissmetrics.preview.configuration import read_config, read_settings
 from target_kissmetrics.preview.preview import Preview
@@ -96,6 +97,9 @@ def _run(options: argparse.Namespace) -> int:
     config = read_config(options.config)
     guard(config)
     settings = read_settings(config)
+    if options.html is not None:
+        read = [*(("--config", name) for name in options.config), ("the input", options.input)]
+        check_distinct([*read, ("rejects_path", settings.rejects_path)], [("--html", options.html)])
     given = tuple(config.get("streams") or ())
     max_aliases, now = settings.max_aliases_per_identity, int(time.time())
     stream_maps = config.get("stream_maps") or {}
