@@ -18,7 +18,7 @@ from target_kissmetrics.config.settings import Settings
 from target_kissmetrics.config.stream_entries import entry_for
 from target_kissmetrics.config.stream_names import NameWatch, of_entries
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.kissmetrics.http.client import Library, build_transport, choose_library
+from target_kissmetrics.kissmetrics.http.client import Library, affordable, build_transport, choose_library
 from target_kissmetrics.kissmetrics.http.transport import Host
 from target_kissmetrics.mapping.reject_codes import Code, Rejected
 from target_kissmetrics.mapping.settings import StreamSettings
@@ -292,7 +292,7 @@ class Runtime:
             transport=lambda: build_transport(http_library(settings), host),
             policy=RetryPolicy(settings.retry_timeout_seconds),
             pacing=Pacing(settings.max_requests_per_second),
-            connections=settings.max_connections,
+            connections=affordable(settings.max_connections, self._logger.warning),
             host=settings.tracking_url,
             failed=failed,
             warn=self._logger.warning,

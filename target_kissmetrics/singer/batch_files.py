@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from target_kissmetrics.errors import ConfigError, InputError
@@ -107,7 +107,7 @@ def _file_rows(file: io.BufferedReader, kind: str, compression: object) -> Itera
     return _json_rows(gzip.GzipFile(fileobj=file) if is_gzip else file)
 
 
-def _json_rows(lines: IO[bytes]) -> Iterator[dict[str, Any]]:
+def _json_rows(lines: Any) -> Iterator[dict[str, Any]]:
     number = 0
     while line := read_line(lines, number + 1):
         number += 1

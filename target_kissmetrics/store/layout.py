@@ -211,16 +211,21 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @contextmanager
-def store_errors() -> Iterator[None]:
-    """Turn the library's errors, whose texts hold statements and data, into one line."""
+def store_errors(temporary: str | None = None) -> Iterator[None]:
+    """Turn the library's errors, whose texts hold statements and data, into one line; name a temporary store's folder.
+
+    Raises:
+        StoreError: The store cannot be used.
+    """
     try:
         yield
-    except sa.exc.SQLAlchemyError as error:
-        cause = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines() or [type(error).__name__]
-        text = (
-            f"{SETTING}: the store cannot be used: {cause[0].rstrip('.')}; check the URL, and that the database exists "
-            "and is writable"
-        )
+    except (sa.exc.SQLAlchemyError, OSError) as error:
+        orig = getattr(error, "strerror", None) or getattr(error, "orig", None)
+        cause = (str(orig or type(error).__name__).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     else:
         return
-    raise StoreError(text)  # outside the handler, so that no traceback shows the statement
+    # Outside the handler, so that no traceback shows the statement.
+    if temporary is not None:
+        raise StoreError(f"the temporary folder {temporary} cannot be used: {cause}; free some space, or set TMPDIR")
+    to_do = "check the URL, and that the database exists and is writable"
+    raise StoreError(f"{SETTING}: the store cannot be used: {cause}; {to_do}")

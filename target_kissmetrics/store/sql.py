@@ -43,14 +43,16 @@ class SqlStore:
         url: SQLAlchemy URL.
         product: The product whose intents concern this run.
         read_only: Create and delete nothing: for a dry run, or a check.
+        temporary: The folder of a store that ends with the run; errors name it.
 
     Raises:
         ConfigError: The URL cannot be used.
         StoreError: The database cannot be reached, or has the layout of a later version.
     """
 
-    def __init__(self, url: str, product: bytes, *, read_only: bool = False) -> None:
+    def __init__(self, url: str, product: bytes, *, read_only: bool = False, temporary: str | None = None) -> None:
         self._product = product
+        self._temporary = temporary
         self._shared: Connection | None = None
         self._engine = layout.engine(url, read_only=read_only)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
@@ -188,7 +190,7 @@ class SqlStore:
         if self._shared is not None:
             yield self._shared
             return
-        with store_errors(), self._engine.connect() as connection:
+        with store_errors(self._temporary), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -197,7 +199,7 @@ class SqlStore:
             yield self._shared
             return
         with (
-            store_errors(),
+            store_errors(self._temporary),
             self._engine.connect().execution_options(target_writes=True) as connection,
             connection.begin(),
         ):
