@@ -18,7 +18,7 @@ from target_kissmetrics.config.settings import Settings
 from target_kissmetrics.config.stream_entries import entry_for
 from target_kissmetrics.config.stream_names import NameWatch, of_entries
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.kissmetrics.http.client import Library, affordable, build_transport, choose_library
+from target_kissmetrics.kissmetrics.http.client import affordable, build_transport, choose_library
 from target_kissmetrics.kissmetrics.http.transport import Host
 from target_kissmetrics.mapping.reject_codes import Code, Rejected
 from target_kissmetrics.mapping.settings import StreamSettings
@@ -32,6 +32,7 @@ from target_kissmetrics.singer.state import write_state
 from target_kissmetrics.singer.termination import SECOND_SIGNAL_SECONDS, Termination
 from target_kissmetrics.store.digests import Digests, product
 from target_kissmetrics.sync.batch import BatchRow
+from target_kissmetrics.sync.call_limit import CallLimit
 from target_kissmetrics.sync.intake import StreamContext
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Runtime:
         self.report = report
         self._logger = logger
         self._version = version
-        self._emit = emit
+        self._emit: Callable[[Any], None] = (lambda _: None) if settings.dry_run else emit
         self._interrupt = interrupt
         self._batch_rows = batch_rows
         self._is_replay = replay is not None
@@ -82,6 +83,8 @@ class Runtime:
         self._schemas: dict[str, Mapping[str, Any]] = {}
         self._on_probation_warned: set[str] = set()
         self.entry_names = NameWatch(of_entries(settings.streams))
+        # A run that sends nothing has no limit.
+        self.limit = CallLimit(None if settings.remember_only else settings.max_calls)
         self._started = time.monotonic()
         self._pipeline: Pipeline | None = None
         self._store: Store | None = None
@@ -124,8 +127,7 @@ class Runtime:
             stream: The stream's name, after stream maps.
             message: The message, as the tap sent it.
         """
-        if self._schemas.get(stream) != message:
-            self._schemas[stream] = message
+        self._schemas[stream] = message
 
     def state(self, value: Any) -> None:
         """Take a STATE message's value: it is emitted once every row before it was delivered.
@@ -173,7 +175,9 @@ class Runtime:
                     )
                 self._pipeline.finish(complete=stopped_by is None)
         finally:
-            self.close(stopped_by)
+            self.close("max_calls" if stopped_by is None and self.limit.is_reached else termination.signal_name)
+        if self.limit.is_reached:
+            self._logger.warning(self.limit.ending)
         if stopped_by is not None:
             self._logger.warning(
                 "stopped by %s; pending rows were delivered; the next run resumes here", termination.signal_name
@@ -185,11 +189,12 @@ class Runtime:
         if self._pipeline is not None:
             self._pipeline.abandon()
 
-    def close(self, stopped_by: int | None = None) -> None:
+    def close(self, stopped_by: str | None = None) -> None:
         """Close what is open, log the summary of each stream, write the report. The second time does nothing.
 
         Args:
-            stopped_by: The signal that ends the run, if one does. An exception that ends it is found by itself.
+            stopped_by: The signal, or the setting, that ends the run, if one does. An exception that ends it is found
+                by itself.
 
         Raises:
             StoreError: The rejects cannot be written.
@@ -205,7 +210,7 @@ class Runtime:
         finally:
             self._summarize(stopped_by)
 
-    def _summarize(self, stopped_by: int | None) -> None:
+    def _summarize(self, stopped_by: str | None) -> None:
         streams, self._counts = list(self._counts.values()), {}
         seconds = max(time.monotonic() - self._started, 0.001)
         retries = self._monitor.retries if self._monitor is not None else 0
@@ -245,10 +250,12 @@ class Runtime:
         from target_kissmetrics.sync.planner import Planner  # noqa: PLC0415
 
         settings = self.settings
+        if settings.remember_only:
+            self._logger.warning("remember_only: nothing is sent; remove the setting for the runs that send")
         digests = Digests(product(settings.api_key))
         store = self._store = open_store(settings)
         monitor = self._monitor = make_monitor(
-            self._streams,
+            lambda: list(self._counts.values()),
             self._logger.info,
             is_dry_run=settings.dry_run,
             recorder=self.report.recorder if self.report is not None else None,
@@ -258,6 +265,7 @@ class Runtime:
             digests=digests,
             include_all=settings.include_all_user_attributes,
             max_aliases=settings.max_aliases_per_identity,
+            remember_only=settings.remember_only,
             reject=self._reject_alias,
             warn=lambda stream, text: self._logger.warning("stream '%s': %s", stream, text),
         )
@@ -268,7 +276,8 @@ class Runtime:
             emit=self._emit_earned,
             rejects=self.rejects.sink,
             monitor=monitor,
-            failed=self._interrupt,
+            interrupt=self._interrupt,
+            limit=self.limit,
             batch_rows=self._batch_rows or BATCH_ROWS,
         )
 
@@ -289,7 +298,7 @@ class Runtime:
         settings, host = self.settings, tracking_host(self.settings, self._version)
         return Dispatcher(
             encoder=Encoder(settings.api_key, settings.http_method, urlsplit(settings.tracking_url).path),
-            transport=lambda: build_transport(http_library(settings), host),
+            transport=lambda: build_transport(choose_library(settings.http_client), host),
             policy=RetryPolicy(settings.retry_timeout_seconds),
             pacing=Pacing(settings.max_requests_per_second),
             connections=affordable(settings.max_connections, self._logger.warning),
@@ -309,11 +318,8 @@ class Runtime:
             url=self.settings.files_url,
             base=self.settings.files_base_name,
             max_rows=self.settings.files_max_rows,
-            emit=self._write_state,
+            emit=self._emit,
         )
-
-    def _streams(self) -> list[StreamCounts]:
-        return list(self._counts.values())
 
     def _reject_alias(self, row: BatchRow, code: Code, problem: str) -> None:
         is_row = len(row.mapped.calls) == 1
@@ -322,11 +328,7 @@ class Runtime:
 
     def _emit_earned(self, value: Any) -> None:
         """Emit a STATE whose calls were acknowledged; in import files, it waits until they are whole."""
-        (self._write_state if self._import_run is None else self._import_run.emit)(value)
-
-    def _write_state(self, value: Any) -> None:
-        if not self.settings.dry_run:
-            self._emit(value)
+        (self._emit if self._import_run is None else self._import_run.emit)(value)
 
 
 def open_store(settings: Settings) -> Store:
@@ -354,11 +356,6 @@ def stored_files(settings: Settings) -> list[tuple[str, Path]]:
     folder = local_folder(settings.files_url) if settings.delivery == "files" else None
     files = [("attribute_store_url", file) for file in sqlite_files(settings.attribute_store_url)]
     return files if folder is None else [*files, ("files_url", folder)]
-
-
-def http_library(settings: Settings) -> Library:
-    """Return the HTTP library that sends the requests."""
-    return choose_library(settings.http_client)
 
 
 def tracking_host(settings: Settings, version: str) -> Host:

@@ -49,7 +49,7 @@ class KissmetricsSink(Sink):
         """Leave validation to the stream mapper."""
 
     def take(
-        self, row: dict[str, Any], extracted: object, record: Mapping[str, Any], problem: str | None = None
+        self, row: dict[str, Any] | None, extracted: object, record: Mapping[str, Any], problem: str | None = None
     ) -> None:
         """Take a row; see `StreamIntake.take`.
 

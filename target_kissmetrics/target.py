@@ -22,18 +22,20 @@ from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_files
 from target_kissmetrics.config.paths import check_distinct
 from target_kissmetrics.config.redacted import redacted_settings
 from target_kissmetrics.config.stream_names import NameWatch, named, of_stream_maps
-from target_kissmetrics.errors import ConfigError, InputError
+from target_kissmetrics.errors import ConfigError
+from target_kissmetrics.kissmetrics.http.client import choose_library
 from target_kissmetrics.reporting.logs import ending_in_one_line, guard
 from target_kissmetrics.reporting.rejects import check_rejects_path, rejects_files
 from target_kissmetrics.reporting.report import About
 from target_kissmetrics.reporting.report_writer import ReportWriter, check_report_path, report_paths
-from target_kissmetrics.runtime import Runtime, check, http_library, stored_files
+from target_kissmetrics.runtime import Runtime, check, stored_files
 from target_kissmetrics.singer.batch_files import Storage, batch_rows, read_storage
 from target_kissmetrics.singer.reader import MessageReader
 from target_kissmetrics.singer.state import check_output, write_state
-from target_kissmetrics.singer.stream_maps import StreamMapper, named_in, transformed
-from target_kissmetrics.singer.termination import Termination
+from target_kissmetrics.singer.stream_maps import StreamMapper, named_in
+from target_kissmetrics.singer.termination import Termination, keep_input_open
 from target_kissmetrics.sinks import CheckSink, KissmetricsSink
+from target_kissmetrics.sync.intake import check_sources
 
 if TYPE_CHECKING:
     from singer_sdk.sinks import Sink
@@ -87,12 +89,12 @@ class TargetKissmetrics(Target):
         settings = self.settings
         if settings.report_path is None:
             return None
-        sends = not settings.dry_run and settings.delivery == "api"
+        delivery = "dry run" if settings.dry_run else "remember only" if settings.remember_only else settings.delivery
         about = About(
             version=self.get_plugin_version(),
             sdk=self.get_sdk_version(),
-            delivery="dry run" if settings.dry_run else settings.delivery,
-            client=http_library(settings) if sends else None,
+            delivery=delivery,
+            client=choose_library(settings.http_client) if delivery == "api" else None,
             settings=redacted_settings(self.config, own_settings.SCHEMA["properties"]),
         )
         return ReportWriter(
@@ -193,13 +195,12 @@ class TargetKissmetrics(Target):
         if not self.stream_mapper.register(message_dict):
             return
         message = {name: message_dict.get(name) for name in ("type", "stream", "schema", "key_properties")}
-        by_source = self.stream_mapper.stream_maps.items()
         for stream_map in self.stream_mapper.stream_maps[stream]:
             alias, schema = stream_map.stream_alias, stream_map.transformed_schema
             sink = self.get_sink(alias, schema=schema, key_properties=stream_map.transformed_key_properties)
             if isinstance(sink, KissmetricsSink):
-                of_alias = [name for name, maps in by_source if any(one.stream_alias == alias for one in maps)]
-                sink.intake.check_sources(of_alias)
+                sources = self.stream_mapper.sources(alias)
+                check_sources(alias, self.runtime.entry_of(alias), sink.intake.mapping, sources)
             self.runtime.schema(alias, message)
         after = self._sinks_of(stream)
         replaced = [sink for alias, sink in before.items() if after.get(alias) is not sink]
@@ -220,7 +221,6 @@ class TargetKissmetrics(Target):
         """
         if not self.stream_mapper.maps(message_dict):
             return
-        self._assert_line_requires(message_dict, requires={"encoding", "manifest"})
         with closing(batch_rows(message_dict, self.batch_storage)) as rows:
             for row in rows:
                 if self.message_reader.stop_requested:
@@ -229,18 +229,9 @@ class TargetKissmetrics(Target):
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         """Process a row. The SDK's own way copies, parses and logs each row at more cost than mapping it."""
-        stream_maps, record = self.stream_mapper.maps(message_dict), message_dict.get("record")
-        if not stream_maps:
-            return
-        stream = message_dict["stream"]
-        if not isinstance(record, dict):
-            raise InputError(f"stream '{stream}': RECORD whose record is not an object; fix the tap")
-        problem = self.stream_mapper.problem(stream, record)
-        for stream_map in stream_maps:
-            row = dict(record) if problem is not None else transformed(stream_map, dict(record))
-            if row is not None:
-                sink = self.get_sink(stream_map.stream_alias, record=row)
-                sink.take(row, message_dict.get("time_extracted"), record, problem)  # type: ignore[attr-defined]
+        extracted = message_dict.get("time_extracted")
+        for stream, row, record, problem in self.stream_mapper.rows(message_dict):
+            self.get_sink(stream).take(row, extracted, record, problem)  # type: ignore[attr-defined]
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         """Hand a STATE message on; it is emitted once every row before it is delivered."""
@@ -267,6 +258,8 @@ class TargetKissmetrics(Target):
         """
         super().process_endofpipe()
         self.runtime.end(self.termination)
+        if self.message_reader.stop_requested:
+            keep_input_open()
         unseen = [*self.runtime.entry_names.unseen, *self._map_names.unseen]
         if unseen and self.stream_mapper.stream_maps and not self._is_check:
             self.logger.info("no stream of this run has the name %s", named(unseen))
@@ -274,7 +267,7 @@ class TargetKissmetrics(Target):
     def _abandon(self) -> None:
         """End after an error while reading: rows before it are delivered, their STATE is emitted."""
         self.runtime.abandon()
-        self.runtime.close(self.termination.stopped_by)
+        self.runtime.close(self.termination.signal_name)
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         """Ask the reader to stop before its next message."""

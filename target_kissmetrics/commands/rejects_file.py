@@ -146,6 +146,11 @@ class ReplayRejects:
         assert row is not None  # noqa: S101 - rows are expected before they are sent
         row.reject(code=code, reason=reason, field=field, record=record)
 
+    def keep(self, record: Mapping[str, Any]) -> None:
+        """Keep the lines of a row that was expected, and is not sent."""
+        assert isinstance(record, Record)  # noqa: S101 - `expect` gave it
+        record.row.stays = True
+
     def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
         """Do nothing: the schema is in the file that it was read from."""
 

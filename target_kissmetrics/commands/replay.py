@@ -125,6 +125,8 @@ class Replay:
             self.runtime.close()
             raise
         self.runtime.end(self._target.termination)
+        for unsent in self.runtime.limit.unsent:  # of `max_calls`
+            self._rejects.keep(unsent.record)
 
     def _register(self, message: Mapping[str, Any]) -> None:
         mapper = self._target.stream_mapper
@@ -152,7 +154,8 @@ class Replay:
         for stream_map in own:
             mapped = dict(record) if problem is not None else transformed(stream_map, dict(record))
             if mapped is None:
-                row.stays = False  # a stream map filters it out
+                row.stays = False
+                self._intakes[stream].take(None, None, record)
             elif any(key not in mapped for key in self._intakes[stream].keys):
                 self._warn(f"a row of stream '{stream}' lacks its key")
             else:

@@ -141,6 +141,16 @@ class Settings(MappingSettings):
     report_names: bool = setting(
         "Also list names of events and properties in the report; names may be made from data.", default=False
     )
+    max_calls: int | None = setting(
+        "A run ends, without an error, before the first row that would make it send more calls than this; the next run "
+        "resumes at its STATE. Without it, there is no limit.",
+        minimum=1,
+    )
+    remember_only: bool = setting(
+        "Send nothing, and store user attributes, aliases and events that are sent once as if they had been sent; skip "
+        "other events. For the first run, if another sender sent them.",
+        default=False,
+    )
     shard: Shard | None = setting(  # noqa: RUF009 - it returns a field
         "A slice of each stream, by a hash of the person: `index` from 0, `count` slices. For several processes that "
         "read the same rows, each with its own STATE and all with one store.",

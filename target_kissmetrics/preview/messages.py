@@ -13,7 +13,7 @@ from target_kissmetrics.errors import InputError
 from target_kissmetrics.preview.preview import Preview
 from target_kissmetrics.singer.batch_files import batch_rows, read_storage
 from target_kissmetrics.singer.reader import MessageReader
-from target_kissmetrics.singer.stream_maps import StreamMapper, named_in, transformed
+from target_kissmetrics.singer.stream_maps import StreamMapper, named_in
 
 _LOG = logging.getLogger("target-kissmetrics-preview")
 
@@ -36,8 +36,6 @@ def read(lines: IO[str], preview: Preview, config: Mapping[str, Any]) -> None:
 
 
 class _Messages:
-    """Handles messages."""
-
     def __init__(self, preview: Preview, config: Mapping[str, Any]) -> None:
         self._preview = preview
         preview.map_names = NameWatch(of_stream_maps(config.get("stream_maps")))
@@ -47,7 +45,6 @@ class _Messages:
         self._storage = read_storage(config)
 
     def schema(self, message: dict[str, Any]) -> None:
-        """Handle a SCHEMA message."""
         name = named_in(message)
         self._preview.map_names.saw(name)
         try:
@@ -58,33 +55,16 @@ class _Messages:
                 raise
             self._preview.warnings.append(f"{problem}; a run stops; its rows are not validated here")
         for stream_map in self._mapper.stream_maps[name]:
-            keys = tuple(stream_map.transformed_key_properties or ())
-            alias = stream_map.stream_alias
+            alias, keys = stream_map.stream_alias, tuple(stream_map.transformed_key_properties or ())
             is_mapped = alias != name or not isinstance(stream_map, SameRecordTransform)
-            self._preview.stream(alias).schema(stream_map.transformed_schema, keys, is_mapped=is_mapped)
+            sources = self._mapper.sources(alias)
+            self._preview.stream(alias).schema(stream_map.transformed_schema, keys, sources, is_mapped=is_mapped)
 
     def record(self, message: dict[str, Any]) -> None:
-        """Handle a RECORD message."""
-        stream_maps = self._mapper.maps(message)
-        record = _needed(message, "record", dict) if stream_maps else {}
-        problem = self._mapper.problem(message["stream"], record)
-        for stream_map in stream_maps:
-            row = dict(record) if problem is not None else transformed(stream_map, dict(record))
-            if row is not None:
-                self._preview.stream(stream_map.stream_alias).row(row, message.get("time_extracted"), problem)
+        for stream, row, _, problem in self._mapper.rows(message):
+            self._preview.stream(stream).row(row, message.get("time_extracted"), problem)
 
     def batch(self, message: dict[str, Any]) -> None:
-        """Handle the rows in a BATCH message's files."""
-        if not self._mapper.maps(message):
-            return
-        _needed(message, "encoding", dict)
-        _needed(message, "manifest", list)
-        for row in batch_rows(message, self._storage):
-            self.record({**message, "type": "RECORD", "record": row})
-
-
-def _needed(message: Mapping[str, Any], key: str, kind: type) -> Any:
-    value = message.get(key)
-    if not isinstance(value, kind):
-        raise InputError(f"a {message['type']} message has no valid {key!r}; fix the tap")
-    return value
+        if self._mapper.maps(message):
+            for row in batch_rows(message, self._storage):
+                self.record({**message, "type": "RECORD", "record": row})

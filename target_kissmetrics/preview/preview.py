@@ -74,9 +74,12 @@ class Preview:
         """
         own = [entry_for(self.plan.entries, stream.name) for stream in self.streams.values() if stream.suggestion]
         replaced = [entry.place for entry in own if entry is not None and not entry.is_glob]
-        unmatched = self._unmatched_entries() if self.streams else {}
+        problems = self._unmatched_entries() if self.streams else {}
+        for stream in self.streams.values():
+            if stream.problem is not None:
+                problems.setdefault(stream.entry.place, []).append(stream.problem)
         kept = [
-            (entry, Suggestion(dict(given), ["as configured", *unmatched.get(entry.place, ())]))
+            (entry, Suggestion(dict(given), ["as configured", *problems.get(entry.place, ())]))
             for entry, given in zip(self.plan.entries, self.plan.given, strict=True)
             if entry.place not in replaced
         ]

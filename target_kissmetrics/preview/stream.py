@@ -29,7 +29,7 @@ from target_kissmetrics.preview.totals import Totals
 from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.singer.stream_maps import StreamMapper, transformed
-from target_kissmetrics.sync.intake import check_row
+from target_kissmetrics.sync.intake import check_row, check_sources
 
 SAMPLED_ROWS = 200
 """The first rows of a stream, from which an entry is suggested."""
@@ -112,18 +112,34 @@ class StreamPreview:
         self._waiting: list[tuple[int, Row, object, str | None]] | None = None
         self._stream: Stream | None = None
         self._fix: StreamMap | None = None
+        self._sources: Sequence[str] = ()
         self._is_mapped = False
         self._mapping: StreamMapping | None = None
         self._people: IdentityRule | None = None
+        self._stop: str | None = None
 
     def ignore(self) -> None:
         """Show it as one that is not read."""
         self.kind, self.why = "ignore", f"{self.entry.place} says so"
 
-    def schema(self, schema: Mapping[str, Any], key_properties: Sequence[str], *, is_mapped: bool = False) -> None:
-        """Begin, or go on with a changed schema; `is_mapped` says that it has a stream map of its own."""
+    def schema(
+        self,
+        schema: Mapping[str, Any],
+        key_properties: Sequence[str],
+        sources: Sequence[str] = (),
+        *,
+        is_mapped: bool = False,
+    ) -> None:
+        """Begin, or go on with a changed schema.
+
+        Args:
+            schema: The schema, after stream maps.
+            key_properties: The key, after stream maps.
+            sources: The streams of the tap that became this one so far.
+            is_mapped: It has a stream map of its own.
+        """
         self._map_waiting()
-        self._is_mapped = is_mapped
+        self._sources, self._is_mapped = sources, is_mapped
         settings, now = self._plan.mapping, self._plan.now
         self._stream = Stream(self.name, schema, key_properties, self.entry, settings, self._warn, lambda: now)
         try:
@@ -132,10 +148,18 @@ class StreamPreview:
             self.problem = str(problem)
             self._waiting = []
 
-    def row(self, row: Row, extracted: object, invalid: str | None = None) -> None:
-        """Add a row, after the stream's schema; `invalid` is what is wrong with it by its tap's schema."""
-        assert self._stream is not None  # noqa: S101 - rows come after their schema
+    def row(self, row: Row | None, extracted: object, invalid: str | None = None) -> None:
+        """Add a row, after the stream's schema; None: a stream map filters it.
+
+        Args:
+            row: The row, after stream maps.
+            extracted: Its message's `time_extracted`.
+            invalid: What is wrong with it by its tap's schema.
+        """
         self.counts.rows += 1
+        if row is None:
+            self.counts.filtered += 1
+            return
         # Rows of message formats may be large, and nothing is suggested from their columns.
         if len(self._sample) < SAMPLED_ROWS and (self._people is not None or self._mapping is None):
             self._sample.append(row)
@@ -157,6 +181,7 @@ class StreamPreview:
             self.suggestion = suggest(
                 self._stream, self._columns, self._given(), decided, self.risks.collisions, is_mapped=self._is_mapped
             )
+        self.add_reason(self._stop)
         rejected = sum(loss.count for loss in self.rejected.values())
         if rejected >= ROWS_ON_PROBATION and not self.counts.accepted:
             self._warn(f"all rows are rejected; a run would stop after the first {ROWS_ON_PROBATION}")
@@ -169,9 +194,9 @@ class StreamPreview:
         if money.fix and not self._is_mapped:
             self._warn(f"stream_maps: {json.dumps({self.name: {money.amount: money.fix}})}")
 
-    def add_reason(self, text: str) -> None:
+    def add_reason(self, text: str | None) -> None:
         """Add a reason to its suggestion, if it has one."""
-        if self.suggestion is not None:
+        if text and self.suggestion is not None:
             self.suggestion.why.append(text)
 
     def ids(self) -> tuple[Columns, Sequence[str]] | None:
@@ -197,6 +222,7 @@ class StreamPreview:
         self.kind, self.why = resolved.kind, resolved.why
         self._mapping = resolved.mapping
         if resolved.mapping is not None:
+            self._check_sources(resolved.mapping)
             self.counts.revenue = self.entry.revenue or ()
             glob = self.entry.place if self.entry.is_glob else ""
             self.counts.expect(self._stream.unmatched, is_open=self._stream.is_open, glob=glob)
@@ -205,6 +231,13 @@ class StreamPreview:
             # With alias_identities, IdentityRule gives both IDs of a row; no alias is made here.
             both = replace(self._stream, settings=replace(self._plan.mapping, alias_identities=True))
             self._people = both.identity_rule(key_is_person=self.kind == "user_attributes")
+
+    def _check_sources(self, mapping: StreamMapping) -> None:
+        try:
+            check_sources(self.name, self.entry, mapping, self._sources)
+        except ConfigError as problem:
+            self._stop = str(problem)
+            self.problem = self.problem or self._stop
 
     def _map_waiting(self) -> None:
         """Map the rows that waited for an entry, with the suggested one."""
@@ -256,6 +289,9 @@ class StreamPreview:
             self.first.append(explain(number, row, extracted, outcome, self._mapping, self.entry, revenue_key))
 
     def _count_mapped(self, number: int, row: Row, mapped: Mapped) -> None:
+        if mapped.is_filtered:
+            self.counts.filtered += 1
+            return
         self.counts.accept(mapped)
         self.counts.mapped(mapped.skipped_types, len(mapped.deletions))
         self.totals.add(mapped.calls)

@@ -132,6 +132,8 @@ def _figures(stream: StreamPreview) -> Iterator[str]:
         yield f"{counts.undated:,} undated, with the time of extraction"
     if counts.deleted:
         yield f"{counts.deleted:,} deleted at the source, which Kissmetrics keeps"
+    if counts.filtered:
+        yield f"{counts.filtered:,} filtered"
     if counts.deleted_attributes:
         yield f"{display.plural(counts.deleted_attributes, 'attribute')} deleted at the source"
 
@@ -146,7 +148,9 @@ def _row(row: MappedRow) -> Iterator[RenderableType]:
         yield Text(f"-> rejected ({mapped.code}): {_message(str(mapped))}", "bold red")
         return
     yield from (Text(f"-> {line}") for call in mapped.calls for line in _call(call))
-    if not mapped.calls:
+    if mapped.is_filtered:
+        yield Text("-> filtered: `when` leaves it out, or nothing in it has happened", "yellow")
+    elif not mapped.calls:
         yield Text("-> no call: no field of it is sent", "yellow")
     rejected = [part for part in mapped.rejections if part.counts_as_row]
     lines = [

@@ -34,12 +34,16 @@ FIGURES: Mapping[str, Figure] = {
     "set_aside": Figure("Properties dropped", "Properties and aliases dropped from rows that were sent."),
     "left_out": Figure("Events skipped by type", "Events of batches whose type becomes no call."),
     "undated": Figure("Undated", "Rows of attributes without a time, sent with that of their extraction."),
-    "filtered": Figure("Filtered", "Rows left out by `when`, or of which nothing has happened (`events`)."),
+    "filtered": Figure(
+        "Filtered", "Rows left out by `when` or a stream map's `__filter__`, or of which nothing has happened."
+    ),
     "deleted": Figure(
         "Deleted at the source", "Rows that a loader's column marks as deleted; Kissmetrics deletes nothing."
     ),
     "deleted_attributes": Figure("Attributes deleted at the source", "Deleted attributes; Kissmetrics keeps them."),
     "already_sent": Figure("Already sent", "Rows whose event was sent with an earlier version of the row."),
+    "remembered": Figure("Remembered, not sent", "Calls that `remember_only` stored as if they had been sent."),
+    "skipped": Figure("Events skipped", "Events that `remember_only` neither sent nor stored."),
     "moved": Figure("Events moved to a second of their own", "Events that `spread_duplicates` moved."),
     "collisions": Figure("Events that may count as one", "Events with the person, name and second of another row's."),
     "amount_collisions": Figure(
@@ -52,8 +56,8 @@ FIGURES: Mapping[str, Figure] = {
 """Each name that `StreamCounts.figures` gives, in the same order."""
 
 _IF_ANY = (
-    "undated", "filtered", "deleted_attributes", "deleted", "already_sent", "moved", "collisions", "amount_collisions",
-    "item_collisions",
+    "undated", "filtered", "deleted_attributes", "deleted", "already_sent", "remembered", "skipped", "moved",
+    "collisions", "amount_collisions", "item_collisions",
 )  # fmt: skip
 """Figures that a summary has only when they are not zero."""
 
@@ -90,6 +94,8 @@ class StreamCounts:
     alias: int = 0
     unchanged: int = 0
     already_sent: int = 0
+    remembered: int = 0
+    skipped: int = 0
     moved: int = 0
     collisions: int = 0
     amount_collisions: int = 0
@@ -184,7 +190,7 @@ class StreamCounts:
 
     def warnings(self) -> list[str]:
         """Give a line for each thing in the stream's entry that had no effect."""
-        is_known = self.is_open and self.rows and not self.glob
+        is_known = self.is_open and self.rows > self.filtered and not self.glob
         lines = [
             f"{key} {name!r} matched no field of any row; check its spelling"
             for name, key in (self.unmatched.items() if is_known else ())
@@ -221,7 +227,7 @@ def unmatched_in_globs(streams: Iterable[StreamCounts]) -> list[str]:
     """Give a line for each name in an entry for several streams that no field of them matched."""
     of_entries: dict[str, list[StreamCounts]] = {}
     for counts in streams:
-        if counts.glob and (counts.rows or not counts.is_open):
+        if counts.glob and (counts.rows > counts.filtered or not counts.is_open):
             of_entries.setdefault(counts.glob, []).append(counts)
     return [
         f"{place}.{key} {name!r} matched no field of any of its {len(ones)} streams; check its spelling"

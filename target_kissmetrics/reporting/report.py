@@ -90,7 +90,9 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     target: Annotated[str, "Always `target-kissmetrics`."] = "target-kissmetrics"
     version: Annotated[str, "The target's version."]
     sdk: Annotated[str, "The Meltano SDK's version."]
-    delivery: Annotated[Literal["api", "files", "dry run"], "Where calls went; in a dry run nowhere."]
+    delivery: Annotated[
+        Literal["api", "files", "dry run", "remember only"], "Where calls went; in the last two cases nowhere."
+    ]
     client: Annotated[str | None, "What sent the requests, `curl` or `requests`; null where none were sent."]
     settings: Annotated[Mapping[str, str], "Each setting as text, without secrets."]
 

@@ -29,6 +29,7 @@ _DELIVERIES = {
     "api": "",
     "files": "Calls were written to import files; Kissmetrics has them once it has read the files.",
     "dry run": "This was a dry run. Nothing was sent or stored; calls are those that would be sent.",
+    "remember only": "Nothing was sent (remember_only): attributes, aliases and once-only events were stored as sent.",
 }
 
 _ALWAYS = ("rows", "record_calls", "set_calls", "alias_calls", "unchanged", "rejected")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -90,13 +89,13 @@ class ReportWriter:
     log: logging.Logger
     recorder: Recorder = field(default_factory=Recorder)
 
-    def write(self, streams: Sequence[StreamCounts], error: BaseException | None, stopped_by: int | None) -> None:
+    def write(self, streams: Sequence[StreamCounts], error: BaseException | None, stopped_by: str | None) -> None:
         """Write the report. A report that cannot be written is logged; the run does not fail.
 
         Args:
             streams: The counts of all streams.
             error: The exception that ends the run.
-            stopped_by: The signal that ends the run.
+            stopped_by: The signal, or the setting, that ends the run before its input does.
         """
         from target_kissmetrics.reporting.report_page import as_page  # noqa: PLC0415 - few runs need it
 
@@ -113,11 +112,11 @@ class ReportWriter:
             return
         self.log.info("the report of this run is %s", page or data)
 
-    def _ending(self, error: BaseException | None, stopped_by: int | None) -> Ending:
+    def _ending(self, error: BaseException | None, stopped_by: str | None) -> Ending:
         if isinstance(error, TargetError):
             return Ending("failed", " ".join(error.without_data.split()))
         if isinstance(error, Exception):
             return Ending("failed", f"{type(error).__name__}; see the log")  # its text may hold data
         if stopped_by is not None:
-            return Ending("stopped", f"stopped by {signal.Signals(stopped_by).name}")
+            return Ending("stopped", f"stopped by {stopped_by}")
         return Ending("complete") if error is None else Ending("stopped", "stopped before its end")

@@ -76,7 +76,8 @@ def batch_rows(message: Mapping[str, Any], storage: Storage) -> Generator[dict[s
         InputError: The message is invalid, or a file cannot be read to its end. The text names the file, without
             credentials and query.
     """
-    where, encoding, manifest = f"stream '{message['stream']}': BATCH", message["encoding"], message["manifest"]
+    where = f"stream '{message['stream']}': BATCH"
+    encoding, manifest = message.get("encoding") or {}, message.get("manifest")
     kind = encoding.get("format") if isinstance(encoding, Mapping) else None
     if not isinstance(kind, str) or not isinstance(manifest, list) or not all(isinstance(one, str) for one in manifest):
         raise InputError(f"{where} message: it needs encoding.format and a manifest that lists files; fix the tap")

@@ -14,7 +14,7 @@ from datetime import date, time, timedelta
 from decimal import Decimal
 from fnmatch import fnmatch
 from types import NoneType
-from typing import Any
+from typing import Any, NamedTuple
 
 from singer_sdk.exceptions import MapExpressionError, MappingError, RecordsWithoutSchemaException
 from singer_sdk.mapper import NULL_STRING, CustomStreamMap, PluginMapper, SameRecordTransform, StreamMap
@@ -59,6 +59,22 @@ class _Map(CustomStreamMap):
 
 class BeforeSchema(InputError, RecordsWithoutSchemaException):  # noqa: N818 - it reads as what happened
     """A stream's rows came before its SCHEMA message."""
+
+
+class RowOfStream(NamedTuple):
+    """What a row of the tap is in one stream.
+
+    Attributes:
+        stream: The stream's name, after stream maps.
+        row: The row, after its stream map, and as the tap sent it if it does not fit; None: a `__filter__` removed it.
+        record: The row as the tap sent it.
+        problem: What is wrong with that by the tap's schema.
+    """
+
+    stream: str
+    row: dict[str, Any] | None
+    record: dict[str, Any]
+    problem: str | None
 
 
 class StreamMapper(PluginMapper):
@@ -150,6 +166,28 @@ class StreamMapper(PluginMapper):
                 self._made(alias, definition, stream_name, fields.schema, key_properties)
                 for alias, definition in self._maps_of(stream_name)
             ]
+
+    def rows(self, message: Mapping[str, Any]) -> Iterator[RowOfStream]:
+        """Yield the row of a RECORD message, in each stream that the tap's stream becomes.
+
+        Raises:
+            BeforeSchema, InputError: As `maps`, or the message has no row.
+            ExpressionError: An expression of a stream map fails.
+        """
+        stream_maps, record = self.maps(message), message.get("record")
+        if not stream_maps:
+            return
+        stream = message["stream"]
+        if not isinstance(record, dict):
+            raise InputError(f"stream '{stream}': RECORD whose record is not an object; fix the tap")
+        problem = self.problem(stream, record)
+        for stream_map in stream_maps:
+            row = dict(record) if problem is not None else transformed(stream_map, dict(record))
+            yield RowOfStream(stream_map.stream_alias, row, record, problem)
+
+    def sources(self, alias: str) -> list[str]:
+        """Return the streams of the tap that become the stream of a name."""
+        return [name for name, maps in self.stream_maps.items() if any(one.stream_alias == alias for one in maps)]
 
     def problem(self, stream: str, record: Mapping[str, Any]) -> str | None:
         """Return what is wrong with a row as the tap sent it; None without `validate_records`, or if it fits."""

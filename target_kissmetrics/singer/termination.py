@@ -5,7 +5,10 @@ The SDK's own handler drains from inside an interrupted drain, and so emits a ST
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +21,7 @@ SECOND_SIGNAL_SECONDS = 5.0
 
 
 class Termination:
-    """Stops the reader when a signal, or a failure of the run, asks for it.
+    """Stops the reader when a signal, or the run itself, asks for it.
 
     Attributes:
         reader: What it stops; None before there is one, when a signal ends the process at once.
@@ -29,7 +32,7 @@ class Termination:
         self.reader: MessageReader | None = None
         self.stopped_by: int | None = None
         self._stopped_at = 0.0
-        self._has_failed = False
+        self._is_interrupting = False
         self._handler: Callable[[int, FrameType | None], None] | None = None
 
     def install(self, handler: Callable[[int, FrameType | None], None]) -> None:
@@ -58,7 +61,8 @@ class Termination:
             Stopped: The reader waits for input.
         """
         now = time.monotonic()
-        if not self._has_failed:
+        is_own, self._is_interrupting = self._is_interrupting, False
+        if not is_own:
             if self.stopped_by is not None and now - self._stopped_at > SECOND_SIGNAL_SECONDS:
                 raise SystemExit(128 + signum)
             if self.stopped_by is None:
@@ -71,12 +75,22 @@ class Termination:
             raise Stopped
 
     def interrupt(self) -> None:
-        """Stop the reader, since the run has failed. From any thread."""
-        self._has_failed = True
+        """Stop the reader, since the run cannot go on. From any thread."""
         if self.reader is None:
             return
         self.reader.stop_requested = True
         main = threading.main_thread()
         is_ours = self._handler is not None and signal.getsignal(signal.SIGTERM) == self._handler
         if self.reader.waiting and is_ours and hasattr(signal, "pthread_kill") and main.ident is not None:
+            self._is_interrupting = True
             signal.pthread_kill(main.ident, signal.SIGTERM)
+
+
+def keep_input_open() -> None:
+    """Under Meltano, leave a process that reads the rest of the input until Meltano stops the tap.
+
+    Meltano takes a target that ends before its tap for a success, but not if the tap writes to a closed pipe first.
+    """
+    if "MELTANO_PROJECT_ROOT" in os.environ:
+        code = "import os\nwhile os.read(0, 65536): pass"
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

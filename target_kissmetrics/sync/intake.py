@@ -15,7 +15,7 @@ from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.loaders import is_deleted
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 from target_kissmetrics.mapping.shard import Shard
-from target_kissmetrics.mapping.stream import Stream
+from target_kissmetrics.mapping.stream import Stream, StreamMapping
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.reject_policy import RejectPolicy
 from target_kissmetrics.sync.batch import BatchRow
@@ -97,28 +97,13 @@ class StreamIntake:
             "stream '%s' is read as %s, because %s. %s", context.name, self.kind, resolved.why, self.mapping.describe()
         )
 
-    def check_sources(self, sources: Sequence[str]) -> None:
-        """Check that rows which are known by their key are those of one stream of the tap.
-
-        Raises:
-            ConfigError: They are of two, and the entry does not say whether these have keys of their own.
-        """
-        context = self._context
-        if len(sources) > 1 and context.entry.send_once_per_row is None and getattr(self.mapping, "sends_once", False):
-            first, second, *_ = sources
-            problem = (
-                f"stream maps make {first!r} and {second!r} one stream, {context.name!r}, whose rows are sent once"
-            )
-            remedy = "set it to true if no key is in both, else to false, or give them names of their own (__alias__)"
-            raise ConfigError(f"{context.entry.place}.send_once_per_row", f"{problem} by their key; {remedy}")
-
     def take(
-        self, row: dict[str, Any], extracted: object, record: Mapping[str, Any], problem: str | None = None
+        self, row: dict[str, Any] | None, extracted: object, record: Mapping[str, Any], problem: str | None = None
     ) -> None:
         """Take a row.
 
         Args:
-            row: After stream maps.
+            row: After stream maps; None: they filter it.
             extracted: The message's `time_extracted`, `NO_GUESS`, or None.
             record: As the tap sent it.
             problem: What is wrong with that by the tap's schema; the row is rejected for it.
@@ -129,6 +114,9 @@ class StreamIntake:
         """
         counts = self._counts
         counts.rows += 1
+        if row is None:
+            counts.filtered += 1
+            return
         counts.saw(row)
         if is_deleted(row):
             counts.deleted += 1
@@ -156,6 +144,25 @@ class StreamIntake:
         if mapped.calls or mapped.deletions:
             for event in mapped.by_event():
                 self._context.add(BatchRow(self._counts, event, record))
+
+
+def check_sources(stream: str, entry: StreamSettings, mapping: StreamMapping, sources: Sequence[str]) -> None:
+    """Check that rows which are known by their key are those of one stream of the tap.
+
+    Args:
+        stream: The stream's name, after stream maps.
+        entry: Its entry of `streams`.
+        mapping: Maps its rows.
+        sources: The streams of the tap that become this one.
+
+    Raises:
+        ConfigError: They are two, and the entry does not say whether these have keys of their own.
+    """
+    if len(sources) > 1 and entry.send_once_per_row is None and getattr(mapping, "sends_once", False):
+        first, second, *_ = sources
+        problem = f"stream maps make {first!r} and {second!r} one stream, {stream!r}, whose rows are sent once"
+        remedy = "set it to true if no key is in both, else to false, or give them names of their own (__alias__)"
+        raise ConfigError(f"{entry.place}.send_once_per_row", f"{problem} by their key; {remedy}")
 
 
 def check_row(row: Mapping[str, Any], keys: Sequence[str], problem: str | None) -> None:

@@ -78,6 +78,24 @@ def moved(call: Call, by: int) -> Call:
     return replace(call, time=call.time + by)
 
 
+def drop_plain_events(rows: Iterable[BatchRow]) -> None:
+    """Leave only what the store keeps: attributes, aliases, and events that are sent once, with their line items."""
+    for row in rows:
+        slots = {slot.record: slot for slot in row.mapped.slots}
+        calls, row.mapped.calls, row.mapped.slots = row.mapped.calls, [], []
+        is_kept = False
+        for index, call in enumerate(calls):
+            if isinstance(call, Record):
+                slot = slots.get(index)
+                is_kept = call.once or (slot is not None and slot.key is not None)
+                row.counts.skipped += not is_kept
+                if is_kept and slot is not None:
+                    row.mapped.add_event(call, slot)
+                    continue
+            if is_kept or isinstance(call, Alias) or getattr(call, "distinct", False):
+                row.mapped.calls.append(call)
+
+
 def turn_sent_events_into_sets(rows: Iterable[BatchRow]) -> None:
     """Let only the properties go out that an event lacked when it was sent."""
     for row in rows:

@@ -22,6 +22,7 @@ from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.monitor import Monitor
 from target_kissmetrics.store.protocol import Store, StoreUpdate
 from target_kissmetrics.sync.batch import Batch, BatchRow, State
+from target_kissmetrics.sync.call_limit import CallLimit
 from target_kissmetrics.sync.planner import Planner
 
 BATCH_ROWS = 1000
@@ -60,7 +61,8 @@ class Pipeline:
         emit: Writes a STATE message's value for the tap's next run.
         rejects: Flushed before a STATE is emitted.
         monitor: Called several times a second, and with the calls of each acknowledged batch.
-        failed: Called, from any thread, when the run cannot go on: the caller may be waiting for input.
+        interrupt: Called, from any thread, when the run cannot go on: the caller may be waiting for input.
+        limit: The most calls of the run.
         batch_rows: Rows that are planned together.
     """
 
@@ -73,7 +75,8 @@ class Pipeline:
         emit: Callable[[Any], None],
         rejects: Flushes,
         monitor: Monitor,
-        failed: Callable[[], None],
+        interrupt: Callable[[], None],
+        limit: CallLimit | None = None,
         batch_rows: int = BATCH_ROWS,
     ) -> None:
         self._planner = planner
@@ -81,7 +84,8 @@ class Pipeline:
         self._emit = emit
         self._rejects = rejects
         self._monitor = monitor
-        self._on_failure = failed
+        self._interrupt = interrupt
+        self._limit = limit or CallLimit(None)
         self._batch_rows = max(1, batch_rows)
         self._changed = threading.Condition()
         self._open: list[Batch] = []
@@ -166,7 +170,7 @@ class Pipeline:
                 self._failure = error
             self._changed.notify_all()
         if first:
-            self._on_failure()
+            self._interrupt()
 
     def _wait_for_room(self) -> None:
         while self._failure is None and max(self._open_rows, len(self._open)) >= self._batch_rows:
@@ -238,13 +242,19 @@ class Pipeline:
         is_full = max(self._open_rows, len(self._open)) >= self._batch_rows
         return self._closed or is_full or time.monotonic() - self._open_since >= BATCH_SECONDS
 
+    @property
+    def _is_complete(self) -> bool:
+        return self._complete and not self._limit.is_reached
+
     def _is_first_acknowledged(self) -> bool:
         return bool(self._in_flight) and self._in_flight[0].acknowledged
 
     def _is_over(self) -> bool:
         if self._failure is not None:
             return True
-        has_more = self._complete and (self._states or self._uncommitted)
+        has_more = (
+            self._uncommitted if self._limit.is_reached else self._complete and (self._states or self._uncommitted)
+        )
         return self._closed and not self._open and not self._in_flight and not has_more
 
     def _take_open(self) -> list[Batch]:
@@ -253,13 +263,17 @@ class Pipeline:
         return batches
 
     def _send(self, batches: list[Batch]) -> None:
-        self._planner.plan(batches)
-        for batch in batches:
-            self._calls_in_flight += len(batch.calls)
-            batch.rows = []  # planned: what waits for an answer is small
-            self._in_flight.append(batch)
-        for batch in batches:
-            self._delivery.send(batch.calls, self._when_acknowledged(batch))
+        for part in self._limit.parts(batches):
+            self._planner.plan(part)
+            self._limit.count(part)
+            for batch in part:
+                self._calls_in_flight += len(batch.calls)
+                batch.rows = []  # planned: what waits for an answer is small
+                self._in_flight.append(batch)
+            for batch in part:
+                self._delivery.send(batch.calls, self._when_acknowledged(batch))
+        if self._limit.is_reached:
+            self._interrupt()
 
     def _when_acknowledged(self, batch: Batch) -> Callable[[], None]:
         def acknowledged() -> None:
@@ -302,12 +316,16 @@ class Pipeline:
 
     def _take_due(self) -> list[Batch]:
         """Take all batches up to the last one with a STATE; every batch at the end, or when they are many."""
-        at_end = self._closed and self._complete and not self._open and not self._in_flight
+        at_end = self._closed and not self._open and not self._in_flight
         are_many = self._calls_uncommitted > MAX_CALLS_UNCOMMITTED or len(self._uncommitted) > MAX_BATCHES_UNCOMMITTED
         count = len(self._uncommitted)
-        if not at_end and not are_many:
+        if not (at_end and self._is_complete) and not are_many:
             while count and self._uncommitted[count - 1].state is None:
                 count -= 1
+        if not count and at_end and self._limit.is_reached:
+            count = len(self._uncommitted)
+            for batch in self._uncommitted:
+                batch.intents = []  # they stay pending for the next run, which repeats these rows
         due = [self._uncommitted.popleft() for _ in range(count)]
         self._calls_uncommitted -= sum(len(batch.calls) for batch in due)
         return due
@@ -335,4 +353,4 @@ class Pipeline:
         self._states.append(state)
 
     def _may_emit(self, state: State) -> bool:
-        return self._complete or not any(counts.on_probation for counts in state.on_probation)
+        return self._is_complete or not any(counts.on_probation for counts in state.on_probation)

@@ -16,7 +16,13 @@ from target_kissmetrics.sync.aliases import plan_alias
 from target_kissmetrics.sync.batch import Batch, BatchRow
 from target_kissmetrics.sync.change_tracking import plan_changes, steps_of
 from target_kissmetrics.sync.collisions import CollisionCounter
-from target_kissmetrics.sync.once import KeyedRow, OncePlanner, keyed_rows, turn_sent_events_into_sets
+from target_kissmetrics.sync.once import (
+    KeyedRow,
+    OncePlanner,
+    drop_plain_events,
+    keyed_rows,
+    turn_sent_events_into_sets,
+)
 from target_kissmetrics.sync.spreading import spread_duplicates
 from target_kissmetrics.sync.view import StoreView
 
@@ -35,6 +41,7 @@ class Planner:
         digests: Digests within this product.
         include_all: Send unchanged user attributes too.
         max_aliases: The most partners of one identity.
+        remember_only: Plan no call: the batches teach the store what the calls would.
         reject: Called with each rejected alias.
         warn: Takes a stream and a message.
     """
@@ -46,6 +53,7 @@ class Planner:
         digests: Digests,
         include_all: bool,
         max_aliases: int,
+        remember_only: bool = False,
         reject: Reject,
         warn: Callable[[str, str], None],
     ) -> None:
@@ -53,6 +61,7 @@ class Planner:
         self._digests = digests
         self._include_all = include_all
         self._max_aliases = max_aliases
+        self._remember_only = remember_only
         self._reject = reject
         self._collisions = CollisionCounter(warn)
         self._view = StoreView(store, digests)
@@ -60,6 +69,16 @@ class Planner:
 
     def plan(self, batches: Sequence[Batch]) -> None:
         """Give each batch its calls and its update, and the last batch the intents to clear after all of them."""
+        if self._remember_only:
+            drop_plain_events(row for batch in batches for row in batch.rows)
+        self._plan(batches)
+        if self._remember_only:
+            for batch in batches:
+                for counts, _ in batch.calls:
+                    counts.remembered += 1
+                batch.calls = []
+
+    def _plan(self, batches: Sequence[Batch]) -> None:
         others = [(batch, row) for batch in batches for row in batch.rows if not _is_change_tracked(row.mapped.calls)]
         keyed = keyed_rows(others, self._digests)
         steps = steps_of(batches, self._digests)

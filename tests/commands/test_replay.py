@@ -513,3 +513,13 @@ def test_lines_of_a_batch_without_any_time_stay_with_a_warning(bench: Bench) -> 
     code, log = bench.replay(**BATCH_ENTRY)
     assert (code, len(bench.lines())) == (0, 1)
     assert "it is not known what was sent of a row of stream 'batches': its lines stay in the file" in log
+
+
+def test_rows_beyond_max_calls_stay_in_the_file_for_the_next_replay(bench: Bench) -> None:
+    bench.run(ORDERS, *(order(number) for number in range(1, 6)))
+    for left in (3, 1, 0):
+        code, log = bench.replay(**MENDED, max_calls=2)
+        assert code == 0, log
+        assert [line["record"]["id"] for line in bench.lines()] == list(range(6 - left, 6))
+        assert bench.sandbox.summary()["calls"] == 5 - left
+        assert ("max_calls: 2 calls were sent" in log) is (left > 0)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM during `meltano run`: STATE that Meltano keeps was delivered, and the next run resumes."""
+"""`meltano run` ends early, by Ctrl-C, SIGTERM or `max_calls`: its STATE was delivered, and the next run resumes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from meltano_project import MELTANO, Project, loader, needs_meltano
+import yaml
+from meltano_project import MELTANO, ROOT, Project, loader, needs_meltano
 
 from target_kissmetrics.sandbox.running import RunningSandbox, running
 
@@ -49,6 +50,7 @@ for number in range(state.get("next", 0), int(os.environ["ROWS"])):
 
 TARGET = """
 import sys
+sys.path.insert(0, {root!r})
 from target_kissmetrics.target import main
 class Noting:
     def __init__(self, out, log):
@@ -73,18 +75,20 @@ def project(tmp_path: Path) -> Project:
     extractor = {"name": "tap-steady", "namespace": "tap_steady", "executable": str(tap), "capabilities": ["state"]}
     project = Project(tmp_path, [extractor], [])
     noting = tmp_path / "target-noting"
-    noting.write_text(f"#!{sys.executable}\n{TARGET.format(log=str(tmp_path / 'states'))}", encoding="utf-8")
+    noting.write_text(
+        f"#!{sys.executable}\n{TARGET.format(root=str(ROOT), log=str(tmp_path / 'states'))}", encoding="utf-8"
+    )
     noting.chmod(0o755)
     return project
 
 
-def start(project: Project, rows: int, pause: float) -> subprocess.Popen[bytes]:
+def start(project: Project, rows: int, pause: float, **settings: str) -> subprocess.Popen[bytes]:
     environment = {"MELTANO_SEND_ANONYMOUS_USAGE_STATS": "0", "NO_COLOR": "1", "ROWS": str(rows), "PAUSE": str(pause)}
     with (project.folder / "log").open("ab") as log:
         return subprocess.Popen(
             [str(MELTANO), "run", "tap-steady", "target-kissmetrics"],
             cwd=project.folder,
-            env={**os.environ, **environment},
+            env={**os.environ, **environment, **settings},
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -140,3 +144,21 @@ def test_the_state_of_meltano_was_delivered_and_the_next_run_resumes(project: Pr
             seconds += [event["timestamp"] for event in shown["events"]]
         assert sorted(seconds) == [1704067200 + number for number in range(delivered + 50)]
         assert "Traceback" not in "".join(line for line in log.splitlines() if "target-kissmetrics" in line)
+
+
+def test_guards_of_the_environment_end_no_run_with_an_error(project: Project) -> None:
+    definition = yaml.safe_load((ROOT / "target-kissmetrics.yml").read_text(encoding="utf-8"))
+    with running() as sandbox:
+        target = {"executable": str(project.folder / "target-noting"), "settings": definition["settings"]}
+        project.write([{**loader(tracking_url=sandbox.url), **target}])
+        for sent in (30, 60):
+            with start(project, 100_000, 0, TARGET_KISSMETRICS_MAX_CALLS="30") as process:
+                assert process.wait(SECONDS) == 0, (project.folder / "log").read_text(encoding="utf-8")[-3000:]
+            assert position(project) == emitted(project)[-1] == events(sandbox) == sent
+            assert sandbox.summary()["calls"] == sent
+        log = (project.folder / "log").read_text(encoding="utf-8")
+        assert log.count("max_calls: 30 calls were sent") == 2
+        with start(project, 100, 0, TARGET_KISSMETRICS_REMEMBER_ONLY="true") as process:
+            assert process.wait(SECONDS) == 0, (project.folder / "log").read_text(encoding="utf-8")[-3000:]
+        assert position(project) == 100
+        assert events(sandbox) == 60

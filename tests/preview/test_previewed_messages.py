@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from preview_streams import plan, previewed, written
+from preview_streams import plan, previewed, schema_of, written
 
 from target_kissmetrics.preview.messages import read
 from target_kissmetrics.preview.preview import Preview
@@ -49,18 +49,20 @@ def test_two_events_of_one_batch_in_one_second_are_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "rows"),
+    ("entry", "rows", "has_key"),
     [
-        (BATCH, [batch(custom(event_id=n)) for n in range(2)]),
-        (MESSAGE, [message(messageId=f"m{n}") for n in range(2)]),
-        (LINE, [{"_p": "p", "_n": "Paid", "_t": 1_700_000_000, "n": n} for n in range(2)]),
+        (BATCH, [batch(custom(event_id=n)) for n in range(2)], True),
+        (MESSAGE, [message(messageId=f"m{n}") for n in range(2)], True),
+        (LINE, [{"_p": "p", "_n": "Paid", "_t": 1_700_000_000, "n": n} for n in range(2)], False),
     ],
 )
-def test_no_key_is_advised_that_the_kind_does_not_have(entry: dict[str, str], rows: list[dict[str, Any]]) -> None:
+def test_no_key_is_advised_that_the_kind_does_not_have(
+    entry: dict[str, str], rows: list[dict[str, Any]], has_key: bool
+) -> None:
     stream = previewed(entry["stream"], rows, entry).streams[entry["stream"]]
     (told,) = [text for text in stream.warnings if "would be lost" in text]
-    assert "set spread_duplicates" not in told
-    assert "is for kind event" in told
+    assert ("set spread_duplicates" in told) is has_key
+    assert ("is for kind event" in told) is not has_key
 
 
 def test_a_message_that_comes_twice_has_no_twin() -> None:
@@ -208,3 +210,54 @@ def test_a_row_is_validated_before_the_map_and_a_schema_that_cannot_be_used_is_a
     assert made.streams["s"].counts.accepted == 1
     assert ["file:///etc/hostname" in warning for warning in made.warnings] == [True, True]
     assert "a run stops" in made.warnings[1]
+
+
+def test_rows_that_a_filter_removes_are_counted_in_each_stream_that_they_were_for() -> None:
+    fields: dict[str, Any] = {"user_id": {}, "event": {}, "timestamp": {"format": "date-time"}, "n": {}}
+    maps = {"s": {"__filter__": "n > 1"}, "copy": {"__source__": "s", "__filter__": "n > 2"}}
+    made = previewed_lines(
+        {"type": "SCHEMA", "stream": "s", "key_properties": [], "schema": {"properties": fields}},
+        *(
+            {"type": "RECORD", "stream": "s", "record": {"user_id": "u", "event": "Paid", "timestamp": MS, "n": n}}
+            for n in range(4)
+        ),
+        stream_maps=maps,
+    )
+    counts = {name: stream.counts for name, stream in made.streams.items()}
+    assert {name: (one.rows, one.filtered, one.accepted) for name, one in counts.items()} == {
+        "s": (4, 2, 2),
+        "copy": (4, 3, 1),
+    }
+    assert made.streams["copy"].first[0].number == 4
+    for text in (written(made), as_page(made)):
+        assert "2 filtered" in text
+        assert "3 filtered" in text
+
+
+ALIASED = {"a": {"__alias__": "'orders'"}, "b": {"__alias__": "'orders'"}}
+
+
+@pytest.mark.parametrize(
+    ("columns", "entries", "stops"),
+    [
+        ({"event": "Paid"}, [], True),
+        ({}, [], True),
+        ({}, [{"stream": "orders", "kind": "event", "event_name": "Paid"}], True),
+        ({"event": "Paid"}, [{"stream": "orders", "send_once_per_row": True}], False),
+        ({"event": "Paid"}, [{"stream": "orders", "send_once_per_row": False}], False),
+    ],
+)
+def test_two_streams_that_stream_maps_make_one_stop_it_as_they_stop_a_run(
+    columns: dict[str, Any], entries: Sequence[Any], stops: bool
+) -> None:
+    row = {"id": 1, "user_id": "u", "created_at": "2024-03-01T10:00:00Z", "revenue": 5, **columns}
+    heads = [
+        {"type": "SCHEMA", "stream": name, "key_properties": ["id"], "schema": schema_of([row])} for name in ALIASED
+    ]
+    rows = [{"type": "RECORD", "stream": name, "record": row} for name in ALIASED]
+    made = previewed_lines(*heads, *rows, entries=entries, stream_maps=ALIASED)
+    why = "stream maps make 'a' and 'b' one stream, 'orders'"
+    text = written(made)
+    assert (why in text) is stops
+    assert (why in "".join(reason for one in made.suggestions() for reason in one.why)) is stops
+    assert made.streams["orders"].totals.calls["record"] == 2

@@ -108,7 +108,7 @@ class Bench:
             emit=self.states,
             rejects=self.rejects,
             monitor=Monitor(lambda: [self.counts]),
-            failed=self.told.set,
+            interrupt=self.told.set,
             batch_rows=1,
         )
 
