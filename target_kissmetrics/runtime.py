@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from target_kissmetrics.config.settings import Settings
 from target_kissmetrics.config.stream_entries import entry_for
 from target_kissmetrics.config.stream_names import NameWatch, of_entries
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.kissmetrics.http.client import Library, build_transport, choose_library
+from target_kissmetrics.kissmetrics.http.client import affordable, build_transport, choose_library
 from target_kissmetrics.kissmetrics.http.transport import Host
 from target_kissmetrics.mapping.reject_codes import Code, Rejected
 from target_kissmetrics.mapping.settings import StreamSettings
@@ -287,10 +288,10 @@ class Runtime:
         settings, host = self.settings, tracking_host(self.settings, self._version)
         return Dispatcher(
             encoder=Encoder(settings.api_key, settings.http_method, urlsplit(settings.tracking_url).path),
-            transport=lambda: build_transport(http_library(settings), host),
+            transport=lambda: build_transport(choose_library(settings.http_client), host),
             policy=RetryPolicy(settings.retry_timeout_seconds),
             pacing=Pacing(settings.max_requests_per_second),
-            connections=settings.max_connections,
+            connections=affordable(settings.max_connections, self._logger.warning),
             host=settings.tracking_url,
             failed=failed,
             warn=self._logger.warning,
@@ -298,22 +299,17 @@ class Runtime:
         )
 
     def _build_import_run(self, store: Store) -> FilesRun:
-        from target_kissmetrics.kissmetrics.import_files import describe_error  # noqa: PLC0415
         from target_kissmetrics.store.overlay import OverlayStore  # noqa: PLC0415
         from target_kissmetrics.sync.import_run import FilesRun  # noqa: PLC0415
 
         assert isinstance(store, OverlayStore)  # noqa: S101 - `open_store` opened it
-        settings = self.settings
-        try:
-            return FilesRun(
-                store=store,
-                url=settings.files_url,
-                base=settings.files_base_name,
-                max_rows=settings.files_max_rows,
-                emit=self._write_state,
-            )
-        except ImportError as error:
-            raise ConfigError("files_url", describe_error(settings.files_url, error)) from None
+        return FilesRun(
+            store=store,
+            url=self.settings.files_url,
+            base=self.settings.files_base_name,
+            max_rows=self.settings.files_max_rows,
+            emit=self._write_state,
+        )
 
     def _streams(self) -> list[StreamCounts]:
         return list(self._counts.values())
@@ -349,9 +345,14 @@ def open_store(settings: Settings) -> Store:
     return OverlayStore(store, dry_run=False) if settings.delivery == "files" else store
 
 
-def http_library(settings: Settings) -> Library:
-    """Return the HTTP library that sends the requests."""
-    return choose_library(settings.http_client)
+def stored_files(settings: Settings) -> list[tuple[str, Path]]:
+    """Give what the store and the import files write on this machine, each path with its setting."""
+    from target_kissmetrics.kissmetrics.import_files import local_folder  # noqa: PLC0415
+    from target_kissmetrics.store.layout import sqlite_files  # noqa: PLC0415
+
+    folder = local_folder(settings.files_url) if settings.delivery == "files" else None
+    files = [("attribute_store_url", file) for file in sqlite_files(settings.attribute_store_url)]
+    return files if folder is None else [*files, ("files_url", folder)]
 
 
 def tracking_host(settings: Settings, version: str) -> Host:
@@ -376,15 +377,12 @@ def check(settings: Settings, version: str) -> str:
         TargetError: One of them cannot be used.
     """
     from target_kissmetrics.kissmetrics.http.probe import probe  # noqa: PLC0415
-    from target_kissmetrics.kissmetrics.import_files import check_writable, describe_error  # noqa: PLC0415
+    from target_kissmetrics.kissmetrics.import_files import check_writable  # noqa: PLC0415
     from target_kissmetrics.store.sql import check_store  # noqa: PLC0415
 
     check_store(settings.attribute_store_url)
     if settings.delivery == "files":
-        try:
-            check_writable(settings.files_url)
-        except Exception as error:  # noqa: BLE001 - whatever the library behind an fsspec URL raises
-            raise ConfigError("files_url", describe_error(settings.files_url, error)) from None
+        check_writable(settings.files_url)
         return f"settings, store and {settings.files_url} are fine; nothing was written"
     with closing(build_transport("requests", tracking_host(settings, version))) as transport:
         problem = probe(transport, settings.tracking_url)

@@ -13,16 +13,26 @@ FROM_ENVIRONMENT = "ENV"
 """A value of `--config` that stands for the variables of the environment."""
 
 
-def read_config_files(names: Iterable[str]) -> dict[str, Any]:
+class FilesConfig(dict[str, Any]):
+    """The settings that files hold.
+
+    Attributes:
+        files: The files, each with the option that names it.
+    """
+
+    files: list[tuple[str, str]]
+
+
+def read_config_files(names: Iterable[str]) -> FilesConfig:
     """Read files in their order; a later one overrides settings of an earlier one. `ENV` is no file.
 
     Raises:
         ConfigError: A file cannot be read.
     """
-    config: dict[str, Any] = {}
-    for name in names:
-        if name != FROM_ENVIRONMENT:
-            config.update(read_config_file(name))
+    config = FilesConfig()
+    config.files = [("--config", name) for name in names if name != FROM_ENVIRONMENT]
+    for _, name in config.files:
+        config.update(read_config_file(name))
     return config
 
 

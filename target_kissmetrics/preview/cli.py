@@ -18,6 +18,8 @@ from typing import IO, Any, cast
 from singer_sdk.exceptions import SingerSDKError
 from singer_sdk.singerlib.exceptions import SingerError
 
+from target_kissmetrics.config.paths import check_distinct
+from target_kissmetrics.config.settings import SCHEMA
 from target_kissmetrics.errors import ExpressionError, InputError
 from target_kissmetrics.preview.configuration import plan_of, read_config
 from target_kissmetrics.preview.messages import read
@@ -88,7 +90,12 @@ def _rows(text: str) -> int:
 def _run(options: argparse.Namespace) -> int:
     config = read_config(options.config)
     guard(config)
-    preview = Preview(plan_of(config, options.rows, int(time.time())))
+    plan = plan_of(config, options.rows, int(time.time()))
+    if options.html is not None:
+        files = [*(("--config", name) for name in options.config), ("the input", options.input)]
+        rejects = str(config.get("rejects_path") or SCHEMA["properties"]["rejects_path"]["default"])
+        check_distinct([*files, ("rejects_path", rejects)], [("--html", options.html)])
+    preview = Preview(plan)
     problem = _read(options.input, preview, config)
     preview.finish()
     if options.html is not None:

@@ -64,6 +64,7 @@ class Explainer(NamedTuple):
         """Explain a row by its place in its stream, its message's `time_extracted`, and what it became."""
         fields = []
         for name, value in list(row.items())[:MAX_FIELDS]:
+            role: Role
             if isinstance(outcome, Rejected):
                 is_cause = outcome.field is not None and _is_within(outcome.field, name)
                 reason = f"{outcome.code}: {display.line(outcome.reason, 200)}"

@@ -1,8 +1,8 @@
 """The rejects file: one JSON object a line, with the row as the tap sent it.
 
-It holds personal data, so only its owner may read it (mode 0600), and it is never written through a symbolic link that
-somebody else may have put there. Lines are appended whole, many at a time, so that two runs may share the file. The
-half-written last line of a killed run stays a line of its own.
+It holds personal data, so only its owner may read it (mode 0600), and it is never written through a link that somebody
+else may have put there, nor into another user's file. Lines are appended whole, many at a time, so that two runs may
+share the file. The half-written last line of a killed run stays a line of its own.
 """
 
 from __future__ import annotations
@@ -147,17 +147,38 @@ def refuse_link(path: str | Path) -> None:
         raise ConfigError(_SETTING, f"{path} is a symbolic link; name the file itself")
 
 
+def refuse_shared(about: os.stat_result, path: str | Path) -> None:
+    """Check that nobody else holds a file, by another name or as its owner: it is to hold personal data.
+
+    Raises:
+        ConfigError: Somebody may.
+    """
+    if not stat.S_ISREG(about.st_mode):
+        return
+    if about.st_nlink > 1:
+        raise ConfigError(_SETTING, f"{path} has another name (a hard link); remove it, or name another file")
+    if hasattr(os, "geteuid") and about.st_uid != os.geteuid():
+        raise ConfigError(_SETTING, f"{path} belongs to another user; make it yours (chown), or name another file")
+
+
+def rejects_files(path: str) -> tuple[str, str]:
+    """Give the rejects file and its schemas file."""
+    return path, f"{path}{SCHEMAS_SUFFIX}"
+
+
 def check_rejects_path(path: str) -> None:
     """Check, before any row is read, that the rejects file and its schemas file can be written. Changes nothing.
 
     Raises:
-        ConfigError: It is a symbolic link, not a file, in a missing folder, or not writable.
+        ConfigError: It is a link, not a file, another user's, in a missing folder, or not writable.
     """
-    for file in (path, f"{path}{SCHEMAS_SUFFIX}"):
+    for file in rejects_files(path):
         refuse_link(file)
         problem = _unwritable(Path(file))
         if problem:
             raise ConfigError(_SETTING, f"{problem}; name a file in a writable folder")
+        with contextlib.suppress(FileNotFoundError):
+            refuse_shared(Path(file).stat(), file)
 
 
 def _unwritable(file: Path) -> str | None:
@@ -216,7 +237,9 @@ def _open(path: str) -> int:
 
 
 def _prepare(descriptor: int, path: str) -> None:
-    mode = os.fstat(descriptor).st_mode
+    about = os.fstat(descriptor)
+    mode = about.st_mode
+    refuse_shared(about, path)
     if stat.S_ISREG(mode):
         if hasattr(os, "fchmod"):
             os.fchmod(descriptor, 0o600)

@@ -343,11 +343,6 @@ def test_a_tracking_url_may_have_a_path_of_its_own() -> None:
     assert settings.tracking_url == "https://example.com/proxy"
 
 
-def test_rejects_and_memory_need_files_of_their_own() -> None:
-    told = mistake({"attribute_store_url": "sqlite:///here.db", "rejects_path": "here.db"})
-    assert told == "rejects_path: here.db is the file of attribute_store_url; name another file"
-
-
 def test_more_connections_than_can_be_are_a_mistake() -> None:
     assert mistake({"max_connections": 1025}) == "max_connections: must be at most 1024, not 1025"
 

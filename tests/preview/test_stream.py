@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from preview_streams import NOW, plan, previewed, schema_of
 
-from target_kissmetrics.kissmetrics.calls import Alias, Record, Set
+from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.identity import Person
@@ -186,7 +186,11 @@ def test_totals_are_bounded_and_still_add_up(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("target_kissmetrics.preview.totals.MAX_IDENTITIES", 4)
     totals = Totals("Money", NOW)
     for n in range(20):
-        calls = [Record(f"p{n}", f"e{n}", 1, {f"x{n}": "1"}), Set(f"p{n}", 1, {"y": "2"}), Alias("a", "b", 1)]
+        calls: list[Call] = [
+            Record(f"p{n}", f"e{n}", 1, {f"x{n}": "1"}),
+            Set(f"p{n}", 1, {"y": "2"}),
+            Alias("a", "b", 1),
+        ]
         totals.add(Mapped(calls=calls))
     assert totals.calls == {"record": 20, "set": 20, "alias": 20}
     assert len(totals.events.known) + totals.events.others == 20
