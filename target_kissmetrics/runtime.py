@@ -18,7 +18,7 @@ from target_kissmetrics.config.settings import Settings
 from target_kissmetrics.config.stream_entries import entry_for
 from target_kissmetrics.config.stream_names import NameWatch, of_entries
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.kissmetrics.http.client import affordable, build_transport, choose_library
+from target_kissmetrics.kissmetrics.http.client import Library, affordable, build_transport, choose_library
 from target_kissmetrics.kissmetrics.http.transport import Host
 from target_kissmetrics.mapping.reject_codes import Code, Rejected
 from target_kissmetrics.mapping.settings import StreamSettings
@@ -288,7 +288,7 @@ class Runtime:
         settings, host = self.settings, tracking_host(self.settings, self._version)
         return Dispatcher(
             encoder=Encoder(settings.api_key, settings.http_method, urlsplit(settings.tracking_url).path),
-            transport=lambda: build_transport(choose_library(settings.http_client), host),
+            transport=lambda: build_transport(http_library(settings), host),
             policy=RetryPolicy(settings.retry_timeout_seconds),
             pacing=Pacing(settings.max_requests_per_second),
             connections=affordable(settings.max_connections, self._logger.warning),
@@ -343,6 +343,11 @@ def open_store(settings: Settings) -> Store:
         return OverlayStore(open_read_only(url, key), dry_run=True)
     store = SqlStore(url, key)
     return OverlayStore(store, dry_run=False) if settings.delivery == "files" else store
+
+
+def http_library(settings: Settings) -> Library:
+    """Return the HTTP library that sends the requests."""
+    return choose_library(settings.http_client)
 
 
 def stored_files(settings: Settings) -> list[tuple[str, Path]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Sequence
@@ -178,7 +179,7 @@ def test_a_messages_type_is_what_it_is() -> None:
 
 def previewed_lines(*messages: Any, entries: Sequence[Any] = (), **config: Any) -> Preview:
     made = Preview(plan(*entries))
-    read([json.dumps(line) for line in messages], made, config)  # type: ignore[arg-type]
+    read(io.StringIO("".join(json.dumps(line) + "\n" for line in messages)), made, config)
     made.finish()
     return made
 
