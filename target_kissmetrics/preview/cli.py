@@ -22,7 +22,7 @@ from target_kissmetrics.errors import ExpressionError, InputError
 from target_kissmetrics.preview.configuration import read_config, read_settings
 from target_kissmetrics.preview.preview import Preview
 from target_kissmetrics.preview.stream import Plan
-from target_kissmetrics.preview.suggest.as_yaml import as_yaml
+from target_kissmetrics.preview.suggest.entry import as_yaml
 from target_kissmetrics.preview.text import as_page, print_preview
 from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.logs import guard, in_one_line

@@ -19,7 +19,7 @@ from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.preview.explaining import DELETED, MappedRow, deleted_names
 from target_kissmetrics.preview.preview import Preview
 from target_kissmetrics.preview.stream import Loss, StreamPreview
-from target_kissmetrics.preview.suggest.as_yaml import as_yaml
+from target_kissmetrics.preview.suggest.entry import as_yaml
 from target_kissmetrics.preview.totals import Names, sender
 from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.counts import by_code

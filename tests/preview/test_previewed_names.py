@@ -8,7 +8,7 @@ from preview_streams import messages, plan, schema_of
 
 from target_kissmetrics.preview.messages import read
 from target_kissmetrics.preview.preview import Preview
-from target_kissmetrics.preview.suggest.as_yaml import as_yaml
+from target_kissmetrics.preview.suggest.entry import as_yaml
 
 ROWS = [{"id": "u1", "email": "ada@x.org", "plan": "Gold"}]
 

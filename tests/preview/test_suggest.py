@@ -18,8 +18,7 @@ from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.preview.messages import read
 from target_kissmetrics.preview.preview import Preview
-from target_kissmetrics.preview.suggest.as_yaml import as_yaml
-from target_kissmetrics.preview.suggest.entry import Suggestion
+from target_kissmetrics.preview.suggest.entry import Suggestion, as_yaml
 
 ITEMS = [{"sku": "a", "price": 3}]
 
