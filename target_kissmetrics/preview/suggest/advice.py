@@ -70,6 +70,13 @@ def own_amount(stream: Stream, columns: Columns) -> str | None:
     return next((path for path in spelled(paths, columns).values() if columns[path].filled), None)
 
 
+def about_own_money(stream: Stream, columns: Columns) -> Money | None:
+    """Give what is wrong with the amounts that a run reads now; None if it reads none."""
+    amount = own_amount(stream, columns)
+    entry = stream.entry
+    return about_money(columns, amount, entry.event_name, refund=entry.refund) if amount else None
+
+
 def about_money(columns: Columns, amount: str, event_name: str | None, *, refund: bool) -> Money:
     """Warn of wrong revenue: cents, several currencies, rows that nobody paid.
 
