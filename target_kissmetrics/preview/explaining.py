@@ -150,8 +150,8 @@ def _made(outcome: Mapped, without: Mapped | Rejected, name: str) -> Effect | No
     if role is not None:
         # A field that takes this one's place is no property any more; that is not this field's effect.
         own = [pair for pair in lost if _is_own(pair[0], name) or pair[0] in {"_ip", "_ua"}]
-        return role[0], ", ".join([role[1], *map(_shown, own)])
-    properties = _listed(map(_shown, lost))
+        return role[0], ", ".join([role[1], *map(shown, own)])
+    properties = _listed(map(shown, lost))
     counts = Counter(map(type_of, before)) - Counter(map(type_of, after))
     if any(isinstance(call, Record) for call in before) and counts["record"] + counts["set"]:
         calls = ", ".join(display.plural(counts[kind], f"{kind} call") for kind in ("record", "set") if counts[kind])
@@ -181,7 +181,8 @@ def _pairs(calls: Iterable[Call]) -> list[tuple[str, str]]:
     return senders + [pair for call in carrying for pair in call.properties.items()]
 
 
-def _shown(pair: tuple[str, str]) -> str:
+def shown(pair: tuple[str, str]) -> str:
+    """Write a property as `Plan = Gold`."""
     return f"{display.line(pair[0])} = {display.line(pair[1], 60)}"
 
 

@@ -173,9 +173,12 @@ class StreamCounts:
             parts.append(f"properties dropped: {by_code(self.all_dropped)}")
         if self.skipped_types:
             parts.append(f"skipped, by type: {by_code(self.skipped_types)}")
+        return "; ".join([*parts, *self.if_any()])
+
+    def if_any(self) -> list[str]:
+        """Give the counts that a summary has only when they are not zero: `2 filtered`."""
         figures = self.figures()
-        parts += [f"{figures[name]:,} {FIGURES[name].title.lower()}" for name in _IF_ANY if figures[name]]
-        return "; ".join(parts)
+        return [f"{figures[name]:,} {FIGURES[name].title.lower()}" for name in _IF_ANY if figures[name]]
 
     def warnings(self) -> list[str]:
         """Give a line for each thing in the stream's entry that had no effect."""
