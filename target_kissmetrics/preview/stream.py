@@ -103,7 +103,6 @@ class StreamPreview:
         self._is_mapped = False
         self._explainer: Explainer | None = None
         self._people: IdentityRule | None = None
-        self._stop: str | None = None
 
     def ignore(self) -> None:
         """Show it as one that is not read."""
@@ -117,13 +116,9 @@ class StreamPreview:
         *,
         is_mapped: bool = False,
     ) -> None:
-        """Begin, or go on with a changed schema.
+        """Begin, or go on with a changed schema, after stream maps.
 
-        Args:
-            schema: The schema, after stream maps.
-            key_properties: The key, after stream maps.
-            sources: The streams of the tap that became this one so far.
-            is_mapped: It has a stream map of its own.
+        `sources` are the streams of the tap that became this one; `is_mapped` says that it has a stream map of its own.
         """
         self._map_waiting()
         self._sources, self._is_mapped = sources, is_mapped
@@ -136,25 +131,21 @@ class StreamPreview:
             self._waiting = []
 
     def row(self, row: Row | None, extracted: object, invalid: str | None = None) -> None:
-        """Add a row, after the stream's schema.
-
-        Args:
-            row: The row, after stream maps; None: they filter it.
-            extracted: Its message's `time_extracted`.
-            invalid: What is wrong with it by its tap's schema.
-        """
+        """Add a row, after stream maps; None: they filter it. `invalid` is what is wrong with it by its schema."""
         self.counts.rows += 1
         if row is None:
             self.counts.filtered += 1
             return
-        # Rows of message formats may be large, and nothing is suggested from their columns.
-        if len(self._sample) < SAMPLED_ROWS and (self._people is not None or self._explainer is None):
-            self._sample.append(row)
+        filtered = self.counts.filtered
         if self._waiting is None:
             self._map(self.counts.rows, row, extracted, invalid)
-            return
-        self._waiting.append((self.counts.rows, row, extracted, invalid))
-        if len(self._waiting) >= SAMPLED_ROWS:
+        else:
+            self._waiting.append((self.counts.rows, row, extracted, invalid))
+        # Rows of message formats may be large, and nothing is suggested from their columns.
+        is_in_columns = self._people is not None or self._explainer is None
+        if is_in_columns and len(self._sample) < SAMPLED_ROWS and self.counts.filtered == filtered:
+            self._sample.append(row)
+        if self._waiting is not None and len(self._waiting) >= SAMPLED_ROWS:
             self._map_waiting()
 
     def finish(self) -> None:
@@ -162,12 +153,11 @@ class StreamPreview:
         self._map_waiting()
         if self._stream is None:
             return
-        money = None
-        if self.suggestion is None and self.kind == "event":
-            money = advice.about_own_money(self._stream, self._columns)
+        is_unadvised_event = self.suggestion is None and self.kind == "event"
+        money = advice.about_own_money(self._stream, self._columns) if is_unadvised_event else None
         if self.suggestion is None and self.kind and not (self.entry.kind and self.entry.place != "streams"):
             self._suggest(self._stream, Detected(self.kind, self.why))
-        self.add_reason(self._stop)
+            self.add_reason(self.problem)
         rejected = sum(loss.count for loss in self.rejected.values())
         if rejected >= ROWS_ON_PROBATION and not self.counts.accepted:
             self._warn(f"all rows are rejected; a run would stop after the first {ROWS_ON_PROBATION}")
@@ -224,8 +214,8 @@ class StreamPreview:
         try:
             check_sources(self.name, self.entry, mapping, self._sources)
         except ConfigError as problem:
-            self._stop = str(problem)
-            self.problem = self.problem or self._stop
+            self.problem = self.problem or str(problem)
+            self.add_reason(str(problem))
 
     def _map_waiting(self) -> None:
         """Map the rows that waited for an entry, with the suggested one."""

@@ -52,12 +52,7 @@ def print_preview(preview: Preview, file: IO[str]) -> None:
 
 
 def as_page(preview: Preview, problem: str | None = None) -> str:
-    """Write a preview as an HTML page, with the entries to use at its end.
-
-    Args:
-        preview: It is finished.
-        problem: What ended the input early, if anything did.
-    """
+    """Write a finished preview as an HTML page, with the entries to use at its end; `problem` ended the input early."""
     console = _console(io.StringIO(), _PLAIN_WIDTH, record=True)
     if problem is not None:
         console.print(Text(f"The input ended early: {_message(problem)}", "bold red"))

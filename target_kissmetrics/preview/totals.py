@@ -66,10 +66,7 @@ class Totals:
     """What a stream's calls add up to.
 
     Attributes:
-        revenue_key: The property that holds revenue.
-        now: The present second.
         max_aliases: More IDs than this together with one ID are a risk.
-        calls: Calls by type.
         identities: Identities with the rows that each has, of the first 100,000; `more_identities`: there are others.
         future: Calls whose time is in the future.
         senders: Calls with a person's address (`_ip`) or user agent (`_ua`).

@@ -82,8 +82,8 @@ def suggest(  # noqa: PLR0913 - a stream, and what is known of it
     """Suggest an entry for a stream.
 
     Args:
-        stream: The stream.
-        columns: Its columns.
+        stream: The stream, with its `columns`.
+        columns: They hold a sample of rows.
         given: The entry that the config has for it, or nothing. What it says stays where the target accepts it.
         decided: The kind that its schema decides; None when a run would stop at it.
         collisions: Its events that share person, name and second with another row's.
@@ -143,12 +143,7 @@ class _Draft:
         self._ids = [*customers, *devices]
 
     def fill(self, collisions: int, *, is_mapped: bool) -> None:
-        """Find the kind and the columns that it needs. Aliases and experiments need none that their rules do not find.
-
-        Args:
-            collisions: Events that share person, name and second with another row's.
-            is_mapped: The stream has a stream map of its own.
-        """
+        """Find the kind, and the columns that it needs and its own rules do not find."""
         if "kind" not in self.entry:
             kind, reason = self._kind()
             self.entry = {"stream": self._stream.name, "kind": kind, **self.entry}
@@ -258,7 +253,8 @@ class _Draft:
         if amount is None:
             return
         is_refund = bool(self.entry.get("refund"))
-        money = advice.about_money(self._columns, amount, self.entry.get("event_name"), refund=is_refund)
+        own, name = self._stream.entry, self.entry.get("event_name")
+        money = advice.about_money(self._columns, amount, own, name, refund=is_refund)
         self.why += money.warnings
         if money.fix and not money.is_mixed and not is_mapped:
             self.stream_map[amount] = money.fix
