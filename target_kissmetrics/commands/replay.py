@@ -14,7 +14,6 @@ A replay sends everybody's rows, whatever slice of people (`shard`) its config n
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -32,6 +31,7 @@ from target_kissmetrics.commands.rejects_file import (
     put_in_place,
     rows_of,
 )
+from target_kissmetrics.exact_json import decode
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.clock import NO_GUESS
 from target_kissmetrics.mapping.rules.fields import Row
@@ -212,7 +212,7 @@ def _schemas(path: Path, target: TargetKissmetrics) -> dict[str, dict[str, Any]]
             continue
         for line in file.read_bytes().splitlines():
             with suppress(ValueError):
-                message = json.loads(line)
+                message = decode(line)
                 messages[message.pop("rejects")] = message
         break
     return messages

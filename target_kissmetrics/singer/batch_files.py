@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from target_kissmetrics.errors import ConfigError, InputError
-from target_kissmetrics.singer.reader import decode
+from target_kissmetrics.exact_json import decode
 
 MAX_LINE_BYTES = 64 << 20
 _BLOCK_BYTES = 8 << 20
@@ -108,10 +108,10 @@ def _json_rows(lines: io.BufferedIOBase) -> Iterator[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            row = decode(line)
-        except (ValueError, RecursionError):
+            row = decode(line, [])
+        except ValueError as problem:
             hint = "" if line.endswith(b"\n") else f" (truncated, or longer than {MAX_LINE_BYTES >> 20} MiB)"
-            raise InputError(f"line {number} is not valid JSON in UTF-8{hint}; fix the tap") from None
+            raise InputError(f"line {number} {problem}{hint}; fix the tap") from None
         if not isinstance(row, dict):
             raise InputError(f"line {number} is not an object; fix the tap")
         yield row
