@@ -18,12 +18,13 @@ MAX_LINES = 400
 
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
+    "exact_json": set(),
     "kissmetrics": {"errors"},
     "store": {"errors", "kissmetrics"},
-    "mapping": {"errors", "kissmetrics"},
-    "singer": {"errors"},
+    "mapping": {"errors", "exact_json", "kissmetrics"},
+    "singer": {"errors", "exact_json"},
     "reporting": {"errors", "kissmetrics", "mapping"},
-    "config": {"errors", "mapping"},
+    "config": {"errors", "exact_json", "mapping"},
     "sync": {"errors", "kissmetrics", "mapping", "store", "reporting"},
     "runtime": {"errors", "kissmetrics", "mapping", "store", "reporting", "config", "sync", "singer"},
     "sinks": {"errors", "mapping", "reporting", "singer", "sync", "runtime"},
@@ -31,6 +32,7 @@ ARROWS: dict[str, set[str]] = {
     "preview": {"errors", "kissmetrics", "mapping", "singer", "reporting", "config", "sync"},
     "commands": {
         "errors",
+        "exact_json",
         "kissmetrics",
         "mapping",
         "singer",
