@@ -62,7 +62,8 @@ def own_amount(stream: Stream, columns: Columns) -> str | None:
 
 def about_own_money(stream: Stream, columns: Columns) -> Money | None:
     """Give what is wrong with the amounts that a run reads now; None if it reads none."""
-    amount, entry = own_amount(stream, columns), stream.entry
+    entry = stream.entry
+    amount = None if entry.events else own_amount(stream, columns)
     return about_money(columns, amount, entry, entry.event_name, refund=entry.refund) if amount else None
 
 

@@ -178,7 +178,7 @@ class _Draft:
             return "ignore", f"no column looks like a person's ID; if one is, name it as customer_id, {_NOT_IGNORED}"
         column = self._columns.get(who)
         is_unique = column is not None and 1 < len(column.values) == len(column.texts)
-        if shape.event_name or "event_name" in self.entry:
+        if shape.event_name or not {"event_name", "events"}.isdisjoint(self.entry):
             return "event", f"each row ({table}) is something that a person ({who}) did"
         if shape.kind == "user_attributes":
             return shape.kind, f"its name is one for people, and {who} is their ID"
@@ -244,6 +244,8 @@ class _Draft:
 
     def _revenue(self, *, is_mapped: bool) -> None:
         """Set the revenue. What would be wrong gets a stream map, or is left out."""
+        if "events" in self.entry:
+            return  # each has a revenue of its own
         is_own = self._is_decided or "revenue" in self.entry
         amount = None if is_own else best(self._columns, roles.AMOUNT, [*self._ids, self._time])
         if amount:
