@@ -76,15 +76,11 @@ def _copied(node: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[Mapping
     for keyword, value in node.items():
         if keyword in _OF_FIELDS:
             copied[keyword] = {name: part(field) for name, field in value.items()} if isinstance(value, Mapping) else {}
-        elif keyword in _OF_PARTS and isinstance(value, list):
-            copied[keyword] = [part(one) for one in value]
         elif keyword in _OF_PARTS and not isinstance(value, bool):
-            copied[keyword] = part(value)
+            copied[keyword] = [part(one) for one in value] if isinstance(value, list) else part(value)
         elif keyword == "type" and isinstance(value, list):
             copied[keyword] = [one for one in value if isinstance(one, str)]
-        elif (
-            keyword != "$ref" and not isinstance(value, list | dict) and (keyword != "format" or isinstance(value, str))
-        ):
+        elif keyword != "$ref" and not isinstance(value, list | dict):
             copied[keyword] = value
     return copied, parts
 
