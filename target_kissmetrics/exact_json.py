@@ -17,7 +17,7 @@ MAX_DEPTH = 500
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _MAX_INT_DIGITS = 4000
-_TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[{\]}]', re.DOTALL)
+_TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[{]+|[\]}]+', re.DOTALL)
 
 
 def decode(text: str | bytes, lost: list[str] | None = None) -> Any:
@@ -66,15 +66,16 @@ def too_deep(text: str | bytes, limit: int = MAX_DEPTH) -> tuple[str | None, byt
     starts: list[int] = []
     pieces: list[bytes] = []
     for token in _TOKENS.finditer(data):
-        if token[0] in b"[{":
-            depth += 1
+        begin, end = token.span()
+        if data[begin] in b"[{":
+            if depth <= limit < depth + end - begin:
+                starts.append(begin + limit - depth)
+                pieces += data[kept : starts[-1]], b"null"
+            depth += end - begin
             deepest = max(deepest, depth)
-            if depth == limit + 1:
-                starts.append(token.start())
-                pieces += data[kept : token.start()], b"null"
-        elif token[0] in b"]}":
-            depth -= 1
-            kept = token.end() if depth == limit else kept
+        elif data[begin] in b"]}":
+            kept = begin + depth - limit if depth > limit >= depth - (end - begin) else kept
+            depth -= end - begin
     if not starts:
         return None, data
     line = data.count(b"\n", 0, starts[0]) + 1

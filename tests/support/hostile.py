@@ -48,7 +48,7 @@ class _Runtime(Runtime):
         return _Taking(self.calls)
 
     def close(self, stopped_by: str | None = None) -> None:
-        for counts in self._streams():
+        for counts in self._counts.values():
             figures = counts.figures()
             self.finished.append({**figures, "accepted": counts.left_accepted, "parts": counts.parts})
         super().close(stopped_by)
