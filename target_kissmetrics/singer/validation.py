@@ -1,8 +1,8 @@
 """Validates rows against their stream's schema with jsonschema, as the SDK's own targets do.
 
-`multipleOf`, `format`, patterns and `uniqueItems` are not checked: none changes what Kissmetrics is sent, taps write a
-`multipleOf` of 38 decimal places, and a pattern or a long list can take Python forever. Nothing but the schema itself
-is read for a `$ref`.
+`multipleOf` and `format` are not checked: neither changes what Kissmetrics is sent, and taps write a `multipleOf` of 38
+decimal places. Nor are patterns that may take Python forever (see `patterns`), and `uniqueItems` of long lists. Nothing
+but the schema itself is read for a `$ref`.
 """
 
 from __future__ import annotations
@@ -12,18 +12,23 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from jsonschema import Draft4Validator, Draft7Validator, ValidationError
+from jsonschema import Draft4Validator, Draft7Validator, FormatChecker, ValidationError
 from jsonschema.exceptions import best_match
 from jsonschema.validators import extend
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from target_kissmetrics.errors import InputError
+from target_kissmetrics.singer.patterns import is_quick
 from target_kissmetrics.singer.schemas import unfolded
 
 MAX_FOLLOWED = 100_000
 """References that are followed for one row: those of a few lines can unfold to more than a machine can follow."""
 
+MAX_UNIQUE_ITEMS = 1000
+"""Each is compared with all others."""
+
+_PATTERNS = FormatChecker(["regex"])
 _MAX_CHARACTERS = 200
 Validate = Callable[[Mapping[str, Any]], str | None]
 """Returns what is wrong with a row by its tap's schema, if anything."""
@@ -35,16 +40,27 @@ def _is_integer(_: object, value: object) -> bool:
     return bool(Draft7Validator.TYPE_CHECKER.is_type(value, "integer"))
 
 
-def _additional_properties(validator: Any, value: Any, row: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
-    if "patternProperties" not in schema:
-        yield from Draft7Validator.VALIDATORS["additionalProperties"](validator, value, row, schema)
+def _where_quick(keyword: str) -> Callable[..., Iterator[ValidationError]]:
+    """Return the check of a keyword, left out where its patterns, or a long list, may take Python forever."""
+    check = Draft7Validator.VALIDATORS[keyword]
+
+    def checked(validator: Any, value: Any, instance: Any, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
+        patterns = [value] if keyword == "pattern" else schema.get("patternProperties", ())
+        texts = instance if isinstance(instance, Mapping) else [instance] if isinstance(instance, str) else ()
+        is_long = keyword == "uniqueItems" and isinstance(instance, list) and len(instance) > MAX_UNIQUE_ITEMS
+        if not is_long and all(is_quick(pattern, text) for pattern in patterns for text in texts):
+            yield from check(validator, value, instance, schema)
+
+    return checked
 
 
-_UNCHECKED = dict.fromkeys(("multipleOf", "format", "pattern", "patternProperties", "uniqueItems"))
+_CHECKED = {
+    name: _where_quick(name) for name in ("pattern", "patternProperties", "additionalProperties", "uniqueItems")
+}
 _DRAFTS = [
     extend(
         draft,
-        {**_UNCHECKED, "additionalProperties": _additional_properties},
+        {"multipleOf": None, "format": None, **_CHECKED},
         type_checker=draft.TYPE_CHECKER.redefine("integer", _is_integer),
     )
     for draft in (Draft7Validator, Draft4Validator)
@@ -102,7 +118,9 @@ def _draft_of(schema: dict[str, Any], stream: str) -> tuple[dict[str, Any], Any]
     try:
         schema = _without_dialect(schema)
         for draft in _DRAFTS:
-            error = next(draft(_without_dialect(draft.META_SCHEMA)).iter_errors(schema), None)
+            meta = extend(draft, {"format": Draft7Validator.VALIDATORS["format"]})
+            checker = meta(_without_dialect(draft.META_SCHEMA), format_checker=_PATTERNS)
+            error = next(checker.iter_errors(schema), None)
             if error is None:
                 return schema, draft
             errors.append(error)
