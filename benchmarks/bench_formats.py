@@ -26,7 +26,6 @@ from target_kissmetrics.mapping.detection import resolve
 from target_kissmetrics.mapping.settings import BLOCKED_IDENTITIES, MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.reporting.counts import StreamCounts
-from target_kissmetrics.store.digests import Digests
 from target_kissmetrics.store.protocol import StoreUpdate
 from target_kissmetrics.store.sql import SqlStore
 from target_kissmetrics.sync.batch import Batch, BatchRow
@@ -159,7 +158,6 @@ class Format:
         """Map all rows and plan what they became, for people who are not known yet."""
         planner = Planner(
             store=self._store,
-            digests=Digests(b"p" * 16),
             include_all=True,
             max_aliases=1_000_000,
             reject=lambda *_: None,
@@ -190,7 +188,7 @@ def _at(number: int) -> str:
 def main() -> int:
     """Run the benchmark; give the exit code."""
     with tempfile.TemporaryDirectory() as folder:
-        store = SqlStore(f"sqlite:///{Path(folder, 'store.db').as_posix()}", b"p" * 16)
+        store = SqlStore(f"sqlite:///{Path(folder, 'store.db').as_posix()}", "p" * 16)
         formats = {title: Format(*about, store) for title, about in FORMATS.items()}
         for _ in range(TURNS):
             for one in formats.values():

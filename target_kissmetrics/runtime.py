@@ -18,19 +18,17 @@ from target_kissmetrics.config.settings import Settings
 from target_kissmetrics.config.stream_entries import entry_for
 from target_kissmetrics.config.stream_names import NameWatch, of_entries
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.kissmetrics.http.client import affordable, build_transport, choose_library
+from target_kissmetrics.kissmetrics.http.client import Library, affordable, build_transport, choose_library
 from target_kissmetrics.kissmetrics.http.transport import Host
 from target_kissmetrics.mapping.reject_codes import Code, Rejected
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.reporting.counts import StreamCounts, by_code, unmatched_in_globs
 from target_kissmetrics.reporting.dry_run import DryRunDelivery
-from target_kissmetrics.reporting.monitor import Monitor, make_monitor
-from target_kissmetrics.reporting.progress import log_totals
+from target_kissmetrics.reporting.monitor import Monitor, log_totals, make_monitor
 from target_kissmetrics.reporting.reject_policy import LoggedRejects, RejectPolicy, RejectSink
 from target_kissmetrics.reporting.rejects import Rejects
 from target_kissmetrics.singer.state import write_state
 from target_kissmetrics.singer.termination import SECOND_SIGNAL_SECONDS, Termination
-from target_kissmetrics.store.digests import Digests, product
 from target_kissmetrics.sync.batch import BatchRow
 from target_kissmetrics.sync.call_limit import CallLimit
 from target_kissmetrics.sync.intake import StreamContext
@@ -75,7 +73,7 @@ class Runtime:
         self.report = report
         self._logger = logger
         self._version = version
-        self._emit: Callable[[Any], None] = (lambda _: None) if settings.dry_run else emit
+        self._emit = emit
         self._interrupt = interrupt
         self._batch_rows = batch_rows
         self._is_replay = replay is not None
@@ -110,7 +108,7 @@ class Runtime:
             settings=self.settings,
             shard=None if self._is_replay else self.settings.shard,
             rejects=self.rejects,
-            add=self._add,
+            add=lambda row: self._running().add(row),
             logger=self._logger,
         )
 
@@ -147,9 +145,6 @@ class Runtime:
                 )
         self._running().state(value, on_probation)
 
-    def _add(self, row: BatchRow) -> None:
-        self._running().add(row)
-
     # The end
 
     def end(self, termination: Termination) -> None:
@@ -162,26 +157,24 @@ class Runtime:
             TargetError: Something could not be delivered or stored.
             SystemExit: A signal ended the run.
         """
-        stopped_by = termination.stopped_by
+        stopped_by, name = termination.stopped_by, termination.signal_name
         try:
             if self._pipeline is not None:
                 if stopped_by is not None:
                     self._logger.warning(
                         "%s: delivering the rows that were read, %d calls are in flight; another signal, %d seconds "
                         "later, ends the run at once",
-                        termination.signal_name,
+                        name,
                         self._pipeline.calls_in_flight,
                         SECOND_SIGNAL_SECONDS,
                     )
                 self._pipeline.finish(complete=stopped_by is None)
         finally:
-            self.close("max_calls" if stopped_by is None and self.limit.is_reached else termination.signal_name)
+            self.close("max_calls" if stopped_by is None and self.limit.is_reached else name)
         if self.limit.is_reached:
             self._logger.warning(self.limit.ending)
         if stopped_by is not None:
-            self._logger.warning(
-                "stopped by %s; pending rows were delivered; the next run resumes here", termination.signal_name
-            )
+            self._logger.warning("stopped by %s; pending rows were delivered; the next run resumes here", name)
             raise SystemExit(128 + stopped_by)
 
     def abandon(self) -> None:
@@ -193,8 +186,7 @@ class Runtime:
         """Close what is open, log the summary of each stream, write the report. The second time does nothing.
 
         Args:
-            stopped_by: The signal, or the setting, that ends the run, if one does. An exception that ends it is found
-                by itself.
+            stopped_by: The signal, or the setting, that ends the run; an exception that ends it is found by itself.
 
         Raises:
             StoreError: The rejects cannot be written.
@@ -252,17 +244,15 @@ class Runtime:
         settings = self.settings
         if settings.remember_only:
             self._logger.warning("remember_only: nothing is sent; remove the setting for the runs that send")
-        digests = Digests(product(settings.api_key))
         store = self._store = open_store(settings)
         monitor = self._monitor = make_monitor(
-            lambda: list(self._counts.values()),
+            self._streams,
             self._logger.info,
             is_dry_run=settings.dry_run,
             recorder=self.report.recorder if self.report is not None else None,
         )
         planner = Planner(
             store=store,
-            digests=digests,
             include_all=settings.include_all_user_attributes,
             max_aliases=settings.max_aliases_per_identity,
             remember_only=settings.remember_only,
@@ -298,7 +288,7 @@ class Runtime:
         settings, host = self.settings, tracking_host(self.settings, self._version)
         return Dispatcher(
             encoder=Encoder(settings.api_key, settings.http_method, urlsplit(settings.tracking_url).path),
-            transport=lambda: build_transport(choose_library(settings.http_client), host),
+            transport=lambda: build_transport(http_library(settings), host),
             policy=RetryPolicy(settings.retry_timeout_seconds),
             pacing=Pacing(settings.max_requests_per_second),
             connections=affordable(settings.max_connections, self._logger.warning),
@@ -318,8 +308,11 @@ class Runtime:
             url=self.settings.files_url,
             base=self.settings.files_base_name,
             max_rows=self.settings.files_max_rows,
-            emit=self._emit,
+            emit=self._write_state,
         )
+
+    def _streams(self) -> list[StreamCounts]:
+        return list(self._counts.values())
 
     def _reject_alias(self, row: BatchRow, code: Code, problem: str) -> None:
         is_row = len(row.mapped.calls) == 1
@@ -328,7 +321,11 @@ class Runtime:
 
     def _emit_earned(self, value: Any) -> None:
         """Emit a STATE whose calls were acknowledged; in import files, it waits until they are whole."""
-        (self._emit if self._import_run is None else self._import_run.emit)(value)
+        (self._write_state if self._import_run is None else self._import_run.emit)(value)
+
+    def _write_state(self, value: Any) -> None:
+        if not self.settings.dry_run:
+            self._emit(value)
 
 
 def open_store(settings: Settings) -> Store:
@@ -341,20 +338,25 @@ def open_store(settings: Settings) -> Store:
     from target_kissmetrics.store.overlay import OverlayStore  # noqa: PLC0415 - SQLAlchemy takes its time to load
     from target_kissmetrics.store.sql import SqlStore, open_read_only  # noqa: PLC0415
 
-    url, key = settings.attribute_store_url, product(settings.api_key)
+    url, key = settings.attribute_store_url, settings.api_key
     if settings.dry_run:
-        return OverlayStore(open_read_only(url, key), key, dry_run=True)
+        return OverlayStore(open_read_only(url, key), dry_run=True)
     store = SqlStore(url, key)
-    return OverlayStore(store, key, dry_run=False) if settings.delivery == "files" else store
+    return OverlayStore(store, dry_run=False) if settings.delivery == "files" else store
+
+
+def http_library(settings: Settings) -> Library:
+    """Return the HTTP library that sends the requests."""
+    return choose_library(settings.http_client)
 
 
 def stored_files(settings: Settings) -> list[tuple[str, Path]]:
     """Give what the store and the import files write on this machine, each path with its setting."""
     from target_kissmetrics.kissmetrics.import_files import local_folder  # noqa: PLC0415
-    from target_kissmetrics.store.layout import sqlite_files  # noqa: PLC0415
+    from target_kissmetrics.store.layout import parsed, sqlite_files  # noqa: PLC0415
 
     folder = local_folder(settings.files_url) if settings.delivery == "files" else None
-    files = [("attribute_store_url", file) for file in sqlite_files(settings.attribute_store_url)]
+    files = [("attribute_store_url", file) for file in sqlite_files(parsed(settings.attribute_store_url))]
     return files if folder is None else [*files, ("files_url", folder)]
 
 

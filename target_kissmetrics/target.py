@@ -23,12 +23,11 @@ from target_kissmetrics.config.paths import check_distinct
 from target_kissmetrics.config.redacted import redacted_settings
 from target_kissmetrics.config.stream_names import NameWatch, named, of_stream_maps
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.kissmetrics.http.client import choose_library
 from target_kissmetrics.reporting.logs import ending_in_one_line, guard
 from target_kissmetrics.reporting.rejects import check_rejects_path, rejects_files
 from target_kissmetrics.reporting.report import About
 from target_kissmetrics.reporting.report_writer import ReportWriter, check_report_path, report_paths
-from target_kissmetrics.runtime import Runtime, check, stored_files
+from target_kissmetrics.runtime import Runtime, check, http_library, stored_files
 from target_kissmetrics.singer.batch_files import Storage, batch_rows, read_storage
 from target_kissmetrics.singer.reader import MessageReader
 from target_kissmetrics.singer.state import check_output, write_state
@@ -94,7 +93,7 @@ class TargetKissmetrics(Target):
             version=self.get_plugin_version(),
             sdk=self.get_sdk_version(),
             delivery=delivery,
-            client=choose_library(settings.http_client) if delivery == "api" else None,
+            client=http_library(settings) if delivery == "api" else None,
             settings=redacted_settings(self.config, own_settings.SCHEMA["properties"]),
         )
         return ReportWriter(

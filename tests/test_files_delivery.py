@@ -20,7 +20,6 @@ from target_kissmetrics.kissmetrics.calls import Alias, Call, Outgoing, Record, 
 from target_kissmetrics.kissmetrics.import_files import KISSMETRICS_USER, ImportFiles, file_opener
 from target_kissmetrics.sandbox.running import running
 from target_kissmetrics.sandbox.service import Sandbox
-from target_kissmetrics.store import digests
 from target_kissmetrics.store.intents import Intent, LastSent, NewValue
 from target_kissmetrics.store.overlay import OverlayStore
 from target_kissmetrics.store.protocol import StoreUpdate
@@ -120,14 +119,14 @@ def test_a_run_that_ends_well_leaves_no_note_of_what_it_was_about_to_write(tmp_p
     code, _, log = run(tmp_path, {"delivery": "files"}, messages())
 
     assert code == 0, log
-    store = SqlStore(f"sqlite:///{(tmp_path / 'target-kissmetrics.db').as_posix()}", digests.product("k"))
+    store = SqlStore(f"sqlite:///{(tmp_path / 'target-kissmetrics.db').as_posix()}", "k")
     assert pending(store) == []
     store.close()
 
 
 def test_what_was_noted_is_struck_out_only_once_the_state_behind_it_is_out(tmp_path: Path) -> None:
     store = MemoryStore()
-    waiting = OverlayStore(store, b"product", dry_run=False)
+    waiting = OverlayStore(store, dry_run=False)
     noted_at_state: list[int] = []
     files = FilesRun(
         store=waiting,
@@ -155,8 +154,8 @@ def test_a_run_that_ended_well_leaves_no_intent_that_the_next_one_would_look_at(
         state = {"type": "STATE", "value": 1}
         given = [EVENTS, USERS, *messages()[2:30], state, *messages()[30:-1], {"type": "STATE", "value": url}]
         assert run(tmp_path, {"delivery": "files", "files_url": url}, given)[0] == 0
-        store = SqlStore(f"sqlite:///{(tmp_path / 'target-kissmetrics.db').as_posix()}", digests.product("k"))
-        assert store.last_sent([digests.Digests(digests.product("k")).person("u1")])
+        store = SqlStore(f"sqlite:///{(tmp_path / 'target-kissmetrics.db').as_posix()}", "k")
+        assert store.last_sent([store.digests.person("u1")])
         assert pending(store) == []
         store.close()
 
@@ -271,14 +270,14 @@ def test_a_file_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
 
 def test_nothing_is_remembered_nor_passed_on_before_the_file_is_whole_nor_after_one_that_broke(tmp_path: Path) -> None:
     def opened() -> SqlStore:
-        return SqlStore(f"sqlite:///{(tmp_path / 's.db').as_posix()}", b"p" * 16)
+        return SqlStore(f"sqlite:///{(tmp_path / 's.db').as_posix()}", "p" * 16)
 
     learned = StoreUpdate()
     learned.add(b"x" * 16, b"k" * 8, LastSent(b"v" * 8, 1, 1))
     out: list[Any] = []
     (tmp_path / "file").write_text("no folder")
     for folder in (tmp_path / "out", tmp_path / "file"):
-        store = OverlayStore(opened(), b"p" * 16, dry_run=False)
+        store = OverlayStore(opened(), dry_run=False)
         files = FilesRun(store=store, url=str(folder), base="km", max_rows=9, emit=out.append)
         if folder.name == "file":
             with pytest.raises(Refused, match=r"cannot write to .*: File exists"):

@@ -141,8 +141,9 @@ def test_the_bytes_of_a_person(name: str) -> None:
     found = re.search(r"holds (\d+) bytes for a person and (\d+) for each", page(name))
     assert found is not None
     person, each = int(found[1]), int(found[2])
-    known = {digests.property_key(name): LastSent(digests.value("x"), 1_704_067_200, 1_704_067_200) for name in "abc"}
-    stored = packed.pack(known, packed.LastCall(digests.whole({"a": "x"}), []))
+    own = digests.Digests(b"k" * 32)
+    known = {own.property_key(name): LastSent(own.value("x"), 1_704_067_200, 1_704_067_200) for name in "abc"}
+    stored = packed.pack(known, packed.LastCall(own.whole({"a": "x"}), []))
     assert len(stored) == each * 3 + person - digests.PERSON_BYTES
     assert len(packed.pack(known)) == each * 3
 

@@ -128,17 +128,18 @@ class RejectsFile(Lines):
             lock(self.file.fileno(), True)
             if not is_at(self.file.fileno(), self.path):
                 raise StoreError(f"{self.path}: another replay replaced the file meanwhile; run this one again")
-            made, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)  # mode 0600
+            part = self.path.with_name(f".{self.path.name}.part")
+            part.unlink(missing_ok=True)  # what a killed replay left
             try:
-                with os.fdopen(made, "wb") as file:
+                with open(part, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
                     file.writelines(lines)
                     self.file.seek(self._end)
                     shutil.copyfileobj(self.file, file)
                     file.flush()
                     os.fsync(file.fileno())
-                Path(name).replace(self.path)
+                part.replace(self.path)
             except BaseException:
-                Path(name).unlink(missing_ok=True)
+                part.unlink(missing_ok=True)
                 raise
         lock(self.file.fileno(), False)
 

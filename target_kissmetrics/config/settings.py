@@ -161,7 +161,11 @@ class Settings(MappingSettings):
     @property
     def sends_in_clear(self) -> bool:
         """Whether calls, with the API key in each, leave this machine without TLS."""
-        is_sent = self.delivery == "api" and not self.dry_run and self.tracking_url.startswith("http:")
+        is_sent = (
+            self.delivery == "api"
+            and not (self.dry_run or self.remember_only)
+            and self.tracking_url.startswith("http:")
+        )
         return is_sent and not _LOOPBACK.fullmatch(urlsplit(self.tracking_url).hostname or "")
 
 

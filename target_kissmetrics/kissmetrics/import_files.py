@@ -2,8 +2,9 @@
 
 Kissmetrics imports the files of a bucket that match `<base>*.json` in alphanumeric order, one an hour
 (support.kissmetrics.io, "Importing data"), so a name starts with the moment its file was begun. A random token follows,
-because several processes may write to one folder. A file in a local folder is written under a name that does not match.
-In a bucket (any fsspec URL) an object appears when its upload is complete.
+because several processes may write to one folder. A file in a local folder is written under a name that does not match,
+and locked meanwhile: what no process locks is the rest of a killed run, which the next one removes. Only its owner may
+read it. In a bucket (any fsspec URL) an object appears when its upload is complete.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
@@ -24,8 +25,15 @@ from target_kissmetrics.errors import ConfigError, Refused
 from target_kissmetrics.kissmetrics.calls import Call
 from target_kissmetrics.kissmetrics.wire import as_import_line
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 KISSMETRICS_USER = "6acb81d7742ac437833f51ecb2a40c74cd831ce26909e5f72354fa6af42cfb1f"
 """Kissmetrics' canonical user at Amazon. Source: support.kissmetrics.io, "Importing data"."""
+
+_UNFINISHED = ".*Z-????????.json.part"
 
 GRANTS = {"GrantRead": f'id="{KISSMETRICS_USER}"', "GrantReadACP": f'id="{KISSMETRICS_USER}"'}
 
@@ -34,24 +42,53 @@ class _LocalFile:
     """A file that appears under its final name when it is complete."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in reversed(path.parents):
+            folder.mkdir(mode=0o700, exist_ok=True)
         self._path = path
         self._part = path.with_name(f".{path.name}.part")
-        self._file = self._part.open("xb", buffering=1 << 20)
+        while True:
+            self._file = open(self._part, "xb", buffering=1 << 20, opener=_open_private)  # noqa: SIM115 - it stays open
+            _lock(self._file)
+            if self._part.exists():
+                break
+            self._file.close()  # before it was locked, another run removed it
 
     def write(self, data: bytes) -> object:
         return self._file.write(data)
 
     def complete(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        publish(self._part, self._path)
+        with self._file:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            if fcntl is None:  # Windows moves no open file
+                self._file.close()
+            publish(self._part, self._path)
 
     def discard(self) -> None:
         with suppress(OSError):
             self._file.close()
         self._part.unlink(missing_ok=True)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _lock(file: IO[bytes], *, wait: bool = True) -> bool:
+    """Lock a file; tell whether it is locked now. Some network file systems have no locks."""
+    with suppress(OSError):
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            return True
+    return False
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what killed runs left; files of runs that are alive are locked."""
+    for part in folder.glob(_UNFINISHED):
+        with suppress(OSError), part.open("rb") as file:
+            if _lock(file, wait=False):
+                part.unlink()
 
 
 def publish(part: Path, final: Path) -> None:
@@ -101,6 +138,7 @@ def file_opener(url: str) -> Callable[[str], OpenFile]:
     """
     folder = local_folder(url)
     if folder is not None:
+        _remove_unfinished(folder)
         return lambda name: _LocalFile(folder / name)
     fs, root = _remote(url)
     grants = GRANTS if url.startswith(("s3:", "s3a:")) else {}

@@ -355,6 +355,14 @@ class MappingSettings:
     lowercase_identities: bool = setting(
         "Lower-case every identity: `Ada@Example.com` and `ada@example.com` are one person.", default=False
     )
+    allowed_events: tuple[str, ...] | None = setting(
+        "A tracking plan: names, or globs, of events that may be sent; others are rejected with `not-in-plan`.",
+        read=_read_fields,
+    )
+    allowed_properties: tuple[str, ...] | None = setting(
+        "Likewise of properties, also of people; others are dropped. `revenue_key` is always allowed.",
+        read=_read_fields,
+    )
     campaign_properties: bool = setting(
         "Give campaign fields (`utm_source`, `referrer`, ...) the names that Kissmetrics' reports use.", default=True
     )

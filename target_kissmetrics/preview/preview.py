@@ -119,6 +119,6 @@ def _about_names(what: str, streams: list[Names], many: int) -> Iterator[str]:
             repr(display.line(next(iter(one)), _NAME_CHARACTERS)) for one in list(spelled.values())[:_NAMES_LISTED]
         )
         yield (
-            f"{display.count(len(spelled))} different names of {what} ({some}, ...); names made from data (a URL, an "
+            f"{len(spelled):,} different names of {what} ({some}, ...); names made from data (a URL, an "
             "order number) use up Kissmetrics' 65,535 permanently"
         )

@@ -113,7 +113,7 @@ def _stream(stream: StreamPreview, stream_maps: Mapping[str, Any]) -> Iterator[R
     yield from _names("Properties", ("property", "count", "such as"), stream.totals.properties)
     yield from _losses("Rejected rows, and rejected events of batches", stream.rejected)
     yield from _losses("Dropped properties", stream.dropped)
-    ignored = [(display.line(kind), display.count(count)) for kind, count in stream.counts.skipped_types.most_common()]
+    ignored = [(display.line(kind), f"{count:,}") for kind, count in stream.counts.skipped_types.most_common()]
     yield from _table("Ignored types", ("type", "count"), ignored)
     yield from _warnings(stream.warnings)
 
@@ -178,7 +178,7 @@ def _names(title: str, heads: Sequence[str], names: Names) -> Iterator[Renderabl
         moments = (display.moment(total.first), display.moment(total.last)) if total.first else ()
         more = (*moments, f"{total.revenue:f}" if total.revenue else "") if moments else ()
         examples = ", ".join(display.line(example, 30) for example in total.examples)
-        rows.append((display.line(total.name), display.count(total.count), *(more or (examples,))))
+        rows.append((display.line(total.name), f"{total.count:,}", *(more or (examples,))))
     yield from _table(title, heads, rows)
     if len(names.known) > _NAMES_LISTED or names.others:
         others = f", and {names.others:,} with other names" if names.others else ""
@@ -187,7 +187,7 @@ def _names(title: str, heads: Sequence[str], names: Names) -> Iterator[Renderabl
 
 def _losses(title: str, losses: dict[str, Loss]) -> Iterator[RenderableType]:
     rows = [
-        (code, display.count(loss.count), f"row {loss.row:,}{f', {loss.field}' if loss.field else ''}", loss.reason)
+        (code, f"{loss.count:,}", f"row {loss.row:,}{f', {loss.field}' if loss.field else ''}", loss.reason)
         for code, loss in sorted(losses.items(), key=lambda item: -item[1].count)
     ]
     yield from _table(title, ("code", "count", "first at", "why, and what to do"), rows)

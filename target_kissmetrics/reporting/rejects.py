@@ -42,8 +42,7 @@ class AppendedFile:
     def __init__(self, path: str) -> None:
         self._path = path
         self._descriptor: int | None = None
-        self._buffer: list[bytes] = []
-        self._buffered_bytes = 0
+        self._buffer = bytearray()
         self._unsynced = False
         self._lock = threading.Lock()
         refuse_link(path)
@@ -51,9 +50,8 @@ class AppendedFile:
     def append(self, line: bytes) -> None:
         """Append one line; it is written with the next flush at the latest."""
         with self._lock, naming_the_setting(self._path):
-            self._buffer.append(line)
-            self._buffered_bytes += len(line)
-            if self._buffered_bytes >= BUFFERED_BYTES:
+            self._buffer += line
+            if len(self._buffer) >= BUFFERED_BYTES:
                 self._write_out()
 
     def flush(self) -> None:
@@ -80,12 +78,8 @@ class AppendedFile:
         descriptor = self._lock_file()
         try:
             self._unsynced = stat.S_ISREG(os.fstat(descriptor).st_mode)
-            lines = b"".join(self._buffer)
-            while lines:
-                written = os.write(descriptor, lines)
-                lines = lines[written:]
-                self._buffer, self._buffered_bytes = [lines], len(lines)
-            self._buffer, self._buffered_bytes = [], 0
+            while self._buffer:
+                del self._buffer[: os.write(descriptor, self._buffer)]
         finally:
             lock(descriptor, False)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from target_kissmetrics.errors import StoreError
 from target_kissmetrics.store.intents import Intent, IntentChanges, PersonValues
-from target_kissmetrics.store.layout import store_errors
+from target_kissmetrics.store.layout import TEMPORARY
 from target_kissmetrics.store.packed import merge
 from target_kissmetrics.store.protocol import Claim, Store, StoreUpdate
 from target_kissmetrics.store.sql import SqlStore
@@ -24,19 +24,19 @@ class OverlayStore:
 
     Args:
         base: The real store; None for a dry run without one.
-        product: The product of this run.
         dry_run: Write nothing to the base.
     """
 
-    def __init__(self, base: Store | None, product: bytes, *, dry_run: bool) -> None:
-        self._base = base or SqlStore("sqlite://", product)
+    def __init__(self, base: Store | None, *, dry_run: bool) -> None:
+        self._base = base or SqlStore("sqlite://", "")
+        self.digests = self._base.digests
         self._dry_run = dry_run
-        with store_errors("of this machine"):
-            self._folder = tempfile.TemporaryDirectory(prefix="target-kissmetrics-")
-        folder = Path(self._folder.name)
-        url = f"sqlite:///{(folder / 'scratch.db').as_posix()}"
         try:
-            self._scratch = SqlStore(url, product, temporary=str(folder.parent))
+            self._folder = tempfile.TemporaryDirectory(prefix=TEMPORARY)
+        except OSError as error:
+            raise StoreError(f"no temporary folder: {error.strerror}; free some space, or set TMPDIR") from None
+        try:
+            self._scratch = SqlStore(f"sqlite:///{Path(self._folder.name, 'scratch.db').as_posix()}", "")
         except StoreError:
             self._folder.cleanup()
             raise

@@ -19,7 +19,8 @@ _PROPERTY = struct.Struct("<8s8sqq")
 """The property's key, the digest of its value, the second it was sent with, its row's second."""
 
 _PAIR_BYTES = digests.KEY_BYTES + digests.VALUE_BYTES
-_LAST_CALL_BYTES = 2 * digests.VALUE_BYTES
+_LAST_CALL_BYTES = UNIT = 2 * digests.VALUE_BYTES
+"""The bytes behind the properties; a person takes a multiple of them."""
 
 
 class LastCall(NamedTuple):

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from target_kissmetrics.store.digests import Digests
 from target_kissmetrics.store.intents import Intent, IntentChanges, LastSent, PersonValues
 from target_kissmetrics.store.packed import LastCall
 
@@ -48,7 +49,12 @@ class Store(Protocol):
     """Keeps what was sent. For one thread; several processes may share what lies behind it.
 
     Every method raises StoreError when the store cannot be read or written.
+
+    Attributes:
+        digests: Of what it keeps.
     """
+
+    digests: Digests
 
     def last_sent(self, people: Collection[bytes]) -> Mapping[bytes, PersonValues]:
         """Give the last sent values of people; unknown people are absent."""

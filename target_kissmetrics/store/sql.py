@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import backoff
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from target_kissmetrics.errors import StoreError
 from target_kissmetrics.store import layout
-from target_kissmetrics.store.intents import Intent, IntentChanges, NewValue
-from target_kissmetrics.store.layout import ALIASES, INTENTS, PEOPLE, SECONDS, store_errors
-from target_kissmetrics.store.packed import PackedPerson, merge, pack, unpack
+from target_kissmetrics.store.digests import PERSON_BYTES, SECOND_BYTES, VALUE_BYTES, Digests, derived_key
+from target_kissmetrics.store.intents import Intent, IntentChanges, LastSent, NewValue
+from target_kissmetrics.store.layout import ALIASES, INTENTS, PEOPLE, SECONDS, ConnectionLostError, store_errors
+from target_kissmetrics.store.packed import UNIT, PackedPerson, merge, pack, unpack
 from target_kissmetrics.store.protocol import Claim, StoreUpdate
 
 INTENT_LIFETIME_SECONDS = 30 * 24 * 3600
@@ -28,12 +31,23 @@ INTENT_LIFETIME_SECONDS = 30 * 24 * 3600
 
 KEYS_PER_QUERY = 1000
 
-_SECONDS_LOCK = 7411529
-_PLANNING_LOCK = 7411530
-
 _INTENT = struct.Struct("<16s8s8sqq")
 
 _T = TypeVar("_T")
+
+_IS_WHOLE: Mapping[str, Callable[[int], bool]] = {
+    "properties": lambda size: size % UNIT == 0,
+    "partner": lambda size: size == PERSON_BYTES,
+    "holder": lambda size: size == SECOND_BYTES,
+    "entries": lambda size: size % _INTENT.size == 0,
+}
+"""Column -> whether this package may have written a value of so many bytes."""
+
+
+_again_if_lost = backoff.on_exception(
+    backoff.constant, ConnectionLostError, max_time=60.0, interval=0.5, jitter=None, logger=None
+)
+"""Repeats what lost its connection, also in mid-commit: done twice, it has the same effect."""
 
 
 class SqlStore:
@@ -41,43 +55,52 @@ class SqlStore:
 
     Args:
         url: SQLAlchemy URL.
-        product: The product whose intents concern this run.
-        read_only: Create and delete nothing: for a dry run, or a check.
-        temporary: The folder of a store that ends with the run; errors name it.
+        api_key: Of the product whose intents concern this run.
+        read_only: Create and delete nothing: for a dry run.
+        transaction: All happens within it, and the caller ends it: for a check.
+
+    Attributes:
+        digests: Of this product, with the store's salt; absent if the store is read-only and new.
+        is_new: There were no tables.
 
     Raises:
         ConfigError: The URL cannot be used.
         StoreError: The database cannot be reached, or has the layout of a later version.
     """
 
-    def __init__(self, url: str, product: bytes, *, read_only: bool = False, temporary: str | None = None) -> None:
-        self._product = product
-        self._temporary = temporary
-        self._shared: Connection | None = None
-        self._engine = layout.engine(url, read_only=read_only)
+    def __init__(
+        self, url: str, api_key: str, *, read_only: bool = False, transaction: Connection | None = None
+    ) -> None:
+        self._shared = transaction
+        self._plan: _Plan | None = None
+        self._engine = transaction.engine if transaction is not None else layout.engine(url, read_only=read_only)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         self._insert = sqlite.insert if self._is_sqlite else postgresql.insert
-        if not read_only:
-            try:
+        try:
+            with self._reading() as connection:  # a layout that is not known is refused before anything changes
+                self.is_new = layout.version_of(connection) is None
+            if not read_only:
                 with self._writing() as connection:
                     layout.lay_out(connection)
                     expired = INTENTS.c.made_at < int(time.time()) - INTENT_LIFETIME_SECONDS
                     connection.execute(sa.delete(INTENTS).where(expired))
-            except StoreError:
-                self.close()
-                raise
+            if not read_only or not self.is_new:
+                with self._reading() as connection:
+                    self.digests = Digests(derived_key(api_key, layout.salt_of(connection)))
+        except StoreError:
+            self.close()
+            raise
+        if not read_only and transaction is None:
+            layout.keep_private(self._engine.url)
 
-    def exists(self) -> bool:
-        """Tell whether the tables exist."""
-        with self._reading() as connection:
-            return layout.exists(connection)
-
+    @_again_if_lost
     def last_sent(self, people: Collection[bytes]) -> dict[bytes, PackedPerson]:
         """Give the last sent values of people; unknown people are absent."""
         with self._reading() as connection:
             query = sa.select(PEOPLE.c.person, PEOPLE.c.properties)
             return {person: PackedPerson(packed) for person, packed in _select(connection, query, people)}
 
+    @_again_if_lost
     def partners(self, people: Collection[bytes]) -> dict[bytes, set[bytes]]:
         """Give the people whom each of these was aliased with; people without an alias are absent."""
         partners: dict[bytes, set[bytes]] = {}
@@ -87,51 +110,70 @@ class SqlStore:
                 partners.setdefault(person, set()).add(partner)
         return partners
 
+    @_again_if_lost
     def claimed(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """Give what is claimed under these keys; free ones are absent."""
         with self._reading() as connection:
             return dict(_select(connection, sa.select(SECONDS.c.slot, SECONDS.c.holder), keys))
 
+    @_again_if_lost
     def claim(self, claims: Sequence[Claim]) -> dict[bytes, bytes]:
         """Claim seconds permanently, each claim whole or not at all; give earlier claims that are in the way."""
         with self._writing() as connection:
-            layout.lock(connection, _SECONDS_LOCK)
+            layout.lock(connection, layout.SECONDS_LOCK)
             keys = [key for claim in claims for key in claim]
             claimed = dict(_select(connection, sa.select(SECONDS.c.slot, SECONDS.c.holder), keys))
             free = [claim for claim in claims if claim.keys().isdisjoint(claimed)]
             rows = [{"slot": slot, "holder": holder} for claim in free for slot, holder in claim.items()]
             if rows:
                 connection.execute(sa.insert(SECONDS), rows)
+            if self._plan is not None:
+                self._plan.has_claimed = True
         return claimed
 
     @contextmanager
     def planning(self) -> Iterator[None]:
-        """Keep other processes from planning; all that this context reads and writes is one transaction."""
-        with self._writing() as connection:
-            layout.lock(connection, _PLANNING_LOCK)
-            self._shared = connection
+        """Keep other processes from planning; all that this context reads and writes is one transaction.
+
+        It ends with `add_intents`, if that is called.
+        """
+        self._reach()
+        with store_errors(self._engine), self._connect_to_write() as connection:
+            layout.lock(connection, layout.PLANNING_LOCK)
+            self._shared, self._plan = connection, _Plan()
             try:
                 yield
+                connection.commit()
             finally:
-                self._shared = None
+                self._shared = self._plan = None
 
+    @_again_if_lost
     def pending_intents(self, seen: Collection[int]) -> IntentChanges:
         """Give the intents that are pending and not among the numbers seen, and the seen numbers that were cleared."""
         with self._reading() as connection:
-            query = sa.select(INTENTS.c.id).where(INTENTS.c.product == self._product)
-            pending = set(connection.execute(query).scalars())
+            pending = self._pending(connection)
+            if self._plan is not None:
+                self._plan.pending = pending
             query = sa.select(INTENTS.c.id, INTENTS.c.entries)
             new = {number: _unpack(blob) for number, blob in _select(connection, query, sorted(pending - set(seen)))}
         return IntentChanges(new, set(seen) - pending)
 
+    @_again_if_lost
     def add_intents(self, intents: Sequence[Intent]) -> int:
         """Add intents; give the number to clear them by."""
         entries = b"".join([_INTENT.pack(*new, moment) for new, moment in intents])
-        row = {"product": self._product, "made_at": int(time.time()), "entries": entries}
+        row = {"product": self.digests.product, "made_at": int(time.time()), "entries": entries}
         with self._writing() as connection:
-            result = connection.execute(sa.insert(INTENTS), row)
-            return int(result.inserted_primary_key[0])  # type: ignore[index]
+            number = self._plan.number if self._plan is not None else None
+            if number is None or number not in self._pending(connection):
+                result = connection.execute(sa.insert(INTENTS), row)
+                number = int(result.inserted_primary_key[0])  # type: ignore[index]
+            if self._plan is not None:
+                self._plan.number = number
+                connection.commit()
+            return number
 
+    @_again_if_lost
     def commit(self, update: StoreUpdate, cleared: Collection[int]) -> None:
         """Store an update and clear intents, in one transaction."""
         with self._writing() as connection:
@@ -160,7 +202,8 @@ class SqlStore:
 
     def close(self) -> None:
         """Close the database."""
-        self._engine.dispose()
+        if self._shared is None:
+            self._engine.dispose()
 
     def _write_people(self, connection: Connection, update: StoreUpdate) -> None:
         """Join with what is stored now, under a lock: another process may have stored since these people were read."""
@@ -185,68 +228,117 @@ class SqlStore:
                 added = insert.on_conflict_do_nothing().returning(PEOPLE.c.person)
                 missing = sorted({row["person"] for row in new} - set(connection.execute(added, new).scalars()))
 
+    @_again_if_lost
+    def _reach(self) -> None:
+        """Connect: what comes next may not be repeated."""
+        with self._reading():
+            pass
+
+    def _pending(self, connection: Connection) -> set[int]:
+        query = sa.select(INTENTS.c.id).where(INTENTS.c.product == self.digests.product)
+        return set(connection.execute(query).scalars())
+
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         if self._shared is not None:
-            yield self._shared
+            with store_errors(self._engine):
+                self._go_on(self._shared)
+                yield self._shared
             return
-        with store_errors(self._temporary), self._engine.connect() as connection:
+        with store_errors(self._engine), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         if self._shared is not None:
-            yield self._shared
+            with self._reading() as connection:
+                yield connection
             return
-        with (
-            store_errors(self._temporary),
-            self._engine.connect().execution_options(target_writes=True) as connection,
-            connection.begin(),
-        ):
+        with store_errors(self._engine), self._connect_to_write() as connection, connection.begin():
             yield connection
 
+    def _connect_to_write(self) -> Connection:
+        return self._engine.connect().execution_options(target_writes=True)
 
-def open_read_only(url: str, product: bytes) -> SqlStore | None:
+    def _go_on(self, connection: Connection) -> None:
+        """Go on with a plan whose connection was lost, and the lock with it, if no other process planned meanwhile."""
+        plan = self._plan
+        if plan is None or not connection.invalidated:
+            return
+        connection.rollback()
+        layout.lock(connection, layout.PLANNING_LOCK)
+        changed = set() if plan.pending is None else (self._pending(connection) ^ plan.pending) - {plan.number}
+        if plan.has_claimed or changed:
+            raise StoreError(f"{layout.SETTING}: the connection was lost, and with it the lock for a plan; run again")
+
+
+@dataclass
+class _Plan:
+    """What happened in `planning`: numbers of intents that were pending, that of its own intents, claims."""
+
+    pending: set[int] | None = None
+    number: int | None = None
+    has_claimed: bool = False
+
+
+def open_read_only(url: str, api_key: str) -> SqlStore | None:
     """Open a store without creating anything; None when there is none yet, but could be.
 
     Raises:
         ConfigError: The URL cannot be used, or its folder is missing.
         StoreError: The database cannot be reached.
     """
-    store = SqlStore(url, product, read_only=True)
-    file = layout.sqlite_file(url)
+    file = layout.sqlite_file(layout.parsed(url))
     if file is not None and not file.exists():
         layout.check_file(file)
-    elif store.exists():
+        return None
+    store = SqlStore(url, api_key, read_only=True)
+    if not store.is_new:
         return store
     store.close()
     return None
 
 
 def check_store(url: str) -> None:
-    """Check that a run could use the store; create and change nothing.
+    """Check that a run could use the store: do what it does, and roll it back.
 
     Raises:
         ConfigError: The URL cannot be used, or its file is not writable.
         StoreError: The database cannot be reached or written.
     """
-    engine = layout.engine(url, read_only=True)
-    file = layout.sqlite_file(url)
-    try:
-        if file is None or file.exists():
-            with store_errors(), engine.connect() as connection:
-                layout.check_usable(connection)
-    finally:
-        engine.dispose()
+    file = layout.sqlite_file(layout.parsed(url))
     if file is not None:
         layout.check_file(file)
+        if not file.exists():
+            return
+    engine = layout.engine(url, read_only=False)
+    options = {"target_writes": True, "target_rolls_back": True}
+    try:
+        with store_errors(engine), engine.connect().execution_options(**options) as connection:
+            store = SqlStore(url, "", transaction=connection)
+            person, key = bytes(PERSON_BYTES), bytes(VALUE_BYTES)
+            number = store.add_intents([Intent(NewValue(person, key, key, 0), 0)])
+            store.claim([{person: key}])
+            for _ in range(2):  # a new person, and a known one
+                store.commit(StoreUpdate({person: {key: LastSent(key, 0, 0)}}, {(person, person)}), [number])
+    finally:
+        engine.dispose()
 
 
 def _select(connection: Connection, query: sa.Select[Any], keys: Collection[Any]) -> Iterator[Any]:
-    """Run a query for keys of its first column."""
-    column = query.selected_columns[0]
+    """Run a query for keys of its first column; the second one holds bytes.
+
+    Raises:
+        StoreError: Some of these bytes are not what this package writes.
+    """
+    column, value = query.selected_columns
+    is_whole = _IS_WHOLE[value.name]
     for some in _some(list(keys)):
-        yield from connection.execute(query.where(column.in_(some))).all()
+        rows = connection.execute(query.where(column.in_(some))).all()
+        values = [row[1] for row in rows]
+        if not set(map(type, values)) <= {bytes} or not all(map(is_whole, set(map(len, values)))):
+            raise layout.damaged(value.table.name)
+        yield from rows
 
 
 def _some(values: Sequence[_T]) -> Iterator[Sequence[_T]]:

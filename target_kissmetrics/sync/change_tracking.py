@@ -90,13 +90,13 @@ class MergedSet(msgspec.Struct):
     calls: list[Set]
     person: bytes
 
-    def properties(self) -> tuple[dict[bytes, tuple[str, str]], dict[bytes, list[str]]]:
+    def properties(self, own: digests.Digests) -> tuple[dict[bytes, tuple[str, str]], dict[bytes, list[str]]]:
         """Give name and value by property key; and likewise the values that another one of these calls replaced."""
         last: dict[bytes, tuple[str, str]] = {}
         replaced: dict[bytes, list[str]] = {}
         for call in self.calls:
             for item in call.properties.items():
-                key = digests.property_key(item[0])
+                key = own.property_key(item[0])
                 before = last.get(key, item)
                 if before[1] != item[1]:
                     replaced.setdefault(key, []).append(before[1])
@@ -162,23 +162,24 @@ def _is_plainly_unchanged(step: MergedSet, view: StoreView) -> bool:
     if len(step.calls) > 1 or not isinstance(packed, PackedPerson) or step.person in view.pending:
         return False
     properties = step.calls[0].properties
-    if packed.was_set_by(digests.whole(properties)):
+    if packed.was_set_by(view.digests.whole(properties)):
         return True
-    key_of, value_of = digests.property_key, digests.value
+    key_of, value_of = view.digests.property_key, view.digests.value
     return packed.has_values([key_of(name) + value_of(text) for name, text in properties.items()])
 
 
 def _plan_set(step: MergedSet, view: StoreView, noted: set[tuple[bytes, bytes]], include_all: bool) -> None:
     person, call, update = step.person, step.calls[0], step.batch.update
     values, is_pending = view.values(person), person in view.pending
-    properties, replaced = step.properties()
+    properties, replaced = step.properties(view.digests)
     by_time: dict[int, Properties] = {}
     pairs: list[bytes] = []
     for key, (name, text) in properties.items():
-        new = NewValue(person, key, digests.value(text), call.time)
+        new = NewValue(person, key, view.digests.value(text), call.time)
         pairs.append(key + new.value)
         last, pending = values.get(key), view.pending.of(person, key)
-        after = _latest_replaced(new, replaced.get(key, ()), pending)
+        others = [view.digests.value(text) for text in replaced.get(key, ())]
+        after = _latest_replaced(new, others, pending)
         sent = property_change(last, new, pending, always=include_all, after=after)
         if sent is None:
             step.counts.unchanged += 1
@@ -196,20 +197,20 @@ def _plan_set(step: MergedSet, view: StoreView, noted: set[tuple[bytes, bytes]],
             view.pending.repeated(Intent(new, values[key].time))
     # Of merged calls, none sets everything that this one sets: the store would recognize none of them.
     if by_time and len(step.calls) == 1:
-        update.last_calls[person] = LastCall(digests.whole(call.properties), pairs)
+        update.last_calls[person] = LastCall(view.digests.whole(call.properties), pairs)
     for time, changed in by_time.items():
         step.batch.calls.append(Outgoing(step.counts, replace(call, time=time, properties=changed)))
 
 
-def _latest_replaced(new: NewValue, replaced: Sequence[str], pending: PropertyIntents) -> int:
+def _latest_replaced(new: NewValue, replaced: Sequence[bytes], pending: PropertyIntents) -> int:
     """Give the latest second at which a killed run may have sent one of the values that this one replaced; or -1."""
-    seconds = [pending.intended(new._replace(value=digests.value(text))) for text in replaced]
+    seconds = [pending.intended(new._replace(value=value)) for value in replaced]
     return max((second for second in seconds if second is not None), default=-1)
 
 
 def _forget(step: Forgetting, view: StoreView) -> None:
     values = view.values(step.person)
-    key = digests.property_key(step.deletion.name)
+    key = view.digests.property_key(step.deletion.name)
     after = forgotten(values.get(key), step.deletion.time)
     if after is not None:
         values[key] = after

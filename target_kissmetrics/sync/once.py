@@ -53,18 +53,18 @@ class KeyedRow(msgspec.Struct):
 def keyed_rows(rows: Iterable[tuple[Batch, BatchRow]], product: digests.Digests) -> list[KeyedRow]:
     """Give the rows whose event is sent once."""
     return [
-        KeyedRow(batch, row, slot, product.sent_row(slot.key), _content(row.mapped.calls, slot))
+        KeyedRow(batch, row, slot, product.sent_row(slot.key), _content(row.mapped.calls, slot, product))
         for batch, row in rows
         for slot in row.mapped.slots
         if slot.key is not None
     ]
 
 
-def _content(calls: Sequence[Call], slot: EventSlot) -> bytes:
+def _content(calls: Sequence[Call], slot: EventSlot, product: digests.Digests) -> bytes:
     event = calls[slot.record]
     items = [(call.time - event.time, call.properties) for call in calls if isinstance(call, Set) and not call.distinct]
     what = event.event if isinstance(event, Record) else None
-    return digests.event((event.person, what, event.time if slot.is_dated else None, _properties(event), items))
+    return product.event((event.person, what, event.time if slot.is_dated else None, _properties(event), items))
 
 
 def _properties(call: Call) -> object:
@@ -79,21 +79,17 @@ def moved(call: Call, by: int) -> Call:
 
 
 def drop_plain_events(rows: Iterable[BatchRow]) -> None:
-    """Leave only what the store keeps: attributes, aliases, and events that are sent once, with their line items."""
+    """Leave what the store keeps: attributes, aliases, and events that are sent once."""
     for row in rows:
-        slots = {slot.record: slot for slot in row.mapped.slots}
-        calls, row.mapped.calls, row.mapped.slots = row.mapped.calls, [], []
-        is_kept = False
-        for index, call in enumerate(calls):
-            if isinstance(call, Record):
-                slot = slots.get(index)
-                is_kept = call.once or (slot is not None and slot.key is not None)
-                row.counts.skipped += not is_kept
-                if is_kept and slot is not None:
-                    row.mapped.add_event(call, slot)
-                    continue
-            if is_kept or isinstance(call, Alias) or getattr(call, "distinct", False):
-                row.mapped.calls.append(call)
+        if any(slot.key is not None for slot in row.mapped.slots):
+            continue  # an event with a key is the row's only one
+        calls, row.mapped.slots = row.mapped.calls, []
+        row.mapped.calls = [call for call in calls if _is_stored(call)]
+        row.counts.skipped += sum(isinstance(call, Record) and not call.once for call in calls)
+
+
+def _is_stored(call: Call) -> bool:
+    return isinstance(call, Alias) or (call.once if isinstance(call, Record) else call.distinct)
 
 
 def turn_sent_events_into_sets(rows: Iterable[BatchRow]) -> None:
@@ -123,13 +119,14 @@ class OncePlanner:
 
     def __init__(self, view: StoreView, warn: Callable[[str, str], None]) -> None:
         self._view = view
+        self._digests = view.digests
         self._warn = warn
         self._warned: set[str] = set()
 
     def plan_event(self, call: Record, counts: StreamCounts, update: StoreUpdate) -> Record | None:
         """Give an event of a person if it was never sent, or with the second of its pending intent."""
-        person, key = self._view.digests.person(call.person), digests.once_key(call.event)
-        time = self._second(person, key, digests.event(call.properties), call.time, update)
+        person, key = self._digests.person(call.person), self._digests.once_key(call.event)
+        time = self._second(person, key, self._digests.event(call.properties), call.time, update)
         if time is None:
             counts.unchanged += 1
             return None
@@ -198,7 +195,7 @@ class OncePlanner:
         if person is None:
             self._warn_of_change(one.row.counts.stream)
             return None
-        value, update = digests.value(amount), one.batch.update
+        value, update = self._digests.value(amount), one.batch.update
         time = self._second(one.subject, digests.SENT_AMOUNT, value, receiver.time, update)
         return None if time is None else Set(person, time, {str(one.slot.revenue_property): amount})
 
@@ -208,7 +205,7 @@ class OncePlanner:
             self._warn(stream, CHANGED)
 
     def _short(self, person: str) -> bytes:
-        return self._view.digests.person(person)[: digests.VALUE_BYTES]
+        return self._digests.person(person)[: digests.VALUE_BYTES]
 
     def _second(self, subject: bytes, key: bytes, content: bytes, time: int, update: StoreUpdate) -> int | None:
         """Give the second to send something with, and note it; None if it was sent, or something else in its place."""

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Outgoing, Record, Set
 from target_kissmetrics.mapping.reject_codes import Code, Rejected
-from target_kissmetrics.store.digests import Digests
 from target_kissmetrics.store.protocol import Store
 from target_kissmetrics.sync.aliases import plan_alias
 from target_kissmetrics.sync.batch import Batch, BatchRow
@@ -38,7 +37,6 @@ class Planner:
 
     Args:
         store: What was sent.
-        digests: Digests within this product.
         include_all: Send unchanged user attributes too.
         max_aliases: The most partners of one identity.
         remember_only: Plan no call: the batches teach the store what the calls would.
@@ -46,11 +44,10 @@ class Planner:
         warn: Takes a stream and a message.
     """
 
-    def __init__(  # noqa: PLR0913 - all by name
+    def __init__(
         self,
         *,
         store: Store,
-        digests: Digests,
         include_all: bool,
         max_aliases: int,
         remember_only: bool = False,
@@ -58,13 +55,13 @@ class Planner:
         warn: Callable[[str, str], None],
     ) -> None:
         self._store = store
-        self._digests = digests
+        self._digests = store.digests
         self._include_all = include_all
         self._max_aliases = max_aliases
         self._remember_only = remember_only
         self._reject = reject
         self._collisions = CollisionCounter(warn)
-        self._view = StoreView(store, digests)
+        self._view = StoreView(store)
         self._once = OncePlanner(self._view, warn)
 
     def plan(self, batches: Sequence[Batch]) -> None:

@@ -13,15 +13,13 @@ from dataclasses import dataclass
 
 from target_kissmetrics.kissmetrics.calls import Record
 from target_kissmetrics.mapping.result import EventSlot
-from target_kissmetrics.store.digests import Digests
+from target_kissmetrics.store.digests import SECOND_BYTES, Digests
 from target_kissmetrics.store.protocol import Claim, Store
 from target_kissmetrics.sync.batch import BatchRow
 from target_kissmetrics.sync.once import moved
 
 WINDOW_GROWTH = 8
 """Each round looks at so many times more seconds: most rows need one round, a day with a thousand orders needs four."""
-
-SECOND_BYTES = 8
 
 
 @dataclass(slots=True)
@@ -97,7 +95,7 @@ class _Finder:
             keys = self._keys(want, start, want.slot.seconds)
             if all(self.claimed[key] is None for key in keys):
                 second = start.to_bytes(SECOND_BYTES, "big", signed=True)
-                claims[want.key] = {**dict.fromkeys(keys, want.slot.row), want.key: second}
+                claims[want.key] = {**dict.fromkeys(keys, want.key[:SECOND_BYTES]), want.key: second}
                 self.claimed.update(claims[want.key])
                 want.found = start
                 return True

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 
-from target_kissmetrics.store.digests import Digests
 from target_kissmetrics.store.intents import Intent, LastSent, PendingIntents
 from target_kissmetrics.store.packed import PackedPerson, merge
 from target_kissmetrics.store.protocol import Store, StoreUpdate
@@ -20,8 +19,8 @@ class StoreView:
         intents: What the plan is about to send.
     """
 
-    def __init__(self, store: Store, digests: Digests) -> None:
-        self.digests = digests
+    def __init__(self, store: Store) -> None:
+        self.digests = store.digests
         self.pending = PendingIntents()
         self.people: dict[bytes, PackedPerson | dict[bytes, LastSent]] = {}
         self.partners: dict[bytes, set[bytes]] = {}

@@ -195,7 +195,7 @@ def test_a_store_that_is_none(folder: Path, url: str) -> None:
 
 def test_a_store_of_a_later_version(folder: Path, url: str) -> None:
     file = folder / "store.db"
-    store = SqlStore(f"sqlite:///{file.as_posix()}", b"p" * 16)
+    store = SqlStore(f"sqlite:///{file.as_posix()}", "p" * 16)
     with store._engine.connect() as connection:
         connection.exec_driver_sql("UPDATE target_kissmetrics_layout SET version = 99")
     store.close()
@@ -229,7 +229,8 @@ def test_a_postgresql_store_that_its_user_may_not_write(folder: Path, url: str, 
             connection.exec_driver_sql("DROP ROLE reader")
         engine.dispose()
     assert told == (
-        "attribute_store_url: the database user may not create its tables; grant it the privilege, or use another user"
+        "attribute_store_url: the store cannot be used: permission denied for schema locked; grant the database user "
+        "the privilege, or use another user"
     )
     assert check(folder, tracking_url=url, attribute_store_url=postgres)[0] == 0
 

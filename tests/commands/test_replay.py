@@ -127,6 +127,17 @@ def test_rows_are_sent_again_and_what_is_rejected_again_stays(bench: Bench) -> N
         assert Path(f"{bench.path}.schemas").stat().st_mode & 0o777 == 0o600
 
 
+def test_what_a_killed_replay_left_is_replaced_by_the_next(bench: Bench) -> None:
+    bench.run(ORDERS, order(3, buyer="guest"))
+    left = bench.path.with_name(f".{bench.path.name}.part")
+    left.write_text("half of a line", encoding="utf-8")
+    assert bench.in_process() == 1
+    assert len(bench.lines()) == 1
+    assert not left.exists()
+    if os.name == "posix":
+        assert bench.path.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_second_replay_finds_nothing_to_do(bench: Bench) -> None:
     bench.run(ORDERS, order(1))
     assert bench.in_process(**MENDED) == 0

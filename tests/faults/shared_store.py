@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 from target_kissmetrics.kissmetrics.calls import Call, Set
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.reporting.counts import StreamCounts
-from target_kissmetrics.store import digests
 from target_kissmetrics.store.digests import Digests
 from target_kissmetrics.store.intents import PersonValues
 from target_kissmetrics.store.sql import SqlStore
 from target_kissmetrics.sync.batch import Batch, BatchRow
 from target_kissmetrics.sync.planner import Planner
 
-PRODUCT = b"p" * 16
+PRODUCT = "p" * 16
 PEOPLE = 300
 SECONDS = 200
 """Few enough that both processes have other values for one second of one person."""
@@ -68,10 +67,11 @@ def run(url: str, rows: int, processes: int = 2) -> Outcome:
     for person, name, second, value in (call for batch in batches for call in batch):
         outcome.sent.setdefault((person, name), {}).setdefault(second, set()).add(value)
     store = SqlStore(url, PRODUCT)
-    known = store.last_sent([Digests(PRODUCT).person(f"u{number}") for number in range(PEOPLE)])
+    own = store.digests
+    known = store.last_sent([own.person(f"u{number}") for number in range(PEOPLE)])
     left = store.pending_intents(()).new
     store.close()
-    outcome.wrong = _wrong(outcome, known)
+    outcome.wrong = _wrong(outcome, known, own)
     if left:
         outcome.wrong.append(f"{len(left)} plans of intents are left")
     return outcome
@@ -83,7 +83,6 @@ def work(url: str, seed: int, rows: int) -> Sent:
     store = SqlStore(url, PRODUCT)
     planner = Planner(
         store=store,
-        digests=Digests(PRODUCT),
         include_all=False,
         max_aliases=10,
         reject=lambda *_: None,
@@ -123,13 +122,13 @@ def _commit(store: SqlStore, planner: Planner, batch: Batch) -> None:
     planner.committed(batch)
 
 
-def _wrong(outcome: Outcome, known: Mapping[bytes, PersonValues]) -> list[str]:
+def _wrong(outcome: Outcome, known: Mapping[bytes, PersonValues], own: Digests) -> list[str]:
     wrong = []
     for (person, name), by_second in outcome.sent.items():
         last = max(by_second)
-        remembered = known.get(Digests(PRODUCT).person(person), {}).get(digests.property_key(name))
+        remembered = known.get(own.person(person), {}).get(own.property_key(name))
         if remembered is None:
             wrong.append(f"{person} {name}: nothing is remembered")
-        elif remembered.time != last or remembered.value not in {digests.value(value) for value in by_second[last]}:
+        elif remembered.time != last or remembered.value not in {own.value(value) for value in by_second[last]}:
             wrong.append(f"{person} {name}: {remembered.time - T0} is remembered, {last - T0} was the last sent")
     return wrong

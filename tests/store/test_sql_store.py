@@ -19,7 +19,7 @@ from target_kissmetrics.store.packed import LastCall
 from target_kissmetrics.store.protocol import StoreUpdate
 from target_kissmetrics.store.sql import INTENT_LIFETIME_SECONDS, SqlStore, open_read_only
 
-PRODUCT, OTHER_PRODUCT = b"p" * 16, b"q" * 16
+PRODUCT, OTHER_PRODUCT = "p" * 16, "q" * 16
 ANN, BOB, CAT = (letter * 16 for letter in (b"a", b"b", b"c"))
 PLAN, CITY = b"plan....", b"city...."
 GOLD, FREE = b"gold....", b"free...."

@@ -11,6 +11,7 @@ from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
 from target_kissmetrics.kissmetrics.http.transport import Outcome
 from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.kissmetrics.wire import Request
+from target_kissmetrics.store.digests import Digests
 from target_kissmetrics.store.intents import Intent, IntentChanges, PersonValues
 from target_kissmetrics.store.packed import LastCall, PackedPerson, merge, pack
 from target_kissmetrics.store.protocol import Claim, Store, StoreUpdate
@@ -84,6 +85,8 @@ class Database:
 
 class MemoryStore:
     """A store over a `Database`: open another one over the same for another run."""
+
+    digests = Digests(b"p" * 16)
 
     def __init__(self, database: Database | None = None) -> None:
         self.database = database or Database()

@@ -47,7 +47,7 @@ class _Runtime(Runtime):
     def _make_delivery(self, *_: Any) -> Any:
         return _Taking(self.calls)
 
-    def close(self, stopped_by: int | None = None) -> None:
+    def close(self, stopped_by: str | None = None) -> None:
         for counts in self._streams():
             figures = counts.figures()
             self.finished.append({**figures, "accepted": counts.left_accepted, "parts": counts.parts})

@@ -8,13 +8,12 @@ from pathlib import Path
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
 from target_kissmetrics.mapping.result import Deletion, EventSlot, Mapped
 from target_kissmetrics.reporting.counts import StreamCounts
-from target_kissmetrics.store.digests import Digests
 from target_kissmetrics.store.protocol import Store
 from target_kissmetrics.store.sql import SqlStore
 from target_kissmetrics.sync.batch import Batch, BatchRow
 from target_kissmetrics.sync.planner import Planner
 
-PRODUCT = b"p" * 16
+PRODUCT = "p" * 16
 T0 = 1_700_000_000
 
 
@@ -33,7 +32,6 @@ class Run:
         self.counts = StreamCounts("s")
         self.planner = Planner(
             store=store,
-            digests=Digests(PRODUCT),
             include_all=include_all,
             max_aliases=max_aliases,
             reject=lambda _, code, __: self.rejected.append(code),

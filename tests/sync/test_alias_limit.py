@@ -9,12 +9,11 @@ import pytest
 from target_kissmetrics.kissmetrics.calls import Alias
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.reporting.counts import StreamCounts
-from target_kissmetrics.store.digests import Digests
 from target_kissmetrics.store.sql import SqlStore
 from target_kissmetrics.sync.batch import Batch, BatchRow
 from target_kissmetrics.sync.planner import Planner
 
-PRODUCT = b"p" * 16
+PRODUCT = "p" * 16
 LIMIT = 2
 T0 = 1_700_000_000
 
@@ -28,7 +27,6 @@ class Process:
         self.counts = StreamCounts("links")
         self.planner = Planner(
             store=self.store,
-            digests=Digests(PRODUCT),
             include_all=False,
             max_aliases=LIMIT,
             reject=lambda row, _, __: self.rejected.append(row.record["pair"]),

@@ -7,16 +7,17 @@ from target_kissmetrics.store.intents import Intent, LastSent, NewValue, Propert
 from target_kissmetrics.sync.change_tracking import Sent, forgotten, property_change
 
 ADA = b"a" * 16
-PLAN = digests.property_key("Plan")
+DIGESTS = digests.Digests(b"p" * 32)
+PLAN = DIGESTS.property_key("Plan")
 NOTHING = PropertyIntents()
 
 
 def said(value: str, time: int) -> NewValue:
-    return NewValue(ADA, PLAN, digests.value(value), time)
+    return NewValue(ADA, PLAN, DIGESTS.value(value), time)
 
 
 def known(value: str, time: int, row_time: int | None = None) -> LastSent:
-    return LastSent(digests.value(value), time, time if row_time is None else row_time)
+    return LastSent(DIGESTS.value(value), time, time if row_time is None else row_time)
 
 
 def intended(*intents: tuple[str, int, int]) -> PropertyIntents:

@@ -12,7 +12,7 @@ import pytest
 from fakes import Database, FakeKissmetrics, MemoryStore, pending
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planning import PRODUCT, T0, Run, attributes, calls_of, once, order, store_in, times
+from planning import T0, Run, attributes, calls_of, once, order, store_in, times
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
 from target_kissmetrics.mapping.result import Mapped
@@ -131,7 +131,7 @@ def test_a_dry_run_and_import_files_decide_alike(store: SqlStore, tmp_path: Path
     rows = [order("7", 5, amount="20"), order("8", 0), order("8", 9, amount="5")]
     sent = []
     for dry_run in (True, False):
-        overlay = OverlayStore(store_in(tmp_path), PRODUCT, dry_run=dry_run)
+        overlay = OverlayStore(store_in(tmp_path), dry_run=dry_run)
         sent.append(Run(overlay).send(*copy.deepcopy(rows)))
         if not dry_run:
             overlay.commit_to_base()

@@ -16,7 +16,6 @@ from target_kissmetrics.kissmetrics.calls import Outgoing, Record
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.monitor import Monitor
-from target_kissmetrics.store.digests import Digests
 from target_kissmetrics.store.sql import SqlStore
 from target_kissmetrics.sync.batch import BatchRow
 from target_kissmetrics.sync.pipeline import Pipeline
@@ -90,12 +89,11 @@ class Bench:
         self.delivery = HeldDelivery()
         self.states = States()
         self.counts = StreamCounts("s")
-        self.store = SqlStore(f"sqlite:///{(folder / 'store.db').as_posix()}", b"p" * 16)
+        self.store = SqlStore(f"sqlite:///{(folder / 'store.db').as_posix()}", "p" * 16)
         self.told = threading.Event()
         self.rejects = Quiet()
         planner = Planner(
             store=self.store,
-            digests=Digests(b"p" * 16),
             include_all=False,
             max_aliases=10,
             reject=lambda *_: None,
@@ -260,7 +258,7 @@ def test_and_for_good_when_the_input_was_cut_off(bench: Bench) -> None:
 
 
 def remembered(bench: Bench, *people: str) -> set[str]:
-    digests = Digests(b"p" * 16)
+    digests = bench.store.digests
     known = bench.store.last_sent([digests.person(person) for person in people])
     return {person for person in people if digests.person(person) in known}
 
@@ -291,7 +289,7 @@ def test_one_that_does_not_leaves_what_is_behind_the_last_state_to_the_next_run(
     bench.delivery.take("a")
     bench.pipeline.finish(complete=False)
     assert remembered(bench, "a") == set()
-    assert [intent.new.person for intent in pending(bench.store)] == [Digests(b"p" * 16).person("a")]
+    assert [intent.new.person for intent in pending(bench.store)] == [bench.store.digests.person("a")]
 
 
 def test_without_any_state_it_is_remembered_once_it_is_much(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

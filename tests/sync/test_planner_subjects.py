@@ -11,11 +11,10 @@ import pytest
 from fakes import pending
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planning import PRODUCT, T0, Run, alias, attributes, bought, calls_of, once, store_in, times
+from planning import T0, Run, alias, attributes, bought, calls_of, once, store_in, times
 
 from target_kissmetrics.kissmetrics.calls import Alias, Record, Set
 from target_kissmetrics.mapping.result import EventSlot, Mapped
-from target_kissmetrics.store.digests import Digests
 from target_kissmetrics.store.overlay import OverlayStore
 from target_kissmetrics.store.sql import SqlStore
 
@@ -157,7 +156,7 @@ def test_a_dry_run_after_a_killed_run_decides_as_the_real_run_would(store: SqlSt
     first = Run(store)
     first.send(attributes("p", 0, plan="A"))
     first.plan(attributes("p", 0, plan="B"))  # moves on by a second; killed before the answer
-    dry = OverlayStore(store_in(tmp_path), PRODUCT, dry_run=True)
+    dry = OverlayStore(store_in(tmp_path), dry_run=True)
     run = Run(dry)
     run.send(attributes("q", 0, plan="x"))  # the first plan must not drop the intents
     tried = times(run.send(attributes("p", 1, plan="C")))
@@ -172,7 +171,7 @@ def test_an_intent_of_one_person_leaves_the_others_on_the_fast_path(store: SqlSt
     Run(store).plan(attributes("a", 5, plan="B"))  # killed
     run = Run(store)
     batch = run.plan(*[attributes(person, 9, plan="A", city="Oslo") for person in "ab"])
-    view, digests = run.planner._view, Digests(PRODUCT)
+    view, digests = run.planner._view, run.store.digests
     assert type(view.people[digests.person("b")]) is not dict  # never unpacked
     assert type(view.people[digests.person("a")]) is dict
     assert [call.person for call in calls_of(batch)] == ["a"]

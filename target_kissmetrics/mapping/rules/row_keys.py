@@ -27,7 +27,7 @@ class RowKey:
     """
 
     def __init__(self, salt: str, key_properties: Sequence[str]) -> None:
-        self._salt = salt.encode("utf-8", "surrogatepass")
+        self._salt = _as_bytes(salt)
         self._getters = tuple(getter(key) for key in sorted(key_properties))
 
     def of(self, row: Row) -> bytes | None:

@@ -12,7 +12,6 @@ from mapping_streams import ISO, SECONDS, aliases_of, map_event, mapping_of, rec
 from target_kissmetrics.config.settings import read_settings
 from target_kissmetrics.kissmetrics.calls import Call, Record, Set
 from target_kissmetrics.reporting.counts import StreamCounts
-from target_kissmetrics.store.digests import Digests
 from target_kissmetrics.store.sql import SqlStore
 from target_kissmetrics.sync.batch import Batch, BatchRow
 from target_kissmetrics.sync.planner import Planner
@@ -65,12 +64,11 @@ def test_use_customer_id(flag: bool, person: str) -> None:
 @pytest.mark.parametrize(("flag", "sent"), [(False, [SECONDS]), (True, [SECONDS, SECONDS + 60])])
 def test_include_all_user_attributes(tmp_path: Path, flag: bool, sent: list[int]) -> None:
     assert read_settings({"api_key": "k"}).include_all_user_attributes is False
-    store = SqlStore(f"sqlite:///{(tmp_path / 'store.db').as_posix()}", b"p" * 16)
+    store = SqlStore(f"sqlite:///{(tmp_path / 'store.db').as_posix()}", "p" * 16)
     batches = [{"user_attributes": {"Plan": "Gold"}, "timestamp_unixtime_ms": MS + later} for later in (0, 60_000)]
     batch = Batch(rows=[BatchRow(StreamCounts("s"), map_batch(batch), {}) for batch in batches])
     Planner(
         store=store,
-        digests=Digests(b"p" * 16),
         include_all=flag,
         max_aliases=10,
         reject=lambda *_: None,
