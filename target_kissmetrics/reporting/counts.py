@@ -34,10 +34,7 @@ _FIGURES = {
     "set_aside": ("Properties dropped", "Properties and aliases dropped from rows that were sent."),
     "left_out": ("Events skipped by type", "Events of batches whose type becomes no call."),
     "undated": ("Undated", "Rows of attributes without a time, sent with that of their extraction."),
-    "filtered": (
-        "Filtered",
-        "Rows left out by `when` or a stream map's `__filter__`, or of which nothing has happened.",
-    ),
+    "filtered": ("Filtered", "Rows left out by `when` or a stream map's `__filter__`, or of which nothing has happened."),
     "deleted": ("Deleted at the source", "Rows that a loader's column marks as deleted; Kissmetrics deletes nothing."),
     "deleted_attributes": ("Attributes deleted at the source", "Deleted attributes; Kissmetrics keeps them."),
     "already_sent": ("Already sent", "Rows whose event was sent with an earlier version of the row."),
