@@ -353,10 +353,10 @@ def http_library(settings: Settings) -> Library:
 def stored_files(settings: Settings) -> list[tuple[str, Path]]:
     """Give what the store and the import files write on this machine, each path with its setting."""
     from target_kissmetrics.kissmetrics.import_files import local_folder  # noqa: PLC0415
-    from target_kissmetrics.store.layout import parsed, sqlite_files  # noqa: PLC0415
+    from target_kissmetrics.store.layout import sqlite_files  # noqa: PLC0415
 
     folder = local_folder(settings.files_url) if settings.delivery == "files" else None
-    files = [("attribute_store_url", file) for file in sqlite_files(parsed(settings.attribute_store_url))]
+    files = [("attribute_store_url", file) for file in sqlite_files(settings.attribute_store_url)]
     return files if folder is None else [*files, ("files_url", folder)]
 
 

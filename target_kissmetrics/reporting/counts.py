@@ -34,7 +34,10 @@ _FIGURES = {
     "set_aside": ("Properties dropped", "Properties and aliases dropped from rows that were sent."),
     "left_out": ("Events skipped by type", "Events of batches whose type becomes no call."),
     "undated": ("Undated", "Rows of attributes without a time, sent with that of their extraction."),
-    "filtered": ("Filtered", "Rows left out by `when` or a stream map's `__filter__`, or of which nothing has happened."),
+    "filtered": (
+        "Filtered",
+        "Rows left out by `when` or a stream map's `__filter__`, or of which nothing has happened.",
+    ),
     "deleted": ("Deleted at the source", "Rows that a loader's column marks as deleted; Kissmetrics deletes nothing."),
     "deleted_attributes": ("Attributes deleted at the source", "Deleted attributes; Kissmetrics keeps them."),
     "already_sent": ("Already sent", "Rows whose event was sent with an earlier version of the row."),
@@ -173,9 +176,12 @@ class StreamCounts:
             parts.append(f"properties dropped: {by_code(self.all_dropped)}")
         if self.skipped_types:
             parts.append(f"skipped, by type: {by_code(self.skipped_types)}")
+        return "; ".join([*parts, *self.if_any()])
+
+    def if_any(self) -> list[str]:
+        """Give the counts that a summary has only when they are not zero: `2 filtered`."""
         figures = self.figures()
-        parts += [f"{figures[name]:,} {FIGURES[name].title.lower()}" for name in _IF_ANY if figures[name]]
-        return "; ".join(parts)
+        return [f"{figures[name]:,} {FIGURES[name].title.lower()}" for name in _IF_ANY if figures[name]]
 
     def warnings(self) -> list[str]:
         """Give a line for each thing in the stream's entry that had no effect."""

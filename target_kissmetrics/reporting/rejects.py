@@ -27,9 +27,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _SETTING = "rejects_path"
-
 SCHEMAS_SUFFIX = ".schemas"
-
 BUFFERED_BYTES = 1 << 16  # a buffer of this size is written at once, a smaller one with the next STATE
 
 

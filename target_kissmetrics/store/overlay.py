@@ -13,7 +13,7 @@ from pathlib import Path
 
 from target_kissmetrics.errors import StoreError
 from target_kissmetrics.store.intents import Intent, IntentChanges, PersonValues
-from target_kissmetrics.store.layout import TEMPORARY
+from target_kissmetrics.store.layout import store_errors
 from target_kissmetrics.store.packed import merge
 from target_kissmetrics.store.protocol import Claim, Store, StoreUpdate
 from target_kissmetrics.store.sql import SqlStore
@@ -31,12 +31,12 @@ class OverlayStore:
         self._base = base or SqlStore("sqlite://", "")
         self.digests = self._base.digests
         self._dry_run = dry_run
+        with store_errors(None, "of this machine"):
+            self._folder = tempfile.TemporaryDirectory(prefix="target-kissmetrics-")
+        folder = Path(self._folder.name)
+        url = f"sqlite:///{(folder / 'scratch.db').as_posix()}"
         try:
-            self._folder = tempfile.TemporaryDirectory(prefix=TEMPORARY)
-        except OSError as error:
-            raise StoreError(f"no temporary folder: {error.strerror}; free some space, or set TMPDIR") from None
-        try:
-            self._scratch = SqlStore(f"sqlite:///{Path(self._folder.name, 'scratch.db').as_posix()}", "")
+            self._scratch = SqlStore(url, "", temporary=str(folder.parent))
         except StoreError:
             self._folder.cleanup()
             raise

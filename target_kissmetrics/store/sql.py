@@ -58,6 +58,7 @@ class SqlStore:
         api_key: Of the product whose intents concern this run.
         read_only: Create and delete nothing: for a dry run.
         transaction: All happens within it, and the caller ends it: for a check.
+        temporary: The folder of a store that ends with the run; errors name it.
 
     Attributes:
         digests: Of this product, with the store's salt; absent if the store is read-only and new.
@@ -69,8 +70,15 @@ class SqlStore:
     """
 
     def __init__(
-        self, url: str, api_key: str, *, read_only: bool = False, transaction: Connection | None = None
+        self,
+        url: str,
+        api_key: str,
+        *,
+        read_only: bool = False,
+        transaction: Connection | None = None,
+        temporary: str | None = None,
     ) -> None:
+        self._temporary = temporary
         self._shared = transaction
         self._plan: _Plan | None = None
         self._engine = transaction.engine if transaction is not None else layout.engine(url, read_only=read_only)
@@ -245,7 +253,7 @@ class SqlStore:
                 self._go_on(self._shared)
                 yield self._shared
             return
-        with store_errors(self._engine), self._engine.connect() as connection:
+        with store_errors(self._engine, self._temporary), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -254,7 +262,7 @@ class SqlStore:
             with self._reading() as connection:
                 yield connection
             return
-        with store_errors(self._engine), self._connect_to_write() as connection, connection.begin():
+        with store_errors(self._engine, self._temporary), self._connect_to_write() as connection, connection.begin():
             yield connection
 
     def _connect_to_write(self) -> Connection:

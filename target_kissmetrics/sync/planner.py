@@ -44,7 +44,7 @@ class Planner:
         warn: Takes a stream and a message.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all by name
         self,
         *,
         store: Store,

@@ -76,6 +76,10 @@ TABLE: list[tuple[str, str, Any]] = [
     ("max_reject_ratio", "number", None),
     ("report_path", "string", None),
     ("report_names", "boolean", False),
+    ("allowed_events", "array", None),
+    ("allowed_properties", "array", None),
+    ("max_calls", "integer", None),
+    ("remember_only", "boolean", False),
     ("shard", "object", None),
     ("dry_run", "boolean", False),
 ]  # fmt: skip
