@@ -20,7 +20,7 @@ from singer_sdk.singerlib.json import serialize_json
 from target_kissmetrics.commands.parts import Part
 from target_kissmetrics.errors import ConfigError, StoreError
 from target_kissmetrics.exact_json import decode
-from target_kissmetrics.reporting.rejects import as_line, is_at, lock, naming_the_setting, refuse_link, refuse_shared
+from target_kissmetrics.reporting.rejects import as_line, is_at, lock, naming_the_setting, refuse_foreign
 
 NO_TIME = "no-timestamp"
 """The code of a row, or a part of one, whose time is neither in it nor may be guessed."""
@@ -254,7 +254,7 @@ class ReplayRejects:
 @contextmanager
 def opened(path: Path) -> Iterator[RejectsFile]:
     """Open the file, never through a link, and a temporary one for what is rejected again."""
-    refuse_link(path)
+    refuse_foreign(path)
     with ExitStack() as stack:
         with naming_the_setting(str(path)):
             try:
@@ -262,7 +262,7 @@ def opened(path: Path) -> Iterator[RejectsFile]:
             except FileNotFoundError:
                 raise ConfigError("rejects", f"there is no file {path}; name the one that rejects_path names") from None
             file = stack.enter_context(os.fdopen(descriptor, "rb"))
-            refuse_shared(os.fstat(descriptor), path)
+            refuse_foreign(path, descriptor)
             again = stack.enter_context(tempfile.TemporaryFile(dir=path.parent))
         yield RejectsFile(path, file, again)
 

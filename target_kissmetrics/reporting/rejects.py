@@ -43,7 +43,7 @@ class AppendedFile:
         self._buffer = bytearray()
         self._unsynced = False
         self._lock = threading.Lock()
-        refuse_link(path)
+        refuse_foreign(path)
 
     def append(self, line: bytes) -> None:
         """Append one line; it is written with the next flush at the latest."""
@@ -137,27 +137,25 @@ def as_line(  # noqa: PLR0913 - all by name
     return f"{serialize_json(entry)}\n".encode()
 
 
-def refuse_link(path: str | Path) -> None:
-    """Check that the path is not a symbolic link: personal data could end up anywhere.
+def refuse_foreign(path: str | Path, descriptor: int | None = None) -> None:
+    """Check that nobody else holds the file, by a link or as its owner: it is to hold personal data.
 
-    Raises:
-        ConfigError: It is a symbolic link.
-    """
-    if os.path.islink(path):  # noqa: PTH114 - a text names it
-        raise ConfigError(_SETTING, f"{path} is a symbolic link; name the file itself")
-
-
-def refuse_shared(about: os.stat_result, path: str | Path) -> None:
-    """Check that nobody else holds a file, by another name or as its owner: it is to hold personal data.
+    Args:
+        path: Where it is, if it exists.
+        descriptor: The file, once it is open.
 
     Raises:
         ConfigError: Somebody may.
     """
-    if not stat.S_ISREG(about.st_mode):
+    try:
+        about = os.lstat(path) if descriptor is None else os.fstat(descriptor)
+    except (OSError, ValueError):  # whoever opens it says so
         return
-    if about.st_nlink > 1:
+    if stat.S_ISLNK(about.st_mode):
+        raise ConfigError(_SETTING, f"{path} is a symbolic link; name the file itself")
+    if stat.S_ISREG(about.st_mode) and about.st_nlink > 1:
         raise ConfigError(_SETTING, f"{path} has another name (a hard link); remove it, or name another file")
-    if hasattr(os, "geteuid") and about.st_uid != os.geteuid():
+    if stat.S_ISREG(about.st_mode) and hasattr(os, "geteuid") and about.st_uid != os.geteuid():
         raise ConfigError(_SETTING, f"{path} belongs to another user; make it yours (chown), or name another file")
 
 
@@ -173,12 +171,10 @@ def check_rejects_path(path: str) -> None:
         ConfigError: It is a link, not a file, another user's, in a missing folder, or not writable.
     """
     for file in rejects_files(path):
-        refuse_link(file)
+        refuse_foreign(file)
         problem = _unwritable(Path(file))
         if problem:
             raise ConfigError(_SETTING, f"{problem}; name a file in a writable folder")
-        with contextlib.suppress(FileNotFoundError):
-            refuse_shared(Path(file).stat(), file)
 
 
 def _unwritable(file: Path) -> str | None:
@@ -237,9 +233,8 @@ def _open(path: str) -> int:
 
 
 def _prepare(descriptor: int, path: str) -> None:
-    about = os.fstat(descriptor)
-    mode = about.st_mode
-    refuse_shared(about, path)
+    refuse_foreign(path, descriptor)
+    mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
         if hasattr(os, "fchmod"):
             os.fchmod(descriptor, 0o600)
