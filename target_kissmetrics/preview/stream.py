@@ -12,12 +12,13 @@ from singer_sdk.mapper import StreamMap
 
 from target_kissmetrics.config.stream_entries import entry_for, read_entry
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.mapping.detection import Detected, resolve
+from target_kissmetrics.mapping.detection import Detected, resolve, unwrapped
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.fields import Row
 from target_kissmetrics.mapping.rules.identity import IdentityRule
 from target_kissmetrics.mapping.rules.loaders import is_deleted
+from target_kissmetrics.mapping.rules.unwrap import Unwrap
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.preview.explaining import Explainer, MappedRow
@@ -174,7 +175,7 @@ class StreamPreview:
         """Give its columns, and those of its people's IDs; None when its rows are of no person or a message format."""
         if self._stream is None or self._people is None:
             return None
-        customer, device = self._stream.id_fields(key_is_person=self.kind == "user_attributes")
+        customer, device = unwrapped(self._stream).id_fields(key_is_person=self.kind == "user_attributes")
         return self._columns, (*customer.paths, *device.paths)
 
     @property
@@ -204,7 +205,7 @@ class StreamPreview:
         watch_entry(self.counts, stream, self.kind)
         if self.kind in {"event", "user_attributes", "experiment"}:
             # With alias_identities, IdentityRule gives both IDs of a row; no alias is made here.
-            both = replace(stream, settings=replace(self._plan.mapping, alias_identities=True))
+            both = replace(unwrapped(stream), settings=replace(self._plan.mapping, alias_identities=True))
             self._people = both.identity_rule(key_is_person=self.kind == "user_attributes")
         try:
             check_sources(self.name, self.entry, mapping, self._sources)
@@ -272,7 +273,8 @@ class StreamPreview:
             _count(losses, number, part.code, part.reason, part.field)
         if self._people is not None:
             try:
-                self.totals.add_person(self._people.identify(row))
+                lifted = Unwrap(self.entry.unwrap, lambda _: None).lift(row, [])
+                self.totals.add_person(self._people.identify(lifted))
             except Rejected:
                 return
 

@@ -145,7 +145,7 @@ def watch_entry(counts: StreamCounts, stream: Stream, kind: str) -> None:
     entry = stream.entry
     counts.in_messages = kind not in FLAT_KINDS
     counts.revenue = entry.revenue or ()
-    unmatched = {} if counts.in_messages else stream.unmatched
+    unmatched = {} if counts.in_messages or entry.unwrap else stream.unmatched  # else by the names in the row
     counts.expect(unmatched, is_open=stream.is_open, glob=entry.place if entry.is_glob else "")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,6 +27,7 @@ from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.preview.suggest import advice, roles
 from target_kissmetrics.preview.suggest.columns import Columns
+from target_kissmetrics.preview.suggest.known import known
 from target_kissmetrics.preview.suggest.roles import best, rank
 from target_kissmetrics.preview.suggest.shapes import OTHER_SYSTEM, REFUNDED, shape_of, title, words_of
 from target_kissmetrics.reporting import display
@@ -90,13 +92,10 @@ def suggest(  # noqa: PLR0913 - a stream, and what is known of it
         is_mapped: It has a stream map of its own, so none is suggested.
     """
     base = {key: value for key, value in given.items() if value is not None and key != "stream"}
-    why: list[str] = []
-    if decided is not None:
-        base["kind"] = decided.kind
-        why.append(f"decided from its schema: {decided.why}")
-    elif "kind" not in base and (kind := _message_kind(stream)) is not None:
-        # Columns of a message format say nothing of other kinds.
-        base = {"kind": kind}
+    found = None if base else _known(stream, columns, is_needed=decided is None)
+    if found is not None:
+        return found
+    base, why = _decided(stream, base, decided)
     while True:
         draft = _Draft(stream, columns, base, is_decided=decided is not None)
         draft.fill(collisions, is_mapped=is_mapped)
@@ -112,6 +111,25 @@ def suggest(  # noqa: PLR0913 - a stream, and what is known of it
     if decided is None:
         why.append(f"ignored; fix it, {_NOT_IGNORED}")
     return Suggestion({"stream": stream.name, "kind": decided.kind if decided else "ignore"}, why, decided is None)
+
+
+def _decided(stream: Stream, base: dict[str, Any], decided: Detected | None) -> tuple[dict[str, Any], list[str]]:
+    if decided is not None:
+        return {**base, "kind": decided.kind}, [f"decided from its schema: {decided.why}"]
+    kind = _message_kind(stream) if "kind" not in base else None
+    # Columns of a message format say nothing of other kinds.
+    return ({"kind": kind} if kind is not None else base), []
+
+
+def _known(stream: Stream, columns: Columns, *, is_needed: bool) -> Suggestion | None:
+    """Suggest the entry of a known shape, if the target accepts it."""
+    found = known(columns)
+    if found is not None:
+        entry, why = {"stream": stream.name, **found[0]}, found[1]
+        with suppress(ConfigError):
+            resolve(replace(stream, entry=read_entry(entry, 0), warn=lambda _: None))
+            return Suggestion(entry, why, is_needed)
+    return None
 
 
 def _message_kind(stream: Stream) -> str | None:
