@@ -19,8 +19,8 @@ from singer_sdk.singerlib.json import serialize_json
 
 from target_kissmetrics.commands.parts import Part
 from target_kissmetrics.errors import ConfigError, StoreError
+from target_kissmetrics.exact_json import decode
 from target_kissmetrics.reporting.rejects import as_line, is_at, lock, naming_the_setting, refuse_foreign
-from target_kissmetrics.singer.reader import decode
 
 NO_TIME = "no-timestamp"
 """The code of a row, or a part of one, whose time is neither in it nor may be guessed."""
@@ -270,10 +270,10 @@ def opened(path: Path) -> Iterator[RejectsFile]:
 def _read_line(raw: bytes) -> Line | None:
     """Read a line; None if it cannot be read, like the half-written one of a killed run, whose row came again."""
     try:
-        entry = decode(raw)
+        entry = decode(raw, [])
         record = entry["record"]
         line = Line(entry["time"], entry["stream"], entry["code"], entry["field"], record)
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         return None
     is_line = isinstance(line.stream, str) and isinstance(line.time, str) and isinstance(record, dict)
     return line if is_line else None

@@ -14,7 +14,6 @@ A replay sends everybody's rows, whatever slice of people (`shard`) its config n
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +30,7 @@ from target_kissmetrics.commands.rejects_file import (
     opened,
     rows_of,
 )
+from target_kissmetrics.exact_json import decode
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.clock import NO_GUESS
 from target_kissmetrics.mapping.rules.fields import Row
@@ -208,7 +208,7 @@ def _schemas(path: Path, target: TargetKissmetrics) -> dict[str, dict[str, Any]]
             continue
         for line in file.read_bytes().splitlines():
             with suppress(ValueError):
-                message = json.loads(line)
+                message = decode(line)
                 messages[message.pop("rejects")] = message
         break
     return messages

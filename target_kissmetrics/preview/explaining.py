@@ -64,14 +64,14 @@ class Explainer(NamedTuple):
         """Explain a row by its place in its stream, its message's `time_extracted`, and what it became."""
         fields = []
         for name, value in list(row.items())[:MAX_FIELDS]:
-            role: Role
             if isinstance(outcome, Rejected):
                 is_cause = outcome.field is not None and _is_within(outcome.field, name)
                 reason = f"{outcome.code}: {display.line(outcome.reason, 200)}"
-                role, text = ("rejected", reason) if is_cause else ("unused", "not sent: the row is rejected")
+                effect: Effect = ("rejected", reason) if is_cause else ("unused", "not sent: the row is rejected")
             else:
                 without = self._map({key: other for key, other in row.items() if key != name}, extracted)
-                role, text = _effect(outcome, without, name) or ("unused", self._why_unused(name, value, outcome))
+                effect = _effect(outcome, without, name) or ("unused", self._why_unused(name, value, outcome))
+            role, text = effect
             if role == "property" and f"{self.revenue_key} = " in text:
                 role = "revenue"
             fields.append(Field(display.line(name), display.value(value), role, text))

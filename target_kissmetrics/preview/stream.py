@@ -27,14 +27,12 @@ from target_kissmetrics.preview.suggest.entry import Suggestion, suggest
 from target_kissmetrics.preview.totals import Totals
 from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.counts import StreamCounts
+from target_kissmetrics.reporting.reject_policy import PROBATION_ROWS
 from target_kissmetrics.singer.stream_maps import StreamMapper, transformed
 from target_kissmetrics.sync.intake import check_row, check_sources, watch_entry
 
 SAMPLED_ROWS = 200
 """The first rows of a stream, from which an entry is suggested."""
-
-ROWS_ON_PROBATION = 100
-"""A run stops at a stream whose first rows, so many of them, are all rejected."""
 
 MAX_WARNINGS = 100
 
@@ -158,9 +156,6 @@ class StreamPreview:
         if self.suggestion is None and self.kind and not (self.entry.kind and self.entry.place != "streams"):
             self._suggest(self._stream, Detected(self.kind, self.why))
             self.add_reason(self.problem)
-        rejected = sum(loss.count for loss in self.rejected.values())
-        if rejected >= ROWS_ON_PROBATION and not self.counts.accepted:
-            self._warn(f"all rows are rejected; a run would stop after the first {ROWS_ON_PROBATION}")
         self._warn(*self.totals.warnings(self.counts.accepted, spreads=self.entry.spread_duplicates))
         if not self._stream.key_properties:
             for warning in self.totals.about_equal_rows():
@@ -256,7 +251,10 @@ class StreamPreview:
             outcome = self._explainer.mapping.map(row, extracted)
         except Rejected as problem:
             outcome = problem
+            self.counts.rejected[problem.code] += 1
             _count(self.rejected, number, problem.code, str(problem), problem.field)
+            if self.counts.suspicious.total() >= PROBATION_ROWS:
+                self._warn(f"all rows so far are rejected; a run would stop after the first {PROBATION_ROWS}")
         else:
             self._count_mapped(number, row, outcome)
         if len(self.first) < self._plan.rows_shown:

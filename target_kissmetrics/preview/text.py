@@ -43,10 +43,8 @@ _STYLES = {
 
 def print_preview(preview: Preview, file: IO[str]) -> None:
     """Print a preview; plain where the file is no terminal, or NO_COLOR is set."""
-    width = os.environ.get("COLUMNS", "")
-    no_color = True if os.environ.get("NO_COLOR") else None
-    is_set = width.isdigit() and int(width) > 0
-    console = _console(file, int(width) if is_set else None if file.isatty() else _PLAIN_WIDTH, no_color=no_color)
+    is_set = os.environ.get("COLUMNS", "").lstrip("0").isdigit()
+    console = _console(file, None if is_set or file.isatty() else _PLAIN_WIDTH)
     for block in _blocks(preview):
         console.print(block)
 
@@ -64,10 +62,10 @@ def as_page(preview: Preview, problem: str | None = None) -> str:
     return console.export_html(code_format=_PAGE, inline_styles=True)
 
 
-def _console(file: IO[str], width: int | None, *, record: bool = False, no_color: bool | None = None) -> Console:
+def _console(file: IO[str], width: int | None, *, record: bool = False) -> Console:
     # Data is neither markup nor emoji.
     return Console(
-        file=file, width=width, record=record, no_color=no_color, highlight=False, markup=False, emoji=False,
+        file=file, width=width, record=record, highlight=False, markup=False, emoji=False,
         safe_box=True, legacy_windows=False,
     )  # fmt: skip
 

@@ -20,7 +20,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from target_kissmetrics.errors import ConfigError, InputError
-from target_kissmetrics.singer.reader import decode, read_line
+from target_kissmetrics.exact_json import decode
+from target_kissmetrics.singer.reader import read_line
 
 _BLOCK_BYTES = 8 << 20
 _BUFFER_BYTES = 1 << 18
@@ -115,10 +116,10 @@ def _json_rows(lines: Any) -> Iterator[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            row = decode(line)
-        except (ValueError, RecursionError):
+            row = decode(line, [])
+        except ValueError as problem:
             hint = "" if line.endswith(b"\n") else " (truncated)"
-            raise InputError(f"line {number} is not valid JSON in UTF-8{hint}; fix the tap") from None
+            raise InputError(f"line {number} {problem}{hint}; fix the tap") from None
         if not isinstance(row, dict):
             raise InputError(f"line {number} is not an object; fix the tap")
         yield row

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable
-from decimal import Decimal
 from typing import IO, Any, AnyStr, cast
 
-import msgspec
 from singer_sdk.exceptions import SingerSDKError
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
 from singer_sdk.singerlib.exceptions import SingerError
 
 from target_kissmetrics.errors import InputError, TargetError
-
-_DECODER = msgspec.json.Decoder(float_hook=Decimal)
-_MAX_INT_DIGITS = 4000
+from target_kissmetrics.exact_json import decode
 
 MAX_LINE_BYTES = 64 << 20
 """Of a message, and of a row in a BATCH file."""
@@ -132,18 +127,23 @@ class MessageReader(GenericSingerReader[str]):
         """Read one line.
 
         Raises:
-            InputError: It is not a JSON object with a `type`.
+            InputError: It is not a JSON object with a `type`, or a STATE that cannot be emitted as it is.
         """
+        lost: list[str] = []
         try:
-            message = decode(line)
-        except (ValueError, RecursionError):
+            message = decode(line, lost)
+        except ValueError as problem:
             cut = "" if line[-1:] in {"\n", b"\n"} else "; the input ends in the middle of it"
             raise InputError(
-                f"line {self._line_number} of the input is not valid JSON{cut}; fix the tap, whose own log may say more"
+                f"line {self._line_number} of the input {problem}{cut}; fix the tap, whose own log may say more"
             ) from None
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
             raise InputError(
                 f"line {self._line_number} of the input is not a Singer message: it has no type; pipe in a tap"
+            )
+        if lost and message["type"] == "STATE":
+            raise InputError(
+                f"line {self._line_number} of the input: STATE {lost[0]}, and cannot be emitted as it is; fix the tap"
             )
         return message
 
@@ -158,21 +158,3 @@ def read_line(lines: IO[AnyStr], number: int, of: str = "") -> AnyStr:
     if len(line) > MAX_LINE_BYTES:
         raise InputError(f"line {number}{of} is longer than {MAX_LINE_BYTES >> 20} MiB; fix the tap")
     return line
-
-
-def decode(line: str | bytes) -> Any:
-    """Read JSON, numbers with a point as `Decimal`.
-
-    Raises:
-        ValueError: It is not JSON.
-        RecursionError: It is nested too deep.
-    """
-    try:
-        return _DECODER.decode(line)
-    except msgspec.DecodeError:
-        # Some taps write what JSON does not have: NaN, infinities, unpaired surrogates.
-        return json.loads(line, parse_float=Decimal, parse_int=_integer)
-
-
-def _integer(digits: str) -> int | Decimal:
-    return int(digits) if len(digits) < _MAX_INT_DIGITS else Decimal(digits)

@@ -334,8 +334,8 @@ def _problem(error: sa.exc.SQLAlchemyError, engine: Engine) -> StoreError:
     remedy = next((remedy for words, remedy in _REMEDIES.items() if words in cause), default)
     if state in {"55P03", "57014"}:  # lock_not_available, query_canceled
         cause += _blocker(engine)
-    # The driver gives no state where it cannot connect.
-    is_lost = getattr(error, "connection_invalidated", False) or state is None
+    # The driver gives no state where it cannot connect; the others are the server's farewells.
+    is_lost = getattr(error, "connection_invalidated", False) or state is None or state.startswith(("08", "57P"))
     return (ConnectionLostError if is_lost else StoreError)(f"{SETTING}: the store cannot be used: {cause}; {remedy}")
 
 

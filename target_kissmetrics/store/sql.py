@@ -147,9 +147,9 @@ class SqlStore:
         """
         self._reach()
         with store_errors(self._engine), self._connect_to_write() as connection:
-            layout.lock(connection, layout.PLANNING_LOCK)
             self._shared, self._plan = connection, _Plan()
             try:
+                self._lock_plan()
                 yield
                 connection.commit()
             finally:
@@ -241,6 +241,11 @@ class SqlStore:
         """Connect: what comes next may not be repeated."""
         with self._reading():
             pass
+
+    @_again_if_lost
+    def _lock_plan(self) -> None:
+        with self._writing() as connection:
+            layout.lock(connection, layout.PLANNING_LOCK)
 
     def _pending(self, connection: Connection) -> set[int]:
         query = sa.select(INTENTS.c.id).where(INTENTS.c.product == self.digests.product)

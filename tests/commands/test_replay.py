@@ -570,3 +570,11 @@ def test_rows_beyond_max_calls_stay_in_the_file_for_the_next_replay(bench: Bench
         assert [line["record"]["id"] for line in bench.lines()] == list(range(6 - left, 6))
         assert bench.sandbox.summary()["calls"] == 5 - left
         assert ("max_calls: 2 calls were sent" in log) is (left > 0)
+
+
+def test_a_row_that_a_stream_map_filters_now_is_counted_and_leaves_the_file(bench: Bench) -> None:
+    bench.run(ORDERS, order(1), order(2))
+    code, log = bench.replay(**MENDED, stream_maps={"orders": {"__filter__": "id > 1"}})
+    assert (code, bench.lines()) == (0, []), log
+    assert "stream 'orders': 2 rows read; " in log
+    assert "; 1 filtered" in log

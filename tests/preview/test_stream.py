@@ -252,3 +252,13 @@ def test_a_row_without_its_key_is_rejected_as_in_a_run() -> None:
     made = previewed("e", [event(1), {"user_id": "u"}], EVENTS, key=("id",)).streams["e"]
     assert made.problem is None
     assert made.rejected["no-key"].count == 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "good", "stops"),
+    [({"user_id": ""}, 5, True), ({"time": 1_000_000_000}, 0, False), ({"user_id": ""}, 0, True)],
+)
+def test_a_run_that_would_stop_for_its_first_rows_is_warned_of(bad: dict[str, Any], good: int, stops: bool) -> None:
+    rows = [*(event(n, **bad) for n in range(100)), *map(event, range(good))]
+    warnings = previewed("e", rows, EVENTS).streams["e"].warnings
+    assert any("would stop after the first 100" in text for text in warnings) is stops

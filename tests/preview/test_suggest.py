@@ -663,3 +663,16 @@ def test_money_that_the_entry_fixes_is_neither_warned_of_nor_fixed_again(kind: d
     assert made.stream_map == {}
     assert made.entry["revenue"] == "gross_cents"
     assert "4 filtered" in written(preview)
+
+
+@pytest.mark.parametrize("kind", [{}, {"kind": "event"}])
+def test_amounts_of_several_events_from_one_row_are_left_to_them(kind: dict[str, str]) -> None:
+    item = {"timestamp": "stamp_ts", "revenue": "gross_cents", "revenue_divide_by": 100, "event_name": "Paid"}
+    entry = {"stream": "things", "customer_id": ["member_no", "id"], "events": [item], **kind}
+    preview = previewed("things", in_cents(1999, 500), entry)
+    (made,) = preview.suggestions()
+    stream = preview.streams["things"]
+    assert stream.totals.revenue == Decimal("149.94")
+    assert made.stream_map == {}
+    assert made.entry["events"] == [item]
+    assert not any("100 times" in text for text in [*stream.warnings, *made.why])

@@ -9,7 +9,7 @@ from itertools import permutations
 
 from target_kissmetrics.mapping.kinds.event import EVENT_NAME_CANDIDATES
 from target_kissmetrics.mapping.rules.fields import Template, spelled
-from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
+from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.preview.suggest import roles
 from target_kissmetrics.preview.suggest.columns import Column, Columns, words
@@ -23,14 +23,6 @@ _UNPAID = re.compile(
     r"\b(failed|failure|cancell?ed|pending|draft|void|voided|declined|refused|refund|refunded|unpaid|uncollectible|"
     r"expired|abandoned|incomplete|rejected|error)\b"
 )
-
-
-def about_ids(settings: MappingSettings, customer: str | None, device: str | None) -> Iterator[str]:
-    """Say which ID wins where a row has two."""
-    if customer and device:
-        first, second = (customer, device) if settings.use_customer_id else (device, customer)
-        other_way = "" if settings.use_customer_id else f"; set use_customer_id: true to prefer {customer}"
-        yield f"{first} is the person, or {second} where it is empty{other_way}"
 
 
 def about_rows_without_id(columns: Columns, ids: Sequence[str], others: Sequence[str]) -> Iterator[str]:
@@ -70,7 +62,8 @@ def own_amount(stream: Stream, columns: Columns) -> str | None:
 
 def about_own_money(stream: Stream, columns: Columns) -> Money | None:
     """Give what is wrong with the amounts that a run reads now; None if it reads none."""
-    amount, entry = own_amount(stream, columns), stream.entry
+    entry = stream.entry
+    amount = None if entry.events else own_amount(stream, columns)
     return about_money(columns, amount, entry, entry.event_name, refund=entry.refund) if amount else None
 
 

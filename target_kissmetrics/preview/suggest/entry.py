@@ -178,7 +178,7 @@ class _Draft:
             return "ignore", f"no column looks like a person's ID; if one is, name it as customer_id, {_NOT_IGNORED}"
         column = self._columns.get(who)
         is_unique = column is not None and 1 < len(column.values) == len(column.texts)
-        if shape.event_name or "event_name" in self.entry:
+        if shape.event_name or not {"event_name", "events"}.isdisjoint(self.entry):
             return "event", f"each row ({table}) is something that a person ({who}) did"
         if shape.kind == "user_attributes":
             return shape.kind, f"its name is one for people, and {who} is their ID"
@@ -206,14 +206,17 @@ class _Draft:
         if not self._is_decided:
             self._set("customer_id", self._customer)
             self._set("device_id", self._device)
-        self.why += advice.about_ids(settings, self._customer, self._device)
+        tried = self._ids
+        if self._customer and self._device:
+            ids, other_way = [self._customer, self._device], ""
+            if not settings.use_customer_id:
+                ids, other_way = ids[::-1], f"; set use_customer_id: true to prefer {self._customer}"
+            self.why.append(f"{ids[0]} is the person, or {ids[1]} where it is empty{other_way}")
+            tried = tried if settings.identity_fallback else ids[:1]
         others = [name for name in self._customers if name not in self._ids]
         if self._ids and others:
             listed = " or ".join(others[:3])
             self.why.append(f"{listed} could be customer_id as well; use the ID that your product sends")
-        tried = self._ids
-        if self._customer and self._device and not settings.identity_fallback:
-            tried = [self._customer if settings.use_customer_id else self._device]
         others += rank(self._columns, roles.DEVICE, tried)
         self.why += advice.about_rows_without_id(self._columns, tried, others)
 
@@ -241,6 +244,8 @@ class _Draft:
 
     def _revenue(self, *, is_mapped: bool) -> None:
         """Set the revenue. What would be wrong gets a stream map, or is left out."""
+        if "events" in self.entry:
+            return  # each has a revenue of its own
         is_own = self._is_decided or "revenue" in self.entry
         amount = None if is_own else best(self._columns, roles.AMOUNT, [*self._ids, self._time])
         if amount:
