@@ -36,51 +36,17 @@ def _count(parts: Any, *, is_repeated: bool) -> int:
     loops = 0
     for operator, argument in parts:
         name = str(operator)
-        if name.endswith("_REPEAT"):
-            is_open = argument[1] > _MANY
-            if is_open and is_repeated:
-                raise _Unbounded
-            loops += is_open + _count(argument[2], is_repeated=is_repeated or is_open)
-        elif name.startswith("GROUPREF") or (name == "BRANCH" and is_repeated):
+        is_open = name.endswith("_REPEAT") and argument[1] > _MANY
+        if name.startswith("GROUPREF") or (is_repeated and (is_open or name == "BRANCH")):
             raise _Unbounded
-        elif name == "BRANCH":
-            loops += max(_count(branch, is_repeated=False) for branch in argument[1])
-        elif name == "SUBPATTERN" or name.startswith(("ASSERT", "ATOMIC")):
-            inner = argument if name == "ATOMIC_GROUP" else argument[-1]
-            loops += _count(inner, is_repeated=is_repeated)
-    return loops is not None and (len(text) + 1) ** (loops + 1) <= MAX_STEPS
-
-
-@lru_cache(maxsize=1000)
-def _loops(pattern: str) -> int | None:
-    """Return how many open repetitions a pattern has; None if one is within another, or repeats alternatives."""
-    try:
-        return _count(re._parser.parse(pattern), is_repeated=False)  # type: ignore[attr-defined]  # noqa: SLF001
-    except (re.error, OverflowError, RecursionError, _Unbounded):
-        return None
-
-
-class _Unbounded(Exception):  # noqa: N818 - it reads as what was found
-    """A repetition whose steps grow exponentially."""
-
-
-def _count(parts: Any, *, is_repeated: bool) -> int:
-    loops = 0
-    for operator, argument in parts:
-        name = str(operator)
-        if name.endswith("_REPEAT"):
-            is_open = argument[1] > _MANY
-            if is_open and is_repeated:
-                raise _Unbounded
-            loops += is_open + _count(argument[2], is_repeated=is_repeated or is_open)
-        elif name.startswith("GROUPREF") or (name == "BRANCH" and is_repeated):
-            raise _Unbounded
-        elif name == "BRANCH":
-            loops += max(_count(branch, is_repeated=False) for branch in argument[1])
-        elif name == "SUBPATTERN":
-            loops += _count(argument[-1], is_repeated=is_repeated)
-        elif name.startswith("ASSERT"):
-            loops += _count(argument[1], is_repeated=is_repeated)
-        elif name == "ATOMIC_GROUP":
-            loops += _count(argument, is_repeated=is_repeated)
+        inner = [_count(part, is_repeated=is_repeated or is_open) for part in _inner(name, argument)]
+        loops += is_open + max(inner, default=0)
     return loops
+
+
+def _inner(name: str, argument: Any) -> list[Any]:
+    if name == "BRANCH":
+        return list(argument[1])
+    if name == "ATOMIC_GROUP":
+        return [argument]
+    return [argument[-1]] if name == "SUBPATTERN" or name.endswith("_REPEAT") or name.startswith("ASSERT") else []

@@ -20,7 +20,7 @@ from target_kissmetrics.singer.patterns import is_quick
         "^(a|b)$",
         "[ab]+c",
         "(?=.*x).{3,}",
-        "x{2}{3}",
+        "(x{2}){3}",
         "(a{1,20})+",
         "",
     ],
