@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, ge
 
 import click
 
-from target_kissmetrics.commands import check, replay
+from target_kissmetrics.commands import check, replay, verify
 from target_kissmetrics.config.about import shown_default, shown_type
 from target_kissmetrics.config.settings import SCHEMA
 from target_kissmetrics.mapping.kinds import alias, event, experiment
@@ -179,6 +179,7 @@ def commands_in_full() -> str:
         "target-kissmetrics-preview": list(_of_argparse(preview_cli.make_parser())),
         "target-kissmetrics-check": list(_of_click(check.command(TargetKissmetrics.get_singer_command()))),
         "target-kissmetrics-replay": list(_of_click(replay.command(TargetKissmetrics.get_singer_command()))),
+        "target-kissmetrics-verify": list(_of_click(verify.command(TargetKissmetrics.get_singer_command()))),
         "kissmetrics-sandbox": list(_of_argparse(sandbox_cli.make_parser())),
     }
     return "\n" + "\n".join(

@@ -44,8 +44,23 @@ _TRACKING_URL = re.compile(
 _LOOPBACK = re.compile(r"(.+\.)?localhost|127(\.\d+){3}|::1")
 
 
+_TRACKING = "https://trk.kissmetrics.io"
+_QUERY = "https://query.kissmetrics.io/v3"
+
+
+def _read_query_url(place: str, value: str) -> str:
+    url = _read_url(place, value, _QUERY)
+    if url.startswith("http:") and not _LOOPBACK.fullmatch(urlsplit(url).hostname or ""):
+        raise ConfigError(place, "must start with https://, so that the password is not sent without TLS")
+    return url
+
+
 def _read_tracking_url(place: str, value: str) -> str:
-    example = "write a URL such as https://trk.kissmetrics.io"
+    return _read_url(place, value, _TRACKING)
+
+
+def _read_url(place: str, value: str, example: str) -> str:
+    example = f"write a URL such as {example}"
     value = value.strip().rstrip("/")
     try:
         is_url = _TRACKING_URL.fullmatch(value) and urlsplit(value).port != 0
@@ -83,9 +98,7 @@ class Settings(MappingSettings):
     delivery: Literal["api", "files"] = setting(
         "The tracking API, or files for Kissmetrics' JSON import.", default="api"
     )
-    tracking_url: str = setting(
-        "The URL of the tracking API.", default="https://trk.kissmetrics.io", read=_read_tracking_url
-    )
+    tracking_url: str = setting("The URL of the tracking API.", default=_TRACKING, read=_read_tracking_url)
     http_method: Literal["auto", "get", "post"] = setting(
         "auto: GET, and POST once the request target exceeds 2,048 bytes.", default="auto"
     )
@@ -156,6 +169,18 @@ class Settings(MappingSettings):
         "read the same rows, each with its own STATE and all with one store.",
         of=Shard,
     )
+    query_api_user: str | None = setting(
+        "For target-kissmetrics-verify, which reads Kissmetrics' Query API: the account's e-mail address, or the API "
+        "key.",
+        secret=True,
+    )
+    query_api_password: str | None = setting(
+        "The account's password; leave it out if `query_api_user` is the API key.", secret=True
+    )
+    product_id: str | None = setting(
+        "The product's ID in the Query API. Without it, target-kissmetrics-verify lists the account's products."
+    )
+    query_url: str = setting("The URL of the Query API.", default=_QUERY, read=_read_query_url)
     dry_run: bool = setting("Send and store nothing: log each call as one JSON line, and emit no STATE.", default=False)
 
     @property

@@ -1,7 +1,8 @@
 """The command `target-kissmetrics-preview`: what a run would send, and why it would not send something.
 
 Standard output has the preview, or with `--suggest` only the YAML, so that it can go into a file. An input that cannot
-be read ends the command with one line on standard error and exit code 1, after what was read until then.
+be read ends the command with one line on standard error and exit code 1, after what was read until then. So does what
+differs from `--expect`, with the lines that differ.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -22,6 +24,7 @@ from target_kissmetrics.config.paths import check_distinct
 from target_kissmetrics.config.settings import SCHEMA
 from target_kissmetrics.errors import ExpressionError, InputError
 from target_kissmetrics.preview.configuration import plan_of, read_config
+from target_kissmetrics.preview.expected_calls import CallLines, read_expected
 from target_kissmetrics.preview.messages import read
 from target_kissmetrics.preview.preview import Preview
 from target_kissmetrics.preview.suggest.entry import as_yaml
@@ -74,6 +77,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--rows", type=_rows, default=3, help="rows of each stream to show (%(default)s)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="also write the preview as one HTML page")
     parser.add_argument(
+        "--calls", type=Path, metavar="FILE", help="write all calls, as lines of Kissmetrics' JSON import format"
+    )
+    expect = "compare all calls with such a file, in any order; list the difference and exit with 1 if there is one"
+    parser.add_argument("--expect", type=Path, metavar="FILE", help=expect)
+    parser.add_argument(
         "--suggest",
         action="store_true",
         help="write the `streams` to use, and the `stream_maps` that they need, as YAML, and nothing else",
@@ -90,12 +98,18 @@ def _rows(text: str) -> int:
 def _run(options: argparse.Namespace) -> int:
     config = read_config(options.config)
     guard(config)
+    written = [
+        (name, path) for name, path in (("--html", options.html), ("--calls", options.calls)) if path is not None
+    ]
+    files = [*(("--config", name) for name in options.config), ("the input", options.input)]
+    files += [("--expect", options.expect)] if options.expect not in {None, options.calls} else []
+    rejects = str(config.get("rejects_path") or SCHEMA["properties"]["rejects_path"]["default"])
+    check_distinct([*files, ("rejects_path", rejects)], written)
+    expected = read_expected(options.expect) if options.expect is not None else None
+    lines = CallLines()
     plan = plan_of(config, options.rows, int(time.time()))
-    if options.html is not None:
-        files = [*(("--config", name) for name in options.config), ("the input", options.input)]
-        rejects = str(config.get("rejects_path") or SCHEMA["properties"]["rejects_path"]["default"])
-        check_distinct([*files, ("rejects_path", rejects)], [("--html", options.html)])
-    preview = Preview(plan)
+    is_needed = options.calls is not None or expected is not None
+    preview = Preview(replace(plan, on_calls=lines.add) if is_needed else plan)
     problem = _read(options.input, preview, config)
     preview.finish()
     if options.html is not None:
@@ -105,7 +119,19 @@ def _run(options: argparse.Namespace) -> int:
     else:
         print_preview(preview, sys.stdout)
     sys.stdout.flush()
-    return 0 if problem is None else _fail(problem)
+    if problem is not None:
+        return _fail(problem)
+    if options.calls is not None:
+        lines.write(options.calls)
+    stops = [
+        f"stream '{name}': a run would stop: {one.problem}" for name, one in preview.streams.items() if one.problem
+    ]
+    difference = [*map(display.whole, stops), *lines.difference(expected)] if expected is not None else []
+    if not difference:
+        return 0
+    _fail(f"the calls are not those of {options.expect}; if they are right, write it again with --calls")
+    sys.stderr.write("\n".join([*difference, ""]))
+    return 1
 
 
 def _read(name: str, preview: Preview, config: dict[str, Any]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from singer_sdk.mapper import StreamMap
 
 from target_kissmetrics.config.stream_entries import entry_for, read_entry
 from target_kissmetrics.errors import ConfigError
+from target_kissmetrics.kissmetrics.calls import Call
 from target_kissmetrics.mapping.detection import Detected, resolve, unwrapped
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
@@ -66,6 +67,7 @@ class Plan:
     rows_shown: int
     now: int
     stream_maps: Mapping[str, Any] = field(default_factory=dict)
+    on_calls: Callable[[Sequence[Call]], None] = lambda _: None
 
 
 class StreamPreview:
@@ -265,6 +267,7 @@ class StreamPreview:
         if mapped.is_filtered:
             self.counts.filtered += 1
             return
+        self._plan.on_calls(mapped.calls)
         self.counts.accept(mapped)
         self.counts.mapped(mapped.skipped_types, len(mapped.deletions))
         self.totals.add(mapped)

@@ -65,7 +65,7 @@ def each_text(value: Any, change: Callable[[str], str]) -> Any:
 
 
 def _in_config(value: object, path: tuple[str, ...] = ()) -> Iterator[str]:
-    """Yield the options of a storage, and the passwords in URLs and connection strings."""
+    """Yield logins, the options of a storage, and the passwords in URLs and connection strings."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             yield from _in_config(inner, (*path, str(name)))
@@ -75,7 +75,8 @@ def _in_config(value: object, path: tuple[str, ...] = ()) -> Iterator[str]:
     elif isinstance(value, (str, int)) and not isinstance(value, bool):
         yield from _in_text(str(value))
         of_storage = path[:1] == ("batch_config",) and path[-1] not in _PUBLIC
-        if of_storage or (path[:1] == ("stream_map_config",) and _SECRET_NAME.search(path[-1])):
+        is_login = path in {("query_api_user",), ("query_api_password",)}
+        if of_storage or is_login or (path[:1] == ("stream_map_config",) and _SECRET_NAME.search(path[-1])):
             yield str(value)
 
 

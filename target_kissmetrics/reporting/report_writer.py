@@ -6,10 +6,11 @@ import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from target_kissmetrics.errors import ConfigError, TargetError
 from target_kissmetrics.reporting.counts import StreamCounts
@@ -57,11 +58,18 @@ def check_report_path(path: str) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """Replace a file atomically, mode 0600; after an OSError, what was there is still there."""
+    with written_whole(path) as file:
+        file.write(text)
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[IO[str]]:
+    """Give a file to write, which replaces the one at the path as `write_whole` does, but not after an error."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)  # mode 0600
     try:
         # A tap may write an unpaired surrogate, which is not UTF-8; its escape is valid JSON.
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write(text)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(path)

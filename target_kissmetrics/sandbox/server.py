@@ -92,6 +92,11 @@ _API: Final[dict[str, Callable[..., Any]]] = {
     "/api/search": answers.search,
 }
 
+_QUERY_API: Final[dict[str, Callable[..., Any]]] = {
+    "/v3/products": answers.query_products,
+    "/v3/products/{product_id}/events": answers.query_events,
+}
+
 
 def _arguments(answer: Callable[..., Any], request: Request) -> dict[str, Any]:
     """Read an answer's arguments, which have the names of the parameters of its path and query."""
@@ -118,6 +123,14 @@ async def _respond(sandbox: Sandbox, answer: Callable[..., Any], request: Reques
     if content is None:
         raise HTTPException(404, "nobody has this identity")
     return _json(content)
+
+
+async def _query(sandbox: Sandbox, answer: Callable[..., Any], request: Request) -> Response:
+    """Answer as Kissmetrics' Query API; any user and password will do."""
+    if not request.headers.get("authorization", "").lower().startswith("basic "):
+        return _json({"status": 401, "messages": ["Unauthenticated."]}, 401)
+    content = answer(sandbox.model, **_arguments(answer, request))
+    return _json({"status": 404, "messages": ["Not found."]}, 404) if content is None else _json(content)
 
 
 async def _track(sandbox: Sandbox, request: Request) -> Response:
@@ -205,6 +218,7 @@ def make_server(sandbox: Sandbox, sock: socket.socket, host: str) -> uvicorn.Ser
             *(Route(path, partial(_track, sandbox), methods=["GET", "POST"]) for path in _TRACKING),
             Route("/", _page(), methods=["GET"]),
             *(Route(path, partial(_respond, sandbox, answer)) for path, answer in _API.items()),
+            *(Route(path, partial(_query, sandbox, answer)) for path, answer in _QUERY_API.items()),
             Route("/api/reset", partial(_reset, sandbox), methods=["POST"]),
         ],
         exception_handlers={

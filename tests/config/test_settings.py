@@ -81,6 +81,10 @@ TABLE: list[tuple[str, str, Any]] = [
     ("max_calls", "integer", None),
     ("remember_only", "boolean", False),
     ("shard", "object", None),
+    ("query_api_user", "string", None),
+    ("query_api_password", "string", None),
+    ("product_id", "string", None),
+    ("query_url", "string", "https://query.kissmetrics.io/v3"),
     ("dry_run", "boolean", False),
 ]  # fmt: skip
 NAMES = [name for name, _, _ in TABLE]
@@ -109,7 +113,7 @@ def test_the_schema_has_no_other_settings_and_only_the_key_is_required() -> None
     assert set(SCHEMA["properties"]) == set(NAMES)
     assert SCHEMA["required"] == ["api_key"]
     secrets = [name for name, schema in SCHEMA["properties"].items() if schema.get("secret")]
-    assert secrets == ["api_key", "attribute_store_url"]
+    assert secrets == ["api_key", "attribute_store_url", "query_api_user", "query_api_password"]
 
 
 @pytest.mark.parametrize("name", CHOICES)
@@ -361,7 +365,7 @@ def test_a_number_may_be_text_as_the_environment_has_it(value: Any, number: int)
 @pytest.mark.parametrize("name", STRINGS)
 @pytest.mark.parametrize("value", ["", "  ", 5, True, [], {}])
 def test_a_text_is_one_and_not_empty(name: str, value: Any) -> None:
-    shown = "" if name == "attribute_store_url" else f", not {value!r}"
+    shown = "" if SCHEMA["properties"][name].get("secret") else f", not {value!r}"
     assert mistake({name: value}) == f"{name}: must be a non-empty string{shown}"
 
 

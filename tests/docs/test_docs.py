@@ -48,7 +48,7 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 
 RUN = {
     *("target-kissmetrics", "target-kissmetrics-replay", "target-kissmetrics-preview", "kissmetrics-sandbox"),
-    "target-kissmetrics-check",
+    *("target-kissmetrics-check", "target-kissmetrics-verify"),
     *("cat", "cp", "curl", "echo", "grep", "gzip", "head", "ls"),
     *("mkdir", "mv", "python", "rm", "sort", "stat", "tail", "wc"),
 }

@@ -96,7 +96,8 @@ def test_capabilities_and_pythons_are_those_of_the_target(about: dict[str, Any])
 
 def test_the_settings_that_hold_credentials_are_sensitive() -> None:
     sensitive = {name for name, setting in SETTINGS.items() if setting.get("sensitive")}
-    assert sensitive == {"api_key", "attribute_store_url", "batch_config"}
+    login = {"query_api_user", "query_api_password"}
+    assert sensitive == {"api_key", "attribute_store_url", "batch_config"} | login
     assert not [name for name, setting in SETTINGS.items() if setting["kind"] == "password"]
 
 

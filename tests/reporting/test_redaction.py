@@ -23,6 +23,8 @@ PASSWORD = "hunter-22"
 @pytest.mark.parametrize(
     ("config", "secret"),
     [
+        ({"query_api_user": PASSWORD}, PASSWORD),
+        ({"query_api_password": PASSWORD}, PASSWORD),
         ({"attribute_store_url": f"postgresql://etl:{PASSWORD}@db/etl"}, PASSWORD),
         ({"attribute_store_url": f"postgresql+psycopg://etl:{PASSWORD}@db:5432/etl?application_name=a@b"}, PASSWORD),
         ({"attribute_store_url": "postgresql://etl:pa55@w0rd@db/etl"}, "pa55@w0rd"),

@@ -508,3 +508,32 @@ class TestViews:
 
     def test_nobody_has_no_time_line(self, sandbox: RunningSandbox, http: requests.Session) -> None:
         assert http.get(sandbox.url + "/api/timeline/nobody", timeout=10).status_code == 404
+
+
+LOGIN = ("ada@example.com", "any")
+
+
+def query(sandbox: RunningSandbox, http: requests.Session, path: str, **parameters: int) -> Any:
+    answer = http.get(f"{sandbox.url}/v3{path}", params=parameters, auth=LOGIN, timeout=10)
+    assert answer.status_code == 200
+    return answer.json()
+
+
+def test_the_query_api_lists_products_and_totals_of_events(sandbox: RunningSandbox, http: requests.Session) -> None:
+    for person, name in (("ada", "Paid"), ("ben", "PAID"), ("ada", "Left")):
+        http.get(f"{sandbox.url}/e", params=event(person, name), timeout=10)
+    http.get(f"{sandbox.url}/e", params={**event(), "_k": "another-key"}, timeout=10)
+    assert [one["id"] for one in query(sandbox, http, "/products")["data"]] == [KEY[:8], "another-"]
+    path = f"/products/{KEY[:8]}/events"
+    events = query(sandbox, http, path)["events"]
+    assert [(one["name"], one["total"]) for one in events] == [("Paid", 2), ("Left", 1)]
+    assert events[0]["first_sent_at"].endswith("T00:00:00Z")
+    assert query(sandbox, http, path, offset=1, limit=1)["events"] == events[1:]
+    assert query(sandbox, http, path, offset=2)["events"] == []
+
+
+def test_the_query_api_wants_a_login_and_a_product_that_exists(sandbox: RunningSandbox, http: requests.Session) -> None:
+    answer = http.get(f"{sandbox.url}/v3/products", timeout=10)
+    assert (answer.status_code, answer.json()) == (401, {"status": 401, "messages": ["Unauthenticated."]})
+    answer = http.get(f"{sandbox.url}/v3/products/none/events", auth=LOGIN, timeout=10)
+    assert (answer.status_code, answer.json()) == (404, {"status": 404, "messages": ["Not found."]})

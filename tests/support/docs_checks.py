@@ -15,7 +15,7 @@ from typing import Any
 import click
 import yaml
 
-from target_kissmetrics.commands import check, replay
+from target_kissmetrics.commands import check, replay, verify
 from target_kissmetrics.config.settings import SCHEMA, read_settings
 from target_kissmetrics.preview import cli as preview_cli
 from target_kissmetrics.sandbox import cli as sandbox_cli
@@ -141,6 +141,10 @@ def _check_check(arguments: list[str]) -> None:
     _click(check.command(TargetKissmetrics.get_singer_command()), arguments)
 
 
+def _check_verify(arguments: list[str]) -> None:
+    _click(verify.command(TargetKissmetrics.get_singer_command()), arguments)
+
+
 def _check_preview(arguments: list[str]) -> None:
     try:
         preview_cli.make_parser().parse_args(arguments)
@@ -159,6 +163,7 @@ _OWN = {
     "target-kissmetrics": _check_target,
     "target-kissmetrics-check": _check_check,
     "target-kissmetrics-replay": _check_replay,
+    "target-kissmetrics-verify": _check_verify,
     "target-kissmetrics-preview": _check_preview,
     "kissmetrics-sandbox": _check_sandbox,
 }

@@ -66,7 +66,7 @@ class RequestsConnection:
         try:
             return self._attempt(request)
         except Exception as error:  # noqa: BLE001 - whatever a library raises becomes a value: its text holds the key
-            return _no_answer(error)
+            return no_answer(error)
 
     def interrupt(self) -> None:
         """Shut the socket of an attempt that takes too long. From any thread.
@@ -135,7 +135,7 @@ def _body(response: BaseHTTPResponse) -> bytes:
     return body
 
 
-def _no_answer(error: Exception) -> Outcome:
+def no_answer(error: Exception) -> Outcome:
     """Name the cause from types and error numbers: the texts of urllib3's errors hold the URL, and so the key."""
     if isinstance(error, _UNUSABLE):
         return UNUSABLE_ADDRESS

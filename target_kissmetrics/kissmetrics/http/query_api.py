@@ -1,0 +1,142 @@
+"""Reads Kissmetrics' Query API, which shows what a product has. Kissmetrics calls it beta.
+
+    GET {url}/products?offset=&limit=                {"data": [{"id", "name", ...}, ...]}
+    GET {url}/products/{id}/events?offset=&limit=    {"events": [{"name", "total", ...}, ...]}
+
+With HTTP Basic authentication, and at most 15 requests a minute. A list does not say how long it is: it ends with a
+page that is not full. Source: query.kissmetrics.io, "Kissmetrics Query API v3".
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+import requests
+from requests.auth import HTTPBasicAuth
+
+from target_kissmetrics.errors import ConfigError, Refused, Unreachable
+from target_kissmetrics.kissmetrics.http.requests_connection import no_answer
+
+REQUESTS_A_MINUTE = 15
+PAGE = 50
+_MINUTE = 60.0
+_ATTEMPTS = 3
+
+
+class _Product(msgspec.Struct):
+    id: int | str
+    name: str | None = None
+
+
+class _Products(msgspec.Struct):
+    listed: list[_Product] = msgspec.field(name="data")
+
+
+class _Event(msgspec.Struct):
+    name: str
+    total: int | None
+
+
+class _Events(msgspec.Struct):
+    listed: list[_Event] = msgspec.field(name="events")
+
+
+class QueryApi:
+    """Reads as one account.
+
+    Args:
+        url: Of the API, without a slash at its end.
+        user: For Basic authentication.
+        password: Likewise; may be empty.
+        clock: Seconds.
+        sleep: Waits for seconds.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        user: str,
+        password: str,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._url = url
+        self._session = requests.Session()
+        self._session.auth = HTTPBasicAuth(user.encode(), password.encode())
+        self._clock = clock
+        self._sleep = sleep
+        self._latest: deque[float] = deque(maxlen=REQUESTS_A_MINUTE)
+
+    def products(self) -> dict[str, str | None]:
+        """Give the names of the account's products by their IDs. Raises like `event_totals`."""
+        return {str(one.id): one.name for one in self._all("/products", _Products)}
+
+    def event_totals(self, product_id: str) -> dict[str, int]:
+        """Give how many events of each name a product has.
+
+        Raises:
+            ConfigError: The account has no such product, or the user or the password is wrong.
+            Unreachable: There is no answer, or one that says to try again.
+            Refused: Any other answer.
+        """
+        events = self._all(f"/products/{quote(product_id, safe='')}/events", _Events)
+        return {one.name: one.total or 0 for one in events}
+
+    def _all(self, path: str, kind: type[Any]) -> Iterator[Any]:
+        offset, before = 0, None
+        while True:
+            answer = self._get(path, offset)
+            try:
+                page = msgspec.json.decode(answer.content, type=kind, strict=False).listed
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                raise Refused(f"query_url: {self._url}{path} does not answer with a list; check the address") from None
+            if page == before:  # a server that knows no offset
+                return
+            yield from page
+            if len(page) < PAGE:
+                return
+            offset, before = offset + len(page), page
+
+    def _get(self, path: str, offset: int) -> requests.Response:
+        parameters = {"offset": offset, "limit": PAGE}
+        for _ in range(_ATTEMPTS):
+            self._wait()
+            try:
+                answer = self._session.get(
+                    f"{self._url}{path}", params=parameters, timeout=_MINUTE, allow_redirects=False
+                )
+            except requests.RequestException as error:
+                cause = no_answer(error).cause
+                raise Unreachable(
+                    f"query_url: {self._url} cannot be reached: {cause}; check it, or try later"
+                ) from None
+            if answer.status_code != requests.codes.too_many_requests:
+                self._check(answer.status_code)
+                return answer
+            self._sleep(_MINUTE)  # another program asks with the same account
+        raise Unreachable(f"query_url: {self._url} answers 429, too many requests; try again later")
+
+    def _wait(self) -> None:
+        if len(self._latest) == REQUESTS_A_MINUTE:
+            self._sleep(max(0.0, self._latest[0] + _MINUTE - self._clock()))
+        self._latest.append(self._clock())
+
+    def _check(self, status: int) -> None:
+        answers = f"{self._url} answers {status}"
+        if status in {requests.codes.unauthorized, requests.codes.forbidden}:
+            raise ConfigError(
+                "query_api_user",
+                f"{answers}: it does not accept query_api_user and query_api_password; use an account's e-mail address "
+                "and password, or the API key as user without a password",
+            )
+        if status == requests.codes.not_found:
+            raise ConfigError("product_id", f"{answers}; check product_id, and the address in query_url")
+        if status >= requests.codes.server_error:
+            raise Unreachable(f"query_url: {answers}; try again later")
+        if status != requests.codes.ok:
+            raise Refused(f"query_url: {answers}, not with a list; check the address")
