@@ -25,6 +25,7 @@ class Line(NamedTuple):
     Attributes:
         raw: As it stands there.
         time: When it was rejected, which stands in for a time that its row does not hold.
+        run_id: The run that rejected it; None in lines of earlier versions.
         stream: After stream maps.
         code: Why it was rejected.
         field: The rejected part; None for a whole row.
@@ -33,6 +34,7 @@ class Line(NamedTuple):
 
     raw: bytes
     time: str
+    run_id: str | None
     stream: str
     code: str
     field: str | None
@@ -104,10 +106,12 @@ class RejectedRow:
         self._is_time_required = is_time_required
 
     def reject(self, *, code: str, reason: str, field: str | None, record: Mapping[str, Any]) -> None:
-        """Add a line of what is rejected again; it keeps the time of the old one."""
-        stream, time = self.line.stream, self.line.time
-        record = dict(record)
-        self._new.append(as_line(stream=stream, code=code, reason=reason, field=field, record=record, time=time))
+        """Add a line of what is rejected again; it keeps the time and the run of the old one."""
+        line, copy = self.line, dict(record)
+        new = as_line(
+            stream=line.stream, code=code, reason=reason, field=field, record=copy, time=line.time, run_id=line.run_id
+        )
+        self._new.append(new)
         lacks_time = code == NO_TIME and field not in self._without_time
         if self._is_time_required and (field is None or lacks_time):
             self.stays = True
@@ -126,24 +130,29 @@ class RejectedRow:
 class ReplayRejects:
     """Takes what is rejected again, in the place of the file of rejects.
 
-    Aliases are rejected late, from the pipeline's thread, while other rows are mapped: the record tells whose it is.
+    Aliases and names are rejected late, from the pipeline's thread, while other rows are mapped: the record tells whose
+    they are.
     """
 
-    def __init__(self) -> None:
-        self._current: RejectedRow | None = None
-
-    def expect(self, row: RejectedRow, *, is_time_required: bool) -> Record:
+    @staticmethod
+    def expect(row: RejectedRow, *, is_time_required: bool) -> Record:
         """Expect rejects of a row; give the record to send it with."""
         row.expect(is_time_required=is_time_required)
-        self._current = row
         return Record(row)
 
-    def write(self, *, stream: str, code: str, reason: str, field: str | None, record: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def write(  # noqa: PLR0913 - all by name
+        self,
+        *,
+        stream: str,  # noqa: ARG002 - the row has it
+        code: str,
+        reason: str,
+        field: str | None,
+        record: Mapping[str, Any],
+        with_row: bool = True,
+    ) -> None:
         """Keep one line."""
-        # From the 21st part of a row on, the record is an empty one, and the row is the current one.
-        row = record.row if isinstance(record, Record) else self._current
-        assert row is not None  # noqa: S101 - rows are expected before they are sent
-        row.reject(code=code, reason=reason, field=field, record=record)
+        assert isinstance(record, Record)  # noqa: S101 - `expect` gave it
+        record.row.reject(code=code, reason=reason, field=field, record=record if with_row else {})
 
     def keep(self, record: Mapping[str, Any]) -> None:
         """Keep the lines of a row that was expected, and is not sent."""
@@ -180,7 +189,7 @@ def _read_line(raw: bytes) -> Line | None:
     try:
         entry = decode(raw)
         record = entry["record"]
-        line = Line(raw, entry["time"], entry["stream"], entry["code"], entry["field"], record)
+        line = Line(raw, entry["time"], entry.get("run_id"), entry["stream"], entry["code"], entry["field"], record)
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     is_line = isinstance(line.stream, str) and isinstance(line.time, str) and isinstance(record, dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from target_kissmetrics.errors import InputError, TooManyRejects
@@ -15,14 +15,26 @@ from target_kissmetrics.reporting.counts import StreamCounts, by_code
 
 JUDGED_ROWS = 1000  # `max_reject_ratio` is judged after a stream's first so many, and with each reject from then on
 PROBATION_ROWS = 100  # a stream whose first so many were all rejected ends the run
+MAX_COPIES = 20
+"""A row is written with each of its rejected parts, but no more often than this: a batch of 10,000 events that are all
+rejected would fill a disk with copies of itself."""
 _TO_DO = "they are in rejects_path: fix the mapping, send them again with target-kissmetrics-replay"
 
 
 class RejectSink(Protocol):
     """Where rejected rows and dropped properties go."""
 
-    def write(self, *, stream: str, code: str, reason: str, field: str | None, record: Mapping[str, Any]) -> None:
-        """Write one of them; `field` is None for a whole row."""
+    def write(  # noqa: PLR0913 - all by name
+        self,
+        *,
+        stream: str,
+        code: str,
+        reason: str,
+        field: str | None,
+        record: Mapping[str, Any],
+        with_row: bool,
+    ) -> None:
+        """Write one of them; `field` is None for a whole row. Without its row, the line follows one with it."""
 
     def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
         """Write what a replay needs to know of a stream: the tap's SCHEMA message."""
@@ -40,14 +52,14 @@ class LoggedRejects(RejectSink):
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
 
-    def write(self, *, stream: str, code: str, reason: str, field: str | None, record: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def write(self, *, stream: str, code: str, reason: str, field: str | None, **_: object) -> None:
         """Log one of them."""
         what = f"field '{field}' dropped" if field else "row rejected"
         self._logger.warning("stream '%s': %s (%s): %s", stream, what, code, reason)
 
 
 class RejectPolicy:
-    """Counts, writes and limits rejects. Thread-safe: aliases are rejected from the pipeline's thread.
+    """Counts, writes and limits rejects. Thread-safe: aliases and names are rejected from the pipeline's thread.
 
     InputError when `on_invalid_record` is `fail`, TooManyRejects when the run or the stream has too many rejected rows.
 
@@ -77,7 +89,7 @@ class RejectPolicy:
         self._max_ratio = max_ratio
         self._probation = probation
         self._rejected = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def row(self, counts: StreamCounts, rejected: Rejected, record: Mapping[str, Any]) -> None:
         """Reject a row."""
@@ -90,21 +102,31 @@ class RejectPolicy:
                 f"{advice(code, in_messages=counts.in_messages)}, and run again",
             )
 
-    def part(self, counts: StreamCounts, part: Rejection, record: Mapping[str, Any]) -> None:
-        """Reject a part of a row: a property, or in formats that batch events, one of them."""
-        if part.counts_as_row:
-            self._reject(counts, counts.rejected, part, record, is_whole=False)
-        else:
-            counts.dropped[part.code] += 1
-            self._write(counts, part, record)
+    def parts(
+        self,
+        counts: StreamCounts,
+        parts: Sequence[Rejected | Rejection],
+        record: Mapping[str, Any],
+        *,
+        late: bool = False,
+    ) -> None:
+        """Reject parts of a row: properties, or in formats that batch events, events. Their lines follow each other.
 
-    def alias(self, counts: StreamCounts, rejected: Rejected, record: Mapping[str, Any], *, is_row: bool) -> None:
-        """Reject an alias, when its row was accepted already; `is_row` if it is all that the row was."""
-        if is_row:
-            self._reject(counts, counts.late, rejected, record)
-        else:
-            counts.late_dropped[rejected.code] += 1
-            self._write(counts, rejected, record)
+        Args:
+            counts: Of the stream.
+            parts: A `Rejected` is all of the row.
+            record: The row.
+            late: The row was accepted already.
+        """
+        rows, dropped = (counts.late, counts.late_dropped) if late else (counts.rejected, counts.dropped)
+        with self._lock:
+            for number, part in enumerate(parts):
+                if isinstance(part, Rejected) or part.counts_as_row:
+                    counts.late_parts += late and not isinstance(part, Rejected)
+                    self._reject(counts, rows, part, record, with_row=number < MAX_COPIES)
+                else:
+                    dropped[part.code] += 1
+                    self._write(counts, part, record, with_row=number < MAX_COPIES)
 
     def accepted(self, counts: StreamCounts) -> None:
         """Judge a stream by its ratio of rejects, with the row that makes it due."""
@@ -118,25 +140,25 @@ class RejectPolicy:
         rejected: Rejected | Rejection,
         record: Mapping[str, Any],
         *,
-        is_whole: bool = True,
+        with_row: bool = True,
     ) -> None:
-        """Reject what is a row; `is_whole` if all of the record is rejected."""
+        """Reject a row, or the part of one that is a row in other formats."""
         self._check_fail(counts, rejected)
         counter[rejected.code] += 1
         if counter is counts.rejected:
             counts.parts += 1
-        self._write(counts, rejected, record, is_whole=is_whole)
+        self._write(counts, rejected, record, with_row=with_row)
         self._count(counts)
 
     def _write(
-        self, counts: StreamCounts, rejected: Rejected | Rejection, record: Mapping[str, Any], *, is_whole: bool = False
+        self, counts: StreamCounts, rejected: Rejected | Rejection, record: Mapping[str, Any], *, with_row: bool
     ) -> None:
         stream, code, reason, field = counts.stream, rejected.code, rejected.reason, rejected.field
-        if is_whole:  # no single field, whichever was at fault
+        if isinstance(rejected, Rejected):  # no single field, whichever was at fault
             reason, field = f"{field}: {reason}" if field else reason, None
         if stream in self._schemas:
             self.sink.note_schema(stream, self._schemas[stream])
-        self.sink.write(stream=stream, code=code, reason=reason, field=field, record=record)
+        self.sink.write(stream=stream, code=code, reason=reason, field=field, record=record, with_row=with_row)
 
     def _check_fail(self, counts: StreamCounts, rejected: Rejected | Rejection) -> None:
         if not self._fail:

@@ -12,7 +12,13 @@ from target_kissmetrics.errors import InputError, TooManyRejects
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.reporting.counts import StreamCounts
-from target_kissmetrics.reporting.reject_policy import JUDGED_ROWS, PROBATION_ROWS, LoggedRejects, RejectPolicy
+from target_kissmetrics.reporting.reject_policy import (
+    JUDGED_ROWS,
+    MAX_COPIES,
+    PROBATION_ROWS,
+    LoggedRejects,
+    RejectPolicy,
+)
 
 REJECTED = Rejected("no-identity", "no identity", "user_id")
 SCHEMAS = {"a": {"type": "SCHEMA", "stream": "a"}}
@@ -23,9 +29,10 @@ class Written:
         self.lines: list[tuple[str, str, str | None]] = []
         self.schemas: list[str] = []
 
-    def write(self, *, stream: str, code: str, reason: str, field: str | None, record: Mapping[str, Any]) -> None:
+    def write(self, *, stream: str, code: str, reason: str, field: str | None, record: object, with_row: bool) -> None:
         assert reason
         assert record == {"id": 1}
+        assert with_row is (len(self.lines) < MAX_COPIES)
         self.lines.append((stream, code, field))
 
     def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
@@ -66,7 +73,7 @@ def test_a_rejected_row_is_counted_and_written_whole_beside_its_schema() -> None
 
 def test_a_dropped_property_is_written_with_its_field_and_is_no_rejected_row() -> None:
     sink, counts = Written(), StreamCounts("b")
-    policy(sink, max_rejects=0).part(counts, Rejection("bad-number", "not finite", "size"), {"id": 1})
+    policy(sink, max_rejects=0).parts(counts, [Rejection("bad-number", "not finite", "size")], {"id": 1})
     assert (sink.lines, sink.schemas) == ([("b", "bad-number", "size")], [])
     assert not counts.rejected
 
@@ -74,10 +81,10 @@ def test_a_dropped_property_is_written_with_its_field_and_is_no_rejected_row() -
 def test_an_alias_that_is_all_of_its_row_is_a_rejected_row() -> None:
     sink, counts = Written(), StreamCounts("b")
     rejects = policy(sink, max_rejects=0)
-    rejects.alias(counts, Rejected("alias-limit", "10 aliases", "old"), {"id": 1}, is_row=False)
+    rejects.parts(counts, [Rejection("alias-limit", "10 aliases", "old")], {"id": 1}, late=True)
     assert not counts.all_rejected
     with pytest.raises(TooManyRejects):
-        rejects.alias(counts, Rejected("alias-limit", "10 aliases"), {"id": 1}, is_row=True)
+        rejects.parts(counts, [Rejected("alias-limit", "10 aliases")], {"id": 1}, late=True)
     assert sink.lines == [("b", "alias-limit", "old"), ("b", "alias-limit", None)]
 
 

@@ -69,6 +69,12 @@ class EventMapping:
         self._row_key = RowKey(self._salt, stream.key_properties)
         self.sends_once = _sends_once(stream, self._revenue.paths)
 
+    @property
+    def place(self) -> str:
+        """The field without which a row has no such event; empty without one."""
+        name = self._name.fields if self._name is not None else self._name_fields.paths
+        return next(iter((*name, *self._clock.paths)), "")
+
     def has_happened(self, row: Row) -> bool:
         """Return whether a row holds the event's time."""
         return not self._clock.paths or self._clock.holds_time(row)
@@ -216,6 +222,8 @@ class SeveralEvents:
             except Rejected as problem:
                 rejected.append(problem)
             else:
+                for slot in mapped.slots:
+                    slot.place = mapping.place
                 _add(whole, mapped)
         if rejected and not whole.slots:
             raise rejected[0]
