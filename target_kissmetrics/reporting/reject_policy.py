@@ -122,7 +122,8 @@ class RejectPolicy:
         with self._lock:
             for number, part in enumerate(parts):
                 if isinstance(part, Rejected) or part.counts_as_row:
-                    counts.late_parts += late and not isinstance(part, Rejected)
+                    if late and isinstance(part, Rejection):
+                        counts.late_parts += 1
                     self._reject(counts, rows, part, record, with_row=number < MAX_COPIES)
                 else:
                     dropped[part.code] += 1

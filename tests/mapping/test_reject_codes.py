@@ -19,7 +19,12 @@ from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.values import plain_number
 
 PACKAGE = Path(target_kissmetrics.__file__).parent
-ELSEWHERE = {"schema": "sync/intake.py", "no-key": "sync/intake.py", "alias-limit": "sync/aliases.py"}
+ELSEWHERE = {
+    "schema": "sync/intake.py",
+    "no-key": "sync/intake.py",
+    "alias-limit": "sync/aliases.py",
+    "too-many-names": "sync/name_limits.py",
+}
 """Codes of what is no mapping's business."""
 
 VERBS = {"check", "cut", "fill", "filter", "fix", "flatten", "if", "rename", "set", "use"}

@@ -28,11 +28,12 @@ class Written:
     def __init__(self) -> None:
         self.lines: list[tuple[str, str, str | None]] = []
         self.schemas: list[str] = []
+        self.with_rows = 0
 
     def write(self, *, stream: str, code: str, reason: str, field: str | None, record: object, with_row: bool) -> None:
         assert reason
         assert record == {"id": 1}
-        assert with_row is (len(self.lines) < MAX_COPIES)
+        self.with_rows += with_row
         self.lines.append((stream, code, field))
 
     def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
@@ -76,6 +77,23 @@ def test_a_dropped_property_is_written_with_its_field_and_is_no_rejected_row() -
     policy(sink, max_rejects=0).parts(counts, [Rejection("bad-number", "not finite", "size")], {"id": 1})
     assert (sink.lines, sink.schemas) == ([("b", "bad-number", "size")], [])
     assert not counts.rejected
+
+
+def test_of_many_parts_of_one_row_the_first_lines_alone_hold_it() -> None:
+    sink, counts = Written(), StreamCounts("b")
+    parts = [Rejection("bad-number", "not finite", f"p{number}") for number in range(MAX_COPIES + 3)]
+    policy(sink).parts(counts, parts, {"id": 1}, late=True)
+    assert (len(sink.lines), sink.with_rows) == (MAX_COPIES + 3, MAX_COPIES)
+    assert counts.all_dropped == {"bad-number": MAX_COPIES + 3}
+
+
+def test_an_event_that_is_rejected_late_leaves_its_row_one_that_was_accepted() -> None:
+    counts = StreamCounts("b", rows=1, accepted=1, parts=2)
+    policy().parts(
+        counts, [Rejection("too-many-names", "one more", "events[1]", counts_as_row=True)], {"id": 1}, late=True
+    )
+    assert counts.all_rejected == {"too-many-names": 1}
+    assert (counts.left_accepted, counts.parts, counts.on_probation) == (1, 2, False)
 
 
 def test_an_alias_that_is_all_of_its_row_is_a_rejected_row() -> None:
