@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from target_kissmetrics.config.run_ids import new_run_id
 from target_kissmetrics.config.settings import Settings
 from target_kissmetrics.config.stream_entries import entry_for
 from target_kissmetrics.config.stream_names import NameWatch, of_entries
-from target_kissmetrics.errors import ConfigError
+from target_kissmetrics.errors import ConfigError, StoreError, TargetError
 from target_kissmetrics.kissmetrics.http.client import build_transport, choose_library
 from target_kissmetrics.kissmetrics.http.transport import Host
 from target_kissmetrics.mapping.settings import StreamSettings
@@ -26,19 +26,20 @@ from target_kissmetrics.reporting.dry_run import DryRunDelivery
 from target_kissmetrics.reporting.monitor import Monitor, make_monitor
 from target_kissmetrics.reporting.reject_policy import LoggedRejects, RejectPolicy, RejectSink
 from target_kissmetrics.reporting.rejects import Rejects
-from target_kissmetrics.reporting.summary import log_summary
+from target_kissmetrics.reporting.report_writer import ending_of
+from target_kissmetrics.reporting.summary import log_rejects, log_summary
 from target_kissmetrics.singer.state import write_state
 from target_kissmetrics.singer.termination import SECOND_SIGNAL_SECONDS, Termination
+from target_kissmetrics.store.protocol import StoredRun
 from target_kissmetrics.sync.batch import BatchRow
 from target_kissmetrics.sync.call_limit import CallLimit
 from target_kissmetrics.sync.intake import StreamContext
-from target_kissmetrics.sync.run_record import RunRecord
+from target_kissmetrics.sync.run_record import ended
 
 if TYPE_CHECKING:
     from target_kissmetrics.kissmetrics.delivery import Delivery
     from target_kissmetrics.kissmetrics.http.dispatcher import Dispatcher
-    from target_kissmetrics.mapping.reject_codes import Rejected
-    from target_kissmetrics.mapping.result import Rejection
+    from target_kissmetrics.reporting.reject_policy import Parts
     from target_kissmetrics.reporting.report_writer import ReportWriter
     from target_kissmetrics.store.protocol import Store
     from target_kissmetrics.sync.import_run import FilesRun
@@ -88,7 +89,7 @@ class Runtime:
         self.entry_names = NameWatch(of_entries(settings.streams))
         # A run that sends nothing has no limit.
         self.limit = CallLimit(None if settings.remember_only else settings.max_calls)
-        self._record = RunRecord(run_id or new_run_id(), max_names=settings.max_event_names, warn=logger.warning)
+        self._run = StoredRun(run_id or new_run_id(), int(time.time()))
         self._started = time.monotonic()
         self._pipeline: Pipeline | None = None
         self._store: Store | None = None
@@ -96,7 +97,7 @@ class Runtime:
         self._import_run: FilesRun | None = None
         self.rejects = RejectPolicy(
             sink=replay
-            or (LoggedRejects(logger) if settings.dry_run else Rejects(settings.rejects_path, self._record.run.run_id)),
+            or (LoggedRejects(logger) if settings.dry_run else Rejects(settings.rejects_path, self._run.run_id)),
             schemas=self._schemas,
             fail=settings.on_invalid_record == "fail",
             max_rejects=None if self._is_replay else settings.max_rejects,
@@ -207,7 +208,7 @@ class Runtime:
         if self._monitor is not None:
             self._monitor.close()
         try:
-            self._record_end(stopped_by)
+            self._store_end(stopped_by)
             self._pipeline = None
             if self._store is not None:
                 self._store.close()
@@ -216,21 +217,27 @@ class Runtime:
         finally:
             self._summarize(stopped_by)
 
-    def _record_end(self, stopped_by: str | None) -> None:
-        if not self.settings.dry_run and not (self._pipeline is not None and self._pipeline.is_running):
-            streams, error = list(self._counts.values()), sys.exc_info()[1]
-            self._record.end(self._store, lambda: open_store(self.settings), streams, error, stopped_by)
+    def _store_end(self, stopped_by: str | None) -> None:
+        """Store how the run ends, unless it is a dry run, or a second signal ends it while rows are delivered."""
+        error, streams, store = sys.exc_info()[1], list(self._counts.values()), self._store
+        no_store = store is None and (
+            isinstance(error, (ConfigError, StoreError)) or not any(one.rows for one in streams)
+        )
+        if self.settings.dry_run or no_store or (error is not None and not isinstance(error, Exception)):
+            return
+        run = ended(self._run, ending_of(error, stopped_by), streams, max_names=self.settings.max_event_names)
+        try:
+            self._store = store or open_store(self.settings)  # rows that are rejected before the first STATE need none
+            self._store.put_run(run)
+        except TargetError as problem:
+            self._logger.warning("how the run ends is not in the table of runs: %s", problem)
 
     def _summarize(self, stopped_by: str | None) -> None:
         streams, self._counts = list(self._counts.values()), {}
-        log_summary(
-            streams,
-            self._logger,
-            seconds=time.monotonic() - self._started,
-            retries=self._monitor.retries if self._monitor is not None else 0,
-            is_dry_run=self.settings.dry_run,
-            rejects_path=None if self._is_replay or self.settings.dry_run else self.settings.rejects_path,
-        )
+        retries = self._monitor.retries if self._monitor is not None else 0
+        log_summary(streams, self._logger, time.monotonic() - self._started, retries, is_dry_run=self.settings.dry_run)
+        if not self._is_replay and not self.settings.dry_run:
+            log_rejects(streams, self._logger, self.settings.rejects_path)
         if self.report is not None:
             self.report.write(streams, sys.exc_info()[1], stopped_by)
             self.report = None
@@ -251,7 +258,7 @@ class Runtime:
         if settings.remember_only:
             self._logger.warning("remember_only: nothing is sent; remove the setting for the runs that send")
         store = self._store = open_store(settings)
-        store.put_run(self._record.run)
+        store.put_run(self._run)
         monitor = self._monitor = make_monitor(
             lambda: list(self._counts.values()),
             self._logger.info,
@@ -263,13 +270,7 @@ class Runtime:
             include_all=settings.include_all_user_attributes,
             max_aliases=settings.max_aliases_per_identity,
             remember_only=settings.remember_only,
-            names=NameLimits(
-                store,
-                max_events=settings.max_event_names,
-                max_properties=settings.max_property_names,
-                revenue_key=settings.revenue_key,
-                reject=self._reject,
-            ),
+            names=NameLimits(store, settings, self._reject),
             reject=self._reject,
             warn=lambda stream, text: self._logger.warning("stream '%s': %s", stream, text),
         )
@@ -330,7 +331,7 @@ class Runtime:
         except ImportError as error:
             raise ConfigError("files_url", describe_error(settings.files_url, error)) from None
 
-    def _reject(self, row: BatchRow, parts: Sequence[Rejected | Rejection]) -> None:
+    def _reject(self, row: BatchRow, parts: Parts) -> None:
         self.rejects.parts(row.counts, parts, row.record, late=True)
 
     def _emit_earned(self, value: Any) -> None:

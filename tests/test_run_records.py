@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import Any
 
 import pytest
 from commanded import T0, Commanded, messages, row
-from forked import command as command_of
 
 from target_kissmetrics.sandbox.running import running
 
@@ -69,7 +69,7 @@ def test_a_run_that_fails_is_kept_with_the_reason(bench: Commanded, name: str) -
 
 def test_a_run_that_is_stopped_or_killed(bench: Commanded) -> None:
     bench.run(messages(row(1, "A"), row(2, "A"), row(3, "A")), max_calls=2, batch_size_rows=1)
-    with bench.start(command_of()) as process:
+    with bench.start([sys.executable, "-m", "target_kissmetrics"]) as process:
         assert process.stdin is not None
         process.stdin.write("".join(json.dumps(one) + "\n" for one in messages(row(4, "A"))).encode())
         process.stdin.flush()

@@ -105,13 +105,10 @@ class RejectedRow:
         self.stays = False
         self._is_time_required = is_time_required
 
-    def reject(self, *, code: str, reason: str, field: str | None, record: Mapping[str, Any]) -> None:
+    def reject(self, *, code: str, field: str | None, **entry: Any) -> None:
         """Add a line of what is rejected again; it keeps the time and the run of the old one."""
-        line, copy = self.line, dict(record)
-        new = as_line(
-            stream=line.stream, code=code, reason=reason, field=field, record=copy, time=line.time, run_id=line.run_id
-        )
-        self._new.append(new)
+        entry |= {"stream": self.line.stream, "time": self.line.time, "run_id": self.line.run_id}
+        self._new.append(as_line(code=code, field=field, **entry))
         lacks_time = code == NO_TIME and field not in self._without_time
         if self._is_time_required and (field is None or lacks_time):
             self.stays = True
@@ -140,19 +137,10 @@ class ReplayRejects:
         row.expect(is_time_required=is_time_required)
         return Record(row)
 
-    def write(  # noqa: PLR0913 - all by name
-        self,
-        *,
-        stream: str,  # noqa: ARG002 - the row has it
-        code: str,
-        reason: str,
-        field: str | None,
-        record: Mapping[str, Any],
-        with_row: bool = True,
-    ) -> None:
+    def write(self, *, record: Mapping[str, Any], with_row: bool = True, **entry: Any) -> None:
         """Keep one line."""
         assert isinstance(record, Record)  # noqa: S101 - `expect` gave it
-        record.row.reject(code=code, reason=reason, field=field, record=record if with_row else {})
+        record.row.reject(record=dict(record) if with_row else {}, **entry)
 
     def keep(self, record: Mapping[str, Any]) -> None:
         """Keep the lines of a row that was expected, and is not sent."""

@@ -145,19 +145,6 @@ class Settings(MappingSettings):
     report_names: bool = setting(
         "Also list names of events and properties in the report; names may be made from data.", default=False
     )
-    max_event_names: int = setting(
-        "Reject events whose name would give the product more distinct names than this.",
-        default=1000,
-        minimum=1,
-        maximum=65_535,
-    )
-    max_property_names: int = setting(
-        "Reject properties whose name would give the product more distinct names than this; the revenue property does "
-        "not count.",
-        default=5000,
-        minimum=1,
-        maximum=65_535,
-    )
     max_calls: int | None = setting(
         "A run ends, without an error, before the first row that would make it send more calls than this; the next run "
         "resumes at its STATE. Without it, there is no limit.",

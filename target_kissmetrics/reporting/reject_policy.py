@@ -21,20 +21,18 @@ rejected would fill a disk with copies of itself."""
 _TO_DO = "they are in rejects_path: fix the mapping, send them again with target-kissmetrics-replay"
 
 
+Parts = Sequence[Rejected | Rejection]
+"""Properties, or in formats that batch events, events; a `Rejected` is all of the row."""
+
+
 class RejectSink(Protocol):
     """Where rejected rows and dropped properties go."""
 
-    def write(  # noqa: PLR0913 - all by name
-        self,
-        *,
-        stream: str,
-        code: str,
-        reason: str,
-        field: str | None,
-        record: Mapping[str, Any],
-        with_row: bool,
-    ) -> None:
-        """Write one of them; `field` is None for a whole row. Without its row, the line follows one with it."""
+    def write(self, *, record: Mapping[str, Any], with_row: bool = True, **entry: str | None) -> None:
+        """Write one of them; `entry` has `stream`, `code`, `reason` and `field`, which is None for a whole row.
+
+        A line without its row follows one with it.
+        """
 
     def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
         """Write what a replay needs to know of a stream: the tap's SCHEMA message."""
@@ -52,10 +50,10 @@ class LoggedRejects(RejectSink):
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
 
-    def write(self, *, stream: str, code: str, reason: str, field: str | None, **_: object) -> None:
+    def write(self, *, record: Mapping[str, Any], with_row: bool = True, **entry: str | None) -> None:  # noqa: ARG002
         """Log one of them."""
-        what = f"field '{field}' dropped" if field else "row rejected"
-        self._logger.warning("stream '%s': %s (%s): %s", stream, what, code, reason)
+        what = f"field '{entry['field']}' dropped" if entry["field"] else "row rejected"
+        self._logger.warning("stream '%s': %s (%s): %s", entry["stream"], what, entry["code"], entry["reason"])
 
 
 class RejectPolicy:
@@ -102,32 +100,19 @@ class RejectPolicy:
                 f"{advice(code, in_messages=counts.in_messages)}, and run again",
             )
 
-    def parts(
-        self,
-        counts: StreamCounts,
-        parts: Sequence[Rejected | Rejection],
-        record: Mapping[str, Any],
-        *,
-        late: bool = False,
-    ) -> None:
-        """Reject parts of a row: properties, or in formats that batch events, events. Their lines follow each other.
-
-        Args:
-            counts: Of the stream.
-            parts: A `Rejected` is all of the row.
-            record: The row.
-            late: The row was accepted already.
-        """
+    def parts(self, counts: StreamCounts, parts: Parts, record: Mapping[str, Any], *, late: bool = False) -> None:
+        """Reject parts of a row, in lines that follow each other; `late` if the row was accepted already."""
         rows, dropped = (counts.late, counts.late_dropped) if late else (counts.rejected, counts.dropped)
         with self._lock:
             for number, part in enumerate(parts):
+                with_row = number < MAX_COPIES
                 if isinstance(part, Rejected) or part.counts_as_row:
                     if late and isinstance(part, Rejection):
                         counts.late_parts += 1
-                    self._reject(counts, rows, part, record, with_row=number < MAX_COPIES)
+                    self._reject(counts, rows, part, record, with_row=with_row)
                 else:
                     dropped[part.code] += 1
-                    self._write(counts, part, record, with_row=number < MAX_COPIES)
+                    self._write(counts, part, record, with_row=with_row)
 
     def accepted(self, counts: StreamCounts) -> None:
         """Judge a stream by its ratio of rejects, with the row that makes it due."""

@@ -131,20 +131,13 @@ class Rejects(AppendedFile):
         super().close()
 
 
-def as_line(  # noqa: PLR0913 - all by name
-    *,
-    stream: str,
-    code: str,
-    reason: str,
-    field: str | None,
-    record: Mapping[str, Any],
-    time: str | None = None,
-    run_id: str | None = None,
+def as_line(
+    *, stream: str, code: str, reason: str, field: str | None, record: Mapping[str, Any], **run: str | None
 ) -> bytes:
-    """Give one line of the file; `time` defaults to now."""
+    """Give one line of the file; `run` has the `run_id` and the `time`, which defaults to now."""
     entry = {
-        "time": time or datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "run_id": run_id,
+        "time": run.get("time") or datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "run_id": run.get("run_id"),
         "stream": redact_key(stream),
         "code": code,
         "reason": redact(reason),

@@ -15,11 +15,13 @@ from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
 from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import EventSlot, Rejection
+from target_kissmetrics.mapping.settings import MappingSettings
+from target_kissmetrics.reporting.reject_policy import Parts
 from target_kissmetrics.store.protocol import Store
 from target_kissmetrics.sync.batch import Batch, BatchRow
 
-Reject = Callable[[BatchRow, Sequence[Rejected | Rejection]], None]
-"""Takes a row, and what is rejected of it: a `Rejected` is the whole row."""
+Reject = Callable[[BatchRow, Parts], None]
+"""Takes a row, and what is rejected of it."""
 
 _Dropped = dict[tuple[bool, str], Rejection]
 """Events by their places, and properties by their names."""
@@ -30,17 +32,15 @@ class NameLimits:
 
     Args:
         store: Which names were sent.
-        max_events: The most names of events.
-        max_properties: The most names of properties, without `revenue_key`.
-        revenue_key: The property that holds revenue.
+        settings: The limits, and the property that holds revenue, whose name does not count.
         reject: Called with what is rejected of a row.
     """
 
-    def __init__(self, store: Store, *, max_events: int, max_properties: int, revenue_key: str, reject: Reject) -> None:
+    def __init__(self, store: Store, settings: MappingSettings, reject: Reject) -> None:
         self._store = store
-        self._revenue_key = folded(revenue_key)
         self._reject = reject
-        self._max = {True: max_events, False: max_properties}
+        self._revenue_key = folded(settings.revenue_key)
+        self._max = {True: settings.max_event_names, False: settings.max_property_names}
         self._known = dict(store.add_names({}))
         self._count = Counter(self._known.values())
         self._new: dict[bytes, bool] = {}
@@ -94,7 +94,7 @@ class NameLimits:
             return
         properties = {name: text for name, text in call.properties.items() if self._admits(name, is_event=False)}
         if len(properties) < len(call.properties):
-            for name in call.properties.keys() - properties.keys():
+            for name in (name for name in call.properties if name not in properties):
                 dropped[False, folded(name)] = Rejection.of(self._problem(row, name, is_event=False), name)
             call = replace(call, properties=properties)
         if isinstance(call, Record) and slot is not None:

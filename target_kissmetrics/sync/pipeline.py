@@ -108,11 +108,6 @@ class Pipeline:
     # From the caller's thread
 
     @property
-    def is_running(self) -> bool:
-        """Whether rows are still being delivered: the store belongs to the pipeline's thread."""
-        return self._thread.is_alive()
-
-    @property
     def calls_in_flight(self) -> int:
         """How many calls were sent and are not known to be acknowledged."""
         return self._calls_in_flight

@@ -9,6 +9,7 @@ from planning import T0, attributes, bought
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import EventSlot, Mapped, Rejection
+from target_kissmetrics.mapping.settings import MappingSettings
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.store.sql import SqlStore
 from target_kissmetrics.sync.batch import Batch, BatchRow
@@ -20,9 +21,8 @@ class Process:
 
     def __init__(self, store: MemoryStore | SqlStore, events: int = 2, properties: int = 3) -> None:
         self.rejected: list[tuple[str | None, bool]] = []
-        self.limits = NameLimits(
-            store, max_events=events, max_properties=properties, revenue_key="Billing Amount", reject=self._reject
-        )
+        settings = MappingSettings(max_event_names=events, max_property_names=properties)
+        self.limits = NameLimits(store, settings, self._reject)
 
     def _reject(self, _: BatchRow, parts: list[Rejected | Rejection]) -> None:
         assert {part.code for part in parts} == {"too-many-names"}
