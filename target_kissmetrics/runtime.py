@@ -17,7 +17,7 @@ from target_kissmetrics.config.run_ids import new_run_id
 from target_kissmetrics.config.settings import Settings
 from target_kissmetrics.config.stream_entries import entry_for
 from target_kissmetrics.config.stream_names import NameWatch, of_entries
-from target_kissmetrics.errors import ConfigError, StoreError, TargetError
+from target_kissmetrics.errors import ConfigError, TargetError
 from target_kissmetrics.kissmetrics.http.client import build_transport, choose_library
 from target_kissmetrics.kissmetrics.http.transport import Host
 from target_kissmetrics.mapping.settings import StreamSettings
@@ -220,10 +220,8 @@ class Runtime:
     def _store_end(self, stopped_by: str | None) -> None:
         """Store how the run ends, unless it is a dry run, or a second signal ends it while rows are delivered."""
         error, streams, store = sys.exc_info()[1], list(self._counts.values()), self._store
-        no_store = store is None and (
-            isinstance(error, (ConfigError, StoreError)) or not any(one.rows for one in streams)
-        )
-        if self.settings.dry_run or no_store or (error is not None and not isinstance(error, Exception)):
+        is_broken = str(error).startswith("attribute_store_url") or not (error is None or isinstance(error, Exception))
+        if self.settings.dry_run or is_broken or (store is None and not any(one.rows for one in streams)):
             return
         run = ended(self._run, ending_of(error, stopped_by), streams, max_names=self.settings.max_event_names)
         try:
