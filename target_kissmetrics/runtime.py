@@ -253,7 +253,7 @@ class Runtime:
         store = self._store = open_store(settings)
         store.put_run(self._run)
         monitor = self._monitor = make_monitor(
-            self._streams,
+            lambda: list(self._counts.values()),
             self._logger.info,
             is_dry_run=settings.dry_run,
             recorder=self.report.recorder if self.report is not None else None,
@@ -318,9 +318,6 @@ class Runtime:
             max_rows=self.settings.files_max_rows,
             emit=self._write_state,
         )
-
-    def _streams(self) -> list[StreamCounts]:
-        return list(self._counts.values())
 
     def _reject(self, row: BatchRow, parts: Parts) -> None:
         self.rejects.parts(row.counts, parts, row.record, late=True)
