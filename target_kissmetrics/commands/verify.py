@@ -12,12 +12,13 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
@@ -37,8 +38,17 @@ UNKNOWN = """\
 What this cannot know:
 - Events show up 1 to 3 hours after they were sent; with delivery: files, after their import. Missing ones may be late.
 - Other senders' events count too: they hide what is missing. So do late events from before the snapshot.
-- An event that a run repeated after a failure was acknowledged twice and counts once.\
+- An event that a run repeated after a failure was acknowledged twice and counts once.
+- Of runs that were killed, or have not ended, nothing is known. Here they are {killed}.\
 """
+
+
+class Snapshot(msgspec.Struct):
+    """The totals of a product's events at a moment, in seconds since the Unix epoch."""
+
+    taken_at: int
+    product_id: str
+    events: dict[str, int]
 
 
 class Acknowledged(NamedTuple):
@@ -56,65 +66,56 @@ def acknowledged(runs: Iterable[StoredRun]) -> dict[str, Acknowledged]:
     for run in runs:
         for given, event in json.loads(run.events).items():
             name = spelled.setdefault(folded(given), given)
-            count, first, last = events.get(name, Acknowledged(0, event["first"], event["last"]))
-            events[name] = Acknowledged(count + event["count"], min(first, event["first"]), max(last, event["last"]))
+            number, first, last = events.get(name, Acknowledged(0, event["first"], event["last"]))
+            events[name] = Acknowledged(number + event["count"], min(first, event["first"]), max(last, event["last"]))
     return events
 
 
-def take_snapshot(path: Path, settings: Settings) -> int:
-    """Store the total of each event; give how many events there are."""
-    now, totals = int(time.time()), _totals(settings)
-    write_whole(path, json.dumps({"taken_at": now, "product_id": settings.product_id, "events": totals}, indent=1))
-    return len(totals)
-
-
-def print_growth(path: Path, settings: Settings) -> bool:
-    """Print what was acknowledged since a snapshot, and what arrived; tell whether all of it did.
+def take_snapshot(settings: Settings) -> Snapshot:
+    """Ask for the total of each event.
 
     Raises:
-        InputError: The file is no snapshot of this product, or no run has ended since.
+        ConfigError: A setting is missing or wrong.
+        DeliveryError: There is no answer, or not such a one.
     """
-    taken_at, before = _read_snapshot(path, settings.product_id)
-    store = open_read_only(settings.attribute_store_url, settings.api_key)
-    with closing(store) if store is not None else nullcontext():
-        runs = store.runs_since(taken_at) if store is not None else []
-    ended = [run for run in runs if run.ended_at is not None]
-    if not ended:
-        raise InputError(
-            f"no run has ended since the snapshot of {display.moment(taken_at)}; check that attribute_store_url is "
-            "that of the runs"
-        )
-    grown = _by_folded(_totals(settings))
-    grown.subtract(_by_folded(before))
-    table = Table("event")
-    for heading in ("acknowledged", "grew by", "difference"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("first sent", "last sent"):
-        table.add_column(heading, no_wrap=True)
-    is_missing = False
-    for name, (count, first, last) in sorted(acknowledged(ended).items()):
-        growth = grown[folded(name)]
-        is_missing = is_missing or growth < count
-        figures = f"{count:,}", f"{growth:,}", f"{growth - count:+,}"
-        table.add_row(display.line(name), *figures, display.moment(first), display.moment(last))
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
-    console = Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False)
-    console.print(f"{display.plural(len(ended), 'run')} since {display.moment(taken_at)}", table, UNKNOWN, sep="\n")
-    if len(ended) < len(runs):
-        console.print(
-            f"- {display.plural(len(runs) - len(ended), 'run')} did not end; its events are not counted here."
-        )
-    return not is_missing
-
-
-def _totals(settings: Settings) -> dict[str, int]:
     if settings.query_api_user is None:
         raise ConfigError("query_api_user", "is required; use an account's e-mail address, or the API key")
-    api = QueryApi(settings.query_url, settings.query_api_user, settings.query_api_password or "")
+    api, now = QueryApi(settings.query_url, settings.query_api_user, settings.query_api_password or ""), time.time()
     if settings.product_id is None:
         products = ", ".join(f"{key} ({name})" for key, name in api.products().items())
         raise ConfigError("product_id", f"is required; the account has {display.line(products, 1000) or 'no products'}")
-    return api.event_totals(settings.product_id)
+    return Snapshot(int(now), settings.product_id, api.event_totals(settings.product_id))
+
+
+def print_growth(before: Snapshot, after: Snapshot, runs: Sequence[StoredRun]) -> bool:
+    """Print what was acknowledged between two snapshots, and what arrived; tell whether all of it did."""
+    grown = _by_folded(after.events)
+    grown.subtract(_by_folded(before.events))
+    table = Table("event")
+    for heading in ("acknowledged", "grew by", "difference", "first sent", "last sent"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    is_missing = False
+    for name, (number, first, last) in sorted(acknowledged(runs).items()):
+        growth = grown[folded(name)]
+        is_missing = is_missing or growth < number
+        figures = f"{number:,}", f"{growth:,}", f"{growth - number:+,}"
+        table.add_row(display.line(name), *figures, display.moment(first), display.moment(last))
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
+    console = Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False)
+    killed = sum(run.ended_at is None for run in runs)
+    head = f"{display.plural(len(runs), 'run')} since {display.moment(before.taken_at)}"
+    console.print(head, table, UNKNOWN.format(killed=killed), sep="\n")
+    return not is_missing
+
+
+def _runs_since(before: Snapshot, settings: Settings) -> list[StoredRun]:
+    store = open_read_only(settings.attribute_store_url, settings.api_key)
+    with closing(store) if store is not None else nullcontext():
+        runs = store.runs_since(before.taken_at) if store is not None else []
+    if all(run.ended_at is None for run in runs):
+        moment = display.moment(before.taken_at)
+        raise InputError(f"no run has ended since the snapshot of {moment}; check attribute_store_url")
+    return runs
 
 
 def _by_folded(totals: Mapping[str, int]) -> Counter[str]:
@@ -124,17 +125,16 @@ def _by_folded(totals: Mapping[str, int]) -> Counter[str]:
     return summed
 
 
-def _read_snapshot(path: Path, product_id: str | None) -> tuple[int, dict[str, int]]:
+def _read_snapshot(path: Path, product_id: str | None) -> Snapshot:
     try:
-        found = json.loads(path.read_bytes())
-        taken_at, events = int(found["taken_at"]), {name: int(total) for name, total in found["events"].items()}
+        found = msgspec.json.decode(path.read_bytes(), type=Snapshot)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; write it with --snapshot") from None
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         raise InputError(f"{path} is not a snapshot; name another file, or write it with --snapshot") from None
-    if found.get("product_id") != product_id:
-        raise InputError(f"{path} is a snapshot of product {found.get('product_id')!r}, not of {product_id!r}")
-    return taken_at, events
+    if found.product_id != product_id:
+        raise InputError(f"{path} is of product {found.product_id!r}, not of {product_id!r}; check product_id")
+    return found
 
 
 def command(own: click.Command) -> click.Command:
@@ -159,10 +159,14 @@ def _run(*, config: Any, snapshot: Path | None, since: Path | None) -> None:
         if snapshot is not None:
             rejects = ("rejects_path", settings.rejects_path)
             check_distinct([*config.config.files, rejects], [("--snapshot", snapshot)])
-            logger.info("%s has the totals of %d events", snapshot, take_snapshot(snapshot, settings))
-        elif since is not None and not print_growth(since, settings):
-            logger.error("fewer events arrived than were acknowledged; the table has them")
-            sys.exit(1)
+            taken = take_snapshot(settings)
+            write_whole(snapshot, msgspec.json.format(msgspec.json.encode(taken).decode()))
+            logger.info("%s has the totals of %d events", snapshot, len(taken.events))
+        elif since is not None:
+            before = _read_snapshot(since, settings.product_id)
+            runs = _runs_since(before, settings)
+            if not print_growth(before, take_snapshot(settings), runs):
+                raise InputError("fewer events arrived than were acknowledged; check them in the table")
 
 
 def main() -> None:

@@ -133,17 +133,17 @@ def query_products(model: Model, *, offset: int = 0, limit: int = 50) -> Json:
     return {"data": listed[offset : offset + limit]}
 
 
-def query_events(model: Model, product_id: str, *, offset: int = 0, limit: int = 50) -> Json | None:
-    """List a product's events as Kissmetrics' Query API does, with days for times; None if there is no such product."""
-    products = model.products(product_id)
+def query_events(model: Model, product_id: str, *, offset: int = 0, limit: int = 50) -> Json:
+    """List a product's events as Kissmetrics' Query API does, with days for times; a product begins without calls."""
     listed: list[Json] = []
-    for folded, name in (item for product in products for item in product.events.items() if item[1].count):
+    names = (item for product in model.products(product_id) for item in product.events.items() if item[1].count)
+    for folded, name in names:
         days = [day for day, count in name.days.items() if count]
         first, last = (f"{_start(day, 'day').isoformat()}T00:00:00Z" for day in (min(days), max(days)))
         times = {"first_used_at": first, "last_used_at": last, "first_sent_at": first, "last_sent_at": last}
         event = {"id": folded, "product_id": product_id, "name": name.text, "visible": True, "total": name.count}
         listed.append(event | times)
-    return {"events": listed[offset : offset + limit]} if products else None
+    return {"events": listed[offset : offset + limit]}
 
 
 def not_kept(model: Model, label: str = "", *, limit: int = 100, reason: str = "") -> list[Json]:

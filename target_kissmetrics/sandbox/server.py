@@ -129,8 +129,7 @@ async def _query(sandbox: Sandbox, answer: Callable[..., Any], request: Request)
     """Answer as Kissmetrics' Query API; any user and password will do."""
     if not request.headers.get("authorization", "").lower().startswith("basic "):
         return _json({"status": 401, "messages": ["Unauthenticated."]}, 401)
-    content = answer(sandbox.model, **_arguments(answer, request))
-    return _json({"status": 404, "messages": ["Not found."]}, 404) if content is None else _json(content)
+    return _json(answer(sandbox.model, **_arguments(answer, request)))
 
 
 async def _track(sandbox: Sandbox, request: Request) -> Response:

@@ -532,8 +532,11 @@ def test_the_query_api_lists_products_and_totals_of_events(sandbox: RunningSandb
     assert query(sandbox, http, path, offset=2)["events"] == []
 
 
-def test_the_query_api_wants_a_login_and_a_product_that_exists(sandbox: RunningSandbox, http: requests.Session) -> None:
+def test_the_query_api_wants_a_login(sandbox: RunningSandbox, http: requests.Session) -> None:
     answer = http.get(f"{sandbox.url}/v3/products", timeout=10)
     assert (answer.status_code, answer.json()) == (401, {"status": 401, "messages": ["Unauthenticated."]})
-    answer = http.get(f"{sandbox.url}/v3/products/none/events", auth=LOGIN, timeout=10)
-    assert (answer.status_code, answer.json()) == (404, {"status": 404, "messages": ["Not found."]})
+
+
+def test_a_product_begins_without_events(sandbox: RunningSandbox, http: requests.Session) -> None:
+    assert query(sandbox, http, "/products") == {"data": []}
+    assert query(sandbox, http, f"/products/{KEY[:8]}/events") == {"events": []}

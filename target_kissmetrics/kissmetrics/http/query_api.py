@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -30,7 +31,7 @@ _ATTEMPTS = 3
 
 class _Product(msgspec.Struct):
     id: int | str
-    name: str | None = None
+    name: str
 
 
 class _Products(msgspec.Struct):
@@ -46,33 +47,18 @@ class _Events(msgspec.Struct):
     listed: list[_Event] = msgspec.field(name="events")
 
 
+@dataclass
 class QueryApi:
-    """Reads as one account.
+    """Reads as one account; its password may be empty."""
 
-    Args:
-        url: Of the API, without a slash at its end.
-        user: For Basic authentication.
-        password: Likewise; may be empty.
-        clock: Seconds.
-        sleep: Waits for seconds.
-    """
+    url: str
+    user: str
+    password: str
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    _latest: deque[float] = field(default_factory=lambda: deque(maxlen=REQUESTS_A_MINUTE))
 
-    def __init__(
-        self,
-        url: str,
-        user: str,
-        password: str,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._url = url
-        self._session = requests.Session()
-        self._session.auth = HTTPBasicAuth(user.encode(), password.encode())
-        self._clock = clock
-        self._sleep = sleep
-        self._latest: deque[float] = deque(maxlen=REQUESTS_A_MINUTE)
-
-    def products(self) -> dict[str, str | None]:
+    def products(self) -> dict[str, str]:
         """Give the names of the account's products by their IDs. Raises like `event_totals`."""
         return {str(one.id): one.name for one in self._all("/products", _Products)}
 
@@ -84,59 +70,57 @@ class QueryApi:
             Unreachable: There is no answer, or one that says to try again.
             Refused: Any other answer.
         """
-        events = self._all(f"/products/{quote(product_id, safe='')}/events", _Events)
-        return {one.name: one.total or 0 for one in events}
+        path = f"/products/{quote(product_id, safe='')}/events"
+        return {one.name: one.total or 0 for one in self._all(path, _Events)}
 
-    def _all(self, path: str, kind: type[Any]) -> Iterator[Any]:
-        offset, before = 0, None
+    def _all(self, path: str, kind: type[Any]) -> list[Any]:
+        found: list[Any] = []
+        page: list[Any] = []
         while True:
-            answer = self._get(path, offset)
+            before, answer = page, self._get(path, len(found))
             try:
                 page = msgspec.json.decode(answer.content, type=kind, strict=False).listed
             except (msgspec.MsgspecError, UnicodeDecodeError):
-                raise Refused(f"query_url: {self._url}{path} does not answer with a list; check the address") from None
+                raise Refused(f"query_url: {self.url}{path} does not answer with a list; check the address") from None
             if page == before:  # a server that knows no offset
-                return
-            yield from page
+                return found
+            found += page
             if len(page) < PAGE:
-                return
-            offset, before = offset + len(page), page
+                return found
 
     def _get(self, path: str, offset: int) -> requests.Response:
-        parameters = {"offset": offset, "limit": PAGE}
         for _ in range(_ATTEMPTS):
-            self._wait()
+            if len(self._latest) == REQUESTS_A_MINUTE:
+                self.sleep(max(0.0, self._latest[0] + _MINUTE - self.clock()))
+            self._latest.append(self.clock())
             try:
-                answer = self._session.get(
-                    f"{self._url}{path}", params=parameters, timeout=_MINUTE, allow_redirects=False
+                answer = requests.get(
+                    f"{self.url}{path}",
+                    params={"offset": offset, "limit": PAGE},
+                    auth=HTTPBasicAuth(self.user.encode(), self.password.encode()),
+                    timeout=_MINUTE,
+                    allow_redirects=False,
                 )
             except requests.RequestException as error:
                 cause = no_answer(error).cause
-                raise Unreachable(
-                    f"query_url: {self._url} cannot be reached: {cause}; check it, or try later"
-                ) from None
+                raise Unreachable(f"query_url: {self.url} cannot be reached: {cause}; check it, or try later") from None
             if answer.status_code != requests.codes.too_many_requests:
-                self._check(answer.status_code)
-                return answer
-            self._sleep(_MINUTE)  # another program asks with the same account
-        raise Unreachable(f"query_url: {self._url} answers 429, too many requests; try again later")
-
-    def _wait(self) -> None:
-        if len(self._latest) == REQUESTS_A_MINUTE:
-            self._sleep(max(0.0, self._latest[0] + _MINUTE - self._clock()))
-        self._latest.append(self._clock())
+                break
+            self.sleep(_MINUTE)  # another program asks with the same account
+        self._check(answer.status_code)
+        return answer
 
     def _check(self, status: int) -> None:
-        answers = f"{self._url} answers {status}"
+        answers = f"{self.url} answers {status}"
         if status in {requests.codes.unauthorized, requests.codes.forbidden}:
             raise ConfigError(
                 "query_api_user",
-                f"{answers}: it does not accept query_api_user and query_api_password; use an account's e-mail address "
-                "and password, or the API key as user without a password",
+                f"{answers}; check query_api_user and query_api_password: an account's e-mail address and password, or "
+                "the API key without a password",
             )
         if status == requests.codes.not_found:
             raise ConfigError("product_id", f"{answers}; check product_id, and the address in query_url")
-        if status >= requests.codes.server_error:
+        if status >= requests.codes.server_error or status == requests.codes.too_many_requests:
             raise Unreachable(f"query_url: {answers}; try again later")
         if status != requests.codes.ok:
             raise Refused(f"query_url: {answers}, not with a list; check the address")
