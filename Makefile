@@ -14,6 +14,7 @@ help:
 	@echo 'make coverage    measure coverage of mapping, sync, store and kissmetrics; fails below 95 %'
 	@echo 'make wheel-test  build the wheel and run the fast tests against it'
 	@echo 'make soak        kill the target hundreds of times and check that nothing is lost or repeated (ten minutes)'
+	@echo 'make hostile     send 1,000,000 messages that no honest tap writes (half an hour)'
 	@echo 'make lint        check style and types'
 	@echo 'make format      fix style'
 	@echo 'make bench       compare the speed with the official client and with an SDK target that does nothing'
@@ -28,7 +29,7 @@ help:
 XDIST ?= -n auto --dist loadgroup
 FAST = not e2e and not browser and not postgres and not slow
 
-.PHONY: test test-fast coverage wheel-test soak
+.PHONY: test test-fast coverage wheel-test soak hostile
 test: .venv/.ready .venv-meltano/.ready
 	@.venv/bin/python -m pytest $(XDIST)
 
@@ -45,6 +46,9 @@ wheel-test: .venv/.ready
 
 soak: .venv/.ready
 	@.venv/bin/python tests/faults/soak.py
+
+hostile: .venv/.ready
+	@.venv/bin/python tests/faults/hostile_messages.py
 
 # Style
 

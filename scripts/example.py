@@ -33,10 +33,9 @@ from typing import Any, NamedTuple
 import psycopg
 import yaml
 
-from target_kissmetrics.preview.configuration import read_settings
+from target_kissmetrics.preview.configuration import plan_of
 from target_kissmetrics.preview.messages import read
 from target_kissmetrics.preview.preview import Preview
-from target_kissmetrics.preview.stream import Plan
 from target_kissmetrics.sandbox.running import running
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -205,10 +204,7 @@ class Example:
 
     def _preview(self, lines: str) -> None:
         """Take note of what the preview warns of, for what the target read and the example's config."""
-        settings = read_settings(self._config)
-        entries = tuple(self._config["streams"])
-        plan = Plan(settings, settings.streams, entries, settings.max_aliases_per_identity, 0, int(time.time()))
-        preview = Preview(plan)
+        preview = Preview(plan_of(self._config, 0, int(time.time())))
         read(io.BytesIO(lines.encode()), preview, self._config)
         preview.finish()
         for stream in preview.streams.values():

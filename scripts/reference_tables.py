@@ -28,7 +28,7 @@ from target_kissmetrics.mapping.reject_codes import REASONS, Reason
 from target_kissmetrics.mapping.rules import clock, identity
 from target_kissmetrics.preview import cli as preview_cli
 from target_kissmetrics.reporting.counts import FIGURES
-from target_kissmetrics.reporting.progress import RUN_FIGURES
+from target_kissmetrics.reporting.monitor import RUN_FIGURES
 from target_kissmetrics.reporting.report import Latency, Moment, Names, RunReport, SlowCall, StreamReport
 from target_kissmetrics.sandbox import cli as sandbox_cli
 from target_kissmetrics.target import TargetKissmetrics

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from target_kissmetrics.config.settings import Settings
 from target_kissmetrics.config.stream_entries import entry_for
 from target_kissmetrics.config.stream_names import NameWatch, of_entries
 from target_kissmetrics.errors import ConfigError, TargetError
-from target_kissmetrics.kissmetrics.http.client import build_transport, choose_library
+from target_kissmetrics.kissmetrics.http.client import Library, affordable, build_transport, choose_library
 from target_kissmetrics.kissmetrics.http.transport import Host
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.reporting.counts import StreamCounts, by_code
@@ -26,7 +27,6 @@ from target_kissmetrics.reporting.dry_run import DryRunDelivery
 from target_kissmetrics.reporting.monitor import Monitor, make_monitor
 from target_kissmetrics.reporting.reject_policy import LoggedRejects, RejectPolicy, RejectSink
 from target_kissmetrics.reporting.rejects import Rejects
-from target_kissmetrics.reporting.report_writer import ending_of
 from target_kissmetrics.reporting.summary import log_rejects, log_summary
 from target_kissmetrics.singer.state import write_state
 from target_kissmetrics.singer.termination import SECOND_SIGNAL_SECONDS, Termination
@@ -79,7 +79,7 @@ class Runtime:
         self.report = report
         self._logger = logger
         self._version = version
-        self._emit: Callable[[Any], None] = (lambda _: None) if settings.dry_run else emit
+        self._emit = emit
         self._interrupt = interrupt
         self._batch_rows = batch_rows
         self._is_replay = replay is not None
@@ -116,7 +116,7 @@ class Runtime:
             settings=self.settings,
             shard=None if self._is_replay else self.settings.shard,
             rejects=self.rejects,
-            add=self._add,
+            add=lambda row: self._running().add(row),
             logger=self._logger,
         )
 
@@ -153,9 +153,6 @@ class Runtime:
                 )
         self._running().state(value, on_probation)
 
-    def _add(self, row: BatchRow) -> None:
-        self._running().add(row)
-
     # The end
 
     def end(self, termination: Termination) -> None:
@@ -168,26 +165,24 @@ class Runtime:
             TargetError: Something could not be delivered or stored.
             SystemExit: A signal ended the run.
         """
-        stopped_by = termination.stopped_by
+        stopped_by, name = termination.stopped_by, termination.signal_name
         try:
             if self._pipeline is not None:
                 if stopped_by is not None:
                     self._logger.warning(
                         "%s: delivering the rows that were read, %d calls are in flight; another signal, %d seconds "
                         "later, ends the run at once",
-                        termination.signal_name,
+                        name,
                         self._pipeline.calls_in_flight,
                         SECOND_SIGNAL_SECONDS,
                     )
                 self._pipeline.finish(complete=stopped_by is None)
         finally:
-            self.close("max_calls" if stopped_by is None and self.limit.is_reached else termination.signal_name)
+            self.close("max_calls" if stopped_by is None and self.limit.is_reached else name)
         if self.limit.is_reached:
             self._logger.warning(self.limit.ending)
         if stopped_by is not None:
-            self._logger.warning(
-                "stopped by %s; pending rows were delivered; the next run resumes here", termination.signal_name
-            )
+            self._logger.warning("stopped by %s; pending rows were delivered; the next run resumes here", name)
             raise SystemExit(128 + stopped_by)
 
     def abandon(self) -> None:
@@ -199,8 +194,7 @@ class Runtime:
         """Close what is open, log the summary of each stream, write the report. The second time does nothing.
 
         Args:
-            stopped_by: The signal, or the setting, that ends the run, if one does. An exception that ends it is found
-                by itself.
+            stopped_by: The signal, or the setting, that ends the run; an exception that ends it is found by itself.
 
         Raises:
             StoreError: The rejects cannot be written.
@@ -219,19 +213,18 @@ class Runtime:
 
     def _store_end(self, stopped_by: str | None) -> None:
         """Store how the run ends, unless it is a dry run, or a second signal ends it while rows are delivered."""
-        error, streams, store = sys.exc_info()[1], list(self._counts.values()), self._store
+        error, streams, store = sys.exc_info()[1], self._streams(), self._store
         is_broken = str(error).startswith("attribute_store_url") or not (error is None or isinstance(error, Exception))
         if self.settings.dry_run or is_broken or (store is None and not any(one.rows for one in streams)):
             return
-        run = ended(self._run, ending_of(error, stopped_by), streams, max_names=self.settings.max_event_names)
         try:
             self._store = store or open_store(self.settings)  # rows that are rejected before the first STATE need none
-            self._store.put_run(run)
+            self._store.put_run(ended(self._run, error, stopped_by, streams, self.settings.max_event_names))
         except TargetError as problem:
             self._logger.warning("how the run ends is not in the table of runs: %s", problem)
 
     def _summarize(self, stopped_by: str | None) -> None:
-        streams, self._counts = list(self._counts.values()), {}
+        streams, self._counts = self._streams(), {}
         retries = self._monitor.retries if self._monitor is not None else 0
         log_summary(streams, self._logger, time.monotonic() - self._started, retries, is_dry_run=self.settings.dry_run)
         if not self._is_replay and not self.settings.dry_run:
@@ -258,7 +251,7 @@ class Runtime:
         store = self._store = open_store(settings)
         store.put_run(self._run)
         monitor = self._monitor = make_monitor(
-            lambda: list(self._counts.values()),
+            self._streams,
             self._logger.info,
             is_dry_run=settings.dry_run,
             recorder=self.report.recorder if self.report is not None else None,
@@ -301,10 +294,10 @@ class Runtime:
         settings, host = self.settings, tracking_host(self.settings, self._version)
         return Dispatcher(
             encoder=Encoder(settings.api_key, settings.http_method, urlsplit(settings.tracking_url).path),
-            transport=lambda: build_transport(choose_library(settings.http_client), host),
+            transport=lambda: build_transport(http_library(settings), host),
             policy=RetryPolicy(settings.retry_timeout_seconds),
             pacing=Pacing(settings.max_requests_per_second),
-            connections=settings.max_connections,
+            connections=affordable(settings.max_connections, self._logger.warning),
             host=settings.tracking_url,
             failed=failed,
             warn=self._logger.warning,
@@ -312,29 +305,31 @@ class Runtime:
         )
 
     def _build_import_run(self, store: Store) -> FilesRun:
-        from target_kissmetrics.kissmetrics.import_files import describe_error  # noqa: PLC0415
         from target_kissmetrics.store.overlay import OverlayStore  # noqa: PLC0415
         from target_kissmetrics.sync.import_run import FilesRun  # noqa: PLC0415
 
         assert isinstance(store, OverlayStore)  # noqa: S101 - `open_store` opened it
-        settings = self.settings
-        try:
-            return FilesRun(
-                store=store,
-                url=settings.files_url,
-                base=settings.files_base_name,
-                max_rows=settings.files_max_rows,
-                emit=self._emit,
-            )
-        except ImportError as error:
-            raise ConfigError("files_url", describe_error(settings.files_url, error)) from None
+        return FilesRun(
+            store=store,
+            url=self.settings.files_url,
+            base=self.settings.files_base_name,
+            max_rows=self.settings.files_max_rows,
+            emit=self._write_state,
+        )
+
+    def _streams(self) -> list[StreamCounts]:
+        return list(self._counts.values())
 
     def _reject(self, row: BatchRow, parts: Parts) -> None:
         self.rejects.parts(row.counts, parts, row.record, late=True)
 
     def _emit_earned(self, value: Any) -> None:
         """Emit a STATE whose calls were acknowledged; in import files, it waits until they are whole."""
-        (self._emit if self._import_run is None else self._import_run.emit)(value)
+        (self._write_state if self._import_run is None else self._import_run.emit)(value)
+
+    def _write_state(self, value: Any) -> None:
+        if not self.settings.dry_run:
+            self._emit(value)
 
 
 def open_store(settings: Settings) -> Store:
@@ -352,6 +347,21 @@ def open_store(settings: Settings) -> Store:
         return OverlayStore(open_read_only(url, key), dry_run=True)
     store = SqlStore(url, key)
     return OverlayStore(store, dry_run=False) if settings.delivery == "files" else store
+
+
+def http_library(settings: Settings) -> Library:
+    """Return the HTTP library that sends the requests."""
+    return choose_library(settings.http_client)
+
+
+def stored_files(settings: Settings) -> list[tuple[str, Path]]:
+    """Give what the store and the import files write on this machine, each path with its setting."""
+    from target_kissmetrics.kissmetrics.import_files import local_folder  # noqa: PLC0415
+    from target_kissmetrics.store.layout import sqlite_files  # noqa: PLC0415
+
+    folder = local_folder(settings.files_url) if settings.delivery == "files" else None
+    files = [("attribute_store_url", file) for file in sqlite_files(settings.attribute_store_url)]
+    return files if folder is None else [*files, ("files_url", folder)]
 
 
 def tracking_host(settings: Settings, version: str) -> Host:
@@ -376,23 +386,15 @@ def check(settings: Settings, version: str) -> str:
         TargetError: One of them cannot be used.
     """
     from target_kissmetrics.kissmetrics.http.probe import probe  # noqa: PLC0415
+    from target_kissmetrics.kissmetrics.import_files import check_writable  # noqa: PLC0415
     from target_kissmetrics.store.sql import check_store  # noqa: PLC0415
 
     check_store(settings.attribute_store_url)
     if settings.delivery == "files":
-        _check_import_folder(settings)
+        check_writable(settings.files_url)
         return f"settings, store and {settings.files_url} are fine; nothing was written"
     with closing(build_transport("requests", tracking_host(settings, version))) as transport:
         problem = probe(transport, settings.tracking_url)
     if problem:
         raise ConfigError("tracking_url", f"{settings.tracking_url} {problem}")
     return f"settings, store and {settings.tracking_url} are fine; no call was sent, nothing was stored"
-
-
-def _check_import_folder(settings: Settings) -> None:
-    from target_kissmetrics.kissmetrics.import_files import check_writable, describe_error  # noqa: PLC0415
-
-    try:
-        check_writable(settings.files_url)
-    except Exception as error:  # noqa: BLE001 - whatever the library behind an fsspec URL raises
-        raise ConfigError("files_url", describe_error(settings.files_url, error)) from None

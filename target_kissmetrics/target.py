@@ -8,6 +8,7 @@ import gc
 import os
 from contextlib import closing, suppress
 from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
@@ -19,16 +20,16 @@ from target_kissmetrics.config import about
 from target_kissmetrics.config import settings as own_settings
 from target_kissmetrics.config.environment import read_environment
 from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_files
+from target_kissmetrics.config.paths import check_distinct
 from target_kissmetrics.config.redacted import redacted_settings
 from target_kissmetrics.config.run_ids import new_run_id, path_of
 from target_kissmetrics.config.stream_names import NameWatch, named, of_stream_maps
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.kissmetrics.http.client import choose_library
 from target_kissmetrics.reporting.logs import ending_in_one_line, guard
-from target_kissmetrics.reporting.rejects import check_rejects_path
+from target_kissmetrics.reporting.rejects import check_rejects_path, rejects_files
 from target_kissmetrics.reporting.report import About
-from target_kissmetrics.reporting.report_writer import ReportWriter, check_report_path
-from target_kissmetrics.runtime import Runtime, check
+from target_kissmetrics.reporting.report_writer import ReportWriter, check_report_path, report_paths
+from target_kissmetrics.runtime import Runtime, check, http_library, stored_files
 from target_kissmetrics.singer.batch_files import Storage, batch_rows, read_storage
 from target_kissmetrics.singer.reader import MessageReader
 from target_kissmetrics.singer.state import check_output, write_state
@@ -97,7 +98,7 @@ class TargetKissmetrics(Target):
             version=self.get_plugin_version(),
             sdk=self.get_sdk_version(),
             delivery=delivery,
-            client=choose_library(settings.http_client) if delivery == "api" else None,
+            client=http_library(settings) if delivery == "api" else None,
             settings=redacted_settings(self.config, own_settings.SCHEMA["properties"]),
         )
         return ReportWriter(
@@ -139,11 +140,26 @@ class TargetKissmetrics(Target):
             self._map_names = NameWatch(of_stream_maps(self._config.get("stream_maps")))
             if self.settings.report_path is not None:
                 check_report_path(self.settings.report_path)
+            self.check_files()
         except ConfigError as problem:
             if raise_errors:
                 raise
             return [str(problem)]
         return []
+
+    def check_files(self, *, replayed: str | None = None) -> None:
+        """Check that each file that a run writes is no other one of its files; a replay replaces the replayed one.
+
+        Raises:
+            ConfigError: Two are one file.
+        """
+        settings = self.settings
+        named = ("rejects_path", settings.rejects_path) if replayed is None else ("the file to replay", replayed)
+        written: list[tuple[str, str | Path]] = [*stored_files(settings)]
+        written += [(named[0], file) for file in rejects_files(named[1])]
+        if settings.report_path is not None:
+            written += [("report_path", file) for file in report_paths(settings.report_path) if file is not None]
+        check_distinct(getattr(self._config, "files", ()), written)
 
     @classmethod
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
@@ -295,6 +311,8 @@ class TargetKissmetrics(Target):
                     super().invoke(about=True, about_format=about_format)
                 return
             check_output()
+            if config is not None and file_input is not None:
+                config.config.files.append(("--input", file_input.name))
             run_id = new_run_id()
             cls.logger.info(
                 "run %s of %s v%s, Meltano SDK v%s", run_id, cls.name, cls.get_plugin_version(), cls.get_sdk_version()
@@ -313,7 +331,7 @@ class TargetKissmetrics(Target):
         """Read the files that `--config` names."""
         given = super().cb_config(ctx, param, tuple(name for name in value if name == FROM_ENVIRONMENT))
         with ending_in_one_line(cls.logger):
-            given.config.update(read_config_files(value))
+            given.config = read_config_files(value)
         return given
 
 

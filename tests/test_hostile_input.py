@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +17,7 @@ import pytest
 from hostile import check, feed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from singer_sdk.singerlib.json import serialize_json
 
 EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "60"))
 
@@ -155,6 +157,76 @@ def event(**fields: Any) -> dict[str, Any]:
 
 def lines(*messages: Any) -> bytes:
     return b"".join(json.dumps(message).encode() + b"\n" for message in messages)
+
+
+def test_a_schema_of_100_000_fields_is_read_in_seconds(tmp_path: Path) -> None:
+    fields = {f"c{number}_at": {"type": ["null", "string"], "format": "date-time"} for number in range(100_000)}
+    schema = {**EVENTS, "schema": {"properties": {**EVENTS["schema"]["properties"], **fields}}}
+    began = time.process_time()
+    ended = feed(tmp_path, lines(schema, event(c5_at="2024-01-01")))
+    check(ended)
+    assert (len(ended.calls), ended.error) == (1, None)
+    assert time.process_time() - began < 20
+
+
+@pytest.mark.parametrize("depth", [400, 600, 995, 100_000])
+@pytest.mark.parametrize("bracket", ["[]", "{}"])
+@pytest.mark.parametrize("in_file", [False, True])
+def test_a_row_of_any_depth_is_sent_without_what_is_too_deep(
+    tmp_path: Path, depth: int, bracket: str, in_file: bool
+) -> None:
+    opening = '{"a":' if bracket == "{}" else "["
+    note = opening * depth + "1" + bracket[1] * depth
+    row = json.dumps(event(note="@")["record"]).replace('"@"', note)
+    path = tmp_path / "batch.jsonl"
+    path.write_text(f"{row}\n", encoding="utf-8")
+    batch = {"type": "BATCH", "stream": "events", "encoding": {"format": "jsonl"}, "manifest": [path.as_uri()]}
+    line = json.dumps(batch) if in_file else f'{{"type":"RECORD","stream":"events","record":{row}}}'
+    ended = feed(tmp_path, lines(EVENTS) + line.encode() + b"\n" + lines({"type": "STATE", "value": 1}))
+    check(ended)
+    assert (len(ended.calls), ended.states, ended.error) == (1, [1], None)
+    assert [line["code"] for line in ended.rejects] == (["too-deep"] if bracket == "{}" else [])
+
+
+@pytest.mark.parametrize("number", ["1e9999999999999999999", "-1e-9999999999999999999", "1" * 5000, "1e999999999"])
+@pytest.mark.parametrize(
+    ("field", "code"),
+    [
+        ("note", "bad-number"),
+        ("user_id", "bad-identity"),
+        ("timestamp", "bad-timestamp"),
+        ("revenue", "bad-amount"),
+        ("event", "no-event-name"),
+    ],
+)
+def test_a_number_of_any_size_is_rejected_where_it_stands(tmp_path: Path, number: str, field: str, code: str) -> None:
+    line = json.dumps(event(**{field: "@"})).replace('"@"', number)
+    ended = feed(tmp_path, lines(EVENTS) + line.encode() + b"\n" + lines({"type": "STATE", "value": 1}))
+    check(ended)
+    assert (ended.states, ended.error) == ([1], None)
+    assert code in {line["code"] for line in ended.rejects}
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("1e9999999999999999999", "has the number 1e9999999999999999999, whose exponent is too large"),
+        ("[" * 100_000 + "]" * 100_000, "is nested 100,002 deep, where 500 is the limit"),
+    ],
+)
+def test_a_state_that_cannot_be_emitted_as_it_is_names_its_line(tmp_path: Path, value: str, problem: str) -> None:
+    state = '{"type": "STATE", "value": {"a": ' + value + "}}\n"
+    ended = feed(tmp_path, lines(EVENTS, event()) + state.encode())
+    assert ended.error == f"line 3 of the input: STATE {problem}, and cannot be emitted as it is; fix the tap"
+    assert (len(ended.calls), ended.states) == (1, [])
+
+
+@pytest.mark.parametrize("value", ["1" * 5000, '"\\ud800"', '"\\u0000"', "1.10", "[" * 400 + "]" * 400])
+def test_a_state_is_emitted_with_all_that_it_holds(tmp_path: Path, value: str) -> None:
+    state = '{"type": "STATE", "value": ' + value + "}\n"
+    ended = feed(tmp_path, lines(EVENTS, event()) + state.encode())
+    assert ended.error is None
+    assert [serialize_json(state) for state in ended.states] == [value]
 
 
 def test_a_row_of_10_000_columns_is_sent(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ import pytest
 from forked import command as command_of
 
 from target_kissmetrics.sandbox.running import RunningSandbox, running
-from target_kissmetrics.store import digests
 from target_kissmetrics.store.sql import SqlStore
 
 KEY = "0123456789abcdef"
@@ -99,10 +98,9 @@ class Bench:
         return int(self.sandbox.summary()["calls"])
 
     def has_stored(self) -> bool:
-        key = digests.product(KEY)
-        store = SqlStore(f"sqlite:///{(self.folder / 'target-kissmetrics.db').as_posix()}", key)
+        store = SqlStore(f"sqlite:///{(self.folder / 'target-kissmetrics.db').as_posix()}", KEY)
         try:
-            return bool(store.last_sent([digests.Digests(key).person("ada")]))
+            return bool(store.last_sent([store.digests.person("ada")]))
         finally:
             store.close()
 

@@ -103,7 +103,7 @@ def test_one_of_several_events_of_a_row_is_rejected_and_goes_out_with_a_replay(b
     given[0]["schema"]["properties"]["plan_time"] = {}
     bench.run(given, max_event_names=2, streams=[entry])
     assert bench.events() == {"Ordered": 3, "Paid p0": 1}
-    assert rejected(bench) == [("too-many-names", "plan", 1), ("too-many-names", "plan", 2)]
+    assert rejected(bench) == [("too-many-names", "plan_time", 1), ("too-many-names", "plan_time", 2)]
     assert "0 lines are left" in bench.replay("rejects.jsonl", streams=[entry])
     assert bench.events() == {"Ordered": 3, "Paid p0": 1, "Paid p1": 1, "Paid p2": 1}
 

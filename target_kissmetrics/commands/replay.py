@@ -14,9 +14,7 @@ A replay sends everybody's rows, whatever slice of people (`shard`) its config n
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,10 +26,11 @@ from target_kissmetrics.commands.rejects_file import (
     Line,
     RejectedRow,
     ReplayRejects,
+    left_of,
     opened,
-    put_in_place,
     rows_of,
 )
+from target_kissmetrics.exact_json import decode
 from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.clock import NO_GUESS
@@ -192,20 +191,17 @@ def replay(path: Path, target: TargetKissmetrics) -> int:
         TargetError: The file is not one of rejects, or something could not be delivered or stored; it stays as it was.
         SystemExit: A signal ended the replay; the file stays as it was.
     """
-    with opened(path) as descriptor:
+    target.check_files(replayed=str(path))
+    with opened(path) as file:
         messages = _schemas(path, target)
-        with open(descriptor, "rb", closefd=False) as file:
-            raw_lines = [line if line.endswith(b"\n") else line + b"\n" for line in file]
-        end = os.lseek(descriptor, 0, os.SEEK_END)
-        rows = rows_of(raw for raw in raw_lines if raw.strip())
+        rows = rows_of(file)
         rejected = [row for row in rows if isinstance(row, RejectedRow)]
         source = Replay(target)
-        messages |= _guessed(source.runtime, messages, [row.line for row in rejected])
+        messages |= _guessed(source.runtime, messages, (row.line for row in rejected))
         source.send(rejected, messages)
-        left = [raw for row in rows for raw in (row.left if isinstance(row, RejectedRow) else [row])]
         if not target.settings.dry_run:
-            put_in_place(path, descriptor, end, left)
-    return len(left)
+            file.replace(left_of(file, rows))
+        return sum(1 for _ in left_of(file, rows))
 
 
 def _schemas(path: Path, target: TargetKissmetrics) -> dict[str, dict[str, Any]]:
@@ -217,13 +213,13 @@ def _schemas(path: Path, target: TargetKissmetrics) -> dict[str, dict[str, Any]]
             continue
         for line in file.read_bytes().splitlines():
             with suppress(ValueError):
-                message = json.loads(line)
+                message = decode(line)
                 messages[message.pop("rejects")] = message
         break
     return messages
 
 
-def _guessed(runtime: Runtime, known: Mapping[str, Any], lines: Sequence[Line]) -> dict[str, dict[str, Any]]:
+def _guessed(runtime: Runtime, known: Mapping[str, Any], lines: Iterable[Line]) -> dict[str, dict[str, Any]]:
     """Give schemas of streams of which none was noted, from the fields of their rows; nothing is known of their keys.
 
     Where duplicates are spread, or rows are sent once, the key tells rows apart: without it, a later run would give

@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from target_kissmetrics.errors import ConfigError
+from target_kissmetrics.exact_json import too_deep
+
+MAX_DEPTH = 100
+"""Of objects and lists in each other."""
+
+_LONG_NUMBER = re.compile(r"\d{4301,}")
 
 FROM_ENVIRONMENT = "ENV"
 """A value of `--config` that stands for the variables of the environment."""
 
 
-def read_config_files(names: Iterable[str]) -> dict[str, Any]:
+class FilesConfig(dict[str, Any]):
+    """The settings that files hold.
+
+    Attributes:
+        files: The files, each with the option that names it.
+    """
+
+    files: list[tuple[str, str]]
+
+
+def read_config_files(names: Iterable[str]) -> FilesConfig:
     """Read files in their order; a later one overrides settings of an earlier one. `ENV` is no file.
 
     Raises:
         ConfigError: A file cannot be read.
     """
-    config: dict[str, Any] = {}
-    for name in names:
-        if name != FROM_ENVIRONMENT:
-            config.update(read_config_file(name))
+    config = FilesConfig()
+    config.files = [("--config", name) for name in names if name != FROM_ENVIRONMENT]
+    for _, name in config.files:
+        config.update(read_config_file(name))
     return config
 
 
@@ -48,7 +65,7 @@ def read_config_file(name: str) -> dict[str, Any]:
                 raise ConfigError("--config", problem)
     except _DuplicateKeyError as error:
         raise ConfigError("--config", f"{name}: {error}; write it once, with the content of both") from None
-    except RecursionError:
+    except RecursionError:  # YAML that contains itself
         raise ConfigError("--config", f"{name} is nested too deeply; write it flatter") from None
     return given
 
@@ -65,13 +82,23 @@ class _DuplicateKeyError(Exception):
 
 
 def _json(name: str, text: str) -> Any:
+    problem, _ = too_deep(text, MAX_DEPTH)
+    if problem:
+        raise ConfigError("--config", f"{name} {problem}; write it flatter")
     try:
         return json.loads(text, object_pairs_hook=_without_duplicates)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise ConfigError("--config", f"{name} is not JSON at {place}; fix it there") from None
-    except ValueError:  # Python's limit
-        raise ConfigError("--config", f"{name} has a number of more than 4,300 digits; fix it there") from None
+    except ValueError:
+        raise _long_number(name, text) from None
+
+
+def _long_number(name: str, text: str) -> ConfigError:
+    """Describe a number that is longer than Python reads."""
+    found = _LONG_NUMBER.search(text)
+    line = text.count("\n", 0, found.start() if found else None) + 1
+    return ConfigError("--config", f"{name} has a number of more than 4,300 digits in line {line}; fix it there")
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -98,10 +125,17 @@ def _yaml(name: str, text: str) -> Any:
                     seen.add(key.value)
             return super().construct_mapping(node, deep)
 
+    loader = None
     try:
-        return yaml.load(text, Loader)  # noqa: S506 - it is a safe loader
+        loader = Loader(text)
+        return loader.get_single_data()
+    except RecursionError:
+        where = f"{name} is nested too deeply at line {loader.line + 1 if loader else 1}"
+        raise ConfigError("--config", f"{where}; write it flatter") from None
     except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
         # PyYAML itself fails on values that do not fit their tag, such as the date 2024-02-31.
+        if _LONG_NUMBER.search(text) and not isinstance(error, yaml.YAMLError):
+            raise _long_number(name, text) from None
         mark = getattr(error, "problem_mark", None)
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
         raise ConfigError("--config", f"{name} is not YAML{place}; fix it there") from None

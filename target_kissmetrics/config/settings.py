@@ -165,7 +165,11 @@ class Settings(MappingSettings):
     @property
     def sends_in_clear(self) -> bool:
         """Whether calls, with the API key in each, leave this machine without TLS."""
-        is_sent = self.delivery == "api" and not self.dry_run and self.tracking_url.startswith("http:")
+        is_sent = (
+            self.delivery == "api"
+            and not (self.dry_run or self.remember_only)
+            and self.tracking_url.startswith("http:")
+        )
         return is_sent and not _LOOPBACK.fullmatch(urlsplit(self.tracking_url).hostname or "")
 
 
@@ -200,6 +204,3 @@ def _check_together(settings: Settings) -> None:
         raise ConfigError("files_url", "an s3:// URL needs: pip install 'target-kissmetrics[s3]'")
     if not is_files and settings.http_client == "curl" and importlib.util.find_spec("pycurl") is None:
         raise ConfigError("http_client", "'curl' needs: pip install 'target-kissmetrics[curl]'; or use auto")
-    url, rejects = settings.attribute_store_url, settings.rejects_path
-    if url.startswith("sqlite") and url.partition(":///")[2].partition("?")[0] == rejects:
-        raise ConfigError("rejects_path", f"{rejects} is the file of attribute_store_url; name another file")

@@ -21,7 +21,7 @@ from typing import IO, Any
 
 import msgspec
 
-from target_kissmetrics.errors import Refused
+from target_kissmetrics.errors import ConfigError, Refused
 from target_kissmetrics.kissmetrics.calls import Call
 from target_kissmetrics.kissmetrics.wire import as_import_line
 
@@ -131,8 +131,12 @@ OpenFile = _LocalFile | _RemoteFile
 
 
 def file_opener(url: str) -> Callable[[str], OpenFile]:
-    """Return a function that begins a file, given its name, in a local folder or at an fsspec URL."""
-    folder = _local_path(url)
+    """Return a function that begins a file, given its name, in a local folder or at an fsspec URL.
+
+    Raises:
+        ConfigError: The URL cannot be used.
+    """
+    folder = local_folder(url)
     if folder is not None:
         _remove_unfinished(folder)
         return lambda name: _LocalFile(folder / name)
@@ -142,20 +146,28 @@ def file_opener(url: str) -> Callable[[str], OpenFile]:
 
 
 def check_writable(url: str) -> None:
-    """Raise if files cannot be written: no parent of a local folder is writable, or a bucket does not exist."""
-    folder = _local_path(url)
+    """Check that files can be written: a parent of a local folder is writable, or a bucket exists.
+
+    Raises:
+        ConfigError: They cannot.
+    """
+    folder = local_folder(url)
     if folder is None:
         fs, root = _remote(url)
-        fs.ls(root.split("/")[0], refresh=True)
+        try:
+            fs.ls(root.split("/")[0], refresh=True)
+        except Exception as error:  # noqa: BLE001 - whatever the library behind an fsspec URL raises
+            raise ConfigError("files_url", describe_error(url, error)) from None
         return
     folder = folder.absolute()
-    while not folder.exists() and folder != folder.parent:
+    while not os.path.exists(folder) and folder != folder.parent:  # noqa: PTH110 - never raises
         folder = folder.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise PermissionError(13, "no file can be created there")
+        raise ConfigError("files_url", describe_error(url, PermissionError(13, "no file can be created there")))
 
 
-def _local_path(url: str) -> Path | None:
+def local_folder(url: str) -> Path | None:
+    """Give the folder that a path or URL names; None for a bucket."""
     scheme, separator, path = url.partition("://")
     if not separator:
         return Path(url)
@@ -168,8 +180,9 @@ def _remote(url: str) -> tuple[Any, str]:
 
     try:
         fs, root = fsspec.core.url_to_fs(url)
-    except ValueError as error:  # an unknown scheme
-        raise ImportError(str(error)) from None
+    except (ValueError, ImportError) as error:  # an unknown scheme, or one without its package
+        problem = f"{url} cannot be used: {error}; install what it needs, or name another"
+        raise ConfigError("files_url", problem) from None
     return fs, root
 
 
@@ -258,8 +271,6 @@ class ImportFiles:
 
 def describe_error(url: str, error: Exception) -> str:
     """Say why files cannot be written, and what to do about it."""
-    if isinstance(error, ImportError):
-        return f"{url} cannot be used: {error}; install what it needs, or name another"
     if "AccessControlListNotSupported" in str(error):
         return f"{url} has ACLs disabled, but Kissmetrics needs a grant on each file; enable ACLs for it"
     return (

@@ -48,7 +48,7 @@ def resolve(stream: Stream) -> ResolvedStream:
         ConfigError: The kind is ambiguous, or the entry names a key or a field that the stream does not have.
     """
     entry = stream.entry
-    stream = _unwrapped(stream)
+    stream = unwrapped(stream)
     if entry.kind is not None:
         kind, why = entry.kind, f"{entry.place} says so"
     else:
@@ -98,7 +98,7 @@ class ChosenRows:
         return mapped
 
 
-def _unwrapped(stream: Stream) -> Stream:
+def unwrapped(stream: Stream) -> Stream:
     """Return a stream as it is once its parts are lifted; its rows decide where the schema lists no fields of a part.
 
     Raises:

@@ -15,6 +15,7 @@ Code = Literal[
     "no-type", "unknown-type", "bad-message", "no-experiment", "no-variant", "no-property-name", "name-too-long",
     "reserved-name", "value-too-long", "bad-number", "bad-text", "bad-datetime", "bad-amount", "too-deep",
     "too-many-names",
+    "not-in-plan",
 ]  # fmt: skip
 Lost = Literal["row", "property", "alias", "amount", "row or property"]
 
@@ -37,8 +38,8 @@ class Reason(NamedTuple):
 
 _FIX = "fix it at the source or with a stream map"
 _FILTER = "filter out such rows with a stream map (__filter__)"
-_RENAME = "rename it (rename in the stream's entry for kinds event and user_attributes, or a stream map) or drop it"
-_EXCLUDE = "drop the field (exclude in the stream's entry for kinds event and user_attributes, or a stream map)"
+_RENAME = "rename it (rename in the stream's entry, or a stream map) or drop it"
+_EXCLUDE = "drop the field (exclude in the stream's entry, or a stream map)"
 
 REASONS: Mapping[Code, Reason] = {
     "no-identity": Reason(
@@ -179,6 +180,12 @@ REASONS: Mapping[Code, Reason] = {
         "row or property",
         "objects or lists are nested too deeply",
         f"flatten them at the source or with a stream map, or {_EXCLUDE}",
+    ),
+    "not-in-plan": Reason(
+        "row or property",
+        "the event or the property is not in the tracking plan",
+        "fix its name, leave it out (exclude in the stream's entry, or a stream map), or add it to allowed_events or "
+        "allowed_properties",
     ),
     "too-many-names": Reason(
         "row or property",

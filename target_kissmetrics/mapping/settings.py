@@ -353,8 +353,7 @@ class MappingSettings:
         maximum=MAX_NAMES,
     )
     max_property_names: int = setting(
-        "Reject properties whose name would give the product more distinct names than this; the revenue property does "
-        "not count.",
+        "Reject properties whose name would give the product more distinct names; revenue's does not count.",
         default=5000,
         minimum=1,
         maximum=MAX_NAMES,
@@ -367,6 +366,14 @@ class MappingSettings:
     )
     lowercase_identities: bool = setting(
         "Lower-case every identity: `Ada@Example.com` and `ada@example.com` are one person.", default=False
+    )
+    allowed_events: tuple[str, ...] | None = setting(
+        "A tracking plan: names, or globs, of events that may be sent; others are rejected with `not-in-plan`.",
+        read=_read_fields,
+    )
+    allowed_properties: tuple[str, ...] | None = setting(
+        "Likewise of properties, also of people; others are dropped. `revenue_key` is always allowed.",
+        read=_read_fields,
     )
     campaign_properties: bool = setting(
         "Give campaign fields (`utm_source`, `referrer`, ...) the names that Kissmetrics' reports use.", default=True

@@ -6,13 +6,5 @@ bounded for inputs of any length.
 
     config + Singer messages -> configuration, messages -> stream, preview -> text (a terminal, or HTML)
                                                                |
-                                                            suggest -> entries of `streams` (YAML)
-
-- `cli`: the command.
-- `configuration`: the config, from files and the environment; no API key is needed.
-- `messages`: reads Singer messages. Knows the SDK.
-- `stream`, `preview`: one stream, and all of them: kinds, first rows beside their calls, counts, warnings.
-- `totals`, `risks`, `explaining`: counts; what Kissmetrics would merge or drop; what each field of a row becomes.
-- `suggest`: the likeliest entry of `streams` for a stream.
-- `text`: what is shown, on a terminal or as an HTML page.
+                                totals, risks, explaining; suggest: entries of `streams` (YAML)
 """

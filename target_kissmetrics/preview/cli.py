@@ -18,11 +18,13 @@ from typing import IO, Any, cast
 from singer_sdk.exceptions import SingerSDKError
 from singer_sdk.singerlib.exceptions import SingerError
 
+from target_kissmetrics.config.paths import check_distinct
+from target_kissmetrics.config.settings import SCHEMA
 from target_kissmetrics.errors import ExpressionError, InputError
-from target_kissmetrics.preview.configuration import read_config, read_settings
+from target_kissmetrics.preview.configuration import plan_of, read_config
+from target_kissmetrics.preview.messages import read
 from target_kissmetrics.preview.preview import Preview
-from target_kissmetrics.preview.stream import Plan
-from target_kissmetrics.preview.suggest.as_yaml import as_yaml
+from target_kissmetrics.preview.suggest.entry import as_yaml
 from target_kissmetrics.preview.text import as_page, print_preview
 from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.logs import guard, in_one_line
@@ -32,14 +34,7 @@ _NAME = "target-kissmetrics-preview"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        argv: The arguments; those of the process when None.
-
-    Returns:
-        The exit code: 0, or 1 when something could not be read or written.
-    """
+    """Run the command; give its exit code: 0, or 1 when something could not be read or written."""
     options = make_parser().parse_args(argv)
     # A name may have characters that the terminal's encoding lacks.
     if sys.stdout is None:
@@ -95,17 +90,18 @@ def _rows(text: str) -> int:
 def _run(options: argparse.Namespace) -> int:
     config = read_config(options.config)
     guard(config)
-    settings = read_settings(config)
-    given = tuple(config.get("streams") or ())
-    max_aliases, now = settings.max_aliases_per_identity, int(time.time())
-    stream_maps = config.get("stream_maps") or {}
-    preview = Preview(Plan(settings, settings.streams, given, max_aliases, options.rows, now, stream_maps))
+    plan = plan_of(config, options.rows, int(time.time()))
+    if options.html is not None:
+        files = [*(("--config", name) for name in options.config), ("the input", options.input)]
+        rejects = str(config.get("rejects_path") or SCHEMA["properties"]["rejects_path"]["default"])
+        check_distinct([*files, ("rejects_path", rejects)], [("--html", options.html)])
+    preview = Preview(plan)
     problem = _read(options.input, preview, config)
     preview.finish()
     if options.html is not None:
         write_whole(options.html, as_page(preview, problem))
     if options.suggest:
-        sys.stdout.write(as_yaml(preview.suggestions(), stream_maps))
+        sys.stdout.write(as_yaml(preview.suggestions(), preview.plan.stream_maps))
     else:
         print_preview(preview, sys.stdout)
     sys.stdout.flush()
@@ -114,8 +110,6 @@ def _run(options: argparse.Namespace) -> int:
 
 def _read(name: str, preview: Preview, config: dict[str, Any]) -> str | None:
     """Read the input; give what ended it early."""
-    from target_kissmetrics.preview.messages import read  # noqa: PLC0415 - the SDK takes its time to load
-
     if name == "-" and (sys.stdin is None or sys.stdin.isatty()):
         raise InputError(f"nothing is piped in; try: tap-... | {_NAME} --config config.json, or name a file")
     with Path(name).open("rb") if name != "-" else nullcontext(sys.stdin.buffer) as lines:

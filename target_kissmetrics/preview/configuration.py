@@ -12,33 +12,38 @@ from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from target_kissmetrics.config import settings as own_settings
 from target_kissmetrics.config.environment import read_environment
 from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_file
+from target_kissmetrics.preview.stream import Plan
 
 _NO_KEY = "preview-needs-no-key"
 
 
 class _Builtin(Target):
-    """Knows the settings that the SDK gives the target."""
-
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         *(capability for capability in Target.capabilities if capability is not PluginCapabilities.FLATTENING),
         PluginCapabilities.BATCH,
     ]
 
+    @classmethod
+    def settings(cls) -> dict[str, Any]:
+        """Give the schemas of the settings that the SDK gives the target."""
+        builtin: dict[str, Any] = {"properties": {}}
+        cls.append_builtin_config(builtin)
+        return dict(builtin["properties"])
+
 
 def read_config(sources: Sequence[str], environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Put a config together.
-
-    Args:
-        sources: Files in JSON, or in YAML when they are named `*.yml` or `*.yaml`, and `ENV` for the variables
-            `TARGET_KISSMETRICS_...`; a later one wins.
-        environment: The variables.
+    """Put a config together: files as `read_config_file` reads them, and `ENV`, the environment; a later one wins.
 
     Raises:
         ConfigError: One of them cannot be read.
     """
     config: dict[str, Any] = {}
     for source in sources:
-        config.update(_from_environment(environment) if source == FROM_ENVIRONMENT else read_config_file(source))
+        if source == FROM_ENVIRONMENT:
+            schemas = {**_Builtin.settings(), **own_settings.SCHEMA["properties"]}
+            config |= read_environment(environment, schemas)
+        else:
+            config |= read_config_file(source)
     return config
 
 
@@ -48,12 +53,15 @@ def read_settings(config: Mapping[str, Any]) -> own_settings.Settings:
     Raises:
         ConfigError: The first mistake.
     """
-    builtin: dict[str, Any] = {"properties": {}}
-    _Builtin.append_builtin_config(builtin)
-    return own_settings.read_settings({**config, "api_key": config.get("api_key") or _NO_KEY}, builtin["properties"])
+    return own_settings.read_settings({**config, "api_key": config.get("api_key") or _NO_KEY}, _Builtin.settings())
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    builtin: dict[str, Any] = {"properties": dict(own_settings.SCHEMA["properties"])}
-    _Builtin.append_builtin_config(builtin)
-    return read_environment(environment, builtin["properties"])
+def plan_of(config: Mapping[str, Any], rows_shown: int, now: int) -> Plan:
+    """Read a config for a preview.
+
+    Raises:
+        ConfigError: The first mistake.
+    """
+    settings = read_settings(config)
+    given, stream_maps = tuple(config.get("streams") or ()), config.get("stream_maps") or {}
+    return Plan(settings, settings.streams, given, settings.max_aliases_per_identity, rows_shown, now, stream_maps)

@@ -19,7 +19,7 @@ from target_kissmetrics.mapping.rules.fields import Globs, Row, is_empty
 from target_kissmetrics.mapping.rules.loaders import is_metadata
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.stream import StreamMapping
-from target_kissmetrics.preview.totals import sender
+from target_kissmetrics.preview.totals import sender, type_of
 from target_kissmetrics.reporting import display
 
 MAX_FIELDS = 100
@@ -36,7 +36,7 @@ Effect = tuple[Role, str]
 
 
 class Field(NamedTuple):
-    """A field of a row: its name and value, fit for display, and its effect."""
+    """A field of a row, fit for display, and its effect."""
 
     name: str
     value: str
@@ -53,52 +53,56 @@ class MappedRow(NamedTuple):
     outcome: Mapped | Rejected
 
 
-def explain(  # noqa: PLR0913, PLR0917 - a row, what it became, and how it was mapped
-    number: int,
-    row: Row,
-    extracted: object,
-    outcome: Mapped | Rejected,
-    mapping: StreamMapping,
-    entry: StreamSettings,
-    revenue_key: str,
-) -> MappedRow:
-    """Say what became of each field of a row.
+class Explainer(NamedTuple):
+    """Says what became of each field of a stream's rows; the mapping must give the same calls for the same row."""
 
-    Args:
-        number: The row's place in its stream.
-        row: The row.
-        extracted: Its message's `time_extracted`.
-        outcome: What the mapping made of it.
-        mapping: The stream's mapping. It must give the same calls for the same row.
-        entry: The stream's entry.
-        revenue_key: The property that holds revenue.
-    """
-    fields = []
-    for name, value in list(row.items())[:MAX_FIELDS]:
-        if isinstance(outcome, Rejected):
-            is_cause = outcome.field is not None and _is_within(outcome.field, name)
-            reason = f"{outcome.code}: {display.line(outcome.reason, 200)}"
-            effect: Effect = ("rejected", reason) if is_cause else ("unused", "not sent: the row is rejected")
-        else:
-            without = _map({key: other for key, other in row.items() if key != name}, extracted, mapping)
-            effect = _effect(outcome, without, name) or ("unused", _why_unused(entry, name, value, outcome))
-        role, text = effect
-        if role == "property" and f"{revenue_key} = " in text:
-            role = "revenue"
-        fields.append(Field(display.line(name), display.value(value), role, text))
-    return MappedRow(number, fields, max(0, len(row) - MAX_FIELDS), outcome)
+    mapping: StreamMapping
+    entry: StreamSettings
+    revenue_key: str
+
+    def explain(self, number: int, row: Row, extracted: object, outcome: Mapped | Rejected) -> MappedRow:
+        """Explain a row by its place in its stream, its message's `time_extracted`, and what it became."""
+        fields = []
+        for name, value in list(row.items())[:MAX_FIELDS]:
+            if isinstance(outcome, Rejected):
+                is_cause = outcome.field is not None and _is_within(outcome.field, name)
+                reason = f"{outcome.code}: {display.line(outcome.reason, 200)}"
+                effect: Effect = ("rejected", reason) if is_cause else ("unused", "not sent: the row is rejected")
+            else:
+                without = self._map({key: other for key, other in row.items() if key != name}, extracted)
+                effect = _effect(outcome, without, name) or ("unused", self._why_unused(name, value, outcome))
+            role, text = effect
+            if role == "property" and f"{self.revenue_key} = " in text:
+                role = "revenue"
+            fields.append(Field(display.line(name), display.value(value), role, text))
+        return MappedRow(number, fields, max(0, len(row) - MAX_FIELDS), outcome)
+
+    def _map(self, row: Row, extracted: object) -> Mapped | Rejected:
+        try:
+            return self.mapping.map(row, extracted)
+        except Rejected as problem:
+            return problem
+
+    def _why_unused(self, name: str, value: Any, outcome: Mapped) -> str:
+        place, include, exclude = self.entry.place, self.entry.include, self.entry.exclude
+        is_list = isinstance(value, (list, tuple)) and any(isinstance(item, (Mapping, list, tuple)) for item in value)
+        reasons = {
+            "not sent: null or empty": is_empty(value),
+            "not sent: metadata of the tap or a loader": is_metadata(name),
+            f"not sent: in {place}.exclude": Globs(exclude).match(name),
+            f"not sent: not in {place}.include": include is not None and not Globs(include).match(name),
+            "not sent: a list of objects is no property (name it as line_items)": is_list,
+            "not sent: another field of the row has this property's name": any(
+                _is_own(property_name, name) for property_name, _ in _pairs(outcome.calls)
+            ),
+            "not used: another field comes first, or this kind of stream sends no such field": True,
+        }
+        return next(reason for reason, applies in reasons.items() if applies)
 
 
 def deleted_names(mapped: Mapped | Rejected) -> list[str]:
     """Give the names of attributes that were deleted at their source, each once."""
     return [] if isinstance(mapped, Rejected) else list(dict.fromkeys(one.name for one in mapped.deletions))
-
-
-def _map(row: Row, extracted: object, mapping: StreamMapping) -> Mapped | Rejected:
-    try:
-        return mapping.map(row, extracted)
-    except Rejected as problem:
-        return problem
 
 
 def _effect(outcome: Mapped, without: Mapped | Rejected, name: str) -> Effect | None:
@@ -147,9 +151,9 @@ def _made(outcome: Mapped, without: Mapped | Rejected, name: str) -> Effect | No
     if role is not None:
         # A field that takes this one's place is no property any more; that is not this field's effect.
         own = [pair for pair in lost if _is_own(pair[0], name) or pair[0] in {"_ip", "_ua"}]
-        return role[0], ", ".join([role[1], *map(_shown, own)])
-    properties = _listed(map(_shown, lost))
-    counts = _kinds(before) - _kinds(after)
+        return role[0], ", ".join([role[1], *map(shown, own)])
+    properties = _listed(map(shown, lost))
+    counts = Counter(map(type_of, before)) - Counter(map(type_of, after))
     if any(isinstance(call, Record) for call in before) and counts["record"] + counts["set"]:
         calls = ", ".join(display.plural(counts[kind], f"{kind} call") for kind in ("record", "set") if counts[kind])
         return "calls", f"{calls}: {properties}" if lost else calls
@@ -178,11 +182,8 @@ def _pairs(calls: Iterable[Call]) -> list[tuple[str, str]]:
     return senders + [pair for call in carrying for pair in call.properties.items()]
 
 
-def _kinds(calls: Iterable[Call]) -> Counter[str]:
-    return Counter(type(call).__name__.lower() for call in calls)
-
-
-def _shown(pair: tuple[str, str]) -> str:
+def shown(pair: tuple[str, str]) -> str:
+    """Write a property as `Plan = Gold`."""
     return f"{display.line(pair[0])} = {display.line(pair[1], 60)}"
 
 
@@ -194,19 +195,3 @@ def _listed(texts: Iterable[str]) -> str:
     every = list(texts)
     more = f" and {len(every) - _LISTED} more" if len(every) > _LISTED else ""
     return "; ".join(every[:_LISTED]) + more
-
-
-def _why_unused(entry: StreamSettings, name: str, value: Any, outcome: Mapped) -> str:
-    is_list = isinstance(value, (list, tuple)) and any(isinstance(item, (Mapping, list, tuple)) for item in value)
-    reasons = {
-        "not sent: null or empty": is_empty(value),
-        "not sent: metadata of the tap or a loader": is_metadata(name),
-        f"not sent: in {entry.place}.exclude": Globs(entry.exclude).match(name),
-        f"not sent: not in {entry.place}.include": entry.include is not None and not Globs(entry.include).match(name),
-        "not sent: a list of objects is no property (name it as line_items)": is_list,
-        "not sent: another field of the row has this property's name": any(
-            _is_own(property_name, name) for property_name, _ in _pairs(outcome.calls)
-        ),
-    }
-    other = "not used: another field comes first, or this kind of stream sends no such field"
-    return next((reason for reason, applies in reasons.items() if applies), other)

@@ -19,12 +19,7 @@ _LOG = logging.getLogger("target-kissmetrics-preview")
 
 
 def read(lines: IO[str], preview: Preview, config: Mapping[str, Any]) -> None:
-    """Read an input to its end.
-
-    Args:
-        lines: Singer messages, as lines of text or bytes.
-        preview: Gets their streams and rows.
-        config: The config; its `stream_maps`, `validate_records` and `batch_config` count.
+    """Read an input to its end; of the config, `stream_maps`, `validate_records` and `batch_config` count.
 
     Raises:
         InputError: A line is no Singer message, a row comes before its schema, or a BATCH file cannot be read.

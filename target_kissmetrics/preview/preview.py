@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from target_kissmetrics.config.stream_entries import entry_for
-from target_kissmetrics.config.stream_names import NameWatch, of_entries
+from target_kissmetrics.config.stream_names import ConfiguredName, NameWatch, of_entries
 from target_kissmetrics.preview.stream import Plan, StreamPreview
 from target_kissmetrics.preview.suggest.advice import about_different_ids
 from target_kissmetrics.preview.suggest.entry import Suggestion
@@ -24,11 +24,9 @@ _NAME_CHARACTERS = 40
 
 @dataclass(slots=True)
 class Preview:
-    """The streams of an input.
+    """The streams of an input, by name, in the order in which they came.
 
     Attributes:
-        plan: What holds for all of them.
-        streams: By name, in the order in which they came.
         warnings: What is wrong between streams, or with no stream; complete once the preview is finished.
         map_names: Watches the names in `stream_maps`; sees each stream as the tap names it.
     """
@@ -54,17 +52,17 @@ class Preview:
         """Suggest entries and warn, once all rows are read."""
         for stream in self.streams.values():
             stream.finish()
-        for place, problems in {**self._unmatched_entries(), **_unmatched(self.map_names)}.items():
+        for one, problem in [*self._unmatched_entries(), *_unmatched(self.map_names)]:
             if self.streams or self.map_names.has_seen_any:
-                self.warnings += [f"{place}: {problem}" for problem in problems]
+                self.warnings.append(f"{one.place}: {problem}")
         totals = [stream.totals for stream in self.streams.values()]
         self.warnings += _about_names("events", [total.events for total in totals], MANY_EVENT_NAMES)
         self.warnings += _about_names("properties", [total.properties for total in totals], MANY_PROPERTY_NAMES)
         ids = {name: found for name, stream in self.streams.items() if (found := stream.ids())}
-        for one, other, warning in about_different_ids(dict(list(ids.items())[:MAX_STREAMS_COMPARED])):
+        for *names, warning in about_different_ids(dict(list(ids.items())[:MAX_STREAMS_COMPARED])):
             self.warnings.append(warning)
-            self.streams[one].add_reason(warning)
-            self.streams[other].add_reason(warning)
+            for name in names:
+                self.streams[name].add_reason(warning)
 
     def suggestions(self) -> list[Suggestion]:
         """Give the entries to use: those of the config, and new ones, in an order that works.
@@ -72,37 +70,32 @@ class Preview:
         The first entry that matches wins, so new ones come before those with globs. Entries behind a glob stay there:
         in a run the glob wins, too.
         """
-        own = [entry_for(self.plan.entries, stream.name) for stream in self.streams.values() if stream.suggestion]
-        replaced = [entry.place for entry in own if entry is not None and not entry.is_glob]
-        problems = self._unmatched_entries() if self.streams else {}
-        for stream in self.streams.values():
-            if stream.problem is not None:
-                problems.setdefault(stream.entry.place, []).append(stream.problem)
-        kept = [
-            (entry, Suggestion(dict(given), ["as configured", *problems.get(entry.place, ())]))
-            for entry, given in zip(self.plan.entries, self.plan.given, strict=True)
-            if entry.place not in replaced
-        ]
-        new = [stream.suggestion for stream in self.streams.values() if stream.suggestion and stream.name.strip()]
-        configured = [suggestion for _, suggestion in kept]
-        first_glob = next((index for index, (entry, _) in enumerate(kept) if entry.is_glob), len(kept))
-        return [*configured[:first_glob], *new, *configured[first_glob:]]
+        streams = list(self.streams.values())
+        suggested = [stream.name for stream in streams if stream.suggestion]
+        problems = [(stream.entry.place, stream.problem) for stream in streams if stream.problem is not None]
+        problems += [(one.place, problem) for one, problem in self._unmatched_entries() if streams]
+        kept: list[Suggestion] = []
+        globs: list[Suggestion] = []
+        for entry, given in zip(self.plan.entries, self.plan.given, strict=True):
+            if not entry.is_glob and any(entry_for(self.plan.entries, name) is entry for name in suggested):
+                continue
+            why = ["as configured", *(problem for place, problem in problems if place == entry.place)]
+            (globs if globs or entry.is_glob else kept).append(Suggestion(dict(given), why))
+        new = [stream.suggestion for stream in streams if stream.suggestion and stream.name.strip()]
+        return [*kept, *new, *globs]
 
-    def _unmatched_entries(self) -> dict[str, list[str]]:
+    def _unmatched_entries(self) -> Iterator[tuple[ConfiguredName, str]]:
         watch = NameWatch(of_entries(self.plan.entries))
         for stream in self.streams:
             watch.saw(stream)
         return _unmatched(watch)
 
 
-def _unmatched(watch: NameWatch) -> dict[str, list[str]]:
-    """Give what is wrong with names that match no stream, by their place in the config."""
-    problems: dict[str, list[str]] = {}
+def _unmatched(watch: NameWatch) -> Iterator[tuple[ConfiguredName, str]]:
+    """Give what is wrong with names that match no stream."""
     for one in watch.unseen:
         if not one.is_glob:
-            problem = f"'{display.line(one.name)}' matches no stream of the input{watch.guess(one)}"
-            problems.setdefault(one.place, []).append(problem)
-    return problems
+            yield one, f"'{display.line(one.name)}' matches no stream of the input{watch.guess(one)}"
 
 
 def _about_names(what: str, streams: list[Names], many: int) -> Iterator[str]:
@@ -119,6 +112,6 @@ def _about_names(what: str, streams: list[Names], many: int) -> Iterator[str]:
             repr(display.line(next(iter(one)), _NAME_CHARACTERS)) for one in list(spelled.values())[:_NAMES_LISTED]
         )
         yield (
-            f"{display.count(len(spelled))} different names of {what} ({some}, ...); names made from data (a URL, an "
+            f"{len(spelled):,} different names of {what} ({some}, ...); names made from data (a URL, an "
             "order number) use up Kissmetrics' 65,535 permanently"
         )

@@ -12,30 +12,28 @@ from singer_sdk.mapper import StreamMap
 
 from target_kissmetrics.config.stream_entries import entry_for, read_entry
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.mapping.detection import Detected, ResolvedStream, resolve
+from target_kissmetrics.mapping.detection import Detected, resolve, unwrapped
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.fields import Row
 from target_kissmetrics.mapping.rules.identity import IdentityRule
 from target_kissmetrics.mapping.rules.loaders import is_deleted
+from target_kissmetrics.mapping.rules.unwrap import Unwrap
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
-from target_kissmetrics.mapping.stream import Stream, StreamMapping
-from target_kissmetrics.preview.explaining import MappedRow, explain
-from target_kissmetrics.preview.risks import Risks
-from target_kissmetrics.preview.suggest.advice import Money, about_money, own_amount
+from target_kissmetrics.mapping.stream import Stream
+from target_kissmetrics.preview.explaining import Explainer, MappedRow
+from target_kissmetrics.preview.suggest import advice
 from target_kissmetrics.preview.suggest.columns import Columns, columns_of
 from target_kissmetrics.preview.suggest.entry import Suggestion, suggest
 from target_kissmetrics.preview.totals import Totals
 from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.counts import StreamCounts
+from target_kissmetrics.reporting.reject_policy import PROBATION_ROWS
 from target_kissmetrics.singer.stream_maps import StreamMapper, transformed
-from target_kissmetrics.sync.intake import check_row, check_sources
+from target_kissmetrics.sync.intake import check_row, check_sources, watch_entry
 
 SAMPLED_ROWS = 200
 """The first rows of a stream, from which an entry is suggested."""
-
-ROWS_ON_PROBATION = 100
-"""A run stops at a stream whose first rows, so many of them, are all rejected."""
 
 MAX_WARNINGS = 100
 
@@ -54,16 +52,11 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What holds for all streams of a preview.
+    """What holds for all streams of a preview: settings, and `streams` and `stream_maps` as they are in the config.
 
     Attributes:
-        mapping: Settings of the mapping.
-        entries: Of `streams`.
-        given: The same, as they are in the config.
-        max_aliases: `max_aliases_per_identity`.
         rows_shown: Rows of each stream to show.
         now: Seconds since the Unix epoch; the same for all rows.
-        stream_maps: Of the config.
     """
 
     mapping: MappingSettings
@@ -76,20 +69,14 @@ class Plan:
 
 
 class StreamPreview:
-    """A stream.
-
-    Args:
-        name: Its name, after stream maps.
-        plan: What holds for all streams.
+    """A stream, by its name after stream maps.
 
     Attributes:
         kind: What its rows are, and `why`; empty until that is known.
         described: Which fields have which role.
         problem: Why the run would stop at it; None when it would not.
         suggestion: The entry to use; None for a stream that has an entry and no problem.
-        entry: Its entry.
         counts: Of its rows, as a run counts them.
-        first: The first rows.
         rejected: Rejected rows, and rejected events of batches, by code.
         dropped: Dropped properties, by code.
     """
@@ -102,8 +89,7 @@ class StreamPreview:
         self.entry: StreamSettings = entry_for(plan.entries, name) or StreamSettings(stream=name)
         self.counts = StreamCounts(name)
         self.first: list[MappedRow] = []
-        self.totals = Totals(plan.mapping.revenue_key, plan.now)
-        self.risks = Risks(plan.max_aliases)
+        self.totals = Totals(plan.mapping.revenue_key, plan.now, plan.max_aliases)
         self.rejected: dict[str, Loss] = {}
         self.dropped: dict[str, Loss] = {}
         self.warnings: list[str] = []
@@ -114,9 +100,8 @@ class StreamPreview:
         self._fix: StreamMap | None = None
         self._sources: Sequence[str] = ()
         self._is_mapped = False
-        self._mapping: StreamMapping | None = None
+        self._explainer: Explainer | None = None
         self._people: IdentityRule | None = None
-        self._stop: str | None = None
 
     def ignore(self) -> None:
         """Show it as one that is not read."""
@@ -130,44 +115,36 @@ class StreamPreview:
         *,
         is_mapped: bool = False,
     ) -> None:
-        """Begin, or go on with a changed schema.
+        """Begin, or go on with a changed schema, after stream maps.
 
-        Args:
-            schema: The schema, after stream maps.
-            key_properties: The key, after stream maps.
-            sources: The streams of the tap that became this one so far.
-            is_mapped: It has a stream map of its own.
+        `sources` are the streams of the tap that became this one; `is_mapped` says that it has a stream map of its own.
         """
         self._map_waiting()
         self._sources, self._is_mapped = sources, is_mapped
         settings, now = self._plan.mapping, self._plan.now
         self._stream = Stream(self.name, schema, key_properties, self.entry, settings, self._warn, lambda: now)
         try:
-            self._set_kind(resolve(self._fixed()))
+            self._resolve(self._stream)
         except ConfigError as problem:
             self.problem = str(problem)
             self._waiting = []
 
     def row(self, row: Row | None, extracted: object, invalid: str | None = None) -> None:
-        """Add a row, after the stream's schema; None: a stream map filters it.
-
-        Args:
-            row: The row, after stream maps.
-            extracted: Its message's `time_extracted`.
-            invalid: What is wrong with it by its tap's schema.
-        """
+        """Add a row, after stream maps; None: they filter it. `invalid` is what is wrong with it by its schema."""
         self.counts.rows += 1
         if row is None:
             self.counts.filtered += 1
             return
-        # Rows of message formats may be large, and nothing is suggested from their columns.
-        if len(self._sample) < SAMPLED_ROWS and (self._people is not None or self._mapping is None):
-            self._sample.append(row)
+        filtered = self.counts.filtered
         if self._waiting is None:
             self._map(self.counts.rows, row, extracted, invalid)
-            return
-        self._waiting.append((self.counts.rows, row, extracted, invalid))
-        if len(self._waiting) >= SAMPLED_ROWS:
+        else:
+            self._waiting.append((self.counts.rows, row, extracted, invalid))
+        # Rows of message formats may be large, and nothing is suggested from their columns.
+        is_in_columns = self._people is not None or self._explainer is None
+        if is_in_columns and len(self._sample) < SAMPLED_ROWS and self.counts.filtered == filtered:
+            self._sample.append(row)
+        if self._waiting is not None and len(self._waiting) >= SAMPLED_ROWS:
             self._map_waiting()
 
     def finish(self) -> None:
@@ -175,23 +152,18 @@ class StreamPreview:
         self._map_waiting()
         if self._stream is None:
             return
-        money = self._money() if self.suggestion is None else Money()
+        is_unadvised_event = self.suggestion is None and self.kind == "event"
+        money = advice.about_own_money(self._stream, self._columns) if is_unadvised_event else None
         if self.suggestion is None and self.kind and not (self.entry.kind and self.entry.place != "streams"):
-            decided = Detected(self.kind, self.why)
-            self.suggestion = suggest(
-                self._stream, self._columns, self._given(), decided, self.risks.collisions, is_mapped=self._is_mapped
-            )
-        self.add_reason(self._stop)
-        rejected = sum(loss.count for loss in self.rejected.values())
-        if rejected >= ROWS_ON_PROBATION and not self.counts.accepted:
-            self._warn(f"all rows are rejected; a run would stop after the first {ROWS_ON_PROBATION}")
-        self._warn(*self.risks.warnings(self.totals, self.counts.accepted, spreads=self.entry.spread_duplicates))
+            self._suggest(self._stream, Detected(self.kind, self.why))
+            self.add_reason(self.problem)
+        self._warn(*self.totals.warnings(self.counts.accepted, spreads=self.entry.spread_duplicates))
         if not self._stream.key_properties:
-            for warning in self.risks.about_equal_rows():
+            for warning in self.totals.about_equal_rows():
                 self._warn(warning)
                 self.add_reason(warning)
-        self._warn(*money.warnings, *self.counts.warnings())
-        if money.fix and not self._is_mapped:
+        self._warn(*(money.warnings if money else ()), *self.counts.warnings())
+        if money and money.fix and not self._is_mapped:
             self._warn(f"stream_maps: {json.dumps({self.name: {money.amount: money.fix}})}")
 
     def add_reason(self, text: str | None) -> None:
@@ -203,7 +175,7 @@ class StreamPreview:
         """Give its columns, and those of its people's IDs; None when its rows are of no person or a message format."""
         if self._stream is None or self._people is None:
             return None
-        customer, device = self._stream.id_fields(key_is_person=self.kind == "user_attributes")
+        customer, device = unwrapped(self._stream).id_fields(key_is_person=self.kind == "user_attributes")
         return self._columns, (*customer.paths, *device.paths)
 
     @property
@@ -213,31 +185,33 @@ class StreamPreview:
     def _warn(self, *texts: str) -> None:
         self.warnings += [text for text in texts if text not in self.warnings][: MAX_WARNINGS - len(self.warnings)]
 
-    def _given(self) -> Mapping[str, Any]:
+    def _suggest(self, stream: Stream, decided: Detected | None = None) -> Suggestion:
         pairs = zip(self._plan.entries, self._plan.given, strict=True)
-        return next((given for entry, given in pairs if entry is self.entry), {})
+        given = next((given for entry, given in pairs if entry is self.entry), {})
+        self.suggestion = suggest(
+            stream, self._columns, given, decided, self.totals.collisions, is_mapped=self._is_mapped
+        )
+        return self.suggestion
 
-    def _set_kind(self, resolved: ResolvedStream) -> None:
-        assert self._stream is not None  # noqa: S101 - it has a schema
-        self.kind, self.why = resolved.kind, resolved.why
-        self._mapping = resolved.mapping
-        if resolved.mapping is not None:
-            self._check_sources(resolved.mapping)
-            self.counts.revenue = self.entry.revenue or ()
-            glob = self.entry.place if self.entry.is_glob else ""
-            self.counts.expect(self._stream.unmatched, is_open=self._stream.is_open, glob=glob)
-        self.described = resolved.mapping.describe() if resolved.mapping else ""
+    def _resolve(self, stream: Stream) -> None:
+        """Decide how its rows are mapped; after the suggested stream map, if there is one."""
+        resolved = resolve(self._fixed(stream))
+        self.kind, self.why, mapping = resolved
+        if mapping is None:
+            self.described, self._explainer = "", None
+            return
+        self.described = mapping.describe()
+        self._explainer = Explainer(mapping, self.entry, self._plan.mapping.revenue_key)
+        watch_entry(self.counts, stream, self.kind)
         if self.kind in {"event", "user_attributes", "experiment"}:
             # With alias_identities, IdentityRule gives both IDs of a row; no alias is made here.
-            both = replace(self._stream, settings=replace(self._plan.mapping, alias_identities=True))
+            both = replace(unwrapped(stream), settings=replace(self._plan.mapping, alias_identities=True))
             self._people = both.identity_rule(key_is_person=self.kind == "user_attributes")
-
-    def _check_sources(self, mapping: StreamMapping) -> None:
         try:
             check_sources(self.name, self.entry, mapping, self._sources)
         except ConfigError as problem:
-            self._stop = str(problem)
-            self.problem = self.problem or self._stop
+            self.problem = self.problem or str(problem)
+            self.add_reason(str(problem))
 
     def _map_waiting(self) -> None:
         """Map the rows that waited for an entry, with the suggested one."""
@@ -247,27 +221,24 @@ class StreamPreview:
         if not self.name.strip():
             self.kind, self.why = "ignore", "no entry of streams can match a stream without a name; fix the tap"
             return
-        self.suggestion = suggest(self._stream, self._columns, self._given(), is_mapped=self._is_mapped)
-        self.entry = replace(read_entry(self.suggestion.entry, 0), place="the suggested entry")
+        suggestion = self._suggest(self._stream)
+        self.entry = replace(read_entry(suggestion.entry, 0), place="the suggested entry")
         self._stream = replace(self._stream, entry=self.entry)
-        self._set_kind(resolve(self._fixed())._replace(why="as suggested"))
+        self._resolve(self._stream)
+        self.why = "as suggested"
         for number, row, extracted, invalid in waiting:
             self._map(number, row, extracted, invalid)
 
-    def _fixed(self) -> Stream:
-        """Give the stream after the suggested stream map, which its rows pass from now on."""
-        assert self._stream is not None  # noqa: S101 - it has a schema
-        expressions = self.suggestion.stream_map if self.suggestion else {}
-        if not expressions:
-            return self._stream
-        mapper = StreamMapper({"stream_maps": {self.name: expressions}}, _LOG, lambda _: False)
-        schema, keys = dict(self._stream.schema), list(self._stream.key_properties)
-        mapper.register_raw_stream_schema(self.name, schema, keys)
+    def _fixed(self, stream: Stream) -> Stream:
+        if self.suggestion is None or not self.suggestion.stream_map:
+            return stream
+        mapper = StreamMapper({"stream_maps": {self.name: self.suggestion.stream_map}}, _LOG, lambda _: False)
+        mapper.register_raw_stream_schema(self.name, dict(stream.schema), list(stream.key_properties))
         (self._fix,) = mapper.stream_maps[self.name]
-        return replace(self._stream, schema=self._fix.transformed_schema)
+        return replace(stream, schema=self._fix.transformed_schema)
 
     def _map(self, number: int, row: Row, extracted: object, invalid: str | None) -> None:
-        if self._mapping is None:
+        if self._explainer is None or self._stream is None:
             return
         self.counts.saw(row)
         if is_deleted(row):
@@ -277,16 +248,18 @@ class StreamPreview:
             row = transformed(self._fix, dict(row)) or {}
         outcome: Mapped | Rejected
         try:
-            check_row(row, self._stream.key_properties if self._stream else (), invalid)
-            outcome = self._mapping.map(row, extracted)
+            check_row(row, self._stream.key_properties, invalid)
+            outcome = self._explainer.mapping.map(row, extracted)
         except Rejected as problem:
             outcome = problem
+            self.counts.rejected[problem.code] += 1
             _count(self.rejected, number, problem.code, str(problem), problem.field)
+            if self.counts.suspicious.total() >= PROBATION_ROWS:
+                self._warn(f"all rows so far are rejected; a run would stop after the first {PROBATION_ROWS}")
         else:
             self._count_mapped(number, row, outcome)
         if len(self.first) < self._plan.rows_shown:
-            revenue_key = self._plan.mapping.revenue_key
-            self.first.append(explain(number, row, extracted, outcome, self._mapping, self.entry, revenue_key))
+            self.first.append(self._explainer.explain(number, row, extracted, outcome))
 
     def _count_mapped(self, number: int, row: Row, mapped: Mapped) -> None:
         if mapped.is_filtered:
@@ -294,24 +267,16 @@ class StreamPreview:
             return
         self.counts.accept(mapped)
         self.counts.mapped(mapped.skipped_types, len(mapped.deletions))
-        self.totals.add(mapped.calls)
-        self.risks.add(mapped)
+        self.totals.add(mapped)
         for part in mapped.rejections:
             losses = self.rejected if part.counts_as_row else self.dropped
             _count(losses, number, part.code, part.reason, part.field)
         if self._people is not None:
             try:
-                self.risks.add_person(self._people.identify(row))
+                lifted = Unwrap(self.entry.unwrap, lambda _: None).lift(row, [])
+                self.totals.add_person(self._people.identify(lifted))
             except Rejected:
                 return
-
-    def _money(self) -> Money:
-        """Give what is wrong with its revenue as a run reads it now."""
-        columns = self._columns
-        amount = own_amount(self._stream, columns) if self._stream and self.kind == "event" else None
-        if amount is None:
-            return Money()
-        return about_money(columns, amount, self.entry.event_name, refund=self.entry.refund)
 
 
 def _count(losses: dict[str, Loss], row: int, code: str, reason: str, field: str | None) -> None:

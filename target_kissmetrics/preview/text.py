@@ -16,10 +16,10 @@ from rich.text import Text
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
 from target_kissmetrics.mapping.reject_codes import Rejected
-from target_kissmetrics.preview.explaining import DELETED, MappedRow, deleted_names
+from target_kissmetrics.preview.explaining import DELETED, MappedRow, deleted_names, shown
 from target_kissmetrics.preview.preview import Preview
 from target_kissmetrics.preview.stream import Loss, StreamPreview
-from target_kissmetrics.preview.suggest.as_yaml import as_yaml
+from target_kissmetrics.preview.suggest.entry import as_yaml
 from target_kissmetrics.preview.totals import Names, sender
 from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.counts import by_code
@@ -43,21 +43,14 @@ _STYLES = {
 
 def print_preview(preview: Preview, file: IO[str]) -> None:
     """Print a preview; plain where the file is no terminal, or NO_COLOR is set."""
-    width = os.environ.get("COLUMNS", "")
-    no_color = True if os.environ.get("NO_COLOR") else None
-    is_set = width.isdigit() and int(width) > 0
-    console = _console(file, int(width) if is_set else None if file.isatty() else _PLAIN_WIDTH, no_color=no_color)
+    is_set = os.environ.get("COLUMNS", "").lstrip("0").isdigit()
+    console = _console(file, None if is_set or file.isatty() else _PLAIN_WIDTH)
     for block in _blocks(preview):
         console.print(block)
 
 
 def as_page(preview: Preview, problem: str | None = None) -> str:
-    """Write a preview as an HTML page, with the entries to use at its end.
-
-    Args:
-        preview: It is finished.
-        problem: What ended the input early, if anything did.
-    """
+    """Write a finished preview as an HTML page, with the entries to use at its end; `problem` ended the input early."""
     console = _console(io.StringIO(), _PLAIN_WIDTH, record=True)
     if problem is not None:
         console.print(Text(f"The input ended early: {_message(problem)}", "bold red"))
@@ -69,10 +62,10 @@ def as_page(preview: Preview, problem: str | None = None) -> str:
     return console.export_html(code_format=_PAGE, inline_styles=True)
 
 
-def _console(file: IO[str], width: int | None, *, record: bool = False, no_color: bool | None = None) -> Console:
+def _console(file: IO[str], width: int | None, *, record: bool = False) -> Console:
     # Data is neither markup nor emoji.
     return Console(
-        file=file, width=width, record=record, no_color=no_color, highlight=False, markup=False, emoji=False,
+        file=file, width=width, record=record, highlight=False, markup=False, emoji=False,
         safe_box=True, legacy_windows=False,
     )  # fmt: skip
 
@@ -113,8 +106,8 @@ def _stream(stream: StreamPreview, stream_maps: Mapping[str, Any]) -> Iterator[R
     yield from _names("Properties", ("property", "count", "such as"), stream.totals.properties)
     yield from _losses("Rejected rows, and rejected events of batches", stream.rejected)
     yield from _losses("Dropped properties", stream.dropped)
-    ignored = [(display.line(kind), display.count(count)) for kind, count in stream.counts.skipped_types.most_common()]
-    yield from _table("Ignored types", ("type", "count"), ignored)
+    ignored = stream.counts.skipped_types.most_common()
+    yield from _table("Ignored types", ("type", "count"), [(display.line(kind), f"{n:,}") for kind, n in ignored])
     yield from _warnings(stream.warnings)
 
 
@@ -128,14 +121,7 @@ def _figures(stream: StreamPreview) -> Iterator[str]:
         yield f"personal data with calls (send_ip_and_user_agent): {listed}"
     if totals.revenue:
         yield f"{totals.revenue_key} {totals.revenue:f}"
-    if counts.undated:
-        yield f"{counts.undated:,} undated, with the time of extraction"
-    if counts.deleted:
-        yield f"{counts.deleted:,} deleted at the source, which Kissmetrics keeps"
-    if counts.filtered:
-        yield f"{counts.filtered:,} filtered"
-    if counts.deleted_attributes:
-        yield f"{display.plural(counts.deleted_attributes, 'attribute')} deleted at the source"
+    yield from counts.if_any()
 
 
 def _row(row: MappedRow) -> Iterator[RenderableType]:
@@ -152,9 +138,10 @@ def _row(row: MappedRow) -> Iterator[RenderableType]:
         yield Text("-> filtered: `when` leaves it out, or nothing in it has happened", "yellow")
     elif not mapped.calls:
         yield Text("-> no call: no field of it is sent", "yellow")
-    rejected = [part for part in mapped.rejections if part.counts_as_row]
     lines = [
-        f"rejected at {display.line(part.field or '')} ({part.code}): {_message(part.reason)}" for part in rejected
+        f"rejected at {display.line(part.field or '')} ({part.code}): {_message(part.reason)}"
+        for part in mapped.rejections
+        if part.counts_as_row
     ]
     lines += [f"ignored, by type: {_message(by_code(Counter(mapped.skipped_types)))}"] if mapped.skipped_types else []
     lines += [f"forget {display.line(name)}: {DELETED}" for name in deleted_names(mapped)]
@@ -169,16 +156,17 @@ def _call(call: Call) -> Iterator[str]:
     yield f"{what}  person {display.line(call.person)}  at {display.moment(call.time)}"
     pairs = [*sender(call), *call.properties.items()]
     if pairs:
-        yield "     " + "; ".join(f"{display.line(name)} = {display.line(value, 60)}" for name, value in pairs)
+        yield "     " + "; ".join(map(shown, pairs))
 
 
 def _names(title: str, heads: Sequence[str], names: Names) -> Iterator[RenderableType]:
     rows = []
     for total in sorted(names.known.values(), key=lambda total: -total.count)[:_NAMES_LISTED]:
-        moments = (display.moment(total.first), display.moment(total.last)) if total.first else ()
-        more = (*moments, f"{total.revenue:f}" if total.revenue else "") if moments else ()
-        examples = ", ".join(display.line(example, 30) for example in total.examples)
-        rows.append((display.line(total.name), display.count(total.count), *(more or (examples,))))
+        more = [", ".join(display.line(example, 30) for example in total.examples)]
+        if total.first:
+            revenue = f"{total.revenue:f}" if total.revenue else ""
+            more = [display.moment(total.first), display.moment(total.last), revenue]
+        rows.append((display.line(total.name), f"{total.count:,}", *more))
     yield from _table(title, heads, rows)
     if len(names.known) > _NAMES_LISTED or names.others:
         others = f", and {names.others:,} with other names" if names.others else ""
@@ -187,7 +175,7 @@ def _names(title: str, heads: Sequence[str], names: Names) -> Iterator[Renderabl
 
 def _losses(title: str, losses: dict[str, Loss]) -> Iterator[RenderableType]:
     rows = [
-        (code, display.count(loss.count), f"row {loss.row:,}{f', {loss.field}' if loss.field else ''}", loss.reason)
+        (code, f"{loss.count:,}", f"row {loss.row:,}{f', {loss.field}' if loss.field else ''}", loss.reason)
         for code, loss in sorted(losses.items(), key=lambda item: -item[1].count)
     ]
     yield from _table(title, ("code", "count", "first at", "why, and what to do"), rows)

@@ -2,9 +2,9 @@
 
 counts                      the counts of each stream
 rejects, reject_policy      the file of rejected rows; when a row is rejected, and when rejects end the run
-monitor                     the one observer of a run: it feeds progress (the log, metrics), live (a terminal), recorder
+monitor                     the one observer of a run: it feeds the log, metrics, live (a terminal), recorder
 report, recorder            the report's fields, and what records them
-report_page, plot           the report as a page
+report_page                 the report as a page
 report_writer               writes the report
 dry_run                     the delivery that logs calls
 display, logs               text from data, sanitized; what leaves through the log

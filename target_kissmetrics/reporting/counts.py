@@ -24,42 +24,34 @@ class Figure(NamedTuple):
     meaning: str
 
 
-FIGURES: Mapping[str, Figure] = {
-    "rows": Figure("Rows read", "Rows read, sent or not."),
-    "record_calls": Figure("Record calls", "Acknowledged events."),
-    "set_calls": Figure("Set calls", "Acknowledged calls that set properties."),
-    "alias_calls": Figure("Alias calls", "Acknowledged aliases."),
-    "unchanged": Figure("Unchanged not sent", "Attributes, aliases and once-only events that an earlier call sent."),
-    "rejected": Figure("Rejected", "Rows, and events of batches, that were not sent and are in the rejects file."),
-    "set_aside": Figure("Properties dropped", "Properties and aliases dropped from rows that were sent."),
-    "left_out": Figure("Events skipped by type", "Events of batches whose type becomes no call."),
-    "undated": Figure("Undated", "Rows of attributes without a time, sent with that of their extraction."),
-    "filtered": Figure(
-        "Filtered", "Rows left out by `when` or a stream map's `__filter__`, or of which nothing has happened."
+_FIGURES = {
+    "rows": ("Rows read", "Rows read, sent or not."),
+    "record_calls": ("Record calls", "Acknowledged events."),
+    "set_calls": ("Set calls", "Acknowledged calls that set properties."),
+    "alias_calls": ("Alias calls", "Acknowledged aliases."),
+    "unchanged": ("Unchanged not sent", "Attributes, aliases and once-only events that an earlier call sent."),
+    "rejected": ("Rejected", "Rows, and events of batches, that were not sent and are in the rejects file."),
+    "set_aside": ("Properties dropped", "Properties and aliases dropped from rows that were sent."),
+    "left_out": ("Events skipped by type", "Events of batches whose type becomes no call."),
+    "undated": ("Undated", "Rows of attributes without a time, sent with that of their extraction."),
+    "filtered": (
+        "Filtered",
+        "Rows left out by `when` or a stream map's `__filter__`, or of which nothing has happened.",
     ),
-    "deleted": Figure(
-        "Deleted at the source", "Rows that a loader's column marks as deleted; Kissmetrics deletes nothing."
-    ),
-    "deleted_attributes": Figure("Attributes deleted at the source", "Deleted attributes; Kissmetrics keeps them."),
-    "already_sent": Figure("Already sent", "Rows whose event was sent with an earlier version of the row."),
-    "remembered": Figure("Remembered, not sent", "Calls that `remember_only` stored as if they had been sent."),
-    "skipped": Figure("Events skipped", "Events that `remember_only` neither sent nor stored."),
-    "moved": Figure("Events moved to a second of their own", "Events that `spread_duplicates` moved."),
-    "collisions": Figure("Events that may count as one", "Events with the person, name and second of another row's."),
-    "amount_collisions": Figure(
-        "Amounts that may count as one", "Amounts in the second of another amount of the person."
-    ),
-    "item_collisions": Figure(
-        "Line items that lose a value", "Line items in the second of another value of a property."
-    ),
+    "deleted": ("Deleted at the source", "Rows that a loader's column marks as deleted; Kissmetrics deletes nothing."),
+    "deleted_attributes": ("Attributes deleted at the source", "Deleted attributes; Kissmetrics keeps them."),
+    "already_sent": ("Already sent", "Rows whose event was sent with an earlier version of the row."),
+    "remembered": ("Remembered, not sent", "Calls that `remember_only` stored as if they had been sent."),
+    "skipped": ("Events skipped", "Events that `remember_only` neither sent nor stored."),
+    "moved": ("Events moved to a second of their own", "Events that `spread_duplicates` moved."),
+    "collisions": ("Events that may count as one", "Events with the person, name and second of another row's."),
+    "amount_collisions": ("Amounts that may count as one", "Amounts in the second of another amount of the person."),
+    "item_collisions": ("Line items that lose a value", "Line items in the second of another value of a property."),
 }
+FIGURES: Mapping[str, Figure] = {name: Figure(*texts) for name, texts in _FIGURES.items()}
 """Each name that `StreamCounts.figures` gives, in the same order."""
 
-_IF_ANY = (
-    "undated", "filtered", "deleted_attributes", "deleted", "already_sent", "remembered", "skipped", "moved",
-    "collisions", "amount_collisions", "item_collisions",
-)  # fmt: skip
-"""Figures that a summary has only when they are not zero."""
+_IF_ANY = tuple(FIGURES)[tuple(FIGURES).index("undated") :]  # a summary has these only when they are not zero
 
 
 @dataclass(slots=True)
@@ -188,9 +180,12 @@ class StreamCounts:
             parts.append(f"properties dropped: {by_code(self.all_dropped)}")
         if self.skipped_types:
             parts.append(f"skipped, by type: {by_code(self.skipped_types)}")
+        return "; ".join([*parts, *self.if_any()])
+
+    def if_any(self) -> list[str]:
+        """Give the counts that a summary has only when they are not zero: `2 filtered`."""
         figures = self.figures()
-        parts += [f"{figures[name]:,} {FIGURES[name].title.lower()}" for name in _IF_ANY if figures[name]]
-        return "; ".join(parts)
+        return [f"{figures[name]:,} {FIGURES[name].title.lower()}" for name in _IF_ANY if figures[name]]
 
     def warnings(self) -> list[str]:
         """Give a line for each thing in the stream's entry that had no effect."""

@@ -28,7 +28,10 @@ def value(given: object, limit: int = SHOWN_CHARACTERS) -> str:
     if given is not None and not isinstance(given, (bool, dict, list, tuple)):
         return line(str(given), limit)
     try:
-        return line(json.dumps(given, default=_plain, ensure_ascii=False), limit)
+        text = json.dumps(
+            given, default=lambda one: float(one) if isinstance(one, Decimal) else str(one), ensure_ascii=False
+        )
+        return line(text, limit)
     except (RecursionError, ValueError):
         return "(nested too deep to be shown)"
 
@@ -38,16 +41,6 @@ def moment(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def count(number: int) -> str:
-    """Write `12,345`."""
-    return f"{number:,}"
-
-
 def plural(number: int, noun: str, nouns: str = "") -> str:
     """Write `1 row`, `2 rows`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {nouns or f'{noun}s'}"
-
-
-def _plain(given: object) -> object:
-    """Give JSON's form of what it has no type for: decimals as numbers, the rest as text."""
-    return float(given) if isinstance(given, Decimal) else str(given)

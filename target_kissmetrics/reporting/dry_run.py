@@ -6,11 +6,10 @@ import json
 from collections.abc import Callable, Sequence
 
 from target_kissmetrics.kissmetrics.calls import Outgoing
-from target_kissmetrics.kissmetrics.delivery import Delivery
 from target_kissmetrics.kissmetrics.wire import as_import_line
 
 
-class DryRunDelivery(Delivery):
+class DryRunDelivery:
     """Logs calls instead of sending them."""
 
     def __init__(self, log: Callable[[str], None]) -> None:
@@ -21,3 +20,9 @@ class DryRunDelivery(Delivery):
         for _, call in calls:
             self._log(json.dumps(as_import_line(call), ensure_ascii=False))
         acknowledged()
+
+    def tick(self) -> None:
+        """Nothing is due."""
+
+    def close(self, patience: float) -> None:
+        """Nothing is open."""

@@ -1,7 +1,4 @@
-"""How far a run is, redrawn in place on a terminal, on standard error, beneath the lines of the log.
-
-rich decides on colour; it respects `NO_COLOR` (https://no-color.org).
-"""
+"""How far a run is, redrawn in place on a terminal, on standard error, beneath the lines of the log."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from target_kissmetrics.reporting import display as shown
-from target_kissmetrics.reporting.progress import Progress
+from target_kissmetrics.reporting.monitor import Progress
 
 FIRST_SECONDS = 1.0  # a shorter run has its summary alone
 MAX_STREAMS = 8  # those with the latest rows: the display stays small

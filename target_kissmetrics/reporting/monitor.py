@@ -1,87 +1,143 @@
-"""The one observer of a run: it feeds the display or the log, the metrics, and the recorder of the report."""
+"""The one observer of a run: it feeds the display or the log, the metrics, and the recorder of the report.
+
+The SDK's structured metrics, which Meltano shows and forwards, are gauges during a run. When it ends, each figure of a
+stream comes once as a counter under the same name: who adds up counters gets the whole run.
+"""
 
 from __future__ import annotations
 
+import enum
 import os
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from singer_sdk import metrics
 
 from target_kissmetrics.kissmetrics.calls import Outgoing
-from target_kissmetrics.reporting.counts import StreamCounts
-from target_kissmetrics.reporting.progress import Progress, log_progress, progress_line
+from target_kissmetrics.reporting.counts import FIGURES, StreamCounts
 
 if TYPE_CHECKING:
     from target_kissmetrics.reporting.recorder import Recorder
 
-Streams = Callable[[], Sequence[StreamCounts]]
-
 LOG_SECONDS = 10.0  # how often the log and the metrics say how far the run is
 LIVE_SECONDS = 0.5  # how often a display on a terminal is redrawn
 
+Streams = Callable[[], Sequence[StreamCounts]]  # gives the counts of all streams, as they are at each moment
 
+RUN_FIGURES: Mapping[str, str] = {
+    "calls_per_second": "Calls acknowledged a second, since the gauge before.",
+    "calls_under_way": "Calls that are sent and not acknowledged.",
+    "retries": "Attempts made again so far.",
+}
+"""Metrics of a run in progress, with their meanings."""
+
+# The SDK's metrics take members of an enum.
+_Metric = enum.Enum("_Metric", {name: name for name in [*FIGURES, *RUN_FIGURES]})  # type: ignore[misc]
+
+
+class Progress(NamedTuple):
+    """How far a run is, so many seconds after its start: the figures of each stream, calls, and attempts made again."""
+
+    seconds: float = 0.0
+    figures: Mapping[str, Mapping[str, int]] = {}
+    acknowledged: int = 0
+    in_flight: int = 0
+    retries: int = 0
+
+    def rate_since(self, before: Progress) -> float:
+        """Give the calls acknowledged a second since an earlier moment."""
+        return (self.acknowledged - before.acknowledged) / max(self.seconds - before.seconds, 1e-3)
+
+    def totals(self) -> Counter[str]:
+        """Give the sums over all streams."""
+        return sum((Counter(figures) for figures in self.figures.values()), Counter())
+
+
+def progress_line(now: Progress, before: Progress, *, is_dry_run: bool) -> str:
+    """Write how far a run is, with the rate since an earlier moment."""
+    totals = now.totals()
+    calls = "calls logged (dry run)" if is_dry_run else "calls sent"
+    return (
+        f"{totals['rows']:,} rows read, {now.acknowledged:,} {calls} ({now.rate_since(before):,.0f} a second), "
+        f"{now.in_flight:,} in flight, {totals['rejected']:,} rows rejected, {now.retries:,} retries"
+    )
+
+
+def log_progress(now: Progress, before: Progress) -> None:
+    """Log gauges: the run's figures, and those of each stream that changed since an earlier moment."""
+    for stream, figures in now.figures.items():
+        earlier = before.figures.get(stream, {})
+        for name, value in figures.items():
+            if earlier.get(name, 0) != value:
+                _log("gauge", name, value, stream)
+    _log("gauge", "calls_per_second", round(now.rate_since(before), 1))
+    _log("gauge", "calls_under_way", now.in_flight)
+    _log("gauge", "retries", now.retries)
+
+
+def log_totals(counts: StreamCounts) -> None:
+    """Log all figures of a stream as counters."""
+    for name, value in counts.figures().items():
+        _log("counter", name, value, counts.stream)
+
+
+def _log(kind: Literal["counter", "gauge"], name: str, value: float, stream: str | None = None) -> None:
+    tags = {} if stream is None else {metrics.Tag.STREAM.value: stream}
+    point = metrics.Point(kind, _Metric(name), value, tags | {metrics.Tag.PID.value: os.getpid()})  # type: ignore[arg-type]
+    metrics.log(metrics.get_metrics_logger(), point)
+
+
+@dataclass
 class Monitor:
-    """Observes a run. `acknowledged` and `retried` may be called from any thread, the rest from the pipeline's.
+    """Observes a run. `acknowledged` and `retried` may be called from any thread, the rest from the pipeline's."""
 
-    Args:
-        streams: Gives the counts of all streams, as they are at each moment.
-        show: Called with how far the run is now, and was when it was last called: not before `every` seconds passed.
-        recorder: Records the run for the report.
-        clock: Monotonic seconds.
-    """
+    streams: Streams
+    # Called with how far the run is now, and was when it was last called.
+    show: Callable[[Progress, Progress], None] = lambda _now, _before: None
+    every: float = field(default=LOG_SECONDS, kw_only=True)  # seconds between two calls of `show`
+    recorder: Recorder | None = field(default=None, kw_only=True)
+    clock: Callable[[], float] = field(default=time.monotonic, kw_only=True)
+    close: Callable[[], None] = field(default=lambda: None, kw_only=True)  # takes the display away
+    retries: int = field(default=0, init=False)
+    _acknowledged: int = field(default=0, init=False)
+    _last: Progress = field(default=Progress(), init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
-    def __init__(
-        self,
-        streams: Streams,
-        show: Callable[[Progress, Progress], None] = lambda _now, _before: None,
-        *,
-        every: float = LOG_SECONDS,
-        recorder: Recorder | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.retries = 0
-        self.close: Callable[[], None] = lambda: None  # takes the display away
-        self._streams = streams
-        self._show = show
-        self._every = every
-        self._recorder = recorder
-        self._clock = clock
-        self._start = clock()
-        self._last = Progress()
-        self._lock = threading.Lock()
-        self._acknowledged = 0
+    def __post_init__(self) -> None:
+        """Start the clock."""
+        self._start = self.clock()
 
     def acknowledged(self, outgoing: Outgoing, seconds: float, attempts: int) -> None:
         """Count an acknowledged call; its seconds run from its first attempt to the answer of its last one."""
         with self._lock:
             self._acknowledged += 1
-        if self._recorder is not None:
-            self._recorder.acknowledged(outgoing, seconds, attempts)
+        if self.recorder is not None:
+            self.recorder.acknowledged(outgoing, seconds, attempts)
 
     def retried(self, why: str) -> None:
         """Count an attempt that is made again; `why` holds nothing of the call."""
         with self._lock:
             self.retries += 1
-        if self._recorder is not None:
-            self._recorder.retried(why)
+        if self.recorder is not None:
+            self.recorder.retried(why)
 
     def batch_acknowledged(self, calls: Sequence[Outgoing]) -> None:
         """Record what the calls of an acknowledged batch are, whatever delivered them."""
-        if self._recorder is not None:
-            self._recorder.batch_acknowledged(calls)
+        if self.recorder is not None:
+            self.recorder.batch_acknowledged(calls)
 
     def tick(self, *, in_flight: int) -> None:
-        """Show how far the run is, when that is due; called a few times a second.
-
-        `in_flight` are the calls of batches that are not acknowledged as a whole.
-        """
-        streams = self._streams()
-        if self._recorder is not None:
-            self._recorder.tick(streams)
-        seconds = self._clock() - self._start
-        if seconds - self._last.seconds < self._every:
+        """Show how far the run is, when that is due; `in_flight` are calls of batches not acknowledged as a whole."""
+        streams = self.streams()
+        if self.recorder is not None:
+            self.recorder.tick(streams)
+        seconds = self.clock() - self._start
+        if seconds - self._last.seconds < self.every:
             return
         counted = sum(counts.calls for counts in streams)
         # Calls written to files, or logged, are counted by the batch alone. Of a batch in flight some are acknowledged.
@@ -89,23 +145,18 @@ class Monitor:
         in_flight = max(0, in_flight - (acknowledged - counted))
         figures = {counts.stream: counts.figures() for counts in streams}
         before, self._last = self._last, Progress(seconds, figures, acknowledged, in_flight, self.retries)
-        self._show(self._last, before)
+        self.show(self._last, before)
 
 
 def make_monitor(
     streams: Streams, log: Callable[[str], None], *, is_dry_run: bool, recorder: Recorder | None = None
 ) -> Monitor:
-    """Make the monitor that fits where standard error goes: a display on a terminal, lines of the log elsewhere.
-
-    A dry run logs its calls, so it has no display.
-    """
+    """Make the monitor of a run: a display on a terminal, lines of the log elsewhere and in a dry run."""
     if not is_dry_run and takes_a_display(os.environ):
         from target_kissmetrics.reporting.live import LiveDisplay  # noqa: PLC0415 - rich takes its time to load
 
         display = LiveDisplay()
-        monitor = Monitor(streams, display.show, every=LIVE_SECONDS, recorder=recorder)
-        monitor.close = display.close
-        return monitor
+        return Monitor(streams, display.show, every=LIVE_SECONDS, recorder=recorder, close=display.close)
 
     def show(now: Progress, before: Progress) -> None:
         log(progress_line(now, before, is_dry_run=is_dry_run))
@@ -116,10 +167,7 @@ def make_monitor(
 
 
 def takes_a_display(environment: Mapping[str, str]) -> bool:
-    """Whether standard error is a terminal that can redraw lines, and not a log that another program reads.
-
-    Source for TERM: https://www.gnu.org/software/termutils/manual/termcap-1.3/html_mono/termcap.html
-    """
+    """Whether standard error is a terminal that can redraw lines, and not a log that another program reads."""
     if collects_metrics(environment) or not sys.stderr.isatty():
         return False
     return os.name == "nt" or environment.get("TERM", "").lower() not in {"", "dumb", "unknown"}

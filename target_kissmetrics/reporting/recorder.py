@@ -9,10 +9,12 @@ import heapq
 import math
 import platform
 import time
+from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import accumulate
 from operator import itemgetter
 
 import msgspec
@@ -20,19 +22,12 @@ import msgspec
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Outgoing, Record
 from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.reporting import report as tree
-from target_kissmetrics.reporting.counts import StreamCounts
+from target_kissmetrics.reporting.counts import FIGURES, StreamCounts
 
 OTHER_CAUSES = "others"
-
-SAMPLE_SECONDS = 0.5
-"""How often rows are counted into buckets."""
-
-FIRST_WIDTH_SECONDS = 0.5
-"""Of a bucket; it doubles whenever a run would have more than `MAX_MOMENTS` buckets."""
-
-_STEPS_PER_DOUBLING = 8
-"""Durations are counted in steps of 2 ** (1 / 8): a percentile is at most a tenth too high, and never too low."""
-
+SAMPLE_SECONDS = 0.5  # how often rows are counted into buckets
+FIRST_WIDTH_SECONDS = 0.5  # of a bucket; it doubles whenever a run would have more than `MAX_MOMENTS` of them
+_STEPS_PER_DOUBLING = 8  # of durations, so that a percentile is at most a tenth too high, and never too low
 _SHORTEST_SECONDS = 1e-5
 
 
@@ -59,12 +54,10 @@ class Bucket:
 
     def percentile(self, part: float) -> float:
         """Give the duration in seconds that this part of the calls (0.5 is half) did not exceed."""
-        seen, wanted = 0, part * self.durations.total()
-        for step in sorted(self.durations):
-            seen += self.durations[step]
-            if seen >= wanted:
-                return min(float(2.0 ** (step / _STEPS_PER_DOUBLING)), self.longest)
-        return self.longest
+        steps = sorted(self.durations)
+        counts = list(accumulate(self.durations[step] for step in steps))
+        step = steps[bisect_left(counts, part * counts[-1])]
+        return min(float(2.0 ** (step / _STEPS_PER_DOUBLING)), self.longest)
 
     def latency(self) -> tree.Latency:
         """Give the latency of its calls."""
@@ -73,8 +66,7 @@ class Bucket:
         return tree.Latency(*(round(value, 6) for value in (self.percentile(0.5), self.percentile(0.95), self.longest)))
 
 
-Series = dict[int, Bucket]
-"""Buckets by their number since the start of the run; those in which nothing happened are missing."""
+Series = dict[int, Bucket]  # by their number since the start of the run; those in which nothing happened are missing
 
 
 def joined(numbered: Iterable[tuple[int, Bucket]]) -> Series:
@@ -95,12 +87,11 @@ def over_time(series: Series, width: float, seconds: float) -> list[tree.Moment]
         return []
     last = max(1, round(seconds / width)) - 1
     whole = joined((min(number, last), bucket) for number, bucket in series.items())
-    ends = [*(number * width for number in range(1, last + 1)), max(seconds, 1e-3)]
     moments = []
-    for number, end in enumerate(ends):
-        bucket = whole.get(number, Bucket())
-        begin = number * width
-        moments.append(tree.Moment(begin, round(end - begin, 6), bucket.rows, bucket.calls, bucket.latency()))
+    for number in range(last + 1):
+        bucket, begin = whole.get(number, Bucket()), number * width
+        length = width if number < last else max(seconds, 1e-3) - begin
+        moments.append(tree.Moment(begin, round(length, 6), bucket.rows, bucket.calls, bucket.latency()))
     return moments
 
 
@@ -176,7 +167,7 @@ class Recorder:
             rows, self._rows[counts.stream] = self._rows.get(counts.stream, 0), counts.rows
             if rows != counts.rows:
                 self._bucket(self._details(counts.stream), seconds).rows += self._rows[counts.stream] - rows
-        answers = [self._answers.popleft() for _ in range(len(self._answers))]
+        answers = [self._answers.popleft() for _ in range(len(self._answers))]  # others may append meanwhile
         for took, moment, attempts, outgoing in answers:
             details = self._details(outgoing.source.stream)
             details.retries += attempts - 1
@@ -195,9 +186,7 @@ class Recorder:
         self.tick(streams, at_end=True)
         seconds = self._seconds()
         whole = joined(item for one in (*self._streams.values(), self._spare) for item in one.series.items())
-        figures: Counter[str] = Counter()
-        for counts in streams:
-            figures.update(counts.figures())
+        figures = [counts.figures() for counts in streams]
         busiest = sorted(streams, key=lambda counts: (counts.calls, counts.rows), reverse=True)[: tree.MAX_PLOTTED]
         return tree.RunReport(
             **msgspec.structs.asdict(about),
@@ -207,7 +196,7 @@ class Recorder:
             seconds=round(seconds, 3),
             retries=self._count_of_cause.total(),
             retries_by_cause=dict(self._count_of_cause.most_common()),
-            figures=dict(figures),
+            figures={name: sum(one[name] for one in figures) for name in FIGURES},
             latency=_latency(whole),
             over_time=over_time(whole, self._width, seconds),
             slowest_calls=[_slow_call(*slow, with_name=names) for slow in self._slowest],
@@ -235,11 +224,9 @@ class Recorder:
         return self._clock() - self._start
 
     def _details(self, stream: str) -> StreamDetails:
-        if stream not in self._streams:
-            if len(self._streams) >= tree.MAX_STREAMS:
-                return self._spare
-            self._streams[stream] = StreamDetails()
-        return self._streams[stream]
+        if stream in self._streams or len(self._streams) < tree.MAX_STREAMS:
+            return self._streams.setdefault(stream, StreamDetails())
+        return self._spare
 
     def _bucket(self, details: StreamDetails, moment: float) -> Bucket:
         return details.series.setdefault(int(moment / self._width), Bucket())

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 from target_kissmetrics.errors import InputError, TooManyRejects
@@ -44,7 +45,7 @@ class RejectSink(Protocol):
         """Write what is buffered, and close."""
 
 
-class LoggedRejects(RejectSink):
+class LoggedRejects:
     """A dry run's rejects: logged, and written nowhere."""
 
     def __init__(self, logger: logging.Logger) -> None:
@@ -55,44 +56,36 @@ class LoggedRejects(RejectSink):
         what = f"field '{entry['field']}' dropped" if entry["field"] else "row rejected"
         self._logger.warning("stream '%s': %s (%s): %s", entry["stream"], what, entry["code"], entry["reason"])
 
+    def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
+        """Nothing is replayed."""
 
+    def flush(self) -> None:
+        """Nothing is buffered."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@dataclass(kw_only=True)
 class RejectPolicy:
     """Counts, writes and limits rejects. Thread-safe: aliases and names are rejected from the pipeline's thread.
 
     InputError when `on_invalid_record` is `fail`, TooManyRejects when the run or the stream has too many rejected rows.
-
-    Args:
-        sink: Where they are written.
-        schemas: The tap's SCHEMA message of each stream, by the stream's name after stream maps.
-        fail: `on_invalid_record` is `fail`: the first one ends the run.
-        max_rejects: Rejected rows of the run; None for any number.
-        max_ratio: The part of a stream's rows that may be rejected; None for any.
-        probation: A stream whose first rows were all rejected ends the run.
     """
 
-    def __init__(  # noqa: PLR0913 - all by name
-        self,
-        *,
-        sink: RejectSink,
-        schemas: Mapping[str, Mapping[str, Any]],
-        fail: bool = False,
-        max_rejects: int | None = None,
-        max_ratio: float | None = None,
-        probation: bool = True,
-    ) -> None:
-        self.sink = sink
-        self._schemas = schemas
-        self._fail = fail
-        self._max_rejects = max_rejects
-        self._max_ratio = max_ratio
-        self._probation = probation
-        self._rejected = 0
-        self._lock = threading.RLock()
+    sink: RejectSink
+    schemas: Mapping[str, Mapping[str, Any]]  # the tap's SCHEMA messages, by a stream's name after stream maps
+    fail: bool = False  # `on_invalid_record` is `fail`: the first one ends the run
+    max_rejects: int | None = None  # rejected rows of the run; None for any number
+    max_ratio: float | None = None  # the part of a stream's rows that may be rejected; None for any
+    probation: bool = True  # a stream whose first rows were all rejected ends the run
+    _rejected: int = field(default=0, init=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
 
     def row(self, counts: StreamCounts, rejected: Rejected, record: Mapping[str, Any]) -> None:
         """Reject a row."""
         self._reject(counts, counts.rejected, rejected, record)
-        if self._probation and not counts.left_accepted and counts.suspicious.total() >= PROBATION_ROWS:
+        if self.probation and not counts.left_accepted and counts.suspicious.total() >= PROBATION_ROWS:
             code = cast("Code", counts.suspicious.most_common(1)[0][0])
             raise TooManyRejects(
                 f"stream '{counts.stream}': the first {counts.all_rejected.total()} rows were all rejected, most often "
@@ -139,15 +132,15 @@ class RejectPolicy:
     def _write(
         self, counts: StreamCounts, rejected: Rejected | Rejection, record: Mapping[str, Any], *, with_row: bool
     ) -> None:
-        stream, code, reason, field = counts.stream, rejected.code, rejected.reason, rejected.field
+        stream, code, reason, at = counts.stream, rejected.code, rejected.reason, rejected.field
         if isinstance(rejected, Rejected):  # no single field, whichever was at fault
-            reason, field = f"{field}: {reason}" if field else reason, None
-        if stream in self._schemas:
-            self.sink.note_schema(stream, self._schemas[stream])
-        self.sink.write(stream=stream, code=code, reason=reason, field=field, record=record, with_row=with_row)
+            reason, at = f"{at}: {reason}" if at else reason, None
+        if stream in self.schemas:
+            self.sink.note_schema(stream, self.schemas[stream])
+        self.sink.write(stream=stream, code=code, reason=reason, field=at, record=record, with_row=with_row)
 
     def _check_fail(self, counts: StreamCounts, rejected: Rejected | Rejection) -> None:
-        if not self._fail:
+        if not self.fail:
             return
         # Numbers name the row: its values do not belong in a log.
         code, where = rejected.code, f", field '{rejected.field}'" if rejected.field else ""
@@ -162,21 +155,21 @@ class RejectPolicy:
         with self._lock:
             self._rejected += 1
             rejected = self._rejected
-        if self._max_rejects is not None and rejected > self._max_rejects:
+        if self.max_rejects is not None and rejected > self.max_rejects:
             raise TooManyRejects(
-                f"{rejected} rows of this run were rejected, more than max_rejects ({self._max_rejects}) allows; the "
+                f"{rejected} rows of this run were rejected, more than max_rejects ({self.max_rejects}) allows; the "
                 f"latest is of stream '{counts.stream}', whose rejects are {by_code(counts.all_rejected)}; {_TO_DO}, "
                 "or raise max_rejects, and run again"
             )
         self._judge(counts)
 
     def _judge(self, counts: StreamCounts) -> None:
-        if self._max_ratio is None or counts.rows < JUDGED_ROWS:
+        if self.max_ratio is None or counts.rows < JUDGED_ROWS:
             return
         rejected = sum(counts.all_rejected.values())
-        if rejected > self._max_ratio * counts.parts:
+        if rejected > self.max_ratio * counts.parts:
             raise TooManyRejects(
                 f"stream '{counts.stream}': {rejected} of its first {counts.parts} rows were rejected, more than "
-                f"max_reject_ratio ({self._max_ratio:g}) allows: {by_code(counts.all_rejected)}; {_TO_DO}, or raise "
+                f"max_reject_ratio ({self.max_ratio:g}) allows: {by_code(counts.all_rejected)}; {_TO_DO}, or raise "
                 "max_reject_ratio, and run again"
             )

@@ -1,8 +1,8 @@
 """The rejects file: one JSON object a line, with the row as the tap sent it.
 
-It holds personal data, so only its owner may read it (mode 0600), and it is never written through a symbolic link that
-somebody else may have put there. Lines are appended whole, many at a time, so that two runs may share the file. The
-half-written last line of a killed run stays a line of its own.
+It holds personal data, so only its owner may read it (mode 0600), and it is never written through a link that somebody
+else may have put there, nor into another user's file. Lines are appended whole, many at a time, so that two runs may
+share the file. The half-written last line of a killed run stays a line of its own.
 """
 
 from __future__ import annotations
@@ -27,9 +27,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _SETTING = "rejects_path"
-
 SCHEMAS_SUFFIX = ".schemas"
-
 BUFFERED_BYTES = 1 << 16  # a buffer of this size is written at once, a smaller one with the next STATE
 
 
@@ -42,18 +40,16 @@ class AppendedFile:
     def __init__(self, path: str) -> None:
         self._path = path
         self._descriptor: int | None = None
-        self._buffer: list[bytes] = []
-        self._buffered_bytes = 0
+        self._buffer = bytearray()
         self._unsynced = False
         self._lock = threading.Lock()
-        refuse_link(path)
+        refuse_foreign(path)
 
     def append(self, line: bytes) -> None:
         """Append one line; it is written with the next flush at the latest."""
         with self._lock, naming_the_setting(self._path):
-            self._buffer.append(line)
-            self._buffered_bytes += len(line)
-            if self._buffered_bytes >= BUFFERED_BYTES:
+            self._buffer += line
+            if len(self._buffer) >= BUFFERED_BYTES:
                 self._write_out()
 
     def flush(self) -> None:
@@ -80,12 +76,8 @@ class AppendedFile:
         descriptor = self._lock_file()
         try:
             self._unsynced = stat.S_ISREG(os.fstat(descriptor).st_mode)
-            lines = b"".join(self._buffer)
-            while lines:
-                written = os.write(descriptor, lines)
-                lines = lines[written:]
-                self._buffer, self._buffered_bytes = [lines], len(lines)
-            self._buffer, self._buffered_bytes = [], 0
+            while self._buffer:
+                del self._buffer[: os.write(descriptor, self._buffer)]
         finally:
             lock(descriptor, False)
 
@@ -147,24 +139,41 @@ def as_line(
     return f"{serialize_json(entry)}\n".encode()
 
 
-def refuse_link(path: str | Path) -> None:
-    """Check that the path is not a symbolic link: personal data could end up anywhere.
+def refuse_foreign(path: str | Path, descriptor: int | None = None) -> None:
+    """Check that nobody else holds the file, by a link or as its owner: it is to hold personal data.
+
+    Args:
+        path: Where it is, if it exists.
+        descriptor: The file, once it is open.
 
     Raises:
-        ConfigError: It is a symbolic link.
+        ConfigError: Somebody may.
     """
-    if os.path.islink(path):  # noqa: PTH114 - a text names it
+    try:
+        about = os.lstat(path) if descriptor is None else os.fstat(descriptor)
+    except (OSError, ValueError):  # whoever opens it says so
+        return
+    if stat.S_ISLNK(about.st_mode):
         raise ConfigError(_SETTING, f"{path} is a symbolic link; name the file itself")
+    if stat.S_ISREG(about.st_mode) and about.st_nlink > 1:
+        raise ConfigError(_SETTING, f"{path} has another name (a hard link); remove it, or name another file")
+    if stat.S_ISREG(about.st_mode) and hasattr(os, "geteuid") and about.st_uid != os.geteuid():
+        raise ConfigError(_SETTING, f"{path} belongs to another user; make it yours (chown), or name another file")
+
+
+def rejects_files(path: str) -> tuple[str, str]:
+    """Give the rejects file and its schemas file."""
+    return path, f"{path}{SCHEMAS_SUFFIX}"
 
 
 def check_rejects_path(path: str) -> None:
     """Check, before any row is read, that the rejects file and its schemas file can be written. Changes nothing.
 
     Raises:
-        ConfigError: It is a symbolic link, not a file, in a missing folder, or not writable.
+        ConfigError: It is a link, not a file, another user's, in a missing folder, or not writable.
     """
-    for file in (path, f"{path}{SCHEMAS_SUFFIX}"):
-        refuse_link(file)
+    for file in rejects_files(path):
+        refuse_foreign(file)
         problem = _unwritable(Path(file))
         if problem:
             raise ConfigError(_SETTING, f"{problem}; name a file in a writable folder")
@@ -226,6 +235,7 @@ def _open(path: str) -> int:
 
 
 def _prepare(descriptor: int, path: str) -> None:
+    refuse_foreign(path, descriptor)
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
         if hasattr(os, "fchmod"):

@@ -17,9 +17,7 @@ import msgspec
 from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.redaction import each_text
 
-FORMAT = 1
-"""Incremented when the JSON changes in a way that breaks its readers."""
-
+FORMAT = 1  # incremented when the JSON changes in a way that breaks its readers
 # A report is of bounded size, and so is what is recorded for it.
 MAX_STREAMS = 200  # of which more than the counts is recorded
 MAX_PLOTTED = 20  # streams with a course over time: those with the most calls and rows

@@ -9,15 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from html import escape
 from importlib.resources import files
+from itertools import groupby
 from string import Template
 
 from target_kissmetrics.reporting import display as shown
 from target_kissmetrics.reporting.counts import FIGURES
-from target_kissmetrics.reporting.plot import number, plot
 from target_kissmetrics.reporting.report import Latency, Moment, Names, RunReport, StreamReport
 
-MANY_EVENT_NAMES = 200
-"""A stream with more distinct names than this likely makes them from data."""
+MANY_EVENT_NAMES = 200  # a stream with more distinct ones likely makes them from data
 
 _ENDINGS = {
     "complete": ("good", "Complete", "Every row that was read is delivered or in the rejects file."),
@@ -26,14 +25,14 @@ _ENDINGS = {
 }
 
 _DELIVERIES = {
-    "api": "",
     "files": "Calls were written to import files; Kissmetrics has them once it has read the files.",
     "dry run": "This was a dry run. Nothing was sent or stored; calls are those that would be sent.",
     "remember only": "Nothing was sent (remember_only): attributes, aliases and once-only events were stored as sent.",
 }
 
-_ALWAYS = ("rows", "record_calls", "set_calls", "alias_calls", "unchanged", "rejected")
-"""Figures that are shown at zero, too."""
+_WIDTH, _HEIGHT = 480, 200
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 460, 12, 166  # of a plot proper; the rest is for the labels of the axes
+_ALWAYS = ("rows", "record_calls", "set_calls", "alias_calls", "unchanged", "rejected")  # shown at zero, too
 
 
 def as_page(report: RunReport) -> str:
@@ -43,7 +42,7 @@ def as_page(report: RunReport) -> str:
     took = f"{number(report.seconds)} s" if report.seconds < 120 else str(timedelta(seconds=round(report.seconds)))
     client = f", requests sent by {report.client}" if report.client else ""
     what = f"target-kissmetrics {report.version}, Meltano SDK {report.sdk}, {report.python}{client}"
-    delivery = _DELIVERIES[report.delivery]
+    delivery = _DELIVERIES.get(report.delivery)
     body = [
         _totals(report),
         *(_note("warn", "Warning", text) for text in findings(report)),
@@ -127,23 +126,18 @@ def _course(title: str, moments: Sequence[Moment], seconds: float) -> str:
         "95 % within": [moment.latency.p95 for moment in moments],
         "longest": [moment.latency.longest for moment in moments],
     }
-    numbers = _table(
-        f"{title}, in numbers",
-        ("From second", "Rows", "Calls", "Calls a second", "Median", "95 % within", "Longest"),
-        [
-            (f"{one.at:.1f}", f"{one.rows:,}", f"{one.calls:,}", number(rate), *_latencies(one.latency))
-            for one, rate in zip(moments, calls, strict=True)
-        ],
-        numbers=range(1, 7),
+    heads = ("From second", "Rows", "Calls", "Calls a second", "Median", "95 % within", "Longest")
+    cells = [
+        (f"{one.at:.1f}", f"{one.rows:,}", f"{one.calls:,}", number(rate), *_latencies(one.latency))
+        for one, rate in zip(moments, calls, strict=True)
+    ]
+    plots = (
+        plot(f"{title}: calls", "a second", middles, {"calls": calls}, until=seconds),
+        plot(f"{title}: latency", "seconds, including retries", middles, latencies, until=seconds),
+        plot(f"{title}: rows", "a second", middles, {"rows read": rows}, until=seconds),
     )
-    return (
-        '<div class="plots">'
-        + plot(f"{title}: calls", "a second", middles, {"calls": calls}, until=seconds)
-        + plot(f"{title}: latency", "seconds, including retries", middles, latencies, until=seconds)
-        + plot(f"{title}: rows", "a second", middles, {"rows read": rows}, until=seconds)
-        + "</div>"
-        + _folded(f"{title}, in numbers", numbers)
-    )
+    name = f"{title}, in numbers"
+    return f'<div class="plots">{"".join(plots)}</div>{_folded(name, _table(name, heads, cells, numbers=range(1, 7)))}'
 
 
 def _streams(streams: Sequence[StreamReport]) -> str:
@@ -170,24 +164,19 @@ def _stream(index: int, stream: StreamReport, seconds: float) -> str:
         ("Distinct event names", _count(stream.event_names)),
         ("Distinct property names", _count(stream.property_names)),
     ]
-    listed = {"Event names": stream.event_names, "Property names": stream.property_names}
-    return "\n".join(
-        [
-            f'<section class="stream" id="stream-{index}" aria-labelledby="title-{index}">',
-            f'<h2 id="title-{index}">Stream {_text(stream.stream)}</h2>',
-            f'<div class="side">{_pairs("Figures", facts, numbers=(1,))}',
-            _counted("Rejected rows by reason", stream.rejected_by_reason),
-            _counted("Dropped properties by reason", stream.set_aside_by_reason),
-            "</div>",
-            _course(f"Stream {shown.line(stream.stream)}", stream.over_time, seconds),
-            *(
-                _folded(title, f"<p>{', '.join(map(_text, names.listed))}</p>")
-                for title, names in listed.items()
-                if names is not None and names.listed
-            ),
-            "</section>",
-        ]
-    )
+    parts = [
+        f'<section class="stream" id="stream-{index}" aria-labelledby="title-{index}">',
+        f'<h2 id="title-{index}">Stream {_text(stream.stream)}</h2>',
+        f'<div class="side">{_pairs("Figures", facts, numbers=(1,))}',
+        _counted("Rejected rows by reason", stream.rejected_by_reason),
+        _counted("Dropped properties by reason", stream.set_aside_by_reason),
+        "</div>",
+        _course(f"Stream {shown.line(stream.stream)}", stream.over_time, seconds),
+    ]
+    for title, names in (("Event names", stream.event_names), ("Property names", stream.property_names)):
+        if names is not None and names.listed:
+            parts.append(_folded(title, f"<p>{', '.join(map(_text, names.listed))}</p>"))
+    return "\n".join([*parts, "</section>"])
 
 
 def _slowest(report: RunReport) -> str:
@@ -257,3 +246,48 @@ def _seconds(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{number(value * 1000)} ms" if value < 1 else f"{number(value)} s"
+
+
+def plot(
+    title: str, unit: str, moments: Sequence[float], lines: Mapping[str, Sequence[float | None]], *, until: float
+) -> str:
+    """Draw at most three lines as SVG, in colours from the page's CSS; an empty text if none has a value.
+
+    `moments` and `until`, where the time ends, are in seconds. A line is broken where a value is missing.
+    """
+    values = {name: [value for value in line if value is not None] for name, line in lines.items()}
+    drawn = [name for name in lines if values[name]]
+    if not drawn:
+        return ""
+    top = max(max(values[name]) for name in drawn) or 1.0
+    until = until or 1.0
+    xs = [_LEFT + (_RIGHT - _LEFT) * min(1.0, moment / until) for moment in moments]
+    parts = []
+    for part in (0, 0.25, 0.5, 0.75, 1):
+        y, x = _BOTTOM - (_BOTTOM - _TOP) * part, _LEFT + (_RIGHT - _LEFT) * part
+        parts += [
+            f'<line x1="{_LEFT}" x2="{_RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>',
+            f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{number(part * top)}</text>',
+            f'<text x="{x:.1f}" y="{_HEIGHT - 12}" text-anchor="middle">{number(part * until)} s</text>',
+        ]
+    for index, name in enumerate(drawn):
+        for is_gap, run in groupby(zip(xs, lines[name], strict=True), key=lambda point: point[1] is None):
+            points = [f"{x:.1f},{_BOTTOM - (_BOTTOM - _TOP) * (value or 0.0) / top:.1f}" for x, value in run]
+            if not is_gap:
+                # A line to itself is a dot: its ends are round.
+                parts.append(f'<polyline class="line-{index}" points="{" ".join([*points, points[-1]])}"/>')
+    words = "; ".join(f"{name}: from {number(min(values[name]))} to {number(max(values[name]))}" for name in drawn)
+    names = [f'<li><span class="line-{index}"></span>{escape(name)}</li>' for index, name in enumerate(drawn)]
+    return (
+        f"<figure><figcaption>{escape(title)} <span class=soft>({escape(unit)})</span></figcaption>"
+        f'<svg class="plot" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(f"{title}. {words}")}">'
+        + "".join(parts)
+        + "</svg>"
+        + (f'<ul class="legend">{"".join(names)}</ul>' if len(names) > 1 else "")
+        + "</figure>"
+    )
+
+
+def number(value: float) -> str:
+    """Write a number with three significant digits, or whole."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -56,11 +56,7 @@ def check_report_path(path: str) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Replace a file atomically, mode 0600.
-
-    Raises:
-        OSError: It cannot be written; what was there is still there.
-    """
+    """Replace a file atomically, mode 0600; after an OSError, what was there is still there."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)  # mode 0600
     try:
         # A tap may write an unpaired surrogate, which is not UTF-8; its escape is valid JSON.
@@ -77,26 +73,16 @@ def write_whole(path: Path, text: str) -> None:
 
 @dataclass(frozen=True)
 class ReportWriter:
-    """Writes the report of one run.
-
-    Attributes:
-        names: Whether to list names of events and properties.
-    """
+    """Writes the report of one run."""
 
     path: str
     about: About
-    names: bool
+    names: bool  # whether to list names of events and properties
     log: logging.Logger
     recorder: Recorder = field(default_factory=Recorder)
 
     def write(self, streams: Sequence[StreamCounts], error: BaseException | None, stopped_by: str | None) -> None:
-        """Write the report. A report that cannot be written is logged; the run does not fail.
-
-        Args:
-            streams: The counts of all streams.
-            error: The exception that ends the run.
-            stopped_by: The signal, or the setting, that ends the run before its input does.
-        """
+        """Write the report of a run that an error, a signal or a setting ends; a failure is only logged."""
         from target_kissmetrics.reporting.report_page import as_page  # noqa: PLC0415 - few runs need it
 
         ending, now = ending_of(error, stopped_by), datetime.now(tz=UTC)

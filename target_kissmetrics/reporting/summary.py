@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from target_kissmetrics.reporting.counts import StreamCounts, unmatched_in_globs
-from target_kissmetrics.reporting.progress import log_totals
+from target_kissmetrics.reporting.monitor import log_totals
 
 
 def log_summary(

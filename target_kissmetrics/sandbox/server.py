@@ -197,9 +197,7 @@ def make_server(sandbox: Sandbox, sock: socket.socket, host: str) -> uvicorn.Ser
     """Make a server, without starting it: `run(sockets=[sock])` does; `host` is what `sock` was bound to."""
     bound = sock.getsockname()[0]
     if not ip_address(bound).is_loopback:
-        _LOG.warning(
-            "whoever reaches %s can read and delete all that this sandbox holds; without --host nobody can", bound
-        )
+        _LOG.warning("whoever reaches %s can read and delete all people; without --host, only this machine can", bound)
     own_hosts = _own_hosts(bound, host)
     foreign = _json({"error": "not a host name of this sandbox; use the URL it printed, or name it with --host"}, 403)
     app = Starlette(

@@ -1,7 +1,9 @@
 """Reads the files that BATCH messages name: JSON Lines, plain or gzip, and Parquet (extra `parquet`).
 
 Files are read row by row, from this machine or through fsspec (`s3://` with the extra `s3`), and neither changed nor
-deleted. Source: hub.meltano.com/singer/docs#batch. The SDK's own taps gzip JSON Lines whatever their message says.
+deleted. The tap names them, so none outside the storage's root is read; without a root, only local files and buckets.
+
+Source: hub.meltano.com/singer/docs#batch. The SDK's own taps gzip JSON Lines whatever their message says.
 """
 
 from __future__ import annotations
@@ -13,19 +15,22 @@ import re
 import zlib
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from target_kissmetrics.errors import ConfigError, InputError
-from target_kissmetrics.singer.reader import decode
+from target_kissmetrics.exact_json import decode
+from target_kissmetrics.singer.reader import read_line
 
-MAX_LINE_BYTES = 64 << 20
 _BLOCK_BYTES = 8 << 20
 _BUFFER_BYTES = 1 << 18
 _GZIP_MAGIC = b"\x1f\x8b"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_FILE_URL = re.compile(r"file:(//)?((?<=//)localhost(?=/))?", re.IGNORECASE)
+_FILE_URL = re.compile(r"(?:file|local):(//)?((?<=//)localhost(?=/))?", re.IGNORECASE)
 _DRIVE = re.compile(r"/?[A-Za-z]:[\\/]")
+_BUCKETS = ("s3://", "gs://", "abfs://")
+_OUTSIDE = "it is outside batch_config.storage.root; fix the tap, or name the folder that holds its files"
 _PROBLEMS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
     (FileNotFoundError, "not found; if its folder has another path here, set batch_config.storage.root"),
     (PermissionError, "permission denied; let the user who runs the target read it"),
@@ -41,7 +46,7 @@ class Storage:
     Attributes:
         root: A folder or an fsspec URL that holds the files; None: they are where the manifest says.
         prefix: The tap's prefix; its folders are part of the files' names.
-        params: Options for fsspec; they may hold credentials.
+        params: Options for fsspec, for the root alone; they may hold credentials.
     """
 
     root: str | None = None
@@ -60,6 +65,8 @@ def read_storage(config: Mapping[str, Any]) -> Storage:
         kind = {"root": str, "prefix": str, "params": Mapping}.get(key)
         if kind is None or not (value is None or isinstance(value, kind)):
             raise ConfigError(f"batch_config.storage.{key}", "must be root or prefix, a string, or params, an object")
+    if given.get("params") and not given.get("root"):
+        raise ConfigError("batch_config.storage.params", "are options for the root; set root to the tap's storage")
     return Storage(given.get("root") or None, given.get("prefix") or "", given.get("params") or {})
 
 
@@ -80,9 +87,10 @@ def batch_rows(message: Mapping[str, Any], storage: Storage) -> Generator[dict[s
         given = f"{kind}, {compression}"[:80]
         raise InputError(f"{where} message: {given!r} is not supported; let the tap write jsonl, gzip or none")
     for entry in manifest:
-        location = _located(entry, storage)
+        location = entry
         try:
-            with _open(location, storage.params) as file:
+            location = _located(entry, storage)
+            with _open(location, storage) as file:
                 yield from _file_rows(file, kind, compression)
         except InputError as problem:
             raise InputError(f"{where} file {_without_secrets(location)}: {problem}") from None
@@ -101,17 +109,17 @@ def _file_rows(file: io.BufferedReader, kind: str, compression: object) -> Itera
     return _json_rows(gzip.GzipFile(fileobj=file) if is_gzip else file)
 
 
-def _json_rows(lines: io.BufferedIOBase) -> Iterator[dict[str, Any]]:
+def _json_rows(lines: Any) -> Iterator[dict[str, Any]]:
     number = 0
-    while line := lines.readline(MAX_LINE_BYTES):
+    while line := read_line(lines, number + 1):
         number += 1
         if not line.strip():
             continue
         try:
-            row = decode(line)
-        except (ValueError, RecursionError):
-            hint = "" if line.endswith(b"\n") else f" (truncated, or longer than {MAX_LINE_BYTES >> 20} MiB)"
-            raise InputError(f"line {number} is not valid JSON in UTF-8{hint}; fix the tap") from None
+            row = decode(line, [])
+        except ValueError as problem:
+            hint = "" if line.endswith(b"\n") else " (truncated)"
+            raise InputError(f"line {number} {problem}{hint}; fix the tap") from None
         if not isinstance(row, dict):
             raise InputError(f"line {number} is not an object; fix the tap")
         yield row
@@ -120,14 +128,19 @@ def _json_rows(lines: io.BufferedIOBase) -> Iterator[dict[str, Any]]:
 def _located(entry: str, storage: Storage) -> str:
     """Return the path or URL of a manifest's file; folders in the tap's prefix are below the root, too."""
     if storage.root is None:
+        if local_path(entry) is None and ("::" in entry or not entry.startswith(_BUCKETS)):
+            raise InputError("only local, s3://, gs:// and abfs:// files are read; set batch_config.storage.root")
         return entry
     names = [name for name in re.split(r"[\\/]", local_path(entry) or urlsplit(entry).path) if name]
-    return "/".join([storage.root.rstrip("/"), *names[-1 - storage.prefix.count("/") :]])
+    names = names[-1 - storage.prefix.count("/") :]
+    if not names or any("::" in name or ".." in re.split(r"[\\/]", unquote(name)) for name in names):
+        raise InputError(_OUTSIDE)
+    return "/".join([storage.root.rstrip("/"), *names])
 
 
 def local_path(location: str, *, windows: bool = os.name == "nt") -> str | None:
     r"""Return the path that `file:///srv/a`, `file://C:\a` or `/srv/a` names; None for a URL of another kind."""
-    if not location.lower().startswith("file:"):
+    if not location.lower().startswith(("file:", "local://")):
         return None if _URL.match(location) else location
     path = _FILE_URL.sub("", location, count=1)
     if windows and _DRIVE.match(path):
@@ -135,15 +148,21 @@ def local_path(location: str, *, windows: bool = os.name == "nt") -> str | None:
     return f"//{path}" if windows and not path.startswith("/") else path
 
 
-def _open(location: str, params: Mapping[str, Any]) -> io.BufferedReader:
+def _open(location: str, storage: Storage) -> io.BufferedReader:
     path = local_path(location)
     if path is None:
         import fsspec  # noqa: PLC0415 - takes its time to load
 
+        params = storage.params if storage.root is not None else {}
         fs, there = fsspec.core.url_to_fs(location, **params)
         return io.BufferedReader(fs.open(there, "rb", block_size=_BLOCK_BYTES, cache_type="readahead"), _BUFFER_BYTES)
     if location.startswith("file:") and not os.path.lexists(path):
         path = unquote(path)
+    root = local_path(storage.root) if storage.root is not None else None
+    if root is not None:
+        path = os.path.realpath(path)
+        if not Path(path).is_relative_to(os.path.realpath(root)):
+            raise InputError(_OUTSIDE)
     if os.path.lexists(path) and not os.path.isfile(path):  # noqa: PTH113 - a text, as it came
         raise InputError("it is not a regular file; fix the tap")
     return io.BufferedReader(io.FileIO(path), _BUFFER_BYTES)

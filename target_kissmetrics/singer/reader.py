@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable
-from decimal import Decimal
-from typing import IO, Any, cast
+from typing import IO, Any, AnyStr, cast
 
-import msgspec
 from singer_sdk.exceptions import SingerSDKError
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
 from singer_sdk.singerlib.exceptions import SingerError
 
 from target_kissmetrics.errors import InputError, TargetError
+from target_kissmetrics.exact_json import decode
 
-_DECODER = msgspec.json.Decoder(float_hook=Decimal)
-_MAX_INT_DIGITS = 4000
+MAX_LINE_BYTES = 64 << 20
+"""Of a message, and of a row in a BATCH file."""
 
 
 class Stopped(Exception):  # noqa: N818 - it reads as what happened
@@ -67,8 +65,8 @@ class MessageReader(GenericSingerReader[str]):
         """
         counts: Counter[str] = Counter()
         try:
-            lines = iter(file_input or self.default_input)
-            while (line := self._next(lines)) is not None:
+            lines = file_input or self.default_input
+            while line := self._next(lines):
                 if not line.strip():
                     continue
                 message = self.deserialize_json(line)
@@ -95,19 +93,19 @@ class MessageReader(GenericSingerReader[str]):
                 f"cannot be used: {why}; fix the tap"
             ) from error
 
-    def _next(self, lines: Any) -> str | None:
-        """Give the next line; None at the end of the input, or when a signal ended the wait, wherever in it."""
+    def _next(self, lines: IO[str]) -> str | None:
+        """Give the next line; nothing at the end of the input, or when a signal ended the wait, wherever in it."""
         try:
             return self._wait_for(lines)
         except Stopped:
             return None
 
-    def _wait_for(self, lines: Any) -> str | None:
+    def _wait_for(self, lines: IO[str]) -> str | None:
         try:
             self.waiting = True
             if self.stop_requested:
                 return None
-            line = next(lines, None)
+            line = read_line(lines, self._line_number + 1, " of the input")
             self._line_number += 1
         except UnicodeDecodeError:
             raise InputError(f"line {self._line_number + 1} of the input is not UTF-8; fix the tap") from None
@@ -116,7 +114,7 @@ class MessageReader(GenericSingerReader[str]):
             raise InputError(f"{where}: {error.strerror}; pipe a tap into this target") from None
         finally:
             self.waiting = False
-        return cast("str | None", line)
+        return line
 
     def _process_unknown_message(self, message_dict: dict[str, Any]) -> None:
         where = f"line {self._line_number} of the input has"
@@ -129,35 +127,34 @@ class MessageReader(GenericSingerReader[str]):
         """Read one line.
 
         Raises:
-            InputError: It is not a JSON object with a `type`.
+            InputError: It is not a JSON object with a `type`, or a STATE that cannot be emitted as it is.
         """
+        lost: list[str] = []
         try:
-            message = decode(line)
-        except (ValueError, RecursionError):
+            message = decode(line, lost)
+        except ValueError as problem:
             cut = "" if line[-1:] in {"\n", b"\n"} else "; the input ends in the middle of it"
             raise InputError(
-                f"line {self._line_number} of the input is not valid JSON{cut}; fix the tap, whose own log may say more"
+                f"line {self._line_number} of the input {problem}{cut}; fix the tap, whose own log may say more"
             ) from None
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
             raise InputError(
                 f"line {self._line_number} of the input is not a Singer message: it has no type; pipe in a tap"
             )
+        if lost and message["type"] == "STATE":
+            raise InputError(
+                f"line {self._line_number} of the input: STATE {lost[0]}, and cannot be emitted as it is; fix the tap"
+            )
         return message
 
 
-def decode(line: str | bytes) -> Any:
-    """Read JSON, numbers with a point as `Decimal`.
+def read_line(lines: IO[AnyStr], number: int, of: str = "") -> AnyStr:
+    """Read a line; nothing at the end.
 
     Raises:
-        ValueError: It is not JSON.
-        RecursionError: It is nested too deep.
+        InputError: It is longer than `MAX_LINE_BYTES`.
     """
-    try:
-        return _DECODER.decode(line)
-    except msgspec.DecodeError:
-        # Some taps write what JSON does not have: NaN, infinities, unpaired surrogates.
-        return json.loads(line, parse_float=Decimal, parse_int=_integer)
-
-
-def _integer(digits: str) -> int | Decimal:
-    return int(digits) if len(digits) < _MAX_INT_DIGITS else Decimal(digits)
+    line = lines.readline(MAX_LINE_BYTES + 1)
+    if len(line) > MAX_LINE_BYTES:
+        raise InputError(f"line {number}{of} is longer than {MAX_LINE_BYTES >> 20} MiB; fix the tap")
+    return line

@@ -13,14 +13,13 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 MAX_DEPTH = 60
-"""Of subschemas in each other behind references: a schema that refers to itself is unfolded so far."""
+"""Of subschemas in each other, and of references that lead to references: the mapping looks no deeper."""
 
 MAX_UNFOLDED = 10_000
 """Subschemas behind references. They are unfolded level by level, so that the limit cuts the deepest."""
 
 _OF_FIELDS = frozenset({"properties", "patternProperties"})
 _OF_PARTS = frozenset({"items", "additionalProperties", "anyOf", "oneOf", "allOf"})
-_DROPPED = frozenset({"$ref", "$defs", "definitions", "required"})
 _CREDENTIALS = re.compile(r"(?<=//)[^/@]*@")
 _MAX_CHARACTERS = 200
 
@@ -50,10 +49,12 @@ def unfolded(schema: Mapping[str, Any]) -> Unfolded:
         if "$ref" in node:
             node, is_behind = _followed(schema, node, not_followed), True
         copied, parts = _copied(node)
+        if depth > MAX_DEPTH:
+            continue
         if is_behind and parts:
             count += len(parts)
             is_cut |= count > MAX_UNFOLDED
-            if is_cut or depth > MAX_DEPTH:
+            if is_cut:
                 continue
         into.update(copied)
         waiting.extend((part, made_of, depth + 1, is_behind) for part, made_of in parts)
@@ -75,11 +76,11 @@ def _copied(node: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[Mapping
     for keyword, value in node.items():
         if keyword in _OF_FIELDS:
             copied[keyword] = {name: part(field) for name, field in value.items()} if isinstance(value, Mapping) else {}
-        elif keyword in _OF_PARTS and isinstance(value, list):
-            copied[keyword] = [part(one) for one in value]
         elif keyword in _OF_PARTS and not isinstance(value, bool):
-            copied[keyword] = part(value)
-        elif keyword not in _DROPPED and (keyword != "format" or isinstance(value, str)):
+            copied[keyword] = [part(one) for one in value] if isinstance(value, list) else part(value)
+        elif keyword == "type" and isinstance(value, list):
+            copied[keyword] = [one for one in value if isinstance(one, str)]
+        elif keyword != "$ref" and not isinstance(value, list | dict):
             copied[keyword] = value
     return copied, parts
 
@@ -90,7 +91,8 @@ def _followed(root: Mapping[str, Any], node: Mapping[str, Any], not_followed: di
     while "$ref" in node:
         ref = node["$ref"]
         own = {keyword: value for keyword, value in node.items() if keyword != "$ref"}
-        target = _found(root, ref) if isinstance(ref, str) and ref not in seen else None
+        is_new = isinstance(ref, str) and ref not in seen and len(seen) < MAX_DEPTH
+        target = _found(root, ref) if is_new else None
         if target is None:
             not_followed.setdefault(str(ref))
             return own
@@ -109,7 +111,7 @@ def _found(root: Mapping[str, Any], ref: str) -> Mapping[str, Any] | None:
     found: Any = root
     for step in pointer.split("/")[1:]:
         name = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, list) and name.isdecimal() and int(name) < len(found):
+        if isinstance(found, list) and name.isdecimal() and len(name) < 10 and int(name) < len(found):
             found = found[int(name)]
         else:
             found = found.get(name) if isinstance(found, Mapping) else None

@@ -1,25 +1,34 @@
 """Validates rows against their stream's schema with jsonschema, as the SDK's own targets do.
 
 `multipleOf` and `format` are not checked: neither changes what Kissmetrics is sent, and taps write a `multipleOf` of 38
-decimal places. Nothing but the schema itself is read for a `$ref`.
+decimal places. Nor are patterns that may take Python forever (see `patterns`), and `uniqueItems` of long lists. Nothing
+but the schema itself is read for a `$ref`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from jsonschema import Draft4Validator, Draft7Validator, SchemaError, ValidationError
+from jsonschema import Draft4Validator, Draft7Validator, FormatChecker, ValidationError
 from jsonschema.exceptions import best_match
 from jsonschema.validators import extend
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from target_kissmetrics.errors import InputError
+from target_kissmetrics.singer.patterns import is_quick
 from target_kissmetrics.singer.schemas import unfolded
 
+MAX_FOLLOWED = 100_000
+"""References that are followed for one row: those of a few lines can unfold to more than a machine can follow."""
+
+MAX_UNIQUE_ITEMS = 1000
+"""Each is compared with all others."""
+
+_PATTERNS = FormatChecker(["regex"])
 _MAX_CHARACTERS = 200
 Validate = Callable[[Mapping[str, Any]], str | None]
 """Returns what is wrong with a row by its tap's schema, if anything."""
@@ -31,8 +40,29 @@ def _is_integer(_: object, value: object) -> bool:
     return bool(Draft7Validator.TYPE_CHECKER.is_type(value, "integer"))
 
 
+def _where_quick(keyword: str) -> Callable[..., Iterator[ValidationError]]:
+    """Return the check of a keyword, left out where its patterns, or a long list, may take Python forever."""
+    check = Draft7Validator.VALIDATORS[keyword]
+
+    def checked(validator: Any, value: Any, instance: Any, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
+        patterns = [value] if keyword == "pattern" else schema.get("patternProperties", ())
+        texts = instance if isinstance(instance, Mapping) else [instance] if isinstance(instance, str) else ()
+        is_long = keyword == "uniqueItems" and isinstance(instance, list) and len(instance) > MAX_UNIQUE_ITEMS
+        if not is_long and all(is_quick(pattern, text) for pattern in patterns for text in texts):
+            yield from check(validator, value, instance, schema)
+
+    return checked
+
+
+_CHECKED = {
+    name: _where_quick(name) for name in ("pattern", "patternProperties", "additionalProperties", "uniqueItems")
+}
 _DRAFTS = [
-    extend(draft, {"multipleOf": None}, type_checker=draft.TYPE_CHECKER.redefine("integer", _is_integer))
+    extend(
+        draft,
+        {"multipleOf": None, "format": None, **_CHECKED},
+        type_checker=draft.TYPE_CHECKER.redefine("integer", _is_integer),
+    )
     for draft in (Draft7Validator, Draft4Validator)
 ]
 
@@ -54,23 +84,58 @@ def validation(schema: dict[str, Any], stream: str) -> Validate:
     """
     for ref in unfolded(schema).not_followed:
         raise _unusable(stream, f"the $ref {ref!r} leads to nothing in it, and no other is read")
-    draft = next((one for one in _DRAFTS if one(one.META_SCHEMA).is_valid(schema)), _DRAFTS[0])
-    try:
-        draft.check_schema(schema)
-    except SchemaError as error:
-        raise _unusable(stream, f"{'.'.join(map(str, error.absolute_path))}: {error.message}") from None
-    validator = draft(schema, registry=Registry())
+    schema, draft = _draft_of(schema, stream)
+    followed = 0
+
+    def follow(validator: Any, *arguments: Any) -> Iterator[Any]:
+        nonlocal followed
+        followed += 1
+        if followed > MAX_FOLLOWED:
+            raise _unusable(stream, f"a row takes more than {MAX_FOLLOWED:,} of its references")
+        yield from draft.VALIDATORS["$ref"](validator, *arguments)
+
+    validator = extend(draft, {"$ref": follow})(schema, registry=Registry())
 
     def problem(row: Mapping[str, Any]) -> str | None:
+        nonlocal followed
+        followed = 0
         try:
             error = best_match(validator.iter_errors(row))
         except InvalidOperation:
             return "a number cannot be compared with its bounds"
-        except (Unresolvable, RecursionError):
-            raise _unusable(stream, "a $ref of it leads to nothing in it, or to itself") from None
+        except RecursionError:
+            return "it, or its schema, is nested too deeply to be validated"
+        except Unresolvable:
+            raise _unusable(stream, "a $ref of it leads to nothing in it") from None
         return None if error is None else _reason(error)
 
     return problem
+
+
+def _draft_of(schema: dict[str, Any], stream: str) -> tuple[dict[str, Any], Any]:
+    """Return a schema without `$schema`, and the draft that it is written in."""
+    errors = []
+    try:
+        schema = _without_dialect(schema)
+        for draft in _DRAFTS:
+            meta = extend(draft, {"format": Draft7Validator.VALIDATORS["format"]})
+            checker = meta(_without_dialect(draft.META_SCHEMA), format_checker=_PATTERNS)
+            error = next(checker.iter_errors(schema), None)
+            if error is None:
+                return schema, draft
+            errors.append(error)
+    except RecursionError:
+        raise _unusable(stream, "it is nested too deeply") from None
+    raise _unusable(stream, f"{'.'.join(map(str, errors[0].absolute_path))}: {errors[0].message}")
+
+
+def _without_dialect(part: Any) -> Any:
+    """Remove `$schema`, which would make jsonschema go on with another class than that of this module."""
+    if isinstance(part, list):
+        return [_without_dialect(one) for one in part]
+    if isinstance(part, Mapping):
+        return {name: _without_dialect(one) for name, one in part.items() if name != "$schema"}
+    return part
 
 
 def _unusable(stream: str, problem: str) -> InputError:

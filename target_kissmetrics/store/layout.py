@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -154,9 +155,10 @@ def damaged(table: str) -> StoreError:
 
 def sqlite_file(url: sa.URL) -> Path | None:
     """Give SQLite's file; None for a database without one."""
-    name = url.database or ""
-    name = name.removeprefix("file:") if "uri" in url.query else name
-    return Path(name) if url.get_backend_name() == "sqlite" and name not in {"", ":memory:"} else None
+    name = url.database if url.get_backend_name() == "sqlite" else None
+    if name and name.startswith("file:") and "uri" in url.query:
+        name = unquote(urlsplit(name).path) if url.query.get("mode") != "memory" else None
+    return Path(name) if name and name != ":memory:" else None
 
 
 def keep_private(url: sa.URL) -> None:
@@ -165,6 +167,13 @@ def keep_private(url: sa.URL) -> None:
     for suffix in ("", "-wal", "-shm", "-journal") if file is not None else ():
         with suppress(OSError):  # not there, or another user's
             Path(f"{file}{suffix}").chmod(0o600)
+
+
+def sqlite_files(url: str) -> list[Path]:
+    """Give the files that SQLite writes: the database, and the journals that lie beside it."""
+    file = sqlite_file(parsed(url))
+    real = os.path.realpath(file) if file is not None else ""
+    return [Path(f"{real}{end}") for end in ("", "-wal", "-shm", "-journal")] if real else []
 
 
 def check_file(file: Path) -> None:
@@ -291,12 +300,22 @@ class ConnectionLostError(StoreError):
 
 
 @contextmanager
-def store_errors(engine: Engine) -> Iterator[None]:
-    """Turn the library's errors, whose texts hold statements and data, into one line."""
+def store_errors(engine: Engine | None, temporary: str | None = None) -> Iterator[None]:
+    """Turn the library's errors, whose texts hold statements and data, into one line; name a temporary store's folder.
+
+    Raises:
+        StoreError: The store cannot be used.
+    """
     try:
         yield
-    except sa.exc.SQLAlchemyError as error:
-        problem = _problem(error, engine)
+    except (sa.exc.SQLAlchemyError, OSError) as error:
+        if temporary is not None or engine is None:
+            where = f"the temporary folder {temporary} cannot be used"
+            problem = StoreError(f"{where}: {_cause(error)}; free some space, or set TMPDIR")
+        elif isinstance(error, OSError):
+            raise
+        else:
+            problem = _problem(error, engine)
     else:
         return
     raise problem  # outside the handler, so that no traceback shows the statement
@@ -317,16 +336,20 @@ _REMEDIES = {
 }
 
 
+def _cause(error: Exception) -> str:
+    original = getattr(error, "strerror", None) or getattr(error, "orig", None)
+    return (str(original or "").strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
 def _problem(error: sa.exc.SQLAlchemyError, engine: Engine) -> StoreError:
-    original = getattr(error, "orig", None)
-    cause = (str(original or "").strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    original, cause = getattr(error, "orig", None), _cause(error)
     state = getattr(original, "sqlstate", "none of PostgreSQL's")
     default = "check the URL, and that the database exists and is writable"
     remedy = next((remedy for words, remedy in _REMEDIES.items() if words in cause), default)
     if state in {"55P03", "57014"}:  # lock_not_available, query_canceled
         cause += _blocker(engine)
-    # The driver gives no state where it cannot connect.
-    is_lost = getattr(error, "connection_invalidated", False) or state is None
+    # The driver gives no state where it cannot connect; the others are the server's farewells.
+    is_lost = getattr(error, "connection_invalidated", False) or state is None or state.startswith(("08", "57P"))
     return (ConnectionLostError if is_lost else StoreError)(f"{SETTING}: the store cannot be used: {cause}; {remedy}")
 
 

@@ -11,7 +11,9 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from target_kissmetrics.errors import StoreError
 from target_kissmetrics.store.intents import Intent, IntentChanges, PersonValues
+from target_kissmetrics.store.layout import store_errors
 from target_kissmetrics.store.packed import merge
 from target_kissmetrics.store.protocol import Claim, Store, StoredRun, StoreUpdate
 from target_kissmetrics.store.sql import SqlStore
@@ -29,8 +31,15 @@ class OverlayStore:
         self._base = base or SqlStore("sqlite://", "")
         self.digests = self._base.digests
         self._dry_run = dry_run
-        self._folder = tempfile.TemporaryDirectory(prefix="target-kissmetrics-")
-        self._scratch = SqlStore(f"sqlite:///{Path(self._folder.name, 'scratch.db').as_posix()}", "")
+        with store_errors(None, "of this machine"):
+            self._folder = tempfile.TemporaryDirectory(prefix="target-kissmetrics-")
+        folder = Path(self._folder.name)
+        url = f"sqlite:///{(folder / 'scratch.db').as_posix()}"
+        try:
+            self._scratch = SqlStore(url, "", temporary=str(folder.parent))
+        except StoreError:
+            self._folder.cleanup()
+            raise
         self._cleared: list[int] = []
 
     def last_sent(self, people: Collection[bytes]) -> Mapping[bytes, PersonValues]:

@@ -10,6 +10,7 @@ import struct
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import backoff
@@ -46,10 +47,7 @@ _IS_WHOLE: Mapping[str, Callable[[int], bool]] = {
 _again_if_lost = backoff.on_exception(
     backoff.constant, ConnectionLostError, max_time=60.0, interval=0.5, jitter=None, logger=None
 )
-"""Repeats a transaction whose connection was lost, also in mid-commit: done twice, it has the same effect.
-
-A part of `planning` raises another error: the lock that kept other processes out was lost, too.
-"""
+"""Repeats what lost its connection, also in mid-commit: done twice, it has the same effect."""
 
 
 class SqlStore:
@@ -60,6 +58,7 @@ class SqlStore:
         api_key: Of the product whose intents concern this run.
         read_only: Create and delete nothing: for a dry run.
         transaction: All happens within it, and the caller ends it: for a check.
+        temporary: The folder of a store that ends with the run; errors name it.
 
     Attributes:
         digests: Of this product, with the store's salt; absent if the store is read-only and new.
@@ -71,9 +70,17 @@ class SqlStore:
     """
 
     def __init__(
-        self, url: str, api_key: str, *, read_only: bool = False, transaction: Connection | None = None
+        self,
+        url: str,
+        api_key: str,
+        *,
+        read_only: bool = False,
+        transaction: Connection | None = None,
+        temporary: str | None = None,
     ) -> None:
+        self._temporary = temporary
         self._shared = transaction
+        self._plan: _Plan | None = None
         self._engine = transaction.engine if transaction is not None else layout.engine(url, read_only=read_only)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         self._insert = sqlite.insert if self._is_sqlite else postgresql.insert
@@ -94,12 +101,14 @@ class SqlStore:
         if not read_only and transaction is None:
             layout.keep_private(self._engine.url)
 
+    @_again_if_lost
     def last_sent(self, people: Collection[bytes]) -> dict[bytes, PackedPerson]:
         """Give the last sent values of people; unknown people are absent."""
         with self._reading() as connection:
             query = sa.select(PEOPLE.c.person, PEOPLE.c.properties)
             return {person: PackedPerson(packed) for person, packed in _select(connection, query, people)}
 
+    @_again_if_lost
     def partners(self, people: Collection[bytes]) -> dict[bytes, set[bytes]]:
         """Give the people whom each of these was aliased with; people without an alias are absent."""
         partners: dict[bytes, set[bytes]] = {}
@@ -126,36 +135,51 @@ class SqlStore:
             rows = [{"slot": slot, "holder": holder} for claim in free for slot, holder in claim.items()]
             if rows:
                 connection.execute(sa.insert(SECONDS), rows)
+            if self._plan is not None:
+                self._plan.has_claimed = True
         return claimed
 
     @contextmanager
     def planning(self) -> Iterator[None]:
-        """Keep other processes from planning; all that this context reads and writes is one transaction."""
-        self._reach()
-        with self._writing() as connection:
-            layout.lock(connection, layout.PLANNING_LOCK)
-            self._shared = connection
-            try:
-                yield
-            finally:
-                self._shared = None
+        """Keep other processes from planning; all that this context reads and writes is one transaction.
 
+        It ends with `add_intents`, if that is called.
+        """
+        self._reach()
+        with store_errors(self._engine), self._connect_to_write() as connection:
+            self._shared, self._plan = connection, _Plan()
+            try:
+                self._lock_plan()
+                yield
+                connection.commit()
+            finally:
+                self._shared = self._plan = None
+
+    @_again_if_lost
     def pending_intents(self, seen: Collection[int]) -> IntentChanges:
         """Give the intents that are pending and not among the numbers seen, and the seen numbers that were cleared."""
         with self._reading() as connection:
-            query = sa.select(INTENTS.c.id).where(INTENTS.c.product == self.digests.product)
-            pending = set(connection.execute(query).scalars())
+            pending = self._pending(connection)
+            if self._plan is not None:
+                self._plan.pending = pending
             query = sa.select(INTENTS.c.id, INTENTS.c.entries)
             new = {number: _unpack(blob) for number, blob in _select(connection, query, sorted(pending - set(seen)))}
         return IntentChanges(new, set(seen) - pending)
 
+    @_again_if_lost
     def add_intents(self, intents: Sequence[Intent]) -> int:
         """Add intents; give the number to clear them by."""
         entries = b"".join([_INTENT.pack(*new, moment) for new, moment in intents])
         row = {"product": self.digests.product, "made_at": int(time.time()), "entries": entries}
         with self._writing() as connection:
-            result = connection.execute(sa.insert(INTENTS), row)
-            return int(result.inserted_primary_key[0])  # type: ignore[index]
+            number = self._plan.number if self._plan is not None else None
+            if number is None or number not in self._pending(connection):
+                result = connection.execute(sa.insert(INTENTS), row)
+                number = int(result.inserted_primary_key[0])  # type: ignore[index]
+            if self._plan is not None:
+                self._plan.number = number
+                connection.commit()
+            return number
 
     @_again_if_lost
     def commit(self, update: StoreUpdate, cleared: Collection[int]) -> None:
@@ -235,25 +259,56 @@ class SqlStore:
         with self._reading():
             pass
 
+    @_again_if_lost
+    def _lock_plan(self) -> None:
+        with self._writing() as connection:
+            layout.lock(connection, layout.PLANNING_LOCK)
+
+    def _pending(self, connection: Connection) -> set[int]:
+        query = sa.select(INTENTS.c.id).where(INTENTS.c.product == self.digests.product)
+        return set(connection.execute(query).scalars())
+
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         if self._shared is not None:
-            yield self._shared
+            with store_errors(self._engine):
+                self._go_on(self._shared)
+                yield self._shared
             return
-        with store_errors(self._engine), self._engine.connect() as connection:
+        with store_errors(self._engine, self._temporary), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         if self._shared is not None:
-            yield self._shared
+            with self._reading() as connection:
+                yield connection
             return
-        with (
-            store_errors(self._engine),
-            self._engine.connect().execution_options(target_writes=True) as connection,
-            connection.begin(),
-        ):
+        with store_errors(self._engine, self._temporary), self._connect_to_write() as connection, connection.begin():
             yield connection
+
+    def _connect_to_write(self) -> Connection:
+        return self._engine.connect().execution_options(target_writes=True)
+
+    def _go_on(self, connection: Connection) -> None:
+        """Go on with a plan whose connection was lost, and the lock with it, if no other process planned meanwhile."""
+        plan = self._plan
+        if plan is None or not connection.invalidated:
+            return
+        connection.rollback()
+        layout.lock(connection, layout.PLANNING_LOCK)
+        changed = set() if plan.pending is None else (self._pending(connection) ^ plan.pending) - {plan.number}
+        if plan.has_claimed or changed:
+            raise StoreError(f"{layout.SETTING}: the connection was lost, and with it the lock for a plan; run again")
+
+
+@dataclass
+class _Plan:
+    """What happened in `planning`: numbers of intents that were pending, that of its own intents, claims."""
+
+    pending: set[int] | None = None
+    number: int | None = None
+    has_claimed: bool = False
 
 
 def open_read_only(url: str, api_key: str) -> SqlStore | None:

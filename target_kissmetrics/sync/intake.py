@@ -80,13 +80,7 @@ class StreamIntake:
         self.kind = resolved.kind
         assert resolved.mapping is not None  # noqa: S101 - the stream maps drop the streams that are ignored
         self.mapping = resolved.mapping
-        self._counts.revenue = context.entry.revenue or ()
-        self._counts.expect(
-            stream.unmatched if self.kind in FLAT_KINDS else {},
-            is_open=stream.is_open,
-            glob=context.entry.place if context.entry.is_glob else "",
-        )
-        self._counts.in_messages = self.kind not in FLAT_KINDS
+        watch_entry(self._counts, stream, self.kind)
         context.logger.info(
             "stream '%s' is read as %s, because %s. %s", context.name, self.kind, resolved.why, self.mapping.describe()
         )
@@ -138,6 +132,15 @@ class StreamIntake:
         if mapped.calls or mapped.deletions:
             for event in mapped.by_event():
                 self._context.add(BatchRow(self._counts, event, record))
+
+
+def watch_entry(counts: StreamCounts, stream: Stream, kind: str) -> None:
+    """Let the counts watch for what the stream's entry names."""
+    entry = stream.entry
+    counts.in_messages = kind not in FLAT_KINDS
+    counts.revenue = entry.revenue or ()
+    unmatched = {} if counts.in_messages or entry.unwrap else stream.unmatched  # else by the names in the row
+    counts.expect(unmatched, is_open=stream.is_open, glob=entry.place if entry.is_glob else "")
 
 
 def check_sources(stream: str, entry: StreamSettings, mapping: StreamMapping, sources: Sequence[str]) -> None:

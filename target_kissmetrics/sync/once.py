@@ -79,21 +79,17 @@ def moved(call: Call, by: int) -> Call:
 
 
 def drop_plain_events(rows: Iterable[BatchRow]) -> None:
-    """Leave only what the store keeps: attributes, aliases, and events that are sent once, with their line items."""
+    """Leave what the store keeps: attributes, aliases, and events that are sent once."""
     for row in rows:
-        slots = {slot.record: slot for slot in row.mapped.slots}
-        calls, row.mapped.calls, row.mapped.slots = row.mapped.calls, [], []
-        is_kept = False
-        for index, call in enumerate(calls):
-            if isinstance(call, Record):
-                slot = slots.get(index)
-                is_kept = call.once or (slot is not None and slot.key is not None)
-                row.counts.skipped += not is_kept
-                if is_kept and slot is not None:
-                    row.mapped.add_event(call, slot)
-                    continue
-            if is_kept or isinstance(call, Alias) or getattr(call, "distinct", False):
-                row.mapped.calls.append(call)
+        if any(slot.key is not None for slot in row.mapped.slots):
+            continue  # an event with a key is the row's only one
+        calls, row.mapped.slots = row.mapped.calls, []
+        row.mapped.calls = [call for call in calls if _is_stored(call)]
+        row.counts.skipped += sum(isinstance(call, Record) and not call.once for call in calls)
+
+
+def _is_stored(call: Call) -> bool:
+    return isinstance(call, Alias) or (call.once if isinstance(call, Record) else call.distinct)
 
 
 def turn_sent_events_into_sets(rows: Iterable[BatchRow]) -> None:

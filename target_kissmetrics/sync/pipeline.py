@@ -252,9 +252,8 @@ class Pipeline:
     def _is_over(self) -> bool:
         if self._failure is not None:
             return True
-        has_more = (
-            self._uncommitted if self._limit.is_reached else self._complete and (self._states or self._uncommitted)
-        )
+        waits_for_more = self._uncommitted or (self._states and not self._limit.is_reached)
+        has_more = waits_for_more and (self._complete or self._limit.is_reached)
         return self._closed and not self._open and not self._in_flight and not has_more
 
     def _take_open(self) -> list[Batch]:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from forked import command as command_of
 
+from target_kissmetrics.commands.rejects_file import RejectedRow, left_of, opened, rows_of
 from target_kissmetrics.commands.replay import Replay, replay
 from target_kissmetrics.sandbox.running import RunningSandbox, running
 from target_kissmetrics.target import TargetKissmetrics
@@ -289,6 +291,40 @@ def test_killed_before_the_end_it_loses_no_line(bench: Bench, monkeypatch: pytes
     ]
 
 
+def test_a_large_file_is_never_in_memory(tmp_path: Path) -> None:
+    path = tmp_path / "rejects.jsonl"
+    entry = {"time": "2024-01-01T00:00:00Z", "stream": "s", "code": "no-identity", "reason": "r", "field": None}
+    with path.open("wb") as file:
+        for number in range(10_000):
+            file.write(json.dumps({**entry, "record": {"id": number, "text": "x" * 3000}}).encode() + b"\n")
+    path.chmod(0o600)
+    tracemalloc.start()
+    try:
+        with opened(path) as lines:
+            rows = rows_of(lines)
+            for row in rows:
+                assert isinstance(row, RejectedRow)
+                row.expect(is_time_required=False)
+                row.reject(code="too-old", reason="r", field=None, record=row.line.record)
+            assert sum(map(len, left_of(lines, rows))) > 30_000_000
+            lines.replace(left_of(lines, rows))
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+    left = [json.loads(line) for line in path.read_bytes().splitlines()]
+    assert [(line["code"], line["record"]["id"]) for line in left] == [("too-old", number) for number in range(10_000)]
+    assert [file.name for file in tmp_path.iterdir()] == ["rejects.jsonl"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_hard_link_is_refused(bench: Bench) -> None:
+    bench.run(ORDERS, order(1))
+    os.link(bench.path, bench.folder / "another")
+    code, log = bench.replay(**MENDED)
+    assert code == 1
+    assert "has another name (a hard link); remove it" in log
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
 def test_a_symbolic_link_is_refused(bench: Bench) -> None:
     bench.run(ORDERS, order(1))
@@ -534,3 +570,11 @@ def test_rows_beyond_max_calls_stay_in_the_file_for_the_next_replay(bench: Bench
         assert [line["record"]["id"] for line in bench.lines()] == list(range(6 - left, 6))
         assert bench.sandbox.summary()["calls"] == 5 - left
         assert ("max_calls: 2 calls were sent" in log) is (left > 0)
+
+
+def test_a_row_that_a_stream_map_filters_now_is_counted_and_leaves_the_file(bench: Bench) -> None:
+    bench.run(ORDERS, order(1), order(2))
+    code, log = bench.replay(**MENDED, stream_maps={"orders": {"__filter__": "id > 1"}})
+    assert (code, bench.lines()) == (0, []), log
+    assert "stream 'orders': 2 rows read; " in log
+    assert "; 1 filtered" in log

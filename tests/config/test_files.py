@@ -93,11 +93,12 @@ def test_a_key_in_yaml_that_is_no_string_is_named_with_its_setting(tmp_path: Pat
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("a.json", '{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", "is nested too deeply"),
-        ("a.json", '{"a": ' + "[" * 600 + "]" * 600 + "}", "is nested too deeply"),
-        ("a.yml", "a: " + "[" * 600 + "]" * 600, "is nested too deeply"),
+        ("a.json", '{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", "is nested 100,001 deep, where 100"),
+        ("a.json", '{\n"b": 1,\n"a": ' + "[" * 600 + "]" * 600 + "}", "is nested 601 deep from line 3 on, where 100"),
+        ("a.yml", "b: 1\na: " + "[" * 600 + "]" * 600, "is nested too deeply at line 2"),
+        ("a.yml", "b: 1\na: " + "1" * 5000, "has a number of more than 4,300 digits in line 2"),
         ("a.yml", "a: &a [*a]", "is nested too deeply"),
-        ("a.json", '{"a": ' + "1" * 5000 + "}", "has a number of more than 4,300 digits"),
+        ("a.json", '{"a": ' + "1" * 5000 + "}", "has a number of more than 4,300 digits in line 1"),
     ],
 )
 def test_a_file_that_python_cannot_read_is_named(tmp_path: Path, name: str, text: str, told: str) -> None:

@@ -78,6 +78,10 @@ TABLE: list[tuple[str, str, Any]] = [
     ("max_property_names", "integer", 5000),
     ("report_path", "string", None),
     ("report_names", "boolean", False),
+    ("allowed_events", "array", None),
+    ("allowed_properties", "array", None),
+    ("max_calls", "integer", None),
+    ("remember_only", "boolean", False),
     ("shard", "object", None),
     ("dry_run", "boolean", False),
 ]  # fmt: skip
@@ -345,11 +349,6 @@ def test_the_path_of_a_call_is_no_tracking_url(path: str) -> None:
 def test_a_tracking_url_may_have_a_path_of_its_own() -> None:
     settings = read_settings({"api_key": KEY, "tracking_url": "https://example.com/proxy/"})
     assert settings.tracking_url == "https://example.com/proxy"
-
-
-def test_rejects_and_memory_need_files_of_their_own() -> None:
-    told = mistake({"attribute_store_url": "sqlite:///here.db", "rejects_path": "here.db"})
-    assert told == "rejects_path: here.db is the file of attribute_store_url; name another file"
 
 
 def test_more_connections_than_can_be_are_a_mistake() -> None:

@@ -101,3 +101,20 @@ def test_a_full_disk_ends_the_run_in_one_line_and_the_next_one_makes_up_for_it(t
             if line.endswith(b"}")
         ]
         assert set(kept) >= set(range(1, ROWS))
+
+
+@pytest.mark.parametrize("limit", [4096, 48 * 1024])
+def test_a_full_temporary_folder_is_named_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    users = {"stream": "users", "kind": "user_attributes", "customer_id": "user_id"}
+    streams = [{"stream": "events", "kind": "ignore"}, users]
+    config = {"api_key": "k", "use_customer_id": True, "streams": streams, "batch_size_rows": 100, "dry_run": True}
+    code, states, log = run(tmp_path, config, messages(rejected=False, notes=0), limit=limit)
+    (error,) = [line for line in log.splitlines() if "| ERROR" in line]
+    assert (code, states) == (1, [])
+    assert f"the temporary folder {temporary} cannot be used: " in error
+    assert error.endswith("; free some space, or set TMPDIR")
+    assert "Traceback" not in log
+    assert list(temporary.iterdir()) == []

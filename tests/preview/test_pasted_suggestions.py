@@ -17,7 +17,7 @@ from target_kissmetrics.preview.configuration import read_settings
 from target_kissmetrics.preview.messages import read
 from target_kissmetrics.preview.preview import Preview
 from target_kissmetrics.preview.stream import Plan, StreamPreview
-from target_kissmetrics.preview.suggest.as_yaml import as_yaml
+from target_kissmetrics.preview.suggest.entry import as_yaml
 
 N = range(12)
 

@@ -51,6 +51,20 @@ def test_standard_input_is_shown_and_nothing_is_left_behind(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "of"),
+    [("config.json", "--config"), ("in.jsonl", "the input"), ("target-kissmetrics-rejects.jsonl", "rejects_path")],
+)
+def test_the_page_replaces_no_file_that_the_command_or_a_run_needs(tmp_path: Path, name: str, of: str) -> None:
+    write(tmp_path / "in.jsonl", *messages("orders", ORDERS, ["id"]))
+    (tmp_path / "config.json").write_text("{}")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    result = run("in.jsonl", "--config", "config.json", "--html", name, folder=tmp_path)
+    assert result.code == 1
+    assert f"--html: {name} and {name} of {of} are the same file; name another file" in result.err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_plain_without_a_terminal_and_as_wide_as_it_is_told(tmp_path: Path) -> None:
     path = write(tmp_path / "in.jsonl", *messages("orders", ORDERS, ["id"]))
     wide, narrow = run(path), run(path, COLUMNS="60")

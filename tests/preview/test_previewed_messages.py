@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Sequence
@@ -44,7 +45,7 @@ def becomes(made: Preview, name: str) -> dict[str, tuple[str, str]]:
 def test_two_events_of_one_batch_in_one_second_are_told() -> None:
     row = batch(custom(event_id=1), custom(event_id=2), custom("Other", event_id=3))
     stream = previewed("m", [row], BATCH).streams["m"]
-    assert stream.risks.collisions == 1
+    assert stream.totals.collisions == 1
     assert any("1 event would be lost" in text and "(Clicked 1)" in text for text in stream.warnings)
 
 
@@ -67,7 +68,7 @@ def test_no_key_is_advised_that_the_kind_does_not_have(
 
 def test_a_message_that_comes_twice_has_no_twin() -> None:
     assert (
-        previewed("s", [message(messageId="m1"), message(messageId="m1")], MESSAGE).streams["s"].risks.collisions == 0
+        previewed("s", [message(messageId="m1"), message(messageId="m1")], MESSAGE).streams["s"].totals.collisions == 0
     )
 
 
@@ -178,7 +179,7 @@ def test_a_messages_type_is_what_it_is() -> None:
 
 def previewed_lines(*messages: Any, entries: Sequence[Any] = (), **config: Any) -> Preview:
     made = Preview(plan(*entries))
-    read([json.dumps(line) for line in messages], made, config)  # type: ignore[arg-type]
+    read(io.StringIO("".join(json.dumps(line) + "\n" for line in messages)), made, config)
     made.finish()
     return made
 

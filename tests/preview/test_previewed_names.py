@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 from preview_streams import messages, plan, schema_of
 
 from target_kissmetrics.preview.messages import read
 from target_kissmetrics.preview.preview import Preview
-from target_kissmetrics.preview.suggest.as_yaml import as_yaml
+from target_kissmetrics.preview.suggest.entry import as_yaml
 
 ROWS = [{"id": "u1", "email": "ada@x.org", "plan": "Gold"}]
 
@@ -31,10 +32,11 @@ def test_the_preview_warns_and_marks_the_suggested_entry() -> None:
 def test_the_preview_warns_of_stream_maps_and_not_of_an_empty_input() -> None:
     config = {"stream_maps": {"custmers": {"plan": "'Pro'"}, "__else__": None}}
     preview, empty = Preview(plan()), Preview(plan({"stream": "gone"}))
-    read([json.dumps(line) for line in messages("customers", ROWS, ["id"])], preview, config)  # type: ignore[arg-type]
+    lines = "".join(json.dumps(line) + "\n" for line in messages("customers", ROWS, ["id"]))
+    read(io.StringIO(lines), preview, config)
     preview.finish()
     (told,) = preview.warnings
     assert told.startswith("stream_maps: 'custmers' matches no stream of the input; did you mean 'customers'")
-    read([""], empty, config)  # type: ignore[arg-type]
+    read(io.StringIO(""), empty, config)
     empty.finish()
     assert empty.warnings == []

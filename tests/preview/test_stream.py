@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from preview_streams import NOW, plan, previewed, schema_of
 
-from target_kissmetrics.kissmetrics.calls import Alias, Record, Set
+from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
 from target_kissmetrics.mapping.reject_codes import Rejected
+from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.identity import Person
 from target_kissmetrics.preview.explaining import MappedRow
 from target_kissmetrics.preview.preview import Preview
-from target_kissmetrics.preview.risks import Risks
 from target_kissmetrics.preview.stream import SAMPLED_ROWS
 from target_kissmetrics.preview.totals import Totals
 from target_kissmetrics.reporting import display as shown
@@ -100,7 +100,7 @@ def test_new_entries_come_before_globs_which_would_take_their_streams() -> None:
 def test_events_that_kissmetrics_takes_for_one_are_counted() -> None:
     rows = [event(1), event(1, id=2), event(1), event(3)]
     stream = previewed("e", rows, EVENTS, key=["id"]).streams["e"]
-    assert stream.risks.collisions == 1
+    assert stream.totals.collisions == 1
     assert any("1 event would be lost" in text and "spread_duplicates: true" in text for text in stream.warnings)
     spread = previewed("e", rows, {**EVENTS, "spread_duplicates": True}, key=["id"]).streams["e"]
     assert any("moves them" in text for text in spread.warnings)
@@ -110,7 +110,7 @@ def test_amounts_of_which_kissmetrics_keeps_one_are_counted() -> None:
     rows = [event(1, amount=5), event(1, amount=7, event="Renewed"), event(1, event="Viewed"), event(2, amount=5)]
     entry = {**EVENTS, "revenue": "amount"}
     stream = previewed("e", rows, entry).streams["e"]
-    assert (stream.risks.collisions, stream.risks.amount_collisions) == (0, 1)
+    assert (stream.totals.collisions, stream.totals.amount_collisions) == (0, 1)
     assert any("1 amount would be lost" in text and "spread_duplicates: true" in text for text in stream.warnings)
     spread = previewed("e", rows, {**entry, "spread_duplicates": True}).streams["e"]
     assert not any("amount" in text for text in spread.warnings)
@@ -186,7 +186,12 @@ def test_totals_are_bounded_and_still_add_up(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("target_kissmetrics.preview.totals.MAX_IDENTITIES", 4)
     totals = Totals("Money", NOW)
     for n in range(20):
-        totals.add([Record(f"p{n}", f"e{n}", 1, {f"x{n}": "1"}), Set(f"p{n}", 1, {"y": "2"}), Alias("a", "b", 1)])
+        calls: list[Call] = [
+            Record(f"p{n}", f"e{n}", 1, {f"x{n}": "1"}),
+            Set(f"p{n}", 1, {"y": "2"}),
+            Alias("a", "b", 1),
+        ]
+        totals.add(Mapped(calls=calls))
     assert totals.calls == {"record": 20, "set": 20, "alias": 20}
     assert len(totals.events.known) + totals.events.others == 20
     assert sum(one.count for one in totals.properties.known.values()) + totals.properties.others == 40
@@ -195,10 +200,10 @@ def test_totals_are_bounded_and_still_add_up(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_identities_count_different_partners() -> None:
-    risks = Risks(2)
+    totals = Totals("Money", NOW, 2)
     for other in "xxxyyz":
-        risks.add_person(Person("a", other, None, ()))
-    (warning,) = risks.warnings(Totals("Money", NOW), 6, spreads=False)
+        totals.add_person(Person("a", other, None, ()))
+    (warning,) = totals.warnings(6, spreads=False)
     assert warning.startswith("1 identities come with more than 2 others (a)")
 
 
@@ -247,3 +252,13 @@ def test_a_row_without_its_key_is_rejected_as_in_a_run() -> None:
     made = previewed("e", [event(1), {"user_id": "u"}], EVENTS, key=("id",)).streams["e"]
     assert made.problem is None
     assert made.rejected["no-key"].count == 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "good", "stops"),
+    [({"user_id": ""}, 5, True), ({"time": 1_000_000_000}, 0, False), ({"user_id": ""}, 0, True)],
+)
+def test_a_run_that_would_stop_for_its_first_rows_is_warned_of(bad: dict[str, Any], good: int, stops: bool) -> None:
+    rows = [*(event(n, **bad) for n in range(100)), *map(event, range(good))]
+    warnings = previewed("e", rows, EVENTS).streams["e"].warnings
+    assert any("would stop after the first 100" in text for text in warnings) is stops

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from preview_streams import BLOCKED, messages, plan, previewed, previewed_together, schema_of, suggested
+from preview_streams import BLOCKED, messages, plan, previewed, previewed_together, schema_of, suggested, written
 
 from target_kissmetrics.config.stream_entries import read_entry
 from target_kissmetrics.mapping.detection import resolve
@@ -18,8 +18,7 @@ from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.preview.messages import read
 from target_kissmetrics.preview.preview import Preview
-from target_kissmetrics.preview.suggest.as_yaml import as_yaml
-from target_kissmetrics.preview.suggest.entry import Suggestion
+from target_kissmetrics.preview.suggest.entry import Suggestion, as_yaml
 
 ITEMS = [{"sku": "a", "price": 3}]
 
@@ -646,3 +645,34 @@ def test_every_confirmed_entry_is_taken_and_keeps_its_kind(name: str, rows: list
     again = previewed(name, rows, *yaml.safe_load(as_yaml(preview.suggestions()))["streams"], key=("user_id",))
     assert "could be anything" not in str(again.streams[name].problem)
     assert again.streams[name].kind == preview.streams[name].kind
+
+
+@pytest.mark.parametrize("kind", [{}, {"kind": "event"}])
+def test_money_that_the_entry_fixes_is_neither_warned_of_nor_fixed_again(kind: dict[str, str]) -> None:
+    rows = [{**row, "event": "Paid"} for row in in_cents(1999, 500)]
+    fixed = {
+        "stream": "subscriptions", "customer_id": "member_no", "timestamp": "stamp_ts", "revenue": "gross_cents",
+        "revenue_divide_by": 100, "when": {"what_happened": ["subscribed", "renewed"]}, **kind,
+    }  # fmt: skip
+    preview = previewed("subscriptions", rows, fixed)
+    stream = preview.streams["subscriptions"]
+    (made,) = preview.suggestions()
+    assert stream.problem is None
+    assert (stream.counts.rows, stream.counts.filtered, stream.counts.accepted) == (12, 4, 8)
+    assert not any("100 times" in text or "no revenue" in text for text in [*stream.warnings, *made.why])
+    assert made.stream_map == {}
+    assert made.entry["revenue"] == "gross_cents"
+    assert "4 filtered" in written(preview)
+
+
+@pytest.mark.parametrize("kind", [{}, {"kind": "event"}])
+def test_amounts_of_several_events_from_one_row_are_left_to_them(kind: dict[str, str]) -> None:
+    item = {"timestamp": "stamp_ts", "revenue": "gross_cents", "revenue_divide_by": 100, "event_name": "Paid"}
+    entry = {"stream": "things", "customer_id": ["member_no", "id"], "events": [item], **kind}
+    preview = previewed("things", in_cents(1999, 500), entry)
+    (made,) = preview.suggestions()
+    stream = preview.streams["things"]
+    assert stream.totals.revenue == Decimal("149.94")
+    assert made.stream_map == {}
+    assert made.entry["events"] == [item]
+    assert not any("100 times" in text for text in [*stream.warnings, *made.why])

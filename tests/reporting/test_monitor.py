@@ -18,8 +18,17 @@ from singer_sdk import metrics
 from target_kissmetrics.kissmetrics.calls import Outgoing, Set
 from target_kissmetrics.reporting.counts import FIGURES, StreamCounts
 from target_kissmetrics.reporting.live import LiveDisplay
-from target_kissmetrics.reporting.monitor import LIVE_SECONDS, Monitor, make_monitor, takes_a_display
-from target_kissmetrics.reporting.progress import RUN_FIGURES, Progress, log_progress, log_totals, progress_line
+from target_kissmetrics.reporting.monitor import (
+    LIVE_SECONDS,
+    RUN_FIGURES,
+    Monitor,
+    Progress,
+    log_progress,
+    log_totals,
+    make_monitor,
+    progress_line,
+    takes_a_display,
+)
 
 
 class Terminal(io.StringIO):

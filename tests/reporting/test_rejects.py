@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 
 from target_kissmetrics.errors import ConfigError, StoreError
 from target_kissmetrics.reporting import rejects as module
-from target_kissmetrics.reporting.rejects import Rejects
+from target_kissmetrics.reporting.rejects import Rejects, check_rejects_path
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX alone has modes, links and pipes of this kind")
 
@@ -61,6 +61,37 @@ def test_it_is_never_written_through_a_symbolic_link(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot write"):
         before.flush()
     assert elsewhere.read_bytes() == b""
+
+
+def hard_linked(file: Path) -> None:
+    os.link(file, file.with_name("another"))
+
+
+def foreign(file: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root gives files away")
+    os.chown(file, 12345, -1)
+
+
+@posix
+@pytest.mark.parametrize("name", ["rejects.jsonl", "rejects.jsonl.schemas"])
+@pytest.mark.parametrize(("shared", "why"), [(hard_linked, "has another name"), (foreign, "belongs to another user")])
+def test_a_file_that_somebody_else_may_hold_is_refused(
+    tmp_path: Path, name: str, shared: Callable[[Path], None], why: str
+) -> None:
+    path, file = tmp_path / "rejects.jsonl", tmp_path / name
+    rejects = Rejects(str(path))
+    file.write_bytes(b"before\n")
+    check_rejects_path(str(path))
+    shared(file)
+    with pytest.raises(ConfigError, match=f"rejects_path: .*{name} {why}.*; .*name another file"):
+        check_rejects_path(str(path))
+    # It may have been put there after the check.
+    write(rejects)
+    rejects.note_schema("s", {"type": "SCHEMA"})
+    with pytest.raises(ConfigError, match=why):
+        rejects.flush()
+    assert file.read_bytes() == b"before\n"
 
 
 @posix

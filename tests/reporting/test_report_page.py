@@ -13,9 +13,8 @@ import pytest
 from browsing import programs, running_browser
 from reported import ABOUT, Reported, properties_of, record
 
-from target_kissmetrics.reporting import plot
 from target_kissmetrics.reporting.report import Ending
-from target_kissmetrics.reporting.report_page import as_page, findings
+from target_kissmetrics.reporting.report_page import as_page, findings, number, plot
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -27,10 +26,10 @@ SCREENSHOTS = Path(__file__).parent.parent.parent / ".cache" / "screenshots"
 def a_run() -> Reported:
     run = Reported()
     run.wait(0)
-    for number in range(40):
-        run.send("events", record(at=number), record("Viewed", number), seconds=0.03 + number % 7 / 50)
-        if number > 20:
-            run.send("users", properties_of(number), seconds=0.05 + number % 3, attempts=1 + number % 2)
+    for at in range(40):
+        run.send("events", record(at=at), record("Viewed", at), seconds=0.03 + at % 7 / 50)
+        if at > 20:
+            run.send("users", properties_of(at), seconds=0.05 + at % 3, attempts=1 + at % 2)
         run.wait(1)
     run.stream("events", 5).rejected.update(["no-identity"] * 3 + ["too-old"] * 2)
     run.stream("events").dropped["bad-amount"] += 2
@@ -152,14 +151,14 @@ def test_a_finding_says_what_to_do() -> None:
     [(0, "0"), (0.00012, "0.00012"), (0.5, "0.5"), (1.0, "1"), (99.95, "100"), (1234.5, "1,234"), (20.0, "20")],
 )
 def test_numbers_are_short_and_without_an_exponent(value: float, text: str) -> None:
-    assert plot.number(value) == text
+    assert number(value) == text
 
 
 def test_a_plot_of_nothing_is_none_and_one_value_is_a_dot() -> None:
-    assert not plot.plot("t", "s", [0.5], {"a": [None]}, until=1)
-    dot = plot.plot("t", "s", [0.5, 1.5], {"a": [1.0, None]}, until=2)
+    assert not plot("t", "s", [0.5], {"a": [None]}, until=1)
+    dot = plot("t", "s", [0.5, 1.5], {"a": [1.0, None]}, until=2)
     assert re.search(r'points="([\d.,]+) \1"', dot)
-    broken = plot.plot("t", "s", [0, 1, 2, 3, 4], {"a": [1, 2, None, 3, 4]}, until=5)
+    broken = plot("t", "s", [0, 1, 2, 3, 4], {"a": [1, 2, None, 3, 4]}, until=5)
     assert broken.count("<polyline") == 2
 
 

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import re
+import sys
 import tracemalloc
 import zlib
 from collections.abc import Mapping
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from target_kissmetrics.errors import ConfigError, InputError
-from target_kissmetrics.singer import batch_files
+from target_kissmetrics.singer import reader
 from target_kissmetrics.singer.batch_files import Storage, batch_rows, local_path, read_storage
 
 ROWS = [{"id": 1, "total": "é"}, {"id": 2}]
@@ -90,7 +92,7 @@ def test_no_files_and_empty_files_have_no_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "encoding", "problem"),
     [
-        (LINES[:-4], None, "line 2 is not valid JSON in UTF-8 (truncated, or longer than 64 MiB)"),
+        (LINES[:-4], None, "line 2 is not valid JSON in UTF-8 (truncated)"),
         (LINES + b"nothing\n", None, "line 3 is not valid JSON in UTF-8;"),
         (LINES + b"[1]\n", None, "line 3 is not an object"),
         (LINES + b"5\n", None, "line 3 is not an object"),
@@ -129,9 +131,13 @@ def test_the_rows_before_the_damage_are_read(tmp_path: Path) -> None:
 
 
 def test_a_line_has_a_longest_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_files, "MAX_LINE_BYTES", 1 << 20)
-    with pytest.raises(InputError, match=r"line 1 is not valid JSON .* longer than 1 MiB"):
-        read(written(tmp_path, b'{"a": "' + b"x" * (1 << 21) + b'"}\n'))
+    monkeypatch.setattr(reader, "MAX_LINE_BYTES", 1 << 20)
+    longest = b'{"a": "' + b"x" * ((1 << 20) - 10) + b'"}\n'
+    assert len(read(written(tmp_path, longest))) == 1
+    for longer in (b" " + longest, longest[:-1] + b" " * 99 + longest):
+        for data in (b"{}\n" + longer, packed(b"{}\n" + longer)):
+            with pytest.raises(InputError, match=r"line 2 is longer than 1 MiB; fix the tap"):
+                read(written(tmp_path, data))
 
 
 def test_a_large_file_is_never_in_memory(tmp_path: Path) -> None:
@@ -232,11 +238,110 @@ def test_a_url_may_be_escaped_or_not(tmp_path: Path, name: str) -> None:
     assert read(str(tmp_path / name)) == ROWS
 
 
-def test_a_file_elsewhere_is_named_without_credentials_and_query() -> None:
+@pytest.mark.parametrize("root", [None, "nowhere://user:secret@host"])
+def test_a_file_elsewhere_is_named_without_credentials_and_query(root: str | None) -> None:
     with pytest.raises(InputError) as raised:
-        read("nowhere://user:secret@host/a.jsonl?token=secret#secret")
-    assert str(raised.value).startswith("stream 's': BATCH file nowhere://host/a.jsonl: cannot be read")
+        read("nowhere://user:secret@host/a.jsonl?token=secret#secret", storage=Storage(root))
+    assert str(raised.value).startswith("stream 's': BATCH file nowhere://host/a.jsonl: ")
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "https://host/a.jsonl",
+        "ftp://host/a.jsonl",
+        "data://text",
+        "memory://a.jsonl",
+        "local:///etc/a::b",
+        "simplecache::s3://bucket/a.jsonl",
+        "s3://bucket/a.jsonl::file:///etc/passwd",
+        "zip://a.jsonl::/srv/a.zip",
+        "gs://a::https://host/b",
+        "github://org:repo@main/a",
+        "S3://bucket/a",
+    ],
+)
+def test_without_a_root_a_message_names_local_files_and_buckets_alone(
+    entry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    with pytest.raises(InputError, match=r"only local, s3://, gs:// and abfs:// files are read|not found"):
+        read(entry)
+
+
+@pytest.mark.parametrize("entry", ["s3://bucket/a.jsonl", "gs://bucket/a.jsonl", "abfs://container/a.jsonl"])
+def test_buckets_need_no_root_and_get_no_options_of_another_storage(
+    entry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def url_to_fs(*given: Any, **options: Any) -> Any:
+        asked.append((given, options))
+        raise FileNotFoundError
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", url_to_fs)
+    for root, params in ((None, {}), ("s3://root", {"secret": "x"})):
+        with pytest.raises(InputError, match="not found"):
+            read(entry, storage=Storage(root, params={"secret": "x"}))
+        assert asked.pop() == ((entry if root is None else "s3://root/a.jsonl",), params)
+
+
+OUTSIDE = "it is outside batch_config.storage.root"
+
+
+@pytest.mark.parametrize("root", ["{}/root", "file://{}/root", "local://{}/root", "memory://root"])
+@pytest.mark.parametrize("prefix", ["", "../", "a/", "/a/b/c/"])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "../secret.jsonl",
+        "/srv/../secret.jsonl",
+        "file:///srv/%2e%2e/secret.jsonl",
+        "file:///srv/..%2fsecret.jsonl",
+        r"C:\srv\..\secret.jsonl",
+        "s3://bucket/..",
+        "s3://bucket/../../../secret.jsonl",
+    ],
+)
+def test_nothing_above_the_root_is_read(tmp_path: Path, root: str, prefix: str, entry: str) -> None:
+    for folder in ("root", "root/a", "root/srv"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "secret.jsonl").write_bytes(b'{"secret": 1}\n')
+    (tmp_path / "root" / "secret.jsonl").write_bytes(LINES)  # the name alone counts, without a prefix
+    with MemoryFileSystem().open("memory://root/secret.jsonl", "wb") as file:
+        file.write(LINES)
+    if prefix and ".." in entry.rpartition("/")[0]:
+        with pytest.raises(InputError, match=OUTSIDE):
+            read(entry, storage=Storage(root.format(tmp_path.as_posix()), prefix))
+    elif entry.endswith("secret.jsonl") and "%2f" not in entry and not prefix:
+        assert read(entry, storage=Storage(root.format(tmp_path.as_posix()), prefix)) == ROWS
+    else:
+        with pytest.raises(InputError, match=rf"{OUTSIDE}|not found"):
+            read(entry, storage=Storage(root.format(tmp_path.as_posix()), prefix))
+
+
+@pytest.mark.parametrize("entry", ["link.jsonl", "folder/a.jsonl", "loop.jsonl", "", "/", "s3://bucket"])
+def test_no_link_out_of_the_root_is_followed(tmp_path: Path, entry: str) -> None:
+    written(tmp_path, LINES, "outside/a.jsonl")
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "link.jsonl").symlink_to(tmp_path / "outside" / "a.jsonl")
+    (tmp_path / "root" / "folder").symlink_to(tmp_path / "outside")
+    (tmp_path / "root" / "loop.jsonl").symlink_to("loop.jsonl")
+    with pytest.raises(InputError, match=rf"{OUTSIDE}|not a regular file"):
+        read(entry, storage=Storage(str(tmp_path / "root"), "folder/"))
+
+
+def test_links_within_the_root_and_a_root_that_is_a_link_are_followed(tmp_path: Path) -> None:
+    written(tmp_path, LINES, "root/a.jsonl")
+    (tmp_path / "root" / "link.jsonl").symlink_to("a.jsonl")
+    (tmp_path / "shared").symlink_to("root")
+    assert read("/tap/link.jsonl", storage=Storage(str(tmp_path / "shared"))) == ROWS
+
+
+def test_a_url_is_not_chained_below_the_root() -> None:
+    with pytest.raises(InputError, match=OUTSIDE):
+        read("s3://b/a::file:", storage=Storage("memory://root"))
 
 
 @pytest.mark.parametrize(
@@ -261,10 +366,10 @@ def test_the_root_of_the_storage_says_where_files_are_seen_from_here(
 
 def test_options_of_the_storage_go_to_fsspec(tmp_path: Path) -> None:
     written(tmp_path, LINES)
-    storage = read_storage({"batch_config": {"storage": {"params": {"path": str(tmp_path), "fo": "local"}}}})
-    assert "fo" not in repr(storage)  # options may hold credentials
-    options = {"target_protocol": "file"}
-    assert read(f"simplecache://{tmp_path}/a.jsonl", storage=Storage(params=options)) == ROWS
+    given = {"root": f"simplecache://{tmp_path}", "params": {"target_protocol": "file"}}
+    storage = read_storage({"batch_config": {"storage": given}})
+    assert "target_protocol" not in repr(storage)  # options may hold credentials
+    assert read("a.jsonl", storage=storage) == ROWS
 
 
 @pytest.mark.parametrize(
@@ -273,6 +378,7 @@ def test_options_of_the_storage_go_to_fsspec(tmp_path: Path) -> None:
         ({"rot": "x"}, "storage.rot: must be root or prefix"),
         ({"root": 5}, "storage.root: must"),
         ({"params": "x"}, "params: must"),
+        ({"params": {"key": "x"}}, "params: are options for the root; set root"),
     ],
 )
 def test_a_mistake_in_the_storage_names_the_key(storage: dict[str, Any], problem: str) -> None:

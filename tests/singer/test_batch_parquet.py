@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from singer_sdk.singerlib.json import serialize_json
 
 from target_kissmetrics.errors import InputError
+from target_kissmetrics.exact_json import decode
 from target_kissmetrics.singer.batch_files import Storage, batch_rows
-from target_kissmetrics.singer.reader import decode
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

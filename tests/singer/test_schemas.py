@@ -73,13 +73,16 @@ def test_the_fields_of_a_row_may_be_behind_a_reference_too() -> None:
         "https://example.com/schema.json#/definitions/moment",
         "#/type/0",
         "#/properties/at",
+        "#/listed/" + "9" * 5000,
+        "#/listed/1",
         5,
     ],
 )
 def test_any_other_reference_is_not_followed_and_named_once(ref: object) -> None:
     field = {"$ref": ref, "title": "kept"}
-    made = unfolded({"type": "object", "properties": {"at": field, "too": field}, "definitions": {"moment": MOMENT}})
-    assert made.not_followed == [str(ref)]
+    definitions = {"definitions": {"moment": MOMENT}, "listed": [MOMENT]}
+    made = unfolded({"type": "object", "properties": {"at": field, "too": field}, **definitions})
+    assert made.not_followed == [str(ref)[:200]]
     assert made.schema["properties"]["at"] == {"title": "kept"}
 
 
@@ -90,6 +93,14 @@ def test_credentials_in_a_reference_are_not_shown() -> None:
 def test_a_reference_that_leads_to_itself_alone_is_not_followed() -> None:
     definitions = {"a": {"$ref": "#/definitions/b"}, "b": {"$ref": "#/definitions/a"}}
     assert unfolded({"properties": {"at": {"$ref": "#/definitions/a"}}, "definitions": definitions}).not_followed
+
+
+def test_a_long_chain_of_references_is_not_followed_to_its_end() -> None:
+    chain = {f"c{n}": {"$ref": f"#/definitions/c{n + 1}", f"k{n}": 1} for n in range(20_000)}
+    began = time.monotonic()
+    made = unfolded({"properties": {f"f{n}": {"$ref": "#/definitions/c0"} for n in range(500)}, "definitions": chain})
+    assert made.not_followed == ["#/definitions/c60"]
+    assert time.monotonic() - began < 5
 
 
 def test_a_schema_that_refers_to_itself_is_unfolded_level_by_level() -> None:

@@ -33,6 +33,14 @@ def of_field(field: dict[str, Any], **rest: Any) -> Callable[[Mapping[str, Any]]
         ({"type": "number", "exclusiveMaximum": 5}, 4),
         ({"items": [{"type": "string"}]}, ["a", 1]),
         ({"$ref": "#/definitions/money"}, 5),
+        ({"type": "string", "maxLength": Decimal("10.0")}, "ten"),
+        ({"minimum": float("-inf"), "maximum": Decimal("1e400")}, 5),
+        ({"pattern": "^(EUR|USD) [0-9]+$"}, "EUR 5"),
+        ({"pattern": "(x|xx)*y"}, "x" * 60),
+        ({"pattern": "(a+)+$"}, "a" * 50 + "!"),
+        ({"patternProperties": {"^(a+)+$": {"type": "string"}}, "additionalProperties": False}, {"a" * 50 + "!": 5}),
+        ({"$schema": "http://json-schema.org/draft-07/schema#", "pattern": "(a+)+$"}, "a" * 50 + "!"),
+        ({"uniqueItems": True}, [{"a": number} for number in range(3000)]),
     ],
 )
 def test_a_row_that_fits_passes(field: dict[str, Any], value: object) -> None:
@@ -52,6 +60,9 @@ def test_a_row_that_fits_passes(field: dict[str, Any], value: object) -> None:
         ({"minimum": Decimal("1.5")}, float("nan"), "a number cannot be compared with its bounds"),
         ({"items": {"properties": {"sku": {"type": "string"}}}}, [{"sku": 5}], 'total[0].sku must satisfy {"type": '),
         ({"required": ["sku"]}, {}, "total: 'sku' is a required property"),
+        ({"pattern": "^[A-Z]{3}$"}, "s3cret", 'total must satisfy {"pattern": "^[A-Z]{3}$"}'),
+        ({"patternProperties": {"^x_": {"type": "string"}}}, {"x_a": 5}, 'total.x_a must satisfy {"type": "string"}'),
+        ({"uniqueItems": True}, [1, 2, 1], 'total must satisfy {"uniqueItems": true}'),
         ({"additionalProperties": False}, {"sku": "s3cret"}, "total: Additional properties are not allowed ('sku' "),
     ],
 )
@@ -71,8 +82,9 @@ def test_a_missing_field_of_the_row_is_named() -> None:
     [
         ({"type": "what"}, "properties.total.type: 'what' is not valid"),
         ({"type": ["null", 5]}, "properties.total.type: ['null', 5] is not valid"),
-        ({"pattern": "("}, "properties.total.pattern: '(' is not a 'regex'"),
+        ({"maxLength": "ten"}, "properties.total.maxLength: 'ten' is not of type 'integer'"),
         ({"minimum": "a"}, "properties.total.minimum: 'a' is not of type 'number'"),
+        ({"pattern": "("}, "properties.total.pattern: '(' is not a 'regex'"),
         ({"enum": 5}, "properties.total.enum: 5 is not of type 'array'"),
         (5, "properties.total: 5 is not of type 'object', 'boolean'"),
     ],
@@ -99,6 +111,35 @@ def test_a_schema_that_leads_to_itself_is_checked_at_each_level() -> None:
     assert problem({"total": {"parent": {"parent": {"made": "x"}}}}) is None
     wrong = problem({"total": {"parent": {"parent": {"made": 5}}}})
     assert wrong == 'total.parent.parent.made must satisfy {"type": "string"}'
+
+
+@pytest.mark.parametrize("keyword", ["allOf", "anyOf", "oneOf"])
+def test_references_that_unfold_without_end_end_the_run_in_one_line(keyword: str) -> None:
+    laughs = {f"l{n}": {keyword: [{"$ref": f"#/definitions/l{n - 1}"}] * 10} for n in range(1, 30)}
+    problem = of_field({"$ref": "#/definitions/l29"}, definitions={**laughs, "l0": {"type": "string"}})
+    with pytest.raises(InputError, match="a row takes more than 100,000 of its references"):
+        problem({"total": "x" if keyword == "allOf" else 5})
+
+
+def nested(levels: int, keyword: str) -> dict[str, Any]:
+    schema: dict[str, Any] = {}
+    for _ in range(levels):
+        schema = {keyword: {"a": schema} if keyword == "properties" else schema}
+    return schema
+
+
+@pytest.mark.parametrize("keyword", ["properties", "items"])
+def test_a_schema_of_200_levels_ends_the_run_in_one_line(keyword: str) -> None:
+    with pytest.raises(InputError, match="its schema cannot be used: it is nested too deeply"):
+        of_field(nested(200, keyword))
+
+
+def test_a_row_too_deep_for_its_schema_is_a_reason() -> None:
+    problem = of_field({}, additionalProperties={"$ref": "#"})
+    row: dict[str, Any] = {}
+    for _ in range(400):
+        row = {"total": {}, "a": row}
+    assert problem(row) == "it, or its schema, is nested too deeply to be validated"
 
 
 def test_nothing_keeps_a_validator_that_is_no_longer_used() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -379,11 +378,50 @@ def test_a_connection_that_is_lost_between_two_plans_is_made_again(store_url: st
 
 
 @only_postgresql
-def test_a_connection_that_is_lost_within_a_plan_ends_the_run(store_url: str) -> None:
-    """Another process may have planned meanwhile."""
-    with closing(SqlStore(store_url, KEY)) as store, contextlib.ExitStack() as plan:
-        plan.push(lambda *_: True)  # the plan cannot be committed either
-        plan.enter_context(store.planning())
-        end_sessions(store_url)
-        with pytest.raises(StoreError, match=r"^attribute_store_url: [^\n]*; run again once the database answers$"):
-            store.last_sent([ANN])
+@pytest.mark.parametrize("moment", ["before reading", "after reading", "before the commit", "after the commit"])
+def test_a_plan_goes_on_over_another_connection(store_url: str, moment: str) -> None:
+    intent = Intent(NewValue(ANN, b"plan....", b"gold....", 100), 100)
+    with closing(SqlStore(store_url, KEY)) as store:
+
+        @sa.event.listens_for(store._engine, "commit", once=True)
+        def lose(connection: Connection) -> None:
+            if moment == "after the commit":
+                connection.connection.commit()
+            if moment.endswith("the commit"):
+                end_sessions(store_url)
+
+        with store.planning():
+            if moment == "before reading":
+                end_sessions(store_url)
+            assert store.pending_intents(()).new == {}
+            assert store.last_sent([ANN]) == {}
+            if moment == "after reading":
+                end_sessions(store_url)
+            number = store.add_intents([intent])
+        assert store.pending_intents(()).new == {number: [intent]}
+
+
+@only_postgresql
+@pytest.mark.parametrize("other", ["plans", "clears", "nobody, but seconds were claimed"])
+def test_a_plan_ends_where_another_process_may_have_planned_meanwhile(store_url: str, other: str) -> None:
+    intent = Intent(NewValue(ANN, b"plan....", b"gold....", 100), 100)
+
+    def plan(store: SqlStore, another: SqlStore, number: int) -> None:
+        with store.planning():
+            store.pending_intents(())
+            if "claimed" in other:
+                store.claim([{ANN: b"row1...."}])
+            end_sessions(store_url)
+            if other == "plans":
+                another.add_intents([intent])
+            elif other == "clears":
+                another.commit(UPDATE, [number])
+            store.add_intents([intent])
+
+    with closing(SqlStore(store_url, KEY)) as store, closing(SqlStore(store_url, KEY)) as another:
+        number = another.add_intents([intent])
+        with pytest.raises(
+            StoreError, match=r"^attribute_store_url: the connection was lost, and with it the lock for a"
+        ):
+            plan(store, another, number)
+        store.commit(UPDATE, [])  # the store can be used again

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from target_kissmetrics.exact_json import decode
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Outgoing, Record
 from target_kissmetrics.kissmetrics.limits import MAX_VALUE_CHARACTERS
 from target_kissmetrics.kissmetrics.wire import Encoder
 from target_kissmetrics.reporting.logs import in_one_line
 from target_kissmetrics.runtime import Runtime
-from target_kissmetrics.singer.reader import decode
 from target_kissmetrics.target import TargetKissmetrics
 
 KEY = "0123456789abcdef"
@@ -47,8 +47,8 @@ class _Runtime(Runtime):
     def _make_delivery(self, *_: Any) -> Any:
         return _Taking(self.calls)
 
-    def close(self, stopped_by: int | None = None) -> None:
-        for counts in self._streams():
+    def close(self, stopped_by: str | None = None) -> None:
+        for counts in self._counts.values():
             figures = counts.figures()
             self.finished.append({**figures, "accepted": counts.left_accepted, "parts": counts.parts})
         super().close(stopped_by)
@@ -94,7 +94,7 @@ def feed(folder: Path, data: bytes, **settings: Any) -> Ended:
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     path.unlink(missing_ok=True)
     assert isinstance(target.runtime, _Runtime)
-    return Ended(target.runtime, error, [decode(line) for line in lines])
+    return Ended(target.runtime, error, [decode(line, []) for line in lines])
 
 
 def check(ended: Ended) -> None:

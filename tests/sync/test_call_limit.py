@@ -10,13 +10,12 @@ import pytest
 from fakes import Database, FakeKissmetrics, MemoryStore, pending
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planning import PRODUCT, T0, alias, attributes, once, order
+from planning import T0, alias, attributes, once, order
 
 from target_kissmetrics.kissmetrics.calls import Call, Outgoing
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.monitor import Monitor
-from target_kissmetrics.store.digests import Digests
 from target_kissmetrics.sync.batch import Batch, BatchRow
 from target_kissmetrics.sync.call_limit import CallLimit
 from target_kissmetrics.sync.pipeline import Pipeline
@@ -65,7 +64,6 @@ class Run:
         store = MemoryStore(database)
         planner = Planner(
             store=store,
-            digests=Digests(PRODUCT),
             include_all=False,
             max_aliases=10,
             reject=lambda *_: None,
@@ -125,7 +123,7 @@ def test_what_was_sent_behind_the_last_state_is_stored_and_its_intents_stay_for_
     database = Database()
     run = Run(database, 5).send(people(12), [4])
     assert run.states == [4]
-    digests = Digests(PRODUCT)
+    digests = MemoryStore(database).digests
     assert set(database.people) == {digests.person(f"p{number}") for number in range(5)}
     assert [intent.new.person for intent in pending(MemoryStore(database))] == [digests.person("p4")]
     again = Run(database, None).send(people(12), [12], 4)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal
 
 from target_kissmetrics.kissmetrics.http.transport import Host, Transport
 
 Library = Literal["requests", "curl"]
+
+OTHER_FILES = 32
+"""Files that a run has open beside its connections, each of which may need a second one while it is set up."""
 
 
 def choose_library(setting: Literal["auto", "requests", "curl"]) -> Library:
@@ -15,6 +20,19 @@ def choose_library(setting: Literal["auto", "requests", "curl"]) -> Library:
     if setting == "auto":
         return "requests" if importlib.util.find_spec("pycurl") is None else "curl"
     return setting
+
+
+def affordable(connections: int, warn: Callable[[str], None]) -> int:
+    """Return how many connections the process's limit of open files allows; warn if they are fewer."""
+    with suppress(ImportError):  # Windows
+        import resource  # noqa: PLC0415
+
+        limit, needed = resource.getrlimit(resource.RLIMIT_NOFILE)[0], OTHER_FILES + 2 * connections
+        if 0 < limit < needed:
+            fewer = max(1, (limit - OTHER_FILES) // 2)
+            warn(f"max_connections: {fewer}, as {limit} files may be open; set ulimit -n {needed} for {connections}")
+            return fewer
+    return connections
 
 
 def build_transport(library: Library, host: Host) -> Transport:

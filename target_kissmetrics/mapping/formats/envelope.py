@@ -69,7 +69,8 @@ class Envelope:
     def open(self, row: Row, rejections: list[Rejection]) -> Row:
         """Return a row's message; `rejections` gets containers whose text is no JSON."""
         shape = self._shape(tuple(row))
-        texts = [name for name in self._containers if isinstance(row.get(shape.fields.get(name, "")), str)]
+        held = {name: row.get(shape.fields[name]) for name in self._containers if name in shape.fields}
+        texts = [name for name, value in held.items() if isinstance(value, str)]
         if not texts and shape.is_exact:
             return self._with_parts(row, rejections)
         message = {name: row[field] for name, field in shape.fields.items() if field in row}

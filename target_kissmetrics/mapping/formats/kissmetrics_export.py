@@ -16,6 +16,7 @@ from target_kissmetrics.mapping.formats.message_parts import Sender, event_name,
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.fields import MAX_NAME_SETS, FirstOf, Row, is_empty
 from target_kissmetrics.mapping.rules.identity import IdentityRule
+from target_kissmetrics.mapping.rules.plan import TrackingPlan
 from target_kissmetrics.mapping.stream import Kind, Stream
 
 _NO_PROPERTIES = ("_p", "_p2", "_n", "_t", "_ip", "_ua", "_d", "_c", "_u", "_server_timestamp", "_k")
@@ -40,6 +41,7 @@ class ExportMapping:
     def __init__(self, stream: Stream) -> None:
         self._identity = IdentityRule(stream.settings, _PERSON, FirstOf(()), in_messages=True)
         self._clock = stream.row_clock(FirstOf(("_t",)), required=True, in_messages=True)
+        self._plan = TrackingPlan(stream.settings)
         self._passes_sender = stream.settings.send_ip_and_user_agent
         # Without the schema: a text that it calls a date was written by Kissmetrics, and stays.
         self._maker = message_maker(replace(stream, schema={}))
@@ -59,7 +61,9 @@ class ExportMapping:
         if self._passes_sender:
             sender = Sender(person, time, passable(row.get("_ip")), passable(row.get("_ua")))
         if not is_empty(row.get("_n")):
-            sender.add_event(mapped, event_name(row["_n"], "_n"), properties)
+            name = event_name(row["_n"], "_n")
+            self._plan.check_event(name, "_n")
+            sender.add_event(mapped, name, properties)
         elif properties:
             mapped.calls.append(Set(person, time, properties, sender.address, sender.user_agent))
         if not is_empty(row.get("_p2")):

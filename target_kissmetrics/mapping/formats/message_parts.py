@@ -14,6 +14,7 @@ from target_kissmetrics.mapping.result import EventSlot, Mapped, Rejection, row_
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row, glob_pattern, is_empty, is_json
 from target_kissmetrics.mapping.rules.identity import Person
+from target_kissmetrics.mapping.rules.plan import TrackingPlan
 from target_kissmetrics.mapping.rules.properties import PropertyMaker
 from target_kissmetrics.mapping.rules.row_keys import RowKey, digest
 from target_kissmetrics.mapping.settings import ITEM_KEYS, PROPERTY_KEYS, EventSettings
@@ -62,10 +63,10 @@ class Sender(NamedTuple):
         `event_id` distinguishes it from others of its name and second; None: its properties do. For `seconds` and
         `revenue_property` see `EventSlot`. `entry` is what the stream's entry says of it, if the kind has such keys.
         """
-        content = list(properties.items()) if event_id is None else str(event_id)
+        content: Any = tuple(properties.items()) if event_id is None else str(event_id)
         once, spread = (entry.once, entry.spread_duplicates) if entry is not None else (False, False)
         slot = EventSlot(
-            digest("", content) if spread else row_token(str(content)),
+            digest("", content) if spread else row_token(content),
             seconds=seconds,
             spread=spread and not once,
             may_spread=entry is not None,
@@ -94,10 +95,12 @@ class EventRules(Generic[Rules]):
 
     def __init__(self, stream: Stream, create: Callable[[Stream], Rules]) -> None:
         self.usual = create(stream)
+        self._plan = TrackingPlan(stream.settings)
         self._items = [
             (glob_pattern(item.event_name or "*"), None if item.ignore else create(replace(stream, entry=item)))
             for item in stream.entry.events
         ]
+        self._is_choosing = bool(self._items) or stream.settings.allowed_events is not None
 
     def add(self, mapped: Mapped, add: Callable[[Rules, Mapped], None]) -> None:
         """Add an event by the rules for its name.
@@ -105,20 +108,25 @@ class EventRules(Generic[Rules]):
         Args:
             mapped: What gets it.
             add: Adds it by some rules.
+
+        Raises:
+            Rejected: It cannot be sent, or is not in the tracking plan.
         """
-        if not self._items:
+        if not self._is_choosing:
             add(self.usual, mapped)
             return
         event = Mapped()
         add(self.usual, event)
-        name = next((call.event for call in event.calls if isinstance(call, Record)), "")
-        for pattern, rules in self._items:
-            if pattern.fullmatch(name):
-                if rules is None:
-                    mapped.skipped_types.append("ignored by events")
-                else:
-                    add(rules, mapped)
-                return
+        names = [call.event for call in event.calls if isinstance(call, Record)]
+        item = next((rules for pattern, rules in self._items if any(map(pattern.fullmatch, names))), self.usual)
+        if item is None:
+            mapped.skipped_types.append("ignored by events")
+            return
+        if item is not self.usual:
+            event = Mapped()
+            add(item, event)
+        for name in names:
+            self._plan.check_event(name, None)
         mapped.add(event)
 
 

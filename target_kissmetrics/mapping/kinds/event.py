@@ -22,6 +22,7 @@ from target_kissmetrics.mapping.rules.conditions import When
 from target_kissmetrics.mapping.rules.event_parts import EventParts
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row, Template, getter, parsed, scalar_text
 from target_kissmetrics.mapping.rules.loaders import is_metadata
+from target_kissmetrics.mapping.rules.plan import TrackingPlan
 from target_kissmetrics.mapping.rules.properties import CAMPAIGN_PROPERTIES
 from target_kissmetrics.mapping.rules.revenue import Revenue
 from target_kissmetrics.mapping.rules.row_keys import RowKey, digest
@@ -55,6 +56,7 @@ class EventMapping:
         self._identity = stream.identity_rule()
         self._clock = stream.clock(EVENT_TIME_CANDIDATES, required=True, is_one=True)
         self._name, self._name_fields = _event_name(stream)
+        self._plan = TrackingPlan(settings)
         self._revenue = Revenue(settings.revenue_key, _amount_fields(stream), divide_by=entry.revenue_divide_by)
         self._maker = stream.property_maker(reserved=self._revenue.reserved)
         unprefixed = CAMPAIGN_PROPERTIES.values() if settings.campaign_properties else ()
@@ -70,10 +72,9 @@ class EventMapping:
         self.sends_once = _sends_once(stream, self._revenue.paths)
 
     @property
-    def place(self) -> str:
-        """The field without which a row has no such event; empty without one."""
-        name = self._name.fields if self._name is not None else self._name_fields.paths
-        return next(iter((*name, *self._clock.paths)), "")
+    def time_field(self) -> str:
+        """The field without which a row is no such event, for what is rejected of a row."""
+        return self._clock.paths[0] if self._clock.paths else self._entry.place.rpartition(".")[2]
 
     def has_happened(self, row: Row) -> bool:
         """Return whether a row holds the event's time."""
@@ -141,9 +142,11 @@ class EventMapping:
             if text is None:
                 continue
             try:
-                return names.event_name(text), fields
+                name = names.event_name(text)
             except Rejected as problem:
                 raise problem.at(fields[0] if fields else None) from None
+            self._plan.check_event(name, fields[0] if fields else None)
+            return name, fields
         tried = ", ".join(self._tried)
         raise Rejected("no-event-name", f"no event name: a field of it is absent, null or no scalar (tried: {tried})")
 
@@ -212,7 +215,7 @@ class SeveralEvents:
     def map(self, row: Row, extracted: object = None) -> Mapped:
         """Return the events that have happened. An event that is rejected is a part of the row, unless all are."""
         whole = Mapped(is_filtered=True)
-        rejected: list[Rejected] = []
+        rejected: list[tuple[Rejected, str]] = []
         for when, mapping in self._events:
             if not (when.matches(row) and mapping.has_happened(row)):
                 continue
@@ -220,14 +223,14 @@ class SeveralEvents:
             try:
                 mapped = mapping.map(row, extracted)
             except Rejected as problem:
-                rejected.append(problem)
+                rejected.append((problem, mapping.time_field))
             else:
                 for slot in mapped.slots:
-                    slot.place = mapping.place
+                    slot.place = mapping.time_field
                 _add(whole, mapped)
         if rejected and not whole.slots:
-            raise rejected[0]
-        whole.rejections += [Rejection.of(problem, counts_as_row=True) for problem in rejected]
+            raise rejected[0][0]
+        whole.rejections += [Rejection.of(problem, field, counts_as_row=True) for problem, field in rejected]
         return whole
 
 

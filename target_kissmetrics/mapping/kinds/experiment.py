@@ -11,6 +11,7 @@ from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.clock import ATTRIBUTE_TIME_CANDIDATES
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row
+from target_kissmetrics.mapping.rules.plan import TrackingPlan
 from target_kissmetrics.mapping.rules.values import Values, is_scalar
 from target_kissmetrics.mapping.settings import PERSON_KEYS
 from target_kissmetrics.mapping.stream import Kind, Stream
@@ -35,6 +36,7 @@ class ExperimentMapping:
         self._clock = stream.clock(ATTRIBUTE_TIME_CANDIDATES)
         self._experiment = stream.choose("experiment", EXPERIMENT_CANDIDATES)
         self._variant = stream.choose("variant", VARIANT_CANDIDATES)
+        self._plan = TrackingPlan(stream.settings)
         self._values = Values(stream.settings, stream.entry.zone)
         if not self._experiment.paths:
             raise stream.missing("experiment", "the experiment")
@@ -55,6 +57,7 @@ class ExperimentMapping:
         variant, _ = self._text(self._variant, "no-variant", row)
         try:
             name = names.property_name(experiment)
+            self._plan.check_property(name, field)
         except Rejected as problem:
             raise problem.at(field) from None
         time, time_field = self._clock.read(row, extracted)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from target_kissmetrics.exact_json import decode
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.rules.values import plain_number
 
@@ -41,9 +41,7 @@ def spelled(
         names: Names of fields, in the schema's or the row's order.
         warn: Called for a candidate that has several loose spellings.
     """
-    loosely: dict[str, list[str]] = {}
-    for name in names:
-        loosely.setdefault(loose(name), []).append(name)
+    loosely = _by_loose_form(tuple(names))
     found: dict[str, str] = {}
     for candidate in candidates:
         same = [candidate] if candidate in names else loosely.get(loose(candidate), ())
@@ -56,6 +54,14 @@ def spelled(
                 "the stream's entry, or rename the others with a stream map"
             )
     return found
+
+
+@lru_cache(maxsize=32)
+def _by_loose_form(names: tuple[str, ...]) -> dict[str, list[str]]:
+    loosely: dict[str, list[str]] = {}
+    for name in names:
+        loosely.setdefault(loose(name), []).append(name)
+    return loosely
 
 
 def getter(path: str) -> Getter:
@@ -96,10 +102,7 @@ def parsed(value: object) -> Any:
     """
     if not is_json(value):
         return value
-    try:
-        return json.loads(str(value), parse_float=Decimal)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    return decode(str(value))
 
 
 def paths_in(row: Row, prefix: str = "", depth: int = 0) -> Iterator[str]:

@@ -217,7 +217,7 @@ def to_identity(value: object) -> str:
         value = Decimal(repr(value))
     if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) <= MAX_IDENTITY_CHARACTERS:
         whole = value.to_integral_value()
-        return str(int(whole)) if value == whole else f"{value.normalize():f}"
+        return str(int(whole)) if value == whole else f"{value:f}".rstrip("0")  # normalize() would round it
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() < 800:
         return str(value)
     shapes = {bool: "a boolean", dict: "an object", list: "an array", tuple: "an array"}

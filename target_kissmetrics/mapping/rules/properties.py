@@ -20,6 +20,7 @@ from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.mapping.rules import amounts, names
 from target_kissmetrics.mapping.rules.fields import MAX_DEPTH, Globs, Row, Template, spelled
 from target_kissmetrics.mapping.rules.loaders import is_metadata
+from target_kissmetrics.mapping.rules.plan import TrackingPlan
 from target_kissmetrics.mapping.rules.schemas import listed, moments
 from target_kissmetrics.mapping.rules.values import Values, is_scalar
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
@@ -95,6 +96,7 @@ class PropertyMaker:
         self._include = Globs(entry.include) if entry.include is not None else None
         self._exclude = Globs(entry.exclude)
         self._revenue = folded(settings.revenue_key)
+        self._plan = TrackingPlan(settings)
         self._campaign = CAMPAIGN_PROPERTIES if settings.campaign_properties else {}
         self._always = frozenset((*(entry.include or ()), *(field for field, _ in entry.rename)))
         self._rename = {field: names.property_name(wanted) for field, wanted in entry.rename}
@@ -105,6 +107,11 @@ class PropertyMaker:
                 f"{settings.revenue_key!r} is the property of revenue (revenue_key); set revenue to a field instead"
             )
             raise ConfigError(f"{entry.place}.set", problem)
+        for name, _, _ in self._constants:
+            try:
+                self._plan.check_property(name, None)
+            except Rejected as rejected:
+                raise ConfigError(f"{entry.place}.set", f"{rejected.problem}; add it there, or take it out") from None
         self._moments = dict(moments(schema))
         self._iso_texts = iso_texts
         self._own = Globs(own) if own is not None else None
@@ -276,6 +283,7 @@ class PropertyMaker:
                 # The field is checked alone first: a prefix must not make a property of a reserved name.
                 wanted = names.property_name(name)
                 wanted = names.property_name(f"{self._prefix}{wanted}") if self._prefix else wanted
+            self._plan.check_property(wanted, path)
         except Rejected as problem:
             return _FieldRule(write, rejection=Rejection.of(problem, path))
         if folded(wanted) == self._revenue:

@@ -9,7 +9,7 @@ from itertools import permutations
 
 from target_kissmetrics.mapping.kinds.event import EVENT_NAME_CANDIDATES
 from target_kissmetrics.mapping.rules.fields import Template, spelled
-from target_kissmetrics.mapping.settings import MappingSettings
+from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.preview.suggest import roles
 from target_kissmetrics.preview.suggest.columns import Column, Columns, words
@@ -25,14 +25,6 @@ _UNPAID = re.compile(
 )
 
 
-def about_ids(settings: MappingSettings, customer: str | None, device: str | None) -> Iterator[str]:
-    """Say which ID wins where a row has two."""
-    if customer and device:
-        first, second = (customer, device) if settings.use_customer_id else (device, customer)
-        other_way = "" if settings.use_customer_id else f"; set use_customer_id: true to prefer {customer}"
-        yield f"{first} is the person, or {second} where it is empty{other_way}"
-
-
 def about_rows_without_id(columns: Columns, ids: Sequence[str], others: Sequence[str]) -> Iterator[str]:
     """Warn of rows where all columns that are tried for an ID are empty, and name another one that is not."""
     tried = [columns[name].values for name in ids if name in columns]
@@ -46,11 +38,9 @@ def about_rows_without_id(columns: Columns, ids: Sequence[str], others: Sequence
 
 @dataclass(slots=True)
 class Money:
-    """What is wrong with the amounts of a stream.
+    """What is wrong with the amounts in a column.
 
     Attributes:
-        amount: Their column.
-        warnings: In lines.
         fix: The expression of a stream map that fixes the column; None if there is none.
         is_mixed: They are in several currencies, which nothing fixes.
         is_wrong: They are no revenue as they are.
@@ -70,14 +60,17 @@ def own_amount(stream: Stream, columns: Columns) -> str | None:
     return next((path for path in spelled(paths, columns).values() if columns[path].filled), None)
 
 
-def about_money(columns: Columns, amount: str, event_name: str | None, *, refund: bool) -> Money:
+def about_own_money(stream: Stream, columns: Columns) -> Money | None:
+    """Give what is wrong with the amounts that a run reads now; None if it reads none."""
+    entry = stream.entry
+    amount = None if entry.events else own_amount(stream, columns)
+    return about_money(columns, amount, entry, entry.event_name, refund=entry.refund) if amount else None
+
+
+def about_money(columns: Columns, amount: str, entry: StreamSettings, event_name: str | None, *, refund: bool) -> Money:
     """Warn of wrong revenue: cents, several currencies, rows that nobody paid.
 
-    Args:
-        columns: The stream's columns, after its stream map: what that fixes is not warned of.
-        amount: The column of the amount.
-        event_name: The events' name, with the fields in it.
-        refund: Amounts are sent negative.
+    What the stream's own stream map or its `entry` fixes is not warned of.
     """
     money, column = Money(amount), columns[amount]
     for name in rank(columns, roles.CURRENCY):
@@ -89,10 +82,10 @@ def about_money(columns: Columns, amount: str, event_name: str | None, *, refund
                 f"convert {amount} to one currency at the source"
             )
     value = f"record.get({amount!r})"
-    are_cents = _are_cents(column)
+    are_cents = entry.revenue_divide_by == 1 and _are_cents(column)
     if are_cents:
         money.warnings.append(f"{amount} counts cents by its name; as revenue it would be 100 times too high")
-    elif _may_be_cents(column):
+    elif entry.revenue_divide_by == 1 and _may_be_cents(column):
         money.warnings.append(f"{amount} holds whole numbers only; if they are cents, as Stripe's are, divide by 100")
     conditions = {amount: value} if are_cents else {}
     conditions |= _conditions(columns, column, event_name, money.warnings, refund=refund)
@@ -123,13 +116,10 @@ def _conditions(
 
 
 def about_different_ids(streams: Mapping[str, tuple[Columns, Sequence[str]]]) -> Iterator[tuple[str, str, str]]:
-    """Warn of pairs of streams with different IDs for the same people. The second has those of the first elsewhere.
+    """Yield pairs of streams with different IDs for the same people, and a warning of each.
 
-    Args:
-        streams: For each stream its columns, and those of its IDs, the preferred first.
-
-    Yields:
-        The names of both, and the warning.
+    The second stream has the IDs of the first in a column of its own. `streams` has the columns of each, and those of
+    its IDs, the preferred first.
     """
     own = {name: columns[ids[0]] for name, (columns, ids) in streams.items() if ids and ids[0] in columns}
     for (one, first), (other, second) in permutations(own.items(), 2):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -13,7 +14,7 @@ from target_kissmetrics.kissmetrics.limits import EARLIEST_TIME, LATEST_TIME
 from target_kissmetrics.mapping.rules import amounts, times
 from target_kissmetrics.mapping.rules.fields import Row, getter, is_empty
 from target_kissmetrics.mapping.rules.loaders import is_metadata
-from target_kissmetrics.mapping.rules.schemas import moments
+from target_kissmetrics.mapping.rules.schemas import listed, moments
 
 MAX_COLUMNS = 500
 
@@ -68,7 +69,11 @@ class Column:
     @cached_property
     def seconds(self) -> list[int]:
         """Its values that are times within Kissmetrics' limits, in seconds since the Unix epoch."""
-        return [second for second in map(_second, self.filled) if EARLIEST_TIME <= second < LATEST_TIME]
+        found = []
+        for value in self.filled:
+            with suppress(ValueError, OverflowError):
+                found.append(times.to_seconds(value))
+        return [second for second in found if EARLIEST_TIME <= second < LATEST_TIME]
 
     @property
     def is_date_only(self) -> bool:
@@ -90,10 +95,7 @@ class Column:
 
 def columns_of(schema: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Column]:
     """Give a stream's columns by name, with those of objects one level deep by path: `billing.email`."""
-    declared = schema.get("properties")
-    names = dict.fromkeys(
-        [*(declared if isinstance(declared, Mapping) else ()), *(name for row in rows for name in row)]
-    )
+    names = dict.fromkeys([*listed(schema), *(name for row in rows for name in row)])
     top = [name for name in names if not is_metadata(name)][:MAX_COLUMNS]
     paths = dict.fromkeys(path for row in rows for path in _paths(row) if path not in names)
     dated = {path for path, _ in moments(schema)}
@@ -112,10 +114,3 @@ def _paths(row: Row) -> Iterator[str]:
     for name, value in row.items():
         if isinstance(value, Mapping) and _PLAIN_NAME.fullmatch(name) and not is_metadata(name):
             yield from (f"{name}.{key}" for key in value if _PLAIN_NAME.fullmatch(key))
-
-
-def _second(value: object) -> int:
-    try:
-        return times.to_seconds(value)
-    except (ValueError, OverflowError):
-        return -1

@@ -6,10 +6,14 @@ mapping accept each entry; a stream that no entry makes work is suggested as `ki
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+import yaml
 
 from target_kissmetrics.config.stream_entries import read_entry
 from target_kissmetrics.errors import ConfigError
@@ -23,27 +27,49 @@ from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.preview.suggest import advice, roles
 from target_kissmetrics.preview.suggest.columns import Columns
+from target_kissmetrics.preview.suggest.known import known
 from target_kissmetrics.preview.suggest.roles import best, rank
-from target_kissmetrics.preview.suggest.shapes import shape_of, title, words_of
+from target_kissmetrics.preview.suggest.shapes import OTHER_SYSTEM, REFUNDED, shape_of, title, words_of
+from target_kissmetrics.reporting import display
+from target_kissmetrics.reporting.redaction import redact
 
 _NOT_IGNORED = "and remove kind: ignore"
+_COMMENT_CHARACTERS = 2000
 
 
 @dataclass(slots=True)
 class Suggestion:
-    """An entry of `streams`.
+    """An entry of `streams`, with reasons and advice for a person, in lines.
 
     Attributes:
-        entry: As it stands in a config.
-        why: Reasons and advice for a person, in lines.
-        stream_map: Expressions of a stream map by column, without which the entry would be wrong.
         is_needed: The run would stop at the stream without it.
+        stream_map: Expressions of a stream map by column, without which the entry would be wrong.
     """
 
     entry: dict[str, Any]
     why: list[str] = field(default_factory=list)
     is_needed: bool = False
     stream_map: dict[str, str] = field(default_factory=dict)
+
+
+def as_yaml(suggestions: Sequence[Suggestion], stream_maps: Mapping[str, Any] | None = None) -> str:
+    """Write entries to paste, with their reasons as comments; and all `stream_maps`, if an entry needs one.
+
+    The YAML reads back as the same entries and maps, whatever names hold.
+    """
+    needed = {one.entry["stream"]: one.stream_map for one in suggestions if one.stream_map}
+    text = _dumped({"stream_maps": {**(stream_maps or {}), **needed}}) if needed else ""
+    text += "streams:\n" if suggestions else "streams: []\n"
+    for suggestion in suggestions:
+        comments = [f"# {display.line(reason, _COMMENT_CHARACTERS)}" for reason in suggestion.why]
+        text += "".join(f"  {line}\n" for line in [*comments, *_dumped([suggestion.entry]).splitlines()])
+    return text
+
+
+def _dumped(value: object) -> str:
+    # In ASCII, a name with a line separator of Unicode stays on one line.
+    is_plain = json.dumps(value, ensure_ascii=False).isprintable()
+    return redact(yaml.safe_dump(value, sort_keys=False, allow_unicode=is_plain, width=1_000_000))
 
 
 def suggest(  # noqa: PLR0913 - a stream, and what is known of it
@@ -58,35 +84,52 @@ def suggest(  # noqa: PLR0913 - a stream, and what is known of it
     """Suggest an entry for a stream.
 
     Args:
-        stream: The stream.
-        columns: Its columns.
+        stream: The stream, with its `columns`.
+        columns: They hold a sample of rows.
         given: The entry that the config has for it, or nothing. What it says stays where the target accepts it.
         decided: The kind that its schema decides; None when a run would stop at it.
         collisions: Its events that share person, name and second with another row's.
         is_mapped: It has a stream map of its own, so none is suggested.
     """
     base = {key: value for key, value in given.items() if value is not None and key != "stream"}
-    why: list[str] = []
-    if decided is not None:
-        base["kind"] = decided.kind
-        why.append(f"decided from its schema: {decided.why}")
-    elif "kind" not in base and (kind := _message_kind(stream)) is not None:
-        # Columns of a message format say nothing of other kinds.
-        base = {"kind": kind}
+    found = None if base else _known(stream, columns, is_needed=decided is None)
+    if found is not None:
+        return found
+    base, why = _decided(stream, base, decided)
     while True:
         draft = _Draft(stream, columns, base, is_decided=decided is not None)
         draft.fill(collisions, is_mapped=is_mapped)
-        problem = _problem(stream, draft.entry)
-        if problem is None:
+        try:
+            resolve(replace(stream, entry=read_entry(draft.entry, 0), warn=lambda _: None))
+        except ConfigError as problem:
+            key = problem.setting.rpartition(".")[2]
+            why.append(f"without {key}: {str(problem).removeprefix(f'{problem.setting}: ')}")
+            if key == "kind" or base.pop(key, None) is None:
+                break
+        else:
             return Suggestion(draft.entry, [*why, *draft.why], decided is None, draft.stream_map)
-        key = problem.setting.rpartition(".")[2]
-        why.append(f"without {key}: {str(problem).removeprefix(f'{problem.setting}: ')}")
-        if key == "kind" or base.pop(key, None) is None:
-            break
+    if decided is None:
+        why.append(f"ignored; fix it, {_NOT_IGNORED}")
+    return Suggestion({"stream": stream.name, "kind": decided.kind if decided else "ignore"}, why, decided is None)
+
+
+def _decided(stream: Stream, base: dict[str, Any], decided: Detected | None) -> tuple[dict[str, Any], list[str]]:
     if decided is not None:
-        return Suggestion({"stream": stream.name, "kind": decided.kind}, why)
-    why.append(f"ignored; fix it, {_NOT_IGNORED}")
-    return Suggestion({"stream": stream.name, "kind": "ignore"}, why, is_needed=True)
+        return {**base, "kind": decided.kind}, [f"decided from its schema: {decided.why}"]
+    kind = _message_kind(stream) if "kind" not in base else None
+    # Columns of a message format say nothing of other kinds.
+    return ({"kind": kind} if kind is not None else base), []
+
+
+def _known(stream: Stream, columns: Columns, *, is_needed: bool) -> Suggestion | None:
+    """Suggest the entry of a known shape, if the target accepts it."""
+    found = known(columns)
+    if found is not None:
+        entry, why = {"stream": stream.name, **found[0]}, found[1]
+        with suppress(ConfigError):
+            resolve(replace(stream, entry=read_entry(entry, 0), warn=lambda _: None))
+            return Suggestion(entry, why, is_needed)
+    return None
 
 
 def _message_kind(stream: Stream) -> str | None:
@@ -95,15 +138,6 @@ def _message_kind(stream: Stream) -> str | None:
     except ConfigError:
         return None
     return None if kind in FLAT_KINDS else kind
-
-
-def _problem(stream: Stream, entry: Mapping[str, Any]) -> ConfigError | None:
-    """Read an entry as the target does."""
-    try:
-        resolve(replace(stream, entry=read_entry(entry, 0), warn=lambda _: None))
-    except ConfigError as problem:
-        return problem
-    return None
 
 
 class _Draft:
@@ -115,26 +149,19 @@ class _Draft:
         self.stream_map: dict[str, str] = {}
         self._stream, self._columns, self._shape = stream, columns, shape_of(stream.name)
         self._is_decided = is_decided
-        self._key = stream.key_properties[0] if len(stream.key_properties) == 1 else None
-        is_people = "user_attributes" in {self._shape.kind, given.get("kind")}
-        self._customers = self._rank_customers(is_people=is_people)
-        self._customer: str | None = given.get("customer_id") or next(iter(self._customers), None)
-        self._device: str | None = given.get("device_id") or best(columns, roles.DEVICE, [self._customer])
+        self._key = stream.only_key
+        self._customers = self._rank_customers()
+        customers = _listed(given.get("customer_id")) or self._customers[:1]
+        devices = _listed(given.get("device_id") or best(columns, roles.DEVICE, customers))
         self._time: str | None = given.get("timestamp", best(columns, roles.EVENT_TIME)) or None
-        self._ids = [name for name in (self._customer, self._device) if name]
         if is_decided:
             found = stream.id_fields(key_is_person=given["kind"] == "user_attributes")
-            customers, devices = (fields.paths for fields in found)
-            self._customer, self._device = next(iter(customers), None), next(iter(devices), None)
-            self._ids = [*customers, *devices]
+            customers, devices = (list(fields.paths) for fields in found)
+        self._customer, self._device = next(iter(customers), None), next(iter(devices), None)
+        self._ids = [*customers, *devices]
 
     def fill(self, collisions: int, *, is_mapped: bool) -> None:
-        """Find the kind and the columns that it needs. Aliases and experiments need none that their rules do not find.
-
-        Args:
-            collisions: Events that share person, name and second with another row's.
-            is_mapped: The stream has a stream map of its own.
-        """
+        """Find the kind, and the columns that it needs and its own rules do not find."""
         if "kind" not in self.entry:
             kind, reason = self._kind()
             self.entry = {"stream": self._stream.name, "kind": kind, **self.entry}
@@ -152,23 +179,24 @@ class _Draft:
         if self._shape.note and not self._is_decided:
             self.why.append(self._shape.note)
 
-    def _rank_customers(self, *, is_people: bool) -> list[str]:
+    def _rank_customers(self) -> list[str]:
         """Rank the columns that may hold the person's ID. The key of a table of people does."""
         ranked = rank(self._columns, roles.CUSTOMER)
+        is_people = "user_attributes" in {self._shape.kind, self.entry.get("kind")}
         if not is_people or self._key is None or self._key not in self._columns:
             return ranked
-        before = ranked if self._shape.has_own_numbers else spelled(CUSTOMER_ID_CANDIDATES, ranked).values()
-        first = [name for name in ranked if name in before]
-        return list(dict.fromkeys([*first, self._key, *ranked]))
+        has_own_numbers = self._shape.nouns == OTHER_SYSTEM
+        before = ranked if has_own_numbers else spelled(CUSTOMER_ID_CANDIDATES, ranked).values()
+        return list(dict.fromkeys([*(name for name in ranked if name in before), self._key, *ranked]))
 
     def _kind(self) -> tuple[str, str]:
         who, time, shape = self._customer or self._device, self._time, self._shape
         table = title(words_of(self._stream.name))
-        column = self._columns.get(who or "")
-        is_unique = column is not None and 1 < len(column.values) == len(column.texts)
         if who is None:
             return "ignore", f"no column looks like a person's ID; if one is, name it as customer_id, {_NOT_IGNORED}"
-        if shape.event_name or "event_name" in self.entry:
+        column = self._columns.get(who)
+        is_unique = column is not None and 1 < len(column.values) == len(column.texts)
+        if shape.event_name or not {"event_name", "events"}.isdisjoint(self.entry):
             return "event", f"each row ({table}) is something that a person ({who}) did"
         if shape.kind == "user_attributes":
             return shape.kind, f"its name is one for people, and {who} is their ID"
@@ -176,10 +204,8 @@ class _Draft:
             return "event", f"it has who ({who}) and when ({time}); check the event's name"
         if shape.kind != "ignore" and (who == self._key or is_unique):
             return "user_attributes", f"it has no time, and one row for each {who}"
-        return (
-            "ignore",
-            f"{table} does not look like events or people; if it is, name event_name and timestamp, {_NOT_IGNORED}",
-        )
+        reason = f"{table} does not look like events or people; if it is, name event_name and timestamp, {_NOT_IGNORED}"
+        return "ignore", reason
 
     def _set(self, key: str, value: object) -> None:
         if value:
@@ -198,21 +224,24 @@ class _Draft:
         if not self._is_decided:
             self._set("customer_id", self._customer)
             self._set("device_id", self._device)
-        self.why += advice.about_ids(settings, self._customer, self._device)
+        tried = self._ids
+        if self._customer and self._device:
+            ids, other_way = [self._customer, self._device], ""
+            if not settings.use_customer_id:
+                ids, other_way = ids[::-1], f"; set use_customer_id: true to prefer {self._customer}"
+            self.why.append(f"{ids[0]} is the person, or {ids[1]} where it is empty{other_way}")
+            tried = tried if settings.identity_fallback else ids[:1]
         others = [name for name in self._customers if name not in self._ids]
         if self._ids and others:
             listed = " or ".join(others[:3])
             self.why.append(f"{listed} could be customer_id as well; use the ID that your product sends")
-        tried = self._ids
-        if self._customer and self._device and not settings.identity_fallback:
-            tried = [self._customer if settings.use_customer_id else self._device]
         others += rank(self._columns, roles.DEVICE, tried)
         self.why += advice.about_rows_without_id(self._columns, tried, others)
 
     def _event(self) -> None:
         if not self._is_decided:
             self._set("event_name", self._event_name())
-            self._set("refund", self._shape.is_refund)
+            self._set("refund", self._shape.event_name == REFUNDED)
         self._set_time(self._time, EVENT_TIME_CANDIDATES)
         time = self._columns.get(self._time or "")
         if not self._time:
@@ -220,8 +249,21 @@ class _Draft:
         elif time and (empty := time.values.count(None)):
             self.why.append(f"{empty} of {len(time.values)} sampled rows have no {time.name} and would be rejected")
 
+    def _event_name(self) -> str:
+        column = best(self._columns, roles.EVENT_NAME, [self._customer, self._device, self._time])
+        table = words_of(self._stream.name)
+        if column is None or {"{", "}"} & set(column) or "event_name" in self.entry:
+            return self._shape.event_name or title(table) or "Happened"
+        values = list(self._columns[column].texts)
+        self.why.append(f"{column} names the event: {', '.join(map(repr, values[:4]))}{', ...' * (len(values) > 4)}")
+        is_known = column in spelled(EVENT_NAME_CANDIDATES, self._columns).values()
+        prefix = f"{title(table.rpartition(' ')[2])} " if self._shape.event_name and not is_known else ""
+        return f"{prefix}{{{column}}}"
+
     def _revenue(self, *, is_mapped: bool) -> None:
         """Set the revenue. What would be wrong gets a stream map, or is left out."""
+        if "events" in self.entry:
+            return  # each has a revenue of its own
         is_own = self._is_decided or "revenue" in self.entry
         amount = None if is_own else best(self._columns, roles.AMOUNT, [*self._ids, self._time])
         if amount:
@@ -234,7 +276,8 @@ class _Draft:
         if amount is None:
             return
         is_refund = bool(self.entry.get("refund"))
-        money = advice.about_money(self._columns, amount, self.entry.get("event_name"), refund=is_refund)
+        own, name = self._stream.entry, self.entry.get("event_name")
+        money = advice.about_money(self._columns, amount, own, name, refund=is_refund)
         self.why += money.warnings
         if money.fix and not money.is_mixed and not is_mapped:
             self.stream_map[amount] = money.fix
@@ -245,26 +288,15 @@ class _Draft:
 
     def _spread(self, collisions: int) -> None:
         time = self._columns.get(self._time or "")
-        if self.entry.get("once") or "spread_duplicates" in self.entry:
+        is_date_only = time is not None and time.is_date_only
+        if self.entry.get("once") or "spread_duplicates" in self.entry or not (is_date_only or collisions):
             return
-        if time and time.is_date_only:
-            self.why.append(f"{time.name} has no time of day; spread_duplicates keeps events of one day apart")
-            self.entry["spread_duplicates"] = True
-        elif collisions:
-            self.why.append(f"{collisions} events share person, name and second with another row's")
-            self.entry["spread_duplicates"] = True
-
-    def _event_name(self) -> str:
-        besides = [self._customer, self._device, self._time]
-        column = best(self._columns, roles.EVENT_NAME, besides)
-        table = words_of(self._stream.name)
-        if column is None or {"{", "}"} & set(column) or "event_name" in self.entry:
-            return self._shape.event_name or title(table) or "Happened"
-        values = list(self._columns[column].texts)
-        self.why.append(f"{column} names the event: {', '.join(map(repr, values[:4]))}{', ...' * (len(values) > 4)}")
-        if self._shape.event_name is None or column in spelled(EVENT_NAME_CANDIDATES, self._columns).values():
-            return f"{{{column}}}"
-        return f"{title(table.rpartition(' ')[2])} {{{column}}}"
+        self.entry["spread_duplicates"] = True
+        self.why.append(
+            f"{self._time} has no time of day; spread_duplicates keeps events of one day apart"
+            if is_date_only
+            else f"{collisions} events share person, name and second with another row's"
+        )
 
     def _exclude(self) -> None:
         """Exclude personal data and the number of a row, but no column that the entry names."""
@@ -280,3 +312,8 @@ class _Draft:
             self.why.append(f"{self._key} only numbers the rows of its table; exclude has it")
             found.append(self._key)
         self._set("exclude", found)
+
+
+def _listed(given: Any) -> list[str]:
+    """Give the fields that a key names: one, several, or none."""
+    return [given] if isinstance(given, str) and given else list(given or ())

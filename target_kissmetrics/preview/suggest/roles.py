@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from target_kissmetrics.mapping.kinds.event import EVENT_NAME_CANDIDATES
 from target_kissmetrics.mapping.rules import times
@@ -21,8 +21,7 @@ _FEW_ROWS = 10
 _FLAG_VALUES = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Role:
+class Role(NamedTuple):
     """How a column is known to have a role.
 
     Attributes:
@@ -37,33 +36,24 @@ class Role:
     last: str = ""
     never: str = ""
 
-    def place(self, column: Column) -> int | None:
-        """Give a column's place among the patterns, 0 for the best; None when it does not have the role."""
-        if self.never and _has(self.never, column.words):
-            return None
-        if self.last and _has(self.last, column.words):
-            return len(self.patterns)
-        return next((place for place, pattern in enumerate(self.patterns) if re.search(pattern, column.words)), None)
-
 
 def rank(columns: Columns, role: Role, besides: Collection[str | None] = ()) -> list[str]:
     """Give the columns that have a role and are not in `besides`, the likeliest first, those of objects last."""
     ranked = []
     for number, column in enumerate(columns.values()):
-        place = role.place(column)
-        is_unused = bool(column.values) and not column.filled
-        if place is not None and column.name not in besides and not is_unused and role.fits(column):
-            name_length = len(column.words.split())
-            ranked.append((column.is_nested, place, name_length, -len(column.filled), number, column.name))
+        places = [place for place, pattern in enumerate(role.patterns) if re.search(pattern, column.words)]
+        if role.last and _has(role.last, column.words):
+            places = [len(role.patterns)]
+        is_never = (column.values and not column.filled) or (role.never and _has(role.never, column.words))
+        if places and column.name not in besides and not is_never and role.fits(column):
+            length = len(column.words.split())
+            ranked.append((column.is_nested, places[0], length, -len(column.filled), number, column.name))
     return [name for *_, name in sorted(ranked)]
 
 
 def best(columns: Columns, role: Role, besides: Collection[str | None] = ()) -> str | None:
     """Give the likeliest column of the row itself for a role."""
     return next((name for name in rank(columns, role, besides) if not columns[name].is_nested), None)
-
-
-# Checks of values
 
 
 def _is_device(column: Column) -> bool:
@@ -88,9 +78,6 @@ def _is_label(column: Column) -> bool:
     is_short = len(column.texts) <= _MAX_LABELS and max(map(len, column.texts), default=0) <= _MAX_LABEL_CHARACTERS
     comes_again = len(column.texts) * 2 <= max(len(column.filled), _FEW_ROWS)
     return is_short and comes_again and column.is_text() and not column.has_most(len(column.seconds))
-
-
-# The table
 
 
 def _has(alternatives: str, text: str) -> bool:

@@ -1,0 +1,52 @@
+"""The files of a run: one that it writes is no other one of them. Each writer of files says which ones it writes."""
+
+from __future__ import annotations
+
+import os
+import stat
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from target_kissmetrics.errors import ConfigError
+
+_STREAMS = (
+    ("standard input", "/dev/stdin"),
+    ("standard output", "/dev/stdout"),
+    ("standard error", "/dev/stderr"),
+)
+"""What a shell may have redirected to a file: the tap's messages, the STATE, the log."""
+
+
+def check_distinct(read: Iterable[tuple[str, str | Path]], written: Iterable[tuple[str, str | Path]]) -> None:
+    """Check that no two paths lead to one file, by links, another spelling, or upper and lower case.
+
+    Names that differ in case alone are one file on macOS and Windows, so they are refused everywhere.
+
+    Args:
+        read: Files that are read, each with the setting or option that names it.
+        written: Likewise, files and folders that are written.
+
+    Raises:
+        ConfigError: Two are one file. The text names both settings.
+    """
+    known = {key: named for named in (*_STREAMS, *read) for key in _identities(named[1])}
+    for setting, path in written:
+        keys = list(_identities(path))
+        for other, there in (known[key] for key in keys if key in known):
+            raise ConfigError(setting, f"{path} and {there} of {other} are the same file; name another file")
+        known.update(dict.fromkeys(keys, (setting, path)))
+
+
+def _identities(path: str | Path) -> Iterator[tuple[int, int, str]]:
+    """Give a file's place and, if it exists, its inode; nothing for devices and pipes, which many may write to."""
+    real = Path(os.path.realpath(path))
+    folder = next((parent for parent in real.parents if os.path.exists(parent)), real)  # noqa: PTH110 - never raises
+    try:
+        where, what = folder.stat(), real.stat() if os.path.exists(real) else None  # noqa: PTH110
+    except OSError:  # whoever opens the file says so
+        return
+    if what is None or stat.S_ISREG(what.st_mode) or stat.S_ISDIR(what.st_mode):
+        yield where.st_dev, where.st_ino, unicodedata.normalize("NFC", str(real.relative_to(folder))).casefold()
+        if what is not None:
+            yield what.st_dev, what.st_ino, ""

@@ -1,0 +1,44 @@
+"""Patterns that can be matched in a bounded time, and those that cannot."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from target_kissmetrics.singer.patterns import is_quick
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "^[A-Z]{3}$",
+        "^a+b*$",
+        r"^\d{4}-\d{2}$",
+        "(ab)+",
+        "^(a|b)$",
+        "[ab]+c",
+        "(?=.*x).{3,}",
+        "(x{2}){3}",
+        "(a{1,20})+",
+        "",
+    ],
+)
+def test_plain_patterns_are_run(pattern: str) -> None:
+    assert is_quick(pattern, "x" * 100)
+    start = time.perf_counter()
+    re.search(pattern, "ab" * 50 + "!")
+    assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(a+)+$", "(a*)*b", "(a|aa)+$", "((a+)b?)+c", "(a+){30}b", r"(a+)\1+b", "(", r"\p{Lu}"]
+)
+def test_patterns_that_may_run_forever_are_not(pattern: str) -> None:
+    assert not is_quick(pattern, "a" * 100)
+
+
+def test_a_long_text_is_matched_with_few_repetitions_only() -> None:
+    assert is_quick("a+b", "a" * 3000)
+    assert not is_quick("a+a+a+b", "a" * 3000)
