@@ -27,7 +27,6 @@ from target_kissmetrics.reporting.dry_run import DryRunDelivery
 from target_kissmetrics.reporting.monitor import Monitor, make_monitor
 from target_kissmetrics.reporting.reject_policy import LoggedRejects, RejectPolicy, RejectSink
 from target_kissmetrics.reporting.rejects import Rejects
-from target_kissmetrics.reporting.report_writer import ending_of
 from target_kissmetrics.reporting.summary import log_rejects, log_summary
 from target_kissmetrics.singer.state import write_state
 from target_kissmetrics.singer.termination import SECOND_SIGNAL_SECONDS, Termination
@@ -218,10 +217,9 @@ class Runtime:
         is_broken = str(error).startswith("attribute_store_url") or not (error is None or isinstance(error, Exception))
         if self.settings.dry_run or is_broken or (store is None and not any(one.rows for one in streams)):
             return
-        run = ended(self._run, ending_of(error, stopped_by), streams, max_names=self.settings.max_event_names)
         try:
             self._store = store or open_store(self.settings)  # rows that are rejected before the first STATE need none
-            self._store.put_run(run)
+            self._store.put_run(ended(self._run, error, stopped_by, streams, self.settings.max_event_names))
         except TargetError as problem:
             self._logger.warning("how the run ends is not in the table of runs: %s", problem)
 

@@ -351,8 +351,7 @@ class MappingSettings:
         maximum=MAX_NAMES,
     )
     max_property_names: int = setting(
-        "Reject properties whose name would give the product more distinct names than this; the revenue property does "
-        "not count.",
+        "Reject properties whose name would give the product more distinct names; revenue's does not count.",
         default=5000,
         minimum=1,
         maximum=MAX_NAMES,

@@ -80,7 +80,7 @@ class RejectPolicy:
     max_ratio: float | None = None  # the part of a stream's rows that may be rejected; None for any
     probation: bool = True  # a stream whose first rows were all rejected ends the run
     _rejected: int = field(default=0, init=False)
-    _lock: Any = field(default_factory=threading.RLock, init=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
 
     def row(self, counts: StreamCounts, rejected: Rejected, record: Mapping[str, Any]) -> None:
         """Reject a row."""

@@ -24,7 +24,7 @@ Reject = Callable[[BatchRow, Parts], None]
 """Takes a row, and what is rejected of it."""
 
 _Dropped = dict[tuple[bool, str], Rejection]
-"""Events by their places, and properties by their names."""
+"""Events by their places (True), and properties by their names."""
 
 
 class NameLimits:
@@ -59,11 +59,9 @@ class NameLimits:
             self._count, self._new = Counter(self._known.values()), {}
 
     def _knows(self, call: Call) -> bool:
-        if isinstance(call, Alias):
-            return True
         if isinstance(call, Record) and call.event not in self._events:
             return False
-        return self._properties.issuperset(call.properties)
+        return isinstance(call, Alias) or self._properties.issuperset(call.properties)
 
     def _admit(self, row: BatchRow) -> None:
         """Keep the calls of a row whose names are admitted."""
@@ -82,27 +80,25 @@ class NameLimits:
                         self._reject(row, [problem])
                         return
                     dropped[True, slot.place] = Rejection.of(problem, slot.place, counts_as_row=True)
-            if is_kept or not _is_of_event(call):
+            # An event takes its line items with it.
+            if is_kept or isinstance(call, Alias) or getattr(call, "distinct", False):
                 self._keep(row, call, slot, dropped)
         if dropped:
             self._reject(row, list(dropped.values()))
 
     def _keep(self, row: BatchRow, call: Call, slot: EventSlot | None, dropped: _Dropped) -> None:
         """Keep a call, without the properties whose names are not admitted."""
-        if isinstance(call, Alias):
-            row.mapped.calls.append(call)
-            return
-        properties = {name: text for name, text in call.properties.items() if self._admits(name, is_event=False)}
-        if len(properties) < len(call.properties):
+        if not isinstance(call, Alias):
+            properties = {name: text for name, text in call.properties.items() if self._admits(name)}
             for name in (name for name in call.properties if name not in properties):
-                dropped[False, folded(name)] = Rejection.of(self._problem(row, name, is_event=False), name)
+                dropped[False, folded(name)] = Rejection.of(self._problem(row, name), name)
             call = replace(call, properties=properties)
         if isinstance(call, Record) and slot is not None:
             row.mapped.add_event(call, slot)
-        elif isinstance(call, Record) or properties:
+        elif not isinstance(call, Set) or call.properties:
             row.mapped.calls.append(call)
 
-    def _admits(self, name: str, *, is_event: bool) -> bool:
+    def _admits(self, name: str, *, is_event: bool = False) -> bool:
         spelled = self._events if is_event else self._properties
         if name in spelled:
             return True
@@ -117,12 +113,7 @@ class NameLimits:
         spelled.add(name)
         return True
 
-    def _problem(self, row: BatchRow, name: str, *, is_event: bool) -> Rejected:
+    def _problem(self, row: BatchRow, name: str, *, is_event: bool = False) -> Rejected:
         what, setting = ("event", "max_event_names") if is_event else ("property", "max_property_names")
         problem = f"{what} name {name[:60]!r} would be one more than {self._max[is_event]:,} ({setting})"
         return Rejected("too-many-names", problem, in_messages=row.counts.in_messages)
-
-
-def _is_of_event(call: Call) -> bool:
-    """Tell an event and its line items from attributes and aliases."""
-    return isinstance(call, Record) or (isinstance(call, Set) and not call.distinct)

@@ -72,10 +72,9 @@ class EventMapping:
         self.sends_once = _sends_once(stream, self._revenue.paths)
 
     @property
-    def place(self) -> str:
-        """The field without which a row has no such event; without one, the item of the entry."""
-        name = self._name.fields if self._name is not None else self._name_fields.paths
-        return next(iter((*self._clock.paths, *name)), self._entry.place.rpartition(".")[2])
+    def time_field(self) -> str:
+        """The field without which a row is no such event, for what is rejected of a row."""
+        return self._clock.paths[0] if self._clock.paths else self._entry.place.rpartition(".")[2]
 
     def has_happened(self, row: Row) -> bool:
         """Return whether a row holds the event's time."""
@@ -224,10 +223,10 @@ class SeveralEvents:
             try:
                 mapped = mapping.map(row, extracted)
             except Rejected as problem:
-                rejected.append((problem, mapping.place))
+                rejected.append((problem, mapping.time_field))
             else:
                 for slot in mapped.slots:
-                    slot.place = mapping.place
+                    slot.place = mapping.time_field
                 _add(whole, mapped)
         if rejected and not whole.slots:
             raise rejected[0][0]
