@@ -287,9 +287,8 @@ class StreamSettings(EventSettings):
 
     def of_event(self, item: EventSettings) -> StreamSettings:
         """Return the settings of one of several events: those of its item, else those of the entry."""
-        return replace(
-            self, **{key: getattr(item, key) for key in item.given}, place=item.place, given=item.given, events=()
-        )
+        given = {key: getattr(item, key) for key in item.given} | {"place": item.place, "given": item.given}
+        return replace(self, **given, events=(), send_once_per_row=None if item.once else self.send_once_per_row)
 
     @property
     def is_glob(self) -> bool:

@@ -58,6 +58,9 @@ class EventMapping:
         self._name, self._name_fields = _event_name(stream)
         self._plan = TrackingPlan(settings)
         self._revenue = Revenue(settings.revenue_key, _amount_fields(stream), divide_by=entry.revenue_divide_by)
+        if "revenue_divide_by" in entry.given and not (self._revenue.paths or entry.is_glob):
+            problem = "has no effect, since no field holds the amount; name the field as revenue, or take the key out"
+            raise ConfigError(f"{entry.place}.revenue_divide_by", problem)
         self._maker = stream.property_maker(reserved=self._revenue.reserved)
         unprefixed = CAMPAIGN_PROPERTIES.values() if settings.campaign_properties else ()
         self._parts = EventParts(settings, self._maker, unprefixed)

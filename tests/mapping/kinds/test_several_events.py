@@ -180,3 +180,16 @@ def test_other_events_stay_together() -> None:
     mapped = orders({}, entry)
     assert mapped.by_event() == [mapped]
     assert [slot.record for slot in mapped.slots] == [0, 1]
+
+
+def test_an_event_that_is_recorded_once_is_not_sent_once_per_row_as_well() -> None:
+    items = [{**ENTRY["events"][0], "once": True}, ENTRY["events"][1]]
+    mapped = orders({}, {"send_once_per_row": True, "events": items})
+    assert [slot.key is not None for slot in mapped.slots] == [False, True]
+
+
+@pytest.mark.parametrize("entry", [{"events": []}, {"events": [{"event_name": "E", "revenue_divide_by": 100}]}])
+def test_a_division_of_no_amount_is_an_error(entry: dict[str, Any]) -> None:
+    more = {} if entry["events"] else {"event_name": "E", "revenue_divide_by": 100, "timestamp": "created_at"}
+    with pytest.raises(ConfigError, match=r"revenue_divide_by: has no effect, since no field holds the amount"):
+        orders({}, {**entry, **more, **({"timestamp": "created_at"} if entry["events"] else {})})
