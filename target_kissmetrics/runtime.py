@@ -14,28 +14,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from target_kissmetrics.config.run_ids import new_run_id
 from target_kissmetrics.config.settings import Settings
 from target_kissmetrics.config.stream_entries import entry_for
 from target_kissmetrics.config.stream_names import NameWatch, of_entries
-from target_kissmetrics.errors import ConfigError
+from target_kissmetrics.errors import ConfigError, TargetError
 from target_kissmetrics.kissmetrics.http.client import Library, affordable, build_transport, choose_library
 from target_kissmetrics.kissmetrics.http.transport import Host
-from target_kissmetrics.mapping.reject_codes import Code, Rejected
 from target_kissmetrics.mapping.settings import StreamSettings
-from target_kissmetrics.reporting.counts import StreamCounts, by_code, unmatched_in_globs
+from target_kissmetrics.reporting.counts import StreamCounts, by_code
 from target_kissmetrics.reporting.dry_run import DryRunDelivery
-from target_kissmetrics.reporting.monitor import Monitor, log_totals, make_monitor
+from target_kissmetrics.reporting.monitor import Monitor, make_monitor
 from target_kissmetrics.reporting.reject_policy import LoggedRejects, RejectPolicy, RejectSink
 from target_kissmetrics.reporting.rejects import Rejects
+from target_kissmetrics.reporting.summary import log_rejects, log_summary
 from target_kissmetrics.singer.state import write_state
 from target_kissmetrics.singer.termination import SECOND_SIGNAL_SECONDS, Termination
+from target_kissmetrics.store.protocol import StoredRun
 from target_kissmetrics.sync.batch import BatchRow
 from target_kissmetrics.sync.call_limit import CallLimit
 from target_kissmetrics.sync.intake import StreamContext
+from target_kissmetrics.sync.run_record import ended
 
 if TYPE_CHECKING:
     from target_kissmetrics.kissmetrics.delivery import Delivery
     from target_kissmetrics.kissmetrics.http.dispatcher import Dispatcher
+    from target_kissmetrics.reporting.reject_policy import Parts
     from target_kissmetrics.reporting.report_writer import ReportWriter
     from target_kissmetrics.store.protocol import Store
     from target_kissmetrics.sync.import_run import FilesRun
@@ -49,6 +53,7 @@ class Runtime:
         settings: Of the run.
         logger: The log.
         version: This target's.
+        run_id: The ID of the run; None for a new one.
         emit: Writes a STATE message's value for the tap's next run.
         interrupt: Called, from any thread, when the run cannot go on: the caller may be waiting for input.
         batch_rows: Rows that are planned together; None for the default.
@@ -63,6 +68,7 @@ class Runtime:
         *,
         logger: logging.Logger,
         version: str,
+        run_id: str | None = None,
         emit: Callable[[Any], None] = write_state,
         interrupt: Callable[[], None] = lambda: None,
         batch_rows: int | None = None,
@@ -83,13 +89,15 @@ class Runtime:
         self.entry_names = NameWatch(of_entries(settings.streams))
         # A run that sends nothing has no limit.
         self.limit = CallLimit(None if settings.remember_only else settings.max_calls)
+        self._run = StoredRun(run_id or new_run_id(), int(time.time()))
         self._started = time.monotonic()
         self._pipeline: Pipeline | None = None
         self._store: Store | None = None
         self._monitor: Monitor | None = None
         self._import_run: FilesRun | None = None
         self.rejects = RejectPolicy(
-            sink=replay or (LoggedRejects(logger) if settings.dry_run else Rejects(settings.rejects_path)),
+            sink=replay
+            or (LoggedRejects(logger) if settings.dry_run else Rejects(settings.rejects_path, self._run.run_id)),
             schemas=self._schemas,
             fail=settings.on_invalid_record == "fail",
             max_rejects=None if self._is_replay else settings.max_rejects,
@@ -194,6 +202,7 @@ class Runtime:
         if self._monitor is not None:
             self._monitor.close()
         try:
+            self._store_end(stopped_by)
             self._pipeline = None
             if self._store is not None:
                 self._store.close()
@@ -202,30 +211,24 @@ class Runtime:
         finally:
             self._summarize(stopped_by)
 
+    def _store_end(self, stopped_by: str | None) -> None:
+        """Store how the run ends, unless it is a dry run, or a second signal ends it while rows are delivered."""
+        error, streams, store = sys.exc_info()[1], self._streams(), self._store
+        is_broken = str(error).startswith("attribute_store_url") or not (error is None or isinstance(error, Exception))
+        if self.settings.dry_run or is_broken or (store is None and not any(one.rows for one in streams)):
+            return
+        try:
+            self._store = store or open_store(self.settings)  # rows that are rejected before the first STATE need none
+            self._store.put_run(ended(self._run, error, stopped_by, streams, self.settings.max_event_names))
+        except TargetError as problem:
+            self._logger.warning("how the run ends is not in the table of runs: %s", problem)
+
     def _summarize(self, stopped_by: str | None) -> None:
-        streams, self._counts = list(self._counts.values()), {}
-        seconds = max(time.monotonic() - self._started, 0.001)
+        streams, self._counts = self._streams(), {}
         retries = self._monitor.retries if self._monitor is not None else 0
-        for counts in streams:
-            self._logger.info(
-                "stream '%s': %s; %.0f calls a second; %d retries in the run",
-                counts.stream,
-                counts.summary(is_dry_run=self.settings.dry_run),
-                counts.calls / seconds,
-                retries,
-            )
-            for line in (*counts.warnings(), *counts.what_to_do()):
-                self._logger.warning("stream '%s': %s", counts.stream, line)
-            log_totals(counts)
-        for line in unmatched_in_globs(streams):
-            self._logger.warning(line)
-        has_rejects = any(counts.all_rejected or counts.all_dropped for counts in streams)
-        if has_rejects and not self._is_replay and not self.settings.dry_run:
-            self._logger.info(
-                "rejected rows and dropped properties are in %s, each with its reason; once the mapping is fixed: "
-                "target-kissmetrics-replay %s --config ...",
-                *(self.settings.rejects_path,) * 2,
-            )
+        log_summary(streams, self._logger, time.monotonic() - self._started, retries, is_dry_run=self.settings.dry_run)
+        if not self._is_replay and not self.settings.dry_run:
+            log_rejects(streams, self._logger, self.settings.rejects_path)
         if self.report is not None:
             self.report.write(streams, sys.exc_info()[1], stopped_by)
             self.report = None
@@ -238,6 +241,7 @@ class Runtime:
         return self._pipeline
 
     def _start(self) -> Pipeline:
+        from target_kissmetrics.sync.name_limits import NameLimits  # noqa: PLC0415
         from target_kissmetrics.sync.pipeline import BATCH_ROWS, Pipeline  # noqa: PLC0415 - --version starts fast
         from target_kissmetrics.sync.planner import Planner  # noqa: PLC0415
 
@@ -245,6 +249,7 @@ class Runtime:
         if settings.remember_only:
             self._logger.warning("remember_only: nothing is sent; remove the setting for the runs that send")
         store = self._store = open_store(settings)
+        store.put_run(self._run)
         monitor = self._monitor = make_monitor(
             self._streams,
             self._logger.info,
@@ -256,7 +261,8 @@ class Runtime:
             include_all=settings.include_all_user_attributes,
             max_aliases=settings.max_aliases_per_identity,
             remember_only=settings.remember_only,
-            reject=self._reject_alias,
+            names=NameLimits(store, settings, self._reject),
+            reject=self._reject,
             warn=lambda stream, text: self._logger.warning("stream '%s': %s", stream, text),
         )
         return Pipeline(
@@ -314,10 +320,8 @@ class Runtime:
     def _streams(self) -> list[StreamCounts]:
         return list(self._counts.values())
 
-    def _reject_alias(self, row: BatchRow, code: Code, problem: str) -> None:
-        is_row = len(row.mapped.calls) == 1
-        rejected = Rejected(code, problem, None if is_row else row.mapped.alias_field)
-        self.rejects.alias(row.counts, rejected, row.record, is_row=is_row)
+    def _reject(self, row: BatchRow, parts: Parts) -> None:
+        self.rejects.parts(row.counts, parts, row.record, late=True)
 
     def _emit_earned(self, value: Any) -> None:
         """Emit a STATE whose calls were acknowledged; in import files, it waits until they are whole."""

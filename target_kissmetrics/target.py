@@ -7,6 +7,7 @@ import functools
 import gc
 import os
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
@@ -21,6 +22,7 @@ from target_kissmetrics.config.environment import read_environment
 from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_files
 from target_kissmetrics.config.paths import check_distinct
 from target_kissmetrics.config.redacted import redacted_settings
+from target_kissmetrics.config.run_ids import new_run_id, path_of
 from target_kissmetrics.config.stream_names import NameWatch, named, of_stream_maps
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.reporting.logs import ending_in_one_line, guard
@@ -66,7 +68,8 @@ class TargetKissmetrics(Target):
     batch_storage: Storage
     message_reader: MessageReader
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, *, run_id: str | None = None, **arguments: Any) -> None:
+        self.run_id = run_id or new_run_id()
         self.termination = Termination()
         super().__init__(**arguments, setup_mapper=False)
         self.termination.reader = self.message_reader
@@ -77,6 +80,7 @@ class TargetKissmetrics(Target):
             self.settings,
             logger=self.logger,
             version=self.get_plugin_version(),
+            run_id=self.run_id,
             emit=write_state,
             interrupt=self.termination.interrupt,
             batch_rows=self.config.get("batch_size_rows"),
@@ -90,6 +94,7 @@ class TargetKissmetrics(Target):
             return None
         delivery = "dry run" if settings.dry_run else "remember only" if settings.remember_only else settings.delivery
         about = About(
+            run_id=self.run_id,
             version=self.get_plugin_version(),
             sdk=self.get_sdk_version(),
             delivery=delivery,
@@ -119,12 +124,15 @@ class TargetKissmetrics(Target):
         Raises:
             ConfigError: The first mistake.
         """
-        guard(self._config)
+        guard(self._config, self.run_id)
         self.append_builtin_config(self.config_jsonschema)
         own = own_settings.SCHEMA["properties"]
         sdk = {name: schema for name, schema in self.config_jsonschema["properties"].items() if name not in own}
         try:
-            self.settings = own_settings.read_settings(self._config, sdk)
+            settings = own_settings.read_settings(self._config, sdk)
+            report = settings.report_path and path_of(settings.report_path, self.run_id)
+            rejects = path_of(settings.rejects_path, self.run_id)
+            self.settings = replace(settings, rejects_path=rejects, report_path=report)
             if self.settings.sends_in_clear:
                 self.logger.warning("tracking_url: the API key and all data travel in clear over http://; use https://")
             check_rejects_path(self.settings.rejects_path)
@@ -305,7 +313,11 @@ class TargetKissmetrics(Target):
             check_output()
             if config is not None and file_input is not None:
                 config.config.files.append(("--input", file_input.name))
-            super().invoke(config=config, file_input=file_input)
+            run_id = new_run_id()
+            cls.logger.info(
+                "run %s of %s v%s, Meltano SDK v%s", run_id, cls.name, cls.get_plugin_version(), cls.get_sdk_version()
+            )
+            cls(config=config.config, parse_env_config=config.parse_env, run_id=run_id).listen(file_input)
 
     @classmethod
     def get_singer_command(cls) -> click.Command:

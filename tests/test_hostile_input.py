@@ -232,7 +232,7 @@ def test_a_state_is_emitted_with_all_that_it_holds(tmp_path: Path, value: str) -
 def test_a_row_of_10_000_columns_is_sent(tmp_path: Path) -> None:
     columns = {f"c{number}": number for number in range(10_000)}
     schema = {**EVENTS, "schema": {"properties": {**EVENTS["schema"]["properties"], **{name: {} for name in columns}}}}
-    ended = feed(tmp_path, lines(schema, event(**columns)))
+    ended = feed(tmp_path, lines(schema, event(**columns)), max_property_names=20_000)
     check(ended)
     assert ended.error is None
     assert len(ended.calls[0].properties) == 10_001  # type: ignore[union-attr]

@@ -341,7 +341,7 @@ def test_a_rejected_row_is_in_the_rejects_file_as_it_came(target: Runner, sandbo
     assert (code, out) == (0, '{"at":2}\n')
     assert "target-kissmetrics-replay target-kissmetrics-rejects.jsonl" in log, "what to do with it is told"
     (line,) = target.rejects()
-    assert list(line) == ["time", "stream", "code", "reason", "field", "record"]
+    assert list(line) == ["time", "run_id", "stream", "code", "reason", "field", "record"]
     assert (line["stream"], line["code"], line["field"]) == ("events", "blocked-identity", None)
     assert line["record"] == rows[1]["record"]
     mode = (target.folder / "target-kissmetrics-rejects.jsonl").stat().st_mode

@@ -23,6 +23,9 @@ from target_kissmetrics.mapping.rules.fields import Row, loose, parsed
 NO_AMOUNT = "bad-amount"
 """The code of an amount alone: the field that was to hold it was sent as a property."""
 
+TOO_MANY_NAMES = "too-many-names"
+"""The code of a property, by its name, in each call of the row; or of a whole event, by its field."""
+
 _OF_TIMES = frozenset({"no-timestamp", "bad-timestamp", "too-old", "future-timestamp"})
 """Codes of a whole event of a batch, whichever field the line names."""
 
@@ -57,12 +60,14 @@ def lacking(row: Row, parts: Collection[Part], mapped_from: Callable[[Row], Mapp
         names_but_amounts = _names_in(mapped_from(without(row, amounts)), whole.calls)
     except Rejected:
         return None if whole.slots else whole
+    unknown = frozenset(folded(part.field) for part in parts if part.code == TOO_MANY_NAMES)
     slots = {slot.record: slot for slot in whole.slots}
     left = Mapped(rejections=whole.rejections, alias_field=whole.alias_field, skipped_types=whole.skipped_types)
     left.deletions = [deletion for deletion in whole.deletions if deletion not in sent.deletions]
     for index, whole_call in enumerate(whole.calls):
         call, slot, its_names = whole_call, slots.get(index), names[index]
         if its_names is not None and not isinstance(call, Alias):
+            its_names -= unknown
             if slot is not None and slot.revenue_property:
                 amount = {folded(slot.revenue_property)}
                 its_names = (its_names - amount) | ((names_but_amounts[index] or amount) & amount)

@@ -31,6 +31,7 @@ class Line(NamedTuple):
 
     Attributes:
         time: When it was rejected, which stands in for a time that its row does not hold.
+        run_id: The run that rejected it; None in lines of earlier versions.
         stream: After stream maps.
         code: Why it was rejected.
         field: The rejected part; None for a whole row.
@@ -38,6 +39,7 @@ class Line(NamedTuple):
     """
 
     time: str
+    run_id: str | None
     stream: str
     code: str
     field: str | None
@@ -194,11 +196,10 @@ class RejectedRow:
         self.stays = False
         self._is_time_required = is_time_required
 
-    def reject(self, *, code: str, reason: str, field: str | None, record: Mapping[str, Any]) -> None:
-        """Add a line of what is rejected again; it keeps the time of the old one."""
-        stream, time = self.line.stream, self.line.time
-        raw = as_line(stream=stream, code=code, reason=reason, field=field, record=dict(record), time=time)
-        self._new += (self._file.again.add(raw),)
+    def reject(self, *, code: str, field: str | None, **entry: Any) -> None:
+        """Add a line of what is rejected again; it keeps the time and the run of the old one."""
+        entry |= {"stream": self.line.stream, "time": self.line.time, "run_id": self.line.run_id}
+        self._new += (self._file.again.add(as_line(code=code, field=field, **entry)),)
         lacks_time = code == NO_TIME and Part(field or "", NO_TIME) not in self.parts
         if self._is_time_required and (field is None or lacks_time):
             self.stays = True
@@ -217,24 +218,20 @@ class RejectedRow:
 class ReplayRejects:
     """Takes what is rejected again, in the place of the file of rejects.
 
-    Aliases are rejected late, from the pipeline's thread, while other rows are mapped: the record tells whose it is.
+    Aliases and names are rejected late, from the pipeline's thread, while other rows are mapped: the record tells whose
+    they are.
     """
 
-    def __init__(self) -> None:
-        self._current: RejectedRow | None = None
-
-    def expect(self, row: RejectedRow, *, is_time_required: bool) -> Record:
+    @staticmethod
+    def expect(row: RejectedRow, *, is_time_required: bool) -> Record:
         """Expect rejects of a row; give the record to send it with."""
         row.expect(is_time_required=is_time_required)
-        self._current = row
         return Record(row)
 
-    def write(self, *, stream: str, code: str, reason: str, field: str | None, record: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def write(self, *, record: Mapping[str, Any], with_row: bool = True, **entry: Any) -> None:
         """Keep one line."""
-        # From the 21st part of a row on, the record is an empty one, and the row is the current one.
-        row = record.row if isinstance(record, Record) else self._current
-        assert row is not None  # noqa: S101 - rows are expected before they are sent
-        row.reject(code=code, reason=reason, field=field, record=record)
+        assert isinstance(record, Record)  # noqa: S101 - `expect` gave it
+        record.row.reject(record=dict(record) if with_row else {}, **entry)
 
     def keep(self, record: Mapping[str, Any]) -> None:
         """Keep the lines of a row that was expected, and is not sent."""
@@ -272,7 +269,7 @@ def _read_line(raw: bytes) -> Line | None:
     try:
         entry = decode(raw, [])
         record = entry["record"]
-        line = Line(entry["time"], entry["stream"], entry["code"], entry["field"], record)
+        line = Line(entry["time"], entry.get("run_id"), entry["stream"], entry["code"], entry["field"], record)
     except (ValueError, KeyError, TypeError):
         return None
     is_line = isinstance(line.stream, str) and isinstance(line.time, str) and isinstance(record, dict)

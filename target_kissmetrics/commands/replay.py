@@ -21,7 +21,7 @@ from typing import Any
 
 import click
 
-from target_kissmetrics.commands.parts import NO_AMOUNT, lacking, properties_of, without
+from target_kissmetrics.commands.parts import NO_AMOUNT, TOO_MANY_NAMES, lacking, properties_of, without
 from target_kissmetrics.commands.rejects_file import (
     Line,
     RejectedRow,
@@ -31,6 +31,7 @@ from target_kissmetrics.commands.rejects_file import (
     rows_of,
 )
 from target_kissmetrics.exact_json import decode
+from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.clock import NO_GUESS
 from target_kissmetrics.mapping.rules.fields import Row
@@ -71,6 +72,9 @@ class PartsMapping:
         # A field that is in the record alone was dropped by a stream map; one that is nowhere has another name there.
         holders = (row, self.row.line.record)
         known = [part for part in self.row.parts if any(without(one, [part.path]) != one for one in holders)]
+        if named := [part for part in self.row.parts if part.code == TOO_MANY_NAMES and part not in known]:
+            names = {folded(name) for call in self._mapping.map(row, extracted).calls for name in properties_of(call)}
+            known += [part for part in named if folded(part.field) in names]
         found = lacking(row, known, lambda some: self._mapping.map(some, extracted))
         if found is None:
             self.row.stays = True
@@ -100,6 +104,7 @@ class Replay:
             target.settings,
             logger=target.logger,
             version=target.get_plugin_version(),
+            run_id=target.run_id,
             interrupt=target.termination.interrupt,
             batch_rows=target.config.get("batch_size_rows"),
             replay=self._rejects,
@@ -249,7 +254,9 @@ def command(own: click.Command) -> click.Command:
 def _run(*, config: Any, rejects: Path) -> None:
     logger = TargetKissmetrics.logger
     with ending_in_one_line(logger):
-        left = replay(rejects, TargetKissmetrics(config=config.config, parse_env_config=config.parse_env))
+        target = TargetKissmetrics(config=config.config, parse_env_config=config.parse_env)
+        logger.info("run %s of target-kissmetrics-replay", target.run_id)
+        left = replay(rejects, target)
         logger.info("%d lines are left in %s", left, rejects)
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from target_kissmetrics.config.definitions import Schema, check_texts, read_object, schema_of
+from target_kissmetrics.config.run_ids import read_path
 from target_kissmetrics.config.sdk_settings import check_sdk_settings, without_not_offered
 from target_kissmetrics.config.stream_entries import check_reachable, checked
 from target_kissmetrics.errors import ConfigError
@@ -134,8 +135,10 @@ class Settings(MappingSettings):
         default="reject",
     )
     rejects_path: str = setting(
-        "File for rejected records and dropped properties (appended, mode 0600), one JSON object a line.",
+        "File for rejected records and dropped properties (appended, mode 0600), one JSON object a line. `{run_id}` "
+        "and `{date}` in it are those of the run.",
         default="target-kissmetrics-rejects.jsonl",
+        read=read_path,
     )
     max_rejects: int | None = setting(
         "More rejected rows than this in a run fail it. Without it, there is no limit.", minimum=0
@@ -148,8 +151,9 @@ class Settings(MappingSettings):
     )
     report_path: str | None = setting(
         "File for a report of the run, written however the run ends (mode 0600, without personal data): `report.html` "
-        "is a page, with the same as JSON beside it (`report.json`); `report.json` is JSON alone. Without it, there "
-        "is no report."
+        "is a page, with the same as JSON beside it (`report.json`); `report.json` is JSON alone. `{run_id}` and "
+        "`{date}` in it are those of the run. Without it, there is no report.",
+        read=read_path,
     )
     report_names: bool = setting(
         "Also list names of events and properties in the report; names may be made from data.", default=False

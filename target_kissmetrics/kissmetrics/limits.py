@@ -9,6 +9,9 @@ MAX_IDENTITY_CHARACTERS = 255
 MAX_NAME_CHARACTERS = 255
 """Of an event's or a property's name."""
 
+MAX_NAMES = 65_535
+"""Of events, and of properties, in a product, permanently."""
+
 MAX_VALUE_CHARACTERS = 512
 """Of a property's value. An older page says 8 KB ("Data limits")."""
 

@@ -14,6 +14,7 @@ Code = Literal[
     "event-name-too-long", "no-timestamp", "bad-timestamp", "future-timestamp", "too-old", "no-key", "schema",
     "no-type", "unknown-type", "bad-message", "no-experiment", "no-variant", "no-property-name", "name-too-long",
     "reserved-name", "value-too-long", "bad-number", "bad-text", "bad-datetime", "bad-amount", "too-deep",
+    "too-many-names",
     "not-in-plan",
 ]  # fmt: skip
 Lost = Literal["row", "property", "alias", "amount", "row or property"]
@@ -185,6 +186,13 @@ REASONS: Mapping[Code, Reason] = {
         "the event or the property is not in the tracking plan",
         "fix its name, leave it out (exclude in the stream's entry, or a stream map), or add it to allowed_events or "
         "allowed_properties",
+    ),
+    "too-many-names": Reason(
+        "row or property",
+        "its name would be one more than max_event_names or max_property_names allows the product; Kissmetrics keeps "
+        "65,535 of each, permanently",
+        "if names are made from data (an order number, a URL), send that part of the name as a property's value, or "
+        "drop the field; raise the setting only for names that you chose yourself",
     ),
 }
 """Every code."""

@@ -63,6 +63,7 @@ class EventSlot(msgspec.Struct, gc=False):
         late_amount: The property that a later version of the row may give an amount; None if this one has an amount.
         is_dated: The row holds the event's time.
         was_sent: The event was sent before: its properties are only those that it lacked.
+        place: The path without which the row has no such event, in a row of several; empty if it is the only one.
     """
 
     row: bytes
@@ -75,6 +76,7 @@ class EventSlot(msgspec.Struct, gc=False):
     late_amount: str | None = None
     is_dated: bool = True
     was_sent: bool = False
+    place: str = ""
 
 
 class Mapped(msgspec.Struct):

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from target_kissmetrics.errors import ConfigError, did_you_mean
-from target_kissmetrics.kissmetrics.limits import LARGEST_VALUE_CHARACTERS, MAX_VALUE_CHARACTERS
+from target_kissmetrics.kissmetrics.limits import LARGEST_VALUE_CHARACTERS, MAX_NAMES, MAX_VALUE_CHARACTERS
 from target_kissmetrics.kissmetrics.names import folded as folded_name
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.rules import names
@@ -345,6 +345,18 @@ class MappingSettings:
     )
     max_aliases_per_identity: int = setting(
         "Reject an alias that would give one identity more partners than this.", default=10, minimum=0
+    )
+    max_event_names: int = setting(
+        "Reject events whose name would give the product more distinct names than this.",
+        default=1000,
+        minimum=1,
+        maximum=MAX_NAMES,
+    )
+    max_property_names: int = setting(
+        "Reject properties whose name would give the product more distinct names; revenue's does not count.",
+        default=5000,
+        minimum=1,
+        maximum=MAX_NAMES,
     )
     blocked_identities: frozenset[str] = setting(
         "Identities that are never used nor aliased, compared without case and surrounding space; nor are those of "

@@ -82,6 +82,7 @@ class StreamCounts:
     dropped: Counter[str] = field(default_factory=Counter)  # properties and aliases of rows that were sent, by code
 
     record: int = 0
+    events: dict[str, list[int]] = field(default_factory=dict)  # acknowledged, by name: how many, first and last second
     set: int = 0
     alias: int = 0
     unchanged: int = 0
@@ -92,6 +93,7 @@ class StreamCounts:
     collisions: int = 0
     amount_collisions: int = 0
     item_collisions: int = 0
+    late_parts: int = 0  # of those, events of rows that were sent without them
     late: Counter[str] = field(default_factory=Counter)  # accepted rows that the pipeline rejected, by code
     late_dropped: Counter[str] = field(default_factory=Counter)  # aliases that the pipeline dropped, by code
 
@@ -108,7 +110,7 @@ class StreamCounts:
     @property
     def left_accepted(self) -> int:
         """Rows that were accepted, and not rejected late."""
-        return self.accepted - self.late.copy().total()
+        return self.accepted - self.late.copy().total() + self.late_parts
 
     @property
     def calls(self) -> int:
@@ -151,6 +153,8 @@ class StreamCounts:
         """Count an acknowledged call."""
         if isinstance(call, Record):
             self.record += 1
+            event = self.events.setdefault(call.event, [0, call.time, call.time])
+            event[:] = event[0] + 1, min(event[1], call.time), max(event[2], call.time)
         elif isinstance(call, Alias):
             self.alias += 1
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import sys
@@ -61,10 +62,13 @@ def in_one_line(error: BaseException) -> str:
     return f"a bug in target-kissmetrics, please report it: {type(error).__name__}"
 
 
-def guard(config: Mapping[str, Any]) -> None:
-    """Keep the secrets of a config out of all that leaves from now on, and libraries' details out of the log."""
+def guard(config: Mapping[str, Any], run_id: str | None = None) -> None:
+    """Keep the secrets of a config out of all that leaves from now on, and libraries' details out of the log.
+
+    Every metric gets the ID of the run as a tag.
+    """
     learn(config)
-    logging.setLogRecordFactory(_record)
+    logging.setLogRecordFactory(functools.partial(_record, run_id))
     for name in QUIET:
         logger = logging.getLogger(name)
         logger.setLevel(logging.WARNING)
@@ -75,13 +79,14 @@ def _is_warning(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.WARNING
 
 
-def _record(*arguments: Any, **named: Any) -> logging.LogRecord:
+def _record(run_id: str | None, *arguments: Any, **named: Any) -> logging.LogRecord:
     """Make a record whose texts no handler has to look at: in one line, without secrets."""
     record = logging.LogRecord(*arguments, **named)
     record.name = display.whole(str(record.name))
     point = record.args[0] if isinstance(record.args, tuple) and record.args else None
     if isinstance(point, metrics.Point):  # the SDK's formatter needs it as it is
-        tags = each_text(point.tags, display.whole)
+        own = {} if run_id is None else {"run_id": run_id}
+        tags = each_text({**point.tags, **own}, display.whole)
         record.args = (metrics.Point(point.metric_type, point.metric, point.value, tags),)
         return record
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
@@ -16,14 +16,24 @@ from target_kissmetrics.reporting.counts import StreamCounts, by_code
 
 JUDGED_ROWS = 1000  # `max_reject_ratio` is judged after a stream's first so many, and with each reject from then on
 PROBATION_ROWS = 100  # a stream whose first so many were all rejected ends the run
+MAX_COPIES = 20
+"""A row is written with each of its rejected parts, but no more often than this: a batch of 10,000 events that are all
+rejected would fill a disk with copies of itself."""
 _TO_DO = "they are in rejects_path: fix the mapping, send them again with target-kissmetrics-replay"
+
+
+Parts = Sequence[Rejected | Rejection]
+"""Properties, or in formats that batch events, events; a `Rejected` is all of the row."""
 
 
 class RejectSink(Protocol):
     """Where rejected rows and dropped properties go."""
 
-    def write(self, *, stream: str, code: str, reason: str, field: str | None, record: Mapping[str, Any]) -> None:
-        """Write one of them; `field` is None for a whole row."""
+    def write(self, *, record: Mapping[str, Any], with_row: bool = True, **entry: str | None) -> None:
+        """Write one of them; `entry` has `stream`, `code`, `reason` and `field`, which is None for a whole row.
+
+        A line without its row follows one with it.
+        """
 
     def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
         """Write what a replay needs to know of a stream: the tap's SCHEMA message."""
@@ -41,10 +51,10 @@ class LoggedRejects:
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
 
-    def write(self, *, stream: str, code: str, reason: str, field: str | None, record: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def write(self, *, record: Mapping[str, Any], with_row: bool = True, **entry: str | None) -> None:  # noqa: ARG002
         """Log one of them."""
-        what = f"field '{field}' dropped" if field else "row rejected"
-        self._logger.warning("stream '%s': %s (%s): %s", stream, what, code, reason)
+        what = f"field '{entry['field']}' dropped" if entry["field"] else "row rejected"
+        self._logger.warning("stream '%s': %s (%s): %s", entry["stream"], what, entry["code"], entry["reason"])
 
     def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
         """Nothing is replayed."""
@@ -58,7 +68,7 @@ class LoggedRejects:
 
 @dataclass(kw_only=True)
 class RejectPolicy:
-    """Counts, writes and limits rejects. Thread-safe: aliases are rejected from the pipeline's thread.
+    """Counts, writes and limits rejects. Thread-safe: aliases and names are rejected from the pipeline's thread.
 
     InputError when `on_invalid_record` is `fail`, TooManyRejects when the run or the stream has too many rejected rows.
     """
@@ -70,7 +80,7 @@ class RejectPolicy:
     max_ratio: float | None = None  # the part of a stream's rows that may be rejected; None for any
     probation: bool = True  # a stream whose first rows were all rejected ends the run
     _rejected: int = field(default=0, init=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
 
     def row(self, counts: StreamCounts, rejected: Rejected, record: Mapping[str, Any]) -> None:
         """Reject a row."""
@@ -83,21 +93,19 @@ class RejectPolicy:
                 f"{advice(code, in_messages=counts.in_messages)}, and run again",
             )
 
-    def part(self, counts: StreamCounts, part: Rejection, record: Mapping[str, Any]) -> None:
-        """Reject a part of a row: a property, or in formats that batch events, one of them."""
-        if part.counts_as_row:
-            self._reject(counts, counts.rejected, part, record)
-        else:
-            counts.dropped[part.code] += 1
-            self._write(counts, part, record)
-
-    def alias(self, counts: StreamCounts, rejected: Rejected, record: Mapping[str, Any], *, is_row: bool) -> None:
-        """Reject an alias, when its row was accepted already; `is_row` if it is all that the row was."""
-        if is_row:
-            self._reject(counts, counts.late, rejected, record)
-        else:
-            counts.late_dropped[rejected.code] += 1
-            self._write(counts, rejected, record)
+    def parts(self, counts: StreamCounts, parts: Parts, record: Mapping[str, Any], *, late: bool = False) -> None:
+        """Reject parts of a row, in lines that follow each other; `late` if the row was accepted already."""
+        rows, dropped = (counts.late, counts.late_dropped) if late else (counts.rejected, counts.dropped)
+        with self._lock:
+            for number, part in enumerate(parts):
+                with_row = number < MAX_COPIES
+                if isinstance(part, Rejected) or part.counts_as_row:
+                    if late and isinstance(part, Rejection):
+                        counts.late_parts += 1
+                    self._reject(counts, rows, part, record, with_row=with_row)
+                else:
+                    dropped[part.code] += 1
+                    self._write(counts, part, record, with_row=with_row)
 
     def accepted(self, counts: StreamCounts) -> None:
         """Judge a stream by its ratio of rejects, with the row that makes it due."""
@@ -105,25 +113,31 @@ class RejectPolicy:
             self._judge(counts)
 
     def _reject(
-        self, counts: StreamCounts, counter: Counter[str], rejected: Rejected | Rejection, record: Mapping[str, Any]
+        self,
+        counts: StreamCounts,
+        counter: Counter[str],
+        rejected: Rejected | Rejection,
+        record: Mapping[str, Any],
+        *,
+        with_row: bool = True,
     ) -> None:
         """Reject a row, or the part of one that is a row in other formats."""
         self._check_fail(counts, rejected)
         counter[rejected.code] += 1
         if counter is counts.rejected:
             counts.parts += 1
-        self._write(counts, rejected, record, is_whole=isinstance(rejected, Rejected))
+        self._write(counts, rejected, record, with_row=with_row)
         self._count(counts)
 
     def _write(
-        self, counts: StreamCounts, rejected: Rejected | Rejection, record: Mapping[str, Any], *, is_whole: bool = False
+        self, counts: StreamCounts, rejected: Rejected | Rejection, record: Mapping[str, Any], *, with_row: bool
     ) -> None:
         stream, code, reason, at = counts.stream, rejected.code, rejected.reason, rejected.field
-        if is_whole:  # no single field, whichever was at fault
+        if isinstance(rejected, Rejected):  # no single field, whichever was at fault
             reason, at = f"{at}: {reason}" if at else reason, None
         if stream in self.schemas:
             self.sink.note_schema(stream, self.schemas[stream])
-        self.sink.write(stream=stream, code=code, reason=reason, field=at, record=record)
+        self.sink.write(stream=stream, code=code, reason=reason, field=at, record=record, with_row=with_row)
 
     def _check_fail(self, counts: StreamCounts, rejected: Rejected | Rejection) -> None:
         if not self.fail:

@@ -96,8 +96,9 @@ class AppendedFile:
 class Rejects(AppendedFile):
     """The rejects file and, in `PATH.schemas`, the SCHEMA messages of its streams, which a replay needs."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, run_id: str | None = None) -> None:
         super().__init__(path)
+        self._run_id = run_id
         self._schemas = AppendedFile(f"{path}{SCHEMAS_SUFFIX}")
         self._noted: dict[str, Mapping[str, Any]] = {}
 
@@ -107,9 +108,9 @@ class Rejects(AppendedFile):
             self._noted[stream] = message
             self._schemas.append(f"{serialize_json({'rejects': redact_key(stream), **message})}\n".encode())
 
-    def write(self, *, stream: str, code: str, reason: str, field: str | None, record: Mapping[str, Any]) -> None:
-        """Append one line; `record` is the whole row as the tap sent it, `field` None for a whole row."""
-        self.append(as_line(stream=stream, code=code, reason=reason, field=field, record=record))
+    def write(self, *, record: Mapping[str, Any], with_row: bool = True, **entry: Any) -> None:
+        """Append one line; `record` is the whole row as the tap sent it."""
+        self.append(as_line(record=record if with_row else {}, run_id=self._run_id, **entry))
 
     def flush(self) -> None:
         """Put every line on the disk, before a STATE that covers the rows is emitted."""
@@ -122,12 +123,13 @@ class Rejects(AppendedFile):
         super().close()
 
 
-def as_line(  # noqa: PLR0913 - all by name
-    *, stream: str, code: str, reason: str, field: str | None, record: Mapping[str, Any], time: str | None = None
+def as_line(
+    *, stream: str, code: str, reason: str, field: str | None, record: Mapping[str, Any], **run: str | None
 ) -> bytes:
-    """Give one line of the file; `time` defaults to now."""
+    """Give one line of the file; `run` has the `run_id` and the `time`, which defaults to now."""
     entry = {
-        "time": time or datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "time": run.get("time") or datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "run_id": run.get("run_id"),
         "stream": redact_key(stream),
         "code": code,
         "reason": redact(reason),

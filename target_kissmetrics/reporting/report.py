@@ -86,6 +86,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 
     format: Annotated[int, "The number of this format; it goes up with a change that breaks readers."] = FORMAT
     target: Annotated[str, "Always `target-kissmetrics`."] = "target-kissmetrics"
+    run_id: Annotated[str, "The ID of the run; IDs sort by their time."]
     version: Annotated[str, "The target's version."]
     sdk: Annotated[str, "The Meltano SDK's version."]
     delivery: Annotated[

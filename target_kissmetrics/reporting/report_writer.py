@@ -93,7 +93,7 @@ class ReportWriter:
         """Write the report of a run that an error, a signal or a setting ends; a failure is only logged."""
         from target_kissmetrics.reporting.report_page import as_page  # noqa: PLC0415 - few runs need it
 
-        ending, now = self._ending(error, stopped_by), datetime.now(tz=UTC)
+        ending, now = ending_of(error, stopped_by), datetime.now(tz=UTC)
         report = self.recorder.report(streams, self.about, ending, names=self.names, now=now)
         page, data = report_paths(self.path)
         try:
@@ -106,11 +106,13 @@ class ReportWriter:
             return
         self.log.info("the report of this run is %s", page or data)
 
-    def _ending(self, error: BaseException | None, stopped_by: str | None) -> Ending:
-        if isinstance(error, TargetError):
-            return Ending("failed", " ".join(error.without_data.split()))
-        if isinstance(error, Exception):
-            return Ending("failed", f"{type(error).__name__}; see the log")  # its text may hold data
-        if stopped_by is not None:
-            return Ending("stopped", f"stopped by {stopped_by}")
-        return Ending("complete") if error is None else Ending("stopped", "stopped before its end")
+
+def ending_of(error: BaseException | None, stopped_by: str | None) -> Ending:
+    """Give how a run ended, by the exception, the signal or the setting that ended it before its input did."""
+    if isinstance(error, TargetError):
+        return Ending("failed", " ".join(error.without_data.split()))
+    if isinstance(error, Exception):
+        return Ending("failed", f"{type(error).__name__}; see the log")  # its text may hold data
+    if stopped_by is not None:
+        return Ending("stopped", f"stopped by {stopped_by}")
+    return Ending("complete") if error is None else Ending("stopped", "stopped before its end")

@@ -6,5 +6,6 @@ packed    the last sent values of a person as bytes
 protocol  the Store protocol, and the update that a batch commits
 sql       the store in SQLite or PostgreSQL
 layout    its tables, and how it connects
+ledger    which names were sent, and the runs
 overlay   a store over another one, for dry runs and import files
 """

@@ -72,7 +72,7 @@ class Digests:
     """Digest a property's name; without case, as Kissmetrics compares names."""
 
     once_key: Callable[[str], bytes]
-    """Digest the name of an event that is recorded once for each person."""
+    """Digest the name of an event; without case."""
 
     def person(self, identity: str) -> bytes:
         """Digest an identity; with case."""

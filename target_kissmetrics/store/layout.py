@@ -5,6 +5,8 @@ target_kissmetrics_people    a person's digest -> its properties: 32 bytes each 
 target_kissmetrics_aliases   pairs of people, each way round
 target_kissmetrics_seconds   a second's digest -> the row that claimed it; a row's digest -> the second it got
 target_kissmetrics_intents   what is about to be sent, until its STATE is emitted
+target_kissmetrics_names     digests of the names of events and properties that were sent
+target_kissmetrics_runs      the runs of the last 400 days, with the names of the events that they sent
 target_kissmetrics_layout    the version of this layout, and the salt of all digests
 """
 
@@ -26,9 +28,7 @@ from target_kissmetrics.errors import ConfigError, StoreError
 from target_kissmetrics.store.digests import SALT_BYTES
 
 SETTING = "attribute_store_url"
-LAYOUT_VERSION = 2
-MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {}
-"""What makes the tables of a version into those of the next one, in place; none yet, since 1 was never released."""
+LAYOUT_VERSION = 3
 
 LOCK_TIMEOUT_SECONDS = 120
 """How long another process may lock the store before the run ends."""
@@ -73,9 +73,23 @@ INTENTS = _table(
     sa.Column("entries", _Bytes, nullable=False),
     sqlite_autoincrement=True,  # a number is never used twice: processes know each other's intents by it
 )
+NAMES = _table(
+    "names", _key("product"), _key("name"), sa.Column("is_event", sa.Boolean, nullable=False), sqlite_with_rowid=False
+)
+RUNS = _table(
+    "runs",
+    sa.Column("run_id", sa.String(64), primary_key=True),
+    sa.Column("product", _Bytes(16), nullable=False),
+    sa.Column("started_at", sa.BigInteger, nullable=False),
+    *(sa.Column(name, kind) for name, kind in (("ended_at", sa.BigInteger), ("outcome", sa.Text), ("reason", sa.Text))),
+    *(sa.Column(name, sa.Text, nullable=False) for name in ("counts", "events")),
+)
 LAYOUT = _table(
     "layout", sa.Column("version", sa.Integer, primary_key=True), sa.Column("salt", _Bytes(SALT_BYTES), nullable=False)
 )
+
+MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {2: METADATA.create_all}
+"""What makes the tables of a version into those of the next one, in place; 1 was never released."""
 
 
 def lock(connection: Connection, number: int) -> None:

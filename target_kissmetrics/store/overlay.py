@@ -15,7 +15,7 @@ from target_kissmetrics.errors import StoreError
 from target_kissmetrics.store.intents import Intent, IntentChanges, PersonValues
 from target_kissmetrics.store.layout import store_errors
 from target_kissmetrics.store.packed import merge
-from target_kissmetrics.store.protocol import Claim, Store, StoreUpdate
+from target_kissmetrics.store.protocol import Claim, Store, StoredRun, StoreUpdate
 from target_kissmetrics.store.sql import SqlStore
 
 
@@ -75,6 +75,15 @@ class OverlayStore:
     def add_intents(self, intents: Sequence[Intent]) -> int | None:
         """Add intents to the base; a dry run has none."""
         return None if self._dry_run else self._base.add_intents(intents)
+
+    def add_names(self, new: Mapping[bytes, bool]) -> Mapping[bytes, bool]:
+        """Add digests of names to the base, which a dry run does not; give those of all names that were sent."""
+        return self._base.add_names({} if self._dry_run else new)
+
+    def put_run(self, run: StoredRun) -> None:
+        """Add a run to the base; a dry run is none."""
+        if not self._dry_run:
+            self._base.put_run(run)
 
     def commit(self, update: StoreUpdate, cleared: Collection[int]) -> None:
         """Keep an update and the numbers to clear until they are committed to the base."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from target_kissmetrics.store.digests import Digests
 from target_kissmetrics.store.intents import Intent, IntentChanges, LastSent, PersonValues
@@ -45,6 +45,29 @@ class StoreUpdate:
         return bool(self.people or self.aliases)
 
 
+class StoredRun(NamedTuple):
+    """A run; one that was killed, or still runs, has only its start.
+
+    Attributes:
+        run_id: Sorts by the start.
+        started_at: Seconds since the Unix epoch.
+        ended_at: Likewise.
+        outcome: `complete`, `failed` or `stopped`.
+        reason: Why it failed or stopped, in one line without personal data.
+        counts: JSON: stream -> its figures, and rejects by code.
+        events: JSON: name -> how many acknowledged events had it (`count`), with their first and last second (`first`,
+            `last`).
+    """
+
+    run_id: str
+    started_at: int
+    ended_at: int | None = None
+    outcome: str | None = None
+    reason: str | None = None
+    counts: str = "{}"
+    events: str = "{}"
+
+
 class Store(Protocol):
     """Keeps what was sent. For one thread; several processes may share what lies behind it.
 
@@ -76,6 +99,12 @@ class Store(Protocol):
 
     def add_intents(self, intents: Sequence[Intent]) -> int | None:
         """Add intents; give the number to clear them by, or None if nothing is about to be sent."""
+
+    def add_names(self, new: Mapping[bytes, bool]) -> Mapping[bytes, bool]:
+        """Add digests of names, each with whether it is an event's; give those of all names that were sent."""
+
+    def put_run(self, run: StoredRun) -> None:
+        """Add a run, or replace what is stored of it; delete old runs."""
 
     def commit(self, update: StoreUpdate, cleared: Collection[int]) -> None:
         """Store an update and clear intents, in one transaction."""

@@ -19,12 +19,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from target_kissmetrics.errors import StoreError
-from target_kissmetrics.store import layout
+from target_kissmetrics.store import layout, ledger
 from target_kissmetrics.store.digests import PERSON_BYTES, SECOND_BYTES, VALUE_BYTES, Digests, derived_key
 from target_kissmetrics.store.intents import Intent, IntentChanges, LastSent, NewValue
 from target_kissmetrics.store.layout import ALIASES, INTENTS, PEOPLE, SECONDS, ConnectionLostError, store_errors
 from target_kissmetrics.store.packed import UNIT, PackedPerson, merge, pack, unpack
-from target_kissmetrics.store.protocol import Claim, StoreUpdate
+from target_kissmetrics.store.protocol import Claim, StoredRun, StoreUpdate
 
 INTENT_LIFETIME_SECONDS = 30 * 24 * 3600
 """Pending intents of a run that was never repeated are deleted after this."""
@@ -194,6 +194,23 @@ class SqlStore:
             for some in _some(sorted(cleared)):
                 connection.execute(sa.delete(INTENTS).where(INTENTS.c.id.in_(some)))
 
+    @_again_if_lost
+    def add_names(self, new: Mapping[bytes, bool]) -> dict[bytes, bool]:
+        """Add digests of names, each with whether it is an event's; give those of all names that were sent."""
+        with self._writing() if new else self._reading() as connection:
+            return ledger.add_names(connection, self._insert, self.digests.product, new)
+
+    @_again_if_lost
+    def put_run(self, run: StoredRun) -> None:
+        """Add a run, or replace what is stored of it; delete old runs."""
+        with self._writing() as connection:
+            ledger.put_run(connection, self.digests.product, run)
+
+    def runs_since(self, moment: int) -> list[StoredRun]:
+        """Give the runs that began at a moment or later, in their order."""
+        with self._reading() as connection:
+            return ledger.runs_since(connection, self.digests.product, moment)
+
     def drain(self) -> Iterator[StoreUpdate]:
         """Give everything that is stored of people and aliases, in updates of bounded size, and then delete it."""
         with self._writing() as connection:
@@ -332,6 +349,8 @@ def check_store(url: str) -> None:
             person, key = bytes(PERSON_BYTES), bytes(VALUE_BYTES)
             number = store.add_intents([Intent(NewValue(person, key, key, 0), 0)])
             store.claim([{person: key}])
+            store.add_names({key: True})
+            store.put_run(StoredRun("check", 0))
             for _ in range(2):  # a new person, and a known one
                 store.commit(StoreUpdate({person: {key: LastSent(key, 0, 0)}}, {(person, person)}), [number])
     finally:

@@ -20,12 +20,6 @@ from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.reject_policy import RejectPolicy
 from target_kissmetrics.sync.batch import BatchRow
 
-MAX_COPIES = 20
-"""A row is written to the rejects file with each of its rejected parts, but no more often than this: a batch of 10,000
-events that are all rejected would fill a disk with copies of itself."""
-
-_NO_COPY: Mapping[str, Any] = {}
-
 
 @dataclass(frozen=True, slots=True)
 class StreamContext:
@@ -133,8 +127,8 @@ class StreamIntake:
     def _add(self, mapped: Mapped, record: Mapping[str, Any]) -> None:
         if mapped.skipped_types or mapped.deletions:
             self._counts.mapped(mapped.skipped_types, len(mapped.deletions))
-        for number, part in enumerate(mapped.rejections):
-            self._context.rejects.part(self._counts, part, record if number < MAX_COPIES else _NO_COPY)
+        if mapped.rejections:
+            self._context.rejects.parts(self._counts, mapped.rejections, record)
         if mapped.calls or mapped.deletions:
             for event in mapped.by_event():
                 self._context.add(BatchRow(self._counts, event, record))

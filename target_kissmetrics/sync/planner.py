@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Outgoing, Record, Set
-from target_kissmetrics.mapping.reject_codes import Code, Rejected
+from target_kissmetrics.mapping.reject_codes import Rejected
+from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.store.protocol import Store
 from target_kissmetrics.sync.aliases import plan_alias
 from target_kissmetrics.sync.batch import Batch, BatchRow
 from target_kissmetrics.sync.change_tracking import plan_changes, steps_of
 from target_kissmetrics.sync.collisions import CollisionCounter
+from target_kissmetrics.sync.name_limits import NameLimits, Reject
 from target_kissmetrics.sync.once import (
     KeyedRow,
     OncePlanner,
@@ -24,9 +26,6 @@ from target_kissmetrics.sync.once import (
 )
 from target_kissmetrics.sync.spreading import spread_duplicates
 from target_kissmetrics.sync.view import StoreView
-
-Reject = Callable[[BatchRow, Code, str], None]
-"""A row, the code and the reason why its alias is rejected."""
 
 _Others = Sequence[tuple[Batch, BatchRow]]
 """Rows that are more than user attributes."""
@@ -40,6 +39,7 @@ class Planner:
         include_all: Send unchanged user attributes too.
         max_aliases: The most partners of one identity.
         remember_only: Plan no call: the batches teach the store what the calls would.
+        names: Rejects names that are too many; None for any number.
         reject: Called with each rejected alias.
         warn: Takes a stream and a message.
     """
@@ -51,6 +51,7 @@ class Planner:
         include_all: bool,
         max_aliases: int,
         remember_only: bool = False,
+        names: NameLimits | None = None,
         reject: Reject,
         warn: Callable[[str, str], None],
     ) -> None:
@@ -59,6 +60,7 @@ class Planner:
         self._include_all = include_all
         self._max_aliases = max_aliases
         self._remember_only = remember_only
+        self._names = names
         self._reject = reject
         self._collisions = CollisionCounter(warn)
         self._view = StoreView(store)
@@ -68,6 +70,8 @@ class Planner:
         """Give each batch its calls and its update, and the last batch the intents to clear after all of them."""
         if self._remember_only:
             drop_plain_events(row for batch in batches for row in batch.rows)
+        if self._names is not None:
+            self._names.apply(batches)
         self._plan(batches)
         if self._remember_only:
             for batch in batches:
@@ -124,7 +128,8 @@ class Planner:
         try:
             return plan_alias(call, row.counts, self._view, batch.update, max_partners=self._max_aliases)
         except Rejected as rejected:
-            self._reject(row, rejected.code, rejected.problem)
+            is_row = len(row.mapped.calls) == 1
+            self._reject(row, [rejected if is_row else Rejection.of(rejected, row.mapped.alias_field)])
             return None
 
 

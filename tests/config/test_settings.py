@@ -74,6 +74,8 @@ TABLE: list[tuple[str, str, Any]] = [
     ("rejects_path", "string", "target-kissmetrics-rejects.jsonl"),
     ("max_rejects", "integer", None),
     ("max_reject_ratio", "number", None),
+    ("max_event_names", "integer", 1000),
+    ("max_property_names", "integer", 5000),
     ("report_path", "string", None),
     ("report_names", "boolean", False),
     ("allowed_events", "array", None),
@@ -302,6 +304,8 @@ def test_a_number_is_one_and_not_negative(name: str, value: Any) -> None:
         ("request_timeout_seconds", 0.1, 0),
         ("retry_timeout_seconds", 0, -0.1),
         ("files_max_rows", 1, 0),
+        ("max_event_names", 1, 0),
+        ("max_property_names", 65_535, 65_536),
     ],
 )
 def test_a_number_has_a_lowest_value(name: str, lowest: float, below: float) -> None:
@@ -310,7 +314,7 @@ def test_a_number_has_a_lowest_value(name: str, lowest: float, below: float) -> 
     assert getattr(settings, name, lowest) == lowest
 
 
-@pytest.mark.parametrize("name", ["max_aliases_per_identity", "max_connections", "files_max_rows"])
+@pytest.mark.parametrize("name", ["max_aliases_per_identity", "max_connections", "files_max_rows", "max_event_names"])
 @pytest.mark.parametrize("value", [1.5, "1.5"])
 def test_a_whole_number_has_no_fraction(name: str, value: Any) -> None:
     assert mistake({name: value}) == f"{name}: must be an integer, not {value!r}"

@@ -24,6 +24,7 @@ ELSEWHERE = {
     "schema": "sync/intake.py",
     "no-key": "sync/intake.py",
     "alias-limit": "sync/aliases.py",
+    "too-many-names": "sync/name_limits.py",
 }
 """Codes of what is no mapping's business."""
 

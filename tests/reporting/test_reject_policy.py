@@ -12,7 +12,13 @@ from target_kissmetrics.errors import InputError, TooManyRejects
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.reporting.counts import StreamCounts
-from target_kissmetrics.reporting.reject_policy import JUDGED_ROWS, PROBATION_ROWS, LoggedRejects, RejectPolicy
+from target_kissmetrics.reporting.reject_policy import (
+    JUDGED_ROWS,
+    MAX_COPIES,
+    PROBATION_ROWS,
+    LoggedRejects,
+    RejectPolicy,
+)
 
 REJECTED = Rejected("no-identity", "no identity", "user_id")
 SCHEMAS = {"a": {"type": "SCHEMA", "stream": "a"}}
@@ -22,10 +28,12 @@ class Written:
     def __init__(self) -> None:
         self.lines: list[tuple[str, str, str | None]] = []
         self.schemas: list[str] = []
+        self.with_rows = 0
 
-    def write(self, *, stream: str, code: str, reason: str, field: str | None, record: Mapping[str, Any]) -> None:
+    def write(self, *, stream: str, code: str, reason: str, field: str | None, record: object, with_row: bool) -> None:
         assert reason
         assert record == {"id": 1}
+        self.with_rows += with_row
         self.lines.append((stream, code, field))
 
     def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
@@ -66,18 +74,35 @@ def test_a_rejected_row_is_counted_and_written_whole_beside_its_schema() -> None
 
 def test_a_dropped_property_is_written_with_its_field_and_is_no_rejected_row() -> None:
     sink, counts = Written(), StreamCounts("b")
-    policy(sink, max_rejects=0).part(counts, Rejection("bad-number", "not finite", "size"), {"id": 1})
+    policy(sink, max_rejects=0).parts(counts, [Rejection("bad-number", "not finite", "size")], {"id": 1})
     assert (sink.lines, sink.schemas) == ([("b", "bad-number", "size")], [])
     assert not counts.rejected
+
+
+def test_of_many_parts_of_one_row_the_first_lines_alone_hold_it() -> None:
+    sink, counts = Written(), StreamCounts("b")
+    parts = [Rejection("bad-number", "not finite", f"p{number}") for number in range(MAX_COPIES + 3)]
+    policy(sink).parts(counts, parts, {"id": 1}, late=True)
+    assert (len(sink.lines), sink.with_rows) == (MAX_COPIES + 3, MAX_COPIES)
+    assert counts.all_dropped == {"bad-number": MAX_COPIES + 3}
+
+
+def test_an_event_that_is_rejected_late_leaves_its_row_one_that_was_accepted() -> None:
+    counts = StreamCounts("b", rows=1, accepted=1, parts=2)
+    policy().parts(
+        counts, [Rejection("too-many-names", "one more", "events[1]", counts_as_row=True)], {"id": 1}, late=True
+    )
+    assert counts.all_rejected == {"too-many-names": 1}
+    assert (counts.left_accepted, counts.parts, counts.on_probation) == (1, 2, False)
 
 
 def test_an_alias_that_is_all_of_its_row_is_a_rejected_row() -> None:
     sink, counts = Written(), StreamCounts("b")
     rejects = policy(sink, max_rejects=0)
-    rejects.alias(counts, Rejected("alias-limit", "10 aliases", "old"), {"id": 1}, is_row=False)
+    rejects.parts(counts, [Rejection("alias-limit", "10 aliases", "old")], {"id": 1}, late=True)
     assert not counts.all_rejected
     with pytest.raises(TooManyRejects):
-        rejects.alias(counts, Rejected("alias-limit", "10 aliases"), {"id": 1}, is_row=True)
+        rejects.parts(counts, [Rejected("alias-limit", "10 aliases")], {"id": 1}, late=True)
     assert sink.lines == [("b", "alias-limit", "old"), ("b", "alias-limit", None)]
 
 

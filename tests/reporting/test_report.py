@@ -38,8 +38,8 @@ def test_a_stream_has_the_figures_that_its_metrics_have_under_the_same_names() -
 
 
 RUN_KEYS = (
-    "format", "target", "version", "sdk", "delivery", "client", "settings", "ended_as", "reason", "python", "started",
-    "seconds", "retries", "retries_by_cause", "figures", "latency", "over_time", "slowest_calls", "streams",
+    "format", "target", "run_id", "version", "sdk", "delivery", "client", "settings", "ended_as", "reason", "python",
+    "started", "seconds", "retries", "retries_by_cause", "figures", "latency", "over_time", "slowest_calls", "streams",
 )  # fmt: skip
 STREAM_KEYS = (
     "stream", *FIGURES, "rejected_by_reason", "set_aside_by_reason", "retries", "first_time", "last_time",

@@ -126,6 +126,24 @@ def test_an_older_layout_is_migrated_in_place(store_url: str, request: pytest.Fi
     assert "seen" in columns(store_url)
 
 
+def test_a_store_of_layout_2_gets_the_tables_of_names_and_runs(store_url: str) -> None:
+    with closing(SqlStore(store_url, KEY)) as store:
+        store.commit(UPDATE, [])
+    engine = layout.engine(store_url, read_only=False)
+    with engine.connect().execution_options(target_writes=True) as connection, connection.begin():
+        connection.exec_driver_sql("DROP TABLE target_kissmetrics_names")
+        connection.exec_driver_sql("DROP TABLE target_kissmetrics_runs")
+        connection.execute(sa.update(layout.LAYOUT).values(version=2))
+    engine.dispose()
+    with pytest.raises(StoreError, match="the store has an older layout, which a run"):
+        open_read_only(store_url, KEY)
+    check_store(store_url)
+    with closing(SqlStore(store_url, KEY)) as store:
+        assert store.last_sent([ANN]) == {ANN: UPDATE.people[ANN]}
+        assert store.add_names({b"name....": True}) == {b"name....": True}
+        assert store.runs_since(0) == []
+
+
 def test_a_migration_that_fails_leaves_the_store_as_it_was(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     SqlStore(store_url, KEY).close()
 

@@ -14,7 +14,7 @@ from target_kissmetrics.kissmetrics.wire import Request
 from target_kissmetrics.store.digests import Digests
 from target_kissmetrics.store.intents import Intent, IntentChanges, PersonValues
 from target_kissmetrics.store.packed import LastCall, PackedPerson, merge, pack
-from target_kissmetrics.store.protocol import Claim, Store, StoreUpdate
+from target_kissmetrics.store.protocol import Claim, Store, StoredRun, StoreUpdate
 
 DEADLINE_SECONDS = 20.0
 """How long a test waits for what should happen at once, before it says that it did not."""
@@ -81,6 +81,8 @@ class Database:
     seconds: dict[bytes, bytes] = field(default_factory=dict)
     intents: dict[int, list[Intent]] = field(default_factory=dict)
     made: int = 0
+    names: dict[bytes, bool] = field(default_factory=dict)
+    runs: dict[str, StoredRun] = field(default_factory=dict)
 
 
 class MemoryStore:
@@ -139,6 +141,15 @@ class MemoryStore:
             self.database.partners.setdefault(other, set()).add(one)
         for number in cleared:
             self.database.intents.pop(number, None)
+
+    def add_names(self, new: Mapping[bytes, bool]) -> Mapping[bytes, bool]:
+        """Add names, and give all."""
+        self.database.names.update(new)
+        return dict(self.database.names)
+
+    def put_run(self, run: StoredRun) -> None:
+        """Keep a run."""
+        self.database.runs[run.run_id] = run
 
     def close(self) -> None:
         """Take note."""

@@ -34,7 +34,7 @@ class Run:
             store=store,
             include_all=include_all,
             max_aliases=max_aliases,
-            reject=lambda _, code, __: self.rejected.append(code),
+            reject=lambda _, parts: self.rejected.extend(part.code for part in parts),
             warn=lambda _, message: self.warnings.append(message),
         )
 

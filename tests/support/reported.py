@@ -15,6 +15,7 @@ NOW = datetime(2024, 5, 1, 12, 0, 0, tzinfo=UTC)
 SECOND = 1_704_067_200
 PERSON = "ada@example.com"
 ABOUT = About(
+    run_id="20260102T030405Z-1a2b3c",
     version="1.2.3",
     sdk="0.54.0",
     delivery="api",

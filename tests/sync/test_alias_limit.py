@@ -29,7 +29,7 @@ class Process:
             store=self.store,
             include_all=False,
             max_aliases=LIMIT,
-            reject=lambda row, _, __: self.rejected.append(row.record["pair"]),
+            reject=lambda row, _: self.rejected.append(row.record["pair"]),
             warn=lambda _, __: None,
         )
 

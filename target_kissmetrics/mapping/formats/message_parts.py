@@ -63,10 +63,10 @@ class Sender(NamedTuple):
         `event_id` distinguishes it from others of its name and second; None: its properties do. For `seconds` and
         `revenue_property` see `EventSlot`. `entry` is what the stream's entry says of it, if the kind has such keys.
         """
-        content = list(properties.items()) if event_id is None else str(event_id)
+        content: Any = tuple(properties.items()) if event_id is None else str(event_id)
         once, spread = (entry.once, entry.spread_duplicates) if entry is not None else (False, False)
         slot = EventSlot(
-            digest("", content) if spread else row_token(str(content)),
+            digest("", content) if spread else row_token(content),
             seconds=seconds,
             spread=spread and not once,
             may_spread=entry is not None,

@@ -225,6 +225,8 @@ class SeveralEvents:
             except Rejected as problem:
                 rejected.append((problem, mapping.time_field))
             else:
+                for slot in mapped.slots:
+                    slot.place = mapping.time_field
                 _add(whole, mapped)
         if rejected and not whole.slots:
             raise rejected[0][0]

@@ -139,11 +139,13 @@ class MParticleMapping:
         address = passable(row.get("ip")) if self._passes_address else None
         time = _BatchTime(row, extracted, self._clock, self._guess)
         for index, event in enumerate(list_or_nothing(row.get(EVENTS), EVENTS, mapped.rejections)):
-            before = len(mapped.rejections)
+            before, known = len(mapped.rejections), len(mapped.slots)
             try:
                 self._add_event(event, person.identity, address, time, mapped)
             except Rejected as problem:
                 mapped.rejections.append(Rejection.of(problem, EVENTS, counts_as_row=True))
+            for slot in mapped.slots[known:]:
+                slot.place = f"{EVENTS}[{index}]"
             if len(mapped.rejections) > before:
                 mapped.rejections[before:] = [_placed(one, index) for one in mapped.rejections[before:]]
         try:
