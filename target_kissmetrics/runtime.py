@@ -213,7 +213,7 @@ class Runtime:
 
     def _store_end(self, stopped_by: str | None) -> None:
         """Store how the run ends, unless it is a dry run, or a second signal ends it while rows are delivered."""
-        error, streams, store = sys.exc_info()[1], self._streams(), self._store
+        error, streams, store = sys.exc_info()[1], list(self._counts.values()), self._store
         is_broken = str(error).startswith("attribute_store_url") or not (error is None or isinstance(error, Exception))
         if self.settings.dry_run or is_broken or (store is None and not any(one.rows for one in streams)):
             return
@@ -224,7 +224,7 @@ class Runtime:
             self._logger.warning("how the run ends is not in the table of runs: %s", problem)
 
     def _summarize(self, stopped_by: str | None) -> None:
-        streams, self._counts = self._streams(), {}
+        streams, self._counts = list(self._counts.values()), {}
         retries = self._monitor.retries if self._monitor is not None else 0
         log_summary(streams, self._logger, time.monotonic() - self._started, retries, is_dry_run=self.settings.dry_run)
         if not self._is_replay and not self.settings.dry_run:
@@ -251,7 +251,7 @@ class Runtime:
         store = self._store = open_store(settings)
         store.put_run(self._run)
         monitor = self._monitor = make_monitor(
-            self._streams,
+            lambda: list(self._counts.values()),
             self._logger.info,
             is_dry_run=settings.dry_run,
             recorder=self.report.recorder if self.report is not None else None,
@@ -316,9 +316,6 @@ class Runtime:
             max_rows=self.settings.files_max_rows,
             emit=self._write_state,
         )
-
-    def _streams(self) -> list[StreamCounts]:
-        return list(self._counts.values())
 
     def _reject(self, row: BatchRow, parts: Parts) -> None:
         self.rejects.parts(row.counts, parts, row.record, late=True)

@@ -76,7 +76,7 @@ def batch(number: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("options", [{}, {"spread_duplicates": True}])
 def test_of_a_batch_one_event_is_rejected_and_goes_out_with_a_replay(bench: Commanded, options: dict[str, Any]) -> None:
-    schema = {"properties": {name: {} for name in ("mpid", "mp_deviceid", "events", "user_attributes")}}
+    schema: dict[str, Any] = {"properties": {name: {} for name in ("mpid", "mp_deviceid", "events", "user_attributes")}}
     first = {"type": "SCHEMA", "stream": "batches", "key_properties": [], "schema": schema}
     streams = [{"stream": "batches", "kind": "mparticle", **options}]
     log = bench.run([first, batch(1), batch(2)], max_event_names=2, max_property_names=2, streams=streams)

@@ -14,8 +14,7 @@ Code = Literal[
     "event-name-too-long", "no-timestamp", "bad-timestamp", "future-timestamp", "too-old", "no-key", "schema",
     "no-type", "unknown-type", "bad-message", "no-experiment", "no-variant", "no-property-name", "name-too-long",
     "reserved-name", "value-too-long", "bad-number", "bad-text", "bad-datetime", "bad-amount", "too-deep",
-    "too-many-names",
-    "not-in-plan",
+    "not-in-plan", "too-many-names",
 ]  # fmt: skip
 Lost = Literal["row", "property", "alias", "amount", "row or property"]
 

@@ -108,11 +108,9 @@ def _read_one_or_more(place: str, value: str | tuple[str, ...]) -> tuple[str, ..
 
 
 def _read_revenue(place: str, value: str | tuple[str, ...] | bool) -> tuple[str, ...]:
-    if value is False:
-        return ()
     if value is True or value == ():
         raise ConfigError(place, f"must be a field, a list of fields or false, not {value!r}")
-    return _read_one_or_more(place, value)
+    return () if value is False else _read_one_or_more(place, value)
 
 
 def _read_timezone(place: str, value: str) -> str:

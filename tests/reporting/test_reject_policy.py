@@ -30,11 +30,11 @@ class Written:
         self.schemas: list[str] = []
         self.with_rows = 0
 
-    def write(self, *, stream: str, code: str, reason: str, field: str | None, record: object, with_row: bool) -> None:
-        assert reason
+    def write(self, *, record: Mapping[str, Any], with_row: bool = True, **entry: str | None) -> None:
+        assert entry["reason"]
         assert record == {"id": 1}
         self.with_rows += with_row
-        self.lines.append((stream, code, field))
+        self.lines.append((str(entry["stream"]), str(entry["code"]), entry["field"]))
 
     def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
         assert message is SCHEMAS[stream]

@@ -33,6 +33,6 @@ def test_the_end_of_a_run_replaces_its_start(store_url: str) -> None:
 
 def test_runs_of_more_than_400_days_ago_are_deleted(store_url: str) -> None:
     with closing(SqlStore(store_url, KEY)) as store:
-        for name, age in (("old", RUN_LIFETIME_SECONDS + 60), ("young", RUN_LIFETIME_SECONDS - 60), ("new", 0)):
+        for name, age in (("old", RUN_LIFETIME_SECONDS + 86_400), ("young", RUN_LIFETIME_SECONDS - 86_400), ("new", 0)):
             store.put_run(StoredRun(name, NOW - age))
         assert [run.run_id for run in store.runs_since(0)] == ["new", "young"]

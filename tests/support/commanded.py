@@ -26,7 +26,7 @@ def row(number: int, event: str, **fields: Any) -> dict[str, Any]:
 
 def messages(*rows: dict[str, Any]) -> list[dict[str, Any]]:
     """Give what a tap writes: rows of one stream of events, and a STATE behind them."""
-    schema = {"properties": {name: {} for name in FIELDS}}
+    schema: dict[str, Any] = {"properties": {name: {} for name in FIELDS}}
     first = {"type": "SCHEMA", "stream": "events", "key_properties": ["id"], "schema": schema}
     return [first, *rows, {"type": "STATE", "value": len(rows)}]
 

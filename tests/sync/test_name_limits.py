@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from fakes import Database, MemoryStore
 from planning import T0, attributes, bought
@@ -24,7 +26,7 @@ class Process:
         settings = MappingSettings(max_event_names=events, max_property_names=properties)
         self.limits = NameLimits(store, settings, self._reject)
 
-    def _reject(self, _: BatchRow, parts: list[Rejected | Rejection]) -> None:
+    def _reject(self, _: BatchRow, parts: Sequence[Rejected | Rejection]) -> None:
         assert {part.code for part in parts} == {"too-many-names"}
         self.rejected += [(part.field, isinstance(part, Rejected)) for part in parts]
 
