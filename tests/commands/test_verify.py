@@ -225,4 +225,4 @@ def test_events_of_runs_are_added_up_without_regard_to_case() -> None:
         run({}),
         run({"PAID": {"count": 3, "first": 5, "last": 15}}),
     ]
-    assert acknowledged(runs) == {"Paid": Acknowledged(5, 5, 20), "Left": Acknowledged(1, 5, 5)}
+    assert acknowledged(runs) == {"paid": Acknowledged("Paid", 5, 5, 20), "left": Acknowledged("Left", 1, 5, 5)}
