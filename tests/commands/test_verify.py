@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,13 @@ def test_a_snapshot_is_a_file_that_only_its_owner_reads(project: Project) -> Non
     assert snapshot["product_id"] == KEY[:8]
     if os.name == "posix":
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_run_in_the_second_before_a_snapshot_is_no_run_since(project: Project) -> None:
+    began = int(time.time())
+    project.verify("--snapshot", "before.json")
+    taken_at = json.loads((project.folder / "before.json").read_text(encoding="utf-8"))["taken_at"]
+    assert began < taken_at <= time.time()
 
 
 def test_what_did_not_arrive_is_an_error(project: Project, sandbox: RunningSandbox) -> None:
