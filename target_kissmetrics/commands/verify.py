@@ -11,8 +11,7 @@ import json
 import os
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,7 +43,7 @@ What this cannot know:
 
 
 class Snapshot(msgspec.Struct):
-    """The totals of a product's events at a moment, in seconds since the Unix epoch."""
+    """The totals of a product's events, by folded name, at a moment in seconds since the Unix epoch."""
 
     taken_at: int
     product_id: str
@@ -54,20 +53,21 @@ class Snapshot(msgspec.Struct):
 class Acknowledged(NamedTuple):
     """Events of one name that runs had acknowledged, with the earliest and the latest time of one."""
 
+    name: str
     number: int
     first: int
     last: int
 
 
 def acknowledged(runs: Iterable[StoredRun]) -> dict[str, Acknowledged]:
-    """Add up the events of runs, by name; names that differ by case only are one."""
+    """Add up the events of runs, by folded name."""
     events: dict[str, Acknowledged] = {}
-    spelled: dict[str, str] = {}
     for run in runs:
         for given, event in json.loads(run.events).items():
-            name = spelled.setdefault(folded(given), given)
-            number, first, last = events.get(name, Acknowledged(0, event["first"], event["last"]))
-            events[name] = Acknowledged(number + event["count"], min(first, event["first"]), max(last, event["last"]))
+            count, first, last = event["count"], event["first"], event["last"]
+            known = events.get(folded(given), Acknowledged(given, 0, first, last))
+            total = Acknowledged(known.name, known.number + count, min(known.first, first), max(known.last, last))
+            events[folded(given)] = total
     return events
 
 
@@ -89,14 +89,12 @@ def take_snapshot(settings: Settings) -> Snapshot:
 
 def print_growth(before: Snapshot, after: Snapshot, runs: Sequence[StoredRun]) -> bool:
     """Print what was acknowledged between two snapshots, and what arrived; tell whether all of it did."""
-    grown = _by_folded(after.events)
-    grown.subtract(_by_folded(before.events))
     table = Table("event")
     for heading in ("acknowledged", "grew by", "difference", "first sent", "last sent"):
         table.add_column(heading, justify="right", no_wrap=True)
     is_missing = False
-    for name, (number, first, last) in sorted(acknowledged(runs).items()):
-        growth = grown[folded(name)]
+    for key, (name, number, first, last) in sorted(acknowledged(runs).items()):
+        growth = after.events.get(key, 0) - before.events.get(key, 0)
         is_missing = is_missing or growth < number
         figures = f"{number:,}", f"{growth:,}", f"{growth - number:+,}"
         table.add_row(display.line(name), *figures, display.moment(first), display.moment(last))
@@ -116,13 +114,6 @@ def _runs_since(before: Snapshot, settings: Settings) -> list[StoredRun]:
         moment = display.moment(before.taken_at)
         raise InputError(f"no run has ended since the snapshot of {moment}; check attribute_store_url")
     return runs
-
-
-def _by_folded(totals: Mapping[str, int]) -> Counter[str]:
-    summed: Counter[str] = Counter()
-    for name, total in totals.items():
-        summed[folded(name)] += total
-    return summed
 
 
 def _read_snapshot(path: Path, product_id: str | None) -> Snapshot:
@@ -160,6 +151,9 @@ def _run(*, config: Any, snapshot: Path | None, since: Path | None) -> None:
             rejects = ("rejects_path", settings.rejects_path)
             check_distinct([*config.config.files, rejects], [("--snapshot", snapshot)])
             taken = take_snapshot(settings)
+            # The table of runs knows whole seconds: a run in the second of the snapshot could be an earlier one.
+            taken.taken_at += 1
+            time.sleep(max(0.0, taken.taken_at - time.time()))
             write_whole(snapshot, msgspec.json.format(msgspec.json.encode(taken).decode()))
             logger.info("%s has the totals of %d events", snapshot, len(taken.events))
         elif since is not None:

@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,13 @@ def test_a_snapshot_is_a_file_that_only_its_owner_reads(project: Project) -> Non
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_a_run_in_the_second_before_a_snapshot_is_no_run_since(project: Project) -> None:
+    began = int(time.time())
+    project.verify("--snapshot", "before.json")
+    taken_at = json.loads((project.folder / "before.json").read_text(encoding="utf-8"))["taken_at"]
+    assert began < taken_at <= time.time()
+
+
 def test_what_did_not_arrive_is_an_error(project: Project, sandbox: RunningSandbox) -> None:
     project.send([("ada", "paid", AT)])
     project.verify("--snapshot", "before.json")
@@ -225,4 +233,4 @@ def test_events_of_runs_are_added_up_without_regard_to_case() -> None:
         run({}),
         run({"PAID": {"count": 3, "first": 5, "last": 15}}),
     ]
-    assert acknowledged(runs) == {"Paid": Acknowledged(5, 5, 20), "Left": Acknowledged(1, 5, 5)}
+    assert acknowledged(runs) == {"paid": Acknowledged("Paid", 5, 5, 20), "left": Acknowledged("Left", 1, 5, 5)}

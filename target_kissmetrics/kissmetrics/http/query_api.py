@@ -10,7 +10,7 @@ page that is not full. Source: query.kissmetrics.io, "Kissmetrics Query API v3".
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,7 @@ from requests.auth import HTTPBasicAuth
 
 from target_kissmetrics.errors import ConfigError, Refused, Unreachable
 from target_kissmetrics.kissmetrics.http.requests_connection import no_answer
+from target_kissmetrics.kissmetrics.names import folded
 
 REQUESTS_A_MINUTE = 15
 PAGE = 50
@@ -62,8 +63,8 @@ class QueryApi:
         """Give the names of the account's products by their IDs. Raises like `event_totals`."""
         return {str(one.id): one.name for one in self._all("/products", _Products)}
 
-    def event_totals(self, product_id: str) -> dict[str, int]:
-        """Give how many events of each name a product has.
+    def event_totals(self, product_id: str) -> Counter[str]:
+        """Give how many events a product has of each folded name.
 
         Raises:
             ConfigError: The account has no such product, or the user or the password is wrong.
@@ -71,7 +72,10 @@ class QueryApi:
             Refused: Any other answer.
         """
         path = f"/products/{quote(product_id, safe='')}/events"
-        return {one.name: one.total or 0 for one in self._all(path, _Events)}
+        totals: Counter[str] = Counter()
+        for one in self._all(path, _Events):
+            totals[folded(one.name)] += one.total or 0
+        return totals
 
     def _all(self, path: str, kind: type[Any]) -> list[Any]:
         found: list[Any] = []
