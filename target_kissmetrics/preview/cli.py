@@ -11,8 +11,9 @@ import argparse
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, cast
@@ -106,11 +107,16 @@ def _run(options: argparse.Namespace) -> int:
     rejects = str(config.get("rejects_path") or SCHEMA["properties"]["rejects_path"]["default"])
     check_distinct([*files, ("rejects_path", rejects)], written)
     expected = read_expected(options.expect) if options.expect is not None else None
-    lines = CallLines()
     plan = plan_of(config, options.rows, int(time.time()))
     is_needed = options.calls is not None or expected is not None
-    preview = Preview(replace(plan, on_calls=lines.add) if is_needed else plan)
-    problem = _read(options.input, preview, config)
+    with closing(CallLines()) as lines:
+        preview = Preview(replace(plan, on_calls=lines.add) if is_needed else plan)
+        return _show(options, preview, _read(options.input, preview, config), lines, expected)
+
+
+def _show(
+    options: argparse.Namespace, preview: Preview, problem: str | None, lines: CallLines, expected: Counter[str] | None
+) -> int:
     preview.finish()
     if options.html is not None:
         write_whole(options.html, as_page(preview, problem))

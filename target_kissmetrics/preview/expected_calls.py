@@ -33,6 +33,10 @@ class CallLines:
         """Add the calls of a row."""
         self._file.writelines(f"{_as_text(as_import_line(call))}\n" for call in calls)
 
+    def close(self) -> None:
+        """Delete them."""
+        self._file.close()
+
     def write(self, path: Path) -> None:
         """Replace a file with the lines. Raises OSError if it cannot be written."""
         self._file.seek(0)

@@ -84,7 +84,8 @@ def test_the_first_line_is_the_url_and_it_answers_at_once() -> None:
 
 
 def test_ctrl_c_ends_it_well() -> None:
-    with started() as (_, process):
+    with started() as (url, process):
+        assert summary(url)["calls"] == 0  # before it serves, nothing takes the signal yet
         code, out, err = ended(process, signal.SIGINT)
     assert (code, out) == (0, "")
     assert "Traceback" not in err

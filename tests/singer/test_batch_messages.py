@@ -106,13 +106,15 @@ def lines(*messages: dict[str, Any]) -> bytes:
 
 
 def outcome(ended: Ended) -> dict[str, Any]:
-    """What came of a run, without the moments at which lines were rejected."""
+    """What came of a run, without the run and the moments in which lines were rejected."""
     return {
         "error": ended.error,
         "calls": ended.calls,
         "states": ended.states,
         "counts": ended.counts,
-        "rejects": [{name: value for name, value in line.items() if name != "time"} for line in ended.rejects],
+        "rejects": [
+            {name: value for name, value in line.items() if name not in {"time", "run_id"}} for line in ended.rejects
+        ],
     }
 
 

@@ -202,7 +202,7 @@ for arguments in json.load(sys.stdin):
             if not isinstance(command, click.Group):
                 break
             name, command, arguments = command.resolve_command(context, list(arguments))
-            context = click.Context(command, info_name=name, parent=context)
+            context = click.Context(command, info_name=name, parent=context, **command.context_settings)
         except click.UsageError as error:
             sys.exit(f"meltano {arguments}: {error.format_message()}")
 """
