@@ -14,7 +14,7 @@ from datetime import date, time, timedelta
 from decimal import Decimal
 from fnmatch import fnmatch
 from types import NoneType
-from typing import Any, NamedTuple
+from typing import Any
 
 from singer_sdk.exceptions import MapExpressionError, MappingError, RecordsWithoutSchemaException
 from singer_sdk.mapper import NULL_STRING, CustomStreamMap, PluginMapper, SameRecordTransform, StreamMap
@@ -61,20 +61,10 @@ class BeforeSchema(InputError, RecordsWithoutSchemaException):  # noqa: N818 - i
     """A stream's rows came before its SCHEMA message."""
 
 
-class RowOfStream(NamedTuple):
-    """What a row of the tap is in one stream.
-
-    Attributes:
-        stream: The stream's name, after stream maps.
-        row: The row, after its stream map, and as the tap sent it if it does not fit; None: a `__filter__` removed it.
-        record: The row as the tap sent it.
-        problem: What is wrong with that by the tap's schema.
-    """
-
-    stream: str
-    row: dict[str, Any] | None
-    record: dict[str, Any]
-    problem: str | None
+RowOfStream = tuple[str, dict[str, Any] | None, dict[str, Any], str | None]
+"""A row of a RECORD message in one of the streams that the tap's stream becomes: that stream's name; the row, None if a
+stream map filters it; the row as the tap sent it; and what is wrong with that by its schema. A plain tuple: there is
+one for every row."""
 
 
 class StreamMapper(PluginMapper):
@@ -183,7 +173,7 @@ class StreamMapper(PluginMapper):
         problem = self.problem(stream, record)
         for stream_map in stream_maps:
             row = dict(record) if problem is not None else transformed(stream_map, dict(record))
-            yield RowOfStream(stream_map.stream_alias, row, record, problem)
+            yield stream_map.stream_alias, row, record, problem
 
     def sources(self, alias: str) -> list[str]:
         """Return the streams of the tap that become the stream of a name."""

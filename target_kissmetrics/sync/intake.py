@@ -105,7 +105,8 @@ class StreamIntake:
         if row is None:
             counts.filtered += 1
             return
-        counts.saw(row)
+        if counts.unmatched:
+            counts.saw(row)
         if is_deleted(row):
             counts.deleted += 1
             return
@@ -130,7 +131,7 @@ class StreamIntake:
         if mapped.rejections:
             self._context.rejects.parts(self._counts, mapped.rejections, record)
         if mapped.calls or mapped.deletions:
-            for event in mapped.by_event():
+            for event in mapped.by_event() if len(mapped.slots) > 1 else (mapped,):
                 self._context.add(BatchRow(self._counts, event, record))
 
 
