@@ -18,17 +18,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from faulty_host import HARMLESS, RETRIED, faulty_host
 from forked_runs import Forked
 from held_in_files import HeldInFiles
-from kill_source import IN_ORDER, STREAMS, TRACKED, Expected, Source
+from kill_source import STREAMS, Source
 from long_faults import HOST, IN_PROCESS, MAY_END_A_RUN
 from postgres_server import Postgres, postgres_server
+from promises import Held, missing, surplus
 
 from target_kissmetrics.mapping.shard import Shard
-from target_kissmetrics.sandbox.answers import Json
 from target_kissmetrics.sandbox.model import Duplicates
 
 COMMAND = [sys.executable, "-m", "target_kissmetrics"]
@@ -59,17 +59,6 @@ class Findings:
     def add(self, more: Findings) -> None:
         for name, value in vars(more).items():
             setattr(self, name, getattr(self, name) + value)
-
-
-class Held(Protocol):
-    """What Kissmetrics holds: behind a faulty host, or of import files."""
-
-    requests: int
-    served: Counter[str]
-
-    def summary(self) -> Json: ...
-    def person(self, identity: str) -> Json | None: ...
-    def not_kept(self) -> Counter[str]: ...
 
 
 Run = subprocess.Popen[bytes] | Forked
@@ -323,7 +312,7 @@ class Job:
             what
             for person, expected in self._source.expected(one.position).items()
             if one.shard.takes(person)
-            for what in _missing(held, person, expected)
+            for what in missing(held, person, expected)
         ]
         if one.shard.takes_nobody:
             rejects = self._rejects()
@@ -338,8 +327,8 @@ class Job:
             revenue += Decimal(str(record["total"])) if stream == "orders" else 0
         for person, expected in self._source.expected(self._rows).items():
             self.findings.events += sum(expected.events.values())
-            self.findings.lost += [f"{self._name}: {what}" for what in _missing(held, person, expected)]
-            self.findings.twice += [f"{self._name}: {what}" for what in _surplus(held, person, expected)]
+            self.findings.lost += [f"{self._name}: {what}" for what in missing(held, person, expected)]
+            self.findings.twice += [f"{self._name}: {what}" for what in surplus(held, person, expected)]
         total = Decimal(held.summary()["revenue"])
         if total != revenue:
             (self.findings.lost if total < revenue else self.findings.twice).append(
@@ -359,43 +348,3 @@ class Job:
             with contextlib.suppress(ValueError):
                 found.append(json.loads(line)["record"])
         return found
-
-
-def _held(held: Held, person: str) -> tuple[dict[str, list[Any]], Counter[str], set[str]]:
-    shown = held.person(person)
-    if shown is None:
-        return {}, Counter(), set()
-    values = {}
-    for name, entries in shown["properties"].items():
-        held_at = [(entry["timestamp"], entry["value"]) for entry in entries]
-        values[name] = [value for _, value in (dict.fromkeys(held_at) if name in TRACKED else held_at)]
-    return values, Counter(event["name"] for event in shown["events"]), set(shown["identities"])
-
-
-def _missing(held: Held, person: str, expected: Expected) -> list[str]:
-    values, events, identities = _held(held, person)
-    missing = [f"{person} is not {other}" for other in expected.others - identities]
-    missing += [
-        f"{person} has {events[name]} events {name!r}, not {count}"
-        for name, count in expected.events.items()
-        if events[name] < count
-    ]
-    for name, wanted in expected.values.items():
-        short = Counter(wanted) - Counter(values.get(name, []))
-        missing += [f"{person} has no {name} {value!r}" for value in short]
-    return missing
-
-
-def _surplus(held: Held, person: str, expected: Expected) -> list[str]:
-    values, events, _ = _held(held, person)
-    surplus = [
-        f"{person} has {count} events {name!r}, not {expected.events[name]}"
-        for name, count in events.items()
-        if count > expected.events[name]
-    ]
-    for name, wanted in expected.values.items():
-        found = values.get(name, [])
-        surplus += [f"{person} has {name} {value!r} too often" for value in Counter(found) - Counter(wanted)]
-        if name in IN_ORDER and found != wanted:
-            surplus.append(f"{person} has {name} {found}, not {wanted}")
-    return surplus
