@@ -95,7 +95,7 @@ def test_the_keys_of_streams_and_the_guards_reach_the_target(tmp_path: Path, sou
     language = {
         "streams": [ORDERS_ENTRY, ACTIONS_ENTRY],
         "allowed_events": ["Ordered", "Purchased", "Refunded", "page_*"],
-        "max_property_names": 6,
+        "max_property_names": 5,
     }
     with running() as sandbox:
         config = {"tracking_url": sandbox.url, "use_customer_id": True, "rejects_path": str(tmp_path / "{date}.jsonl")}
