@@ -5,17 +5,16 @@ Of a row nothing is kept but names of events and properties, and of those a boun
 
 from __future__ import annotations
 
-import heapq
 import math
 import platform
+import threading
 import time
-from bisect import bisect_left
-from collections import Counter, deque
+from bisect import bisect_left, insort
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import accumulate
-from operator import itemgetter
 
 import msgspec
 
@@ -66,14 +65,14 @@ class Bucket:
         return tree.Latency(*(round(value, 6) for value in (self.percentile(0.5), self.percentile(0.95), self.longest)))
 
 
-Series = dict[int, Bucket]  # by their number since the start of the run; those in which nothing happened are missing
+Series = defaultdict[int, Bucket]  # by their number since the start of the run; those in which nothing happened lack
 
 
 def joined(numbered: Iterable[tuple[int, Bucket]]) -> Series:
     """Add up the buckets with the same number."""
-    series: Series = {}
+    series = Series(Bucket)
     for number, bucket in numbered:
-        series.setdefault(number, Bucket()).add(bucket)
+        series[number].add(bucket)
     return series
 
 
@@ -89,7 +88,7 @@ def over_time(series: Series, width: float, seconds: float) -> list[tree.Moment]
     whole = joined((min(number, last), bucket) for number, bucket in series.items())
     moments = []
     for number in range(last + 1):
-        bucket, begin = whole.get(number, Bucket()), number * width
+        bucket, begin = whole[number], number * width
         length = width if number < last else max(seconds, 1e-3) - begin
         moments.append(tree.Moment(begin, round(length, 6), bucket.rows, bucket.calls, bucket.latency()))
     return moments
@@ -99,7 +98,7 @@ def over_time(series: Series, width: float, seconds: float) -> list[tree.Moment]
 class StreamDetails:
     """What is recorded of a stream besides its counts: its course, the first and the last time, names."""
 
-    series: Series = field(default_factory=dict)
+    series: Series = field(default_factory=lambda: Series(Bucket))
     retries: int = 0
     first: int | None = None
     last: int | None = None
@@ -119,65 +118,62 @@ class StreamDetails:
 
 
 class Recorder:
-    """Records a run. `acknowledged` and `retried` may be called from any thread, the rest from one thread at a time."""
+    """Records a run. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._start = clock()
-        self._answers: deque[tuple[float, float, int, Outgoing]] = deque()
-        self._causes: deque[str] = deque()
-        self._count_of_cause: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._causes: Counter[str] = Counter()
         self._slowest: list[tuple[float, float, int, Outgoing]] = []
         self._width = FIRST_WIDTH_SECONDS
         self._sampled_at = float("-inf")
-        self._rows: dict[str, int] = {}
+        self._rows: Counter[str] = Counter()
         self._streams: dict[str, StreamDetails] = {}
         self._spare = StreamDetails()  # shared by the streams past MAX_STREAMS
         self._has_durations = False
 
     def acknowledged(self, outgoing: Outgoing, seconds: float, attempts: int) -> None:
         """Record how long an acknowledged call took, and its attempts."""
-        self._has_durations = True
-        self._answers.append((seconds, self._seconds(), attempts, outgoing))
-
-    def retried(self, why: str) -> None:
-        """Record why a call is tried again."""
-        self._causes.append(why)
-
-    def batch_acknowledged(self, calls: Iterable[Outgoing]) -> None:
-        """Record times and names of the calls of an acknowledged batch, and their number where that is all there is."""
-        moment = self._seconds()
-        for counts, call in calls:
-            details = self._details(counts.stream)
-            details.note(call)
-            if not self._has_durations:
-                self._bucket(details, moment).calls += 1
-
-    def tick(self, streams: Collection[StreamCounts], *, at_end: bool = False) -> None:
-        """Count into buckets what happened since the last time, when that is due."""
-        seconds = self._seconds()
-        if seconds - self._sampled_at < SAMPLE_SECONDS and not at_end:
-            return
-        self._sampled_at = seconds
-        while seconds / self._width >= tree.MAX_MOMENTS:
-            self._width *= 2
-            for details in (*self._streams.values(), self._spare):
-                details.series = joined((number // 2, bucket) for number, bucket in details.series.items())
-        for counts in streams:
-            rows, self._rows[counts.stream] = self._rows.get(counts.stream, 0), counts.rows
-            if rows != counts.rows:
-                self._bucket(self._details(counts.stream), seconds).rows += self._rows[counts.stream] - rows
-        answers = [self._answers.popleft() for _ in range(len(self._answers))]  # others may append meanwhile
-        for took, moment, attempts, outgoing in answers:
-            details = self._details(outgoing.source.stream)
+        with self._lock:
+            moment, details = self._seconds(), self._details(outgoing.source.stream)
+            self._has_durations = True
             details.retries += attempts - 1
             bucket = self._bucket(details, moment)
             bucket.calls += 1
-            bucket.add_duration(took)
-        self._slowest = heapq.nlargest(tree.MAX_SLOWEST, [*self._slowest, *answers], key=itemgetter(0))
-        for why in [self._causes.popleft() for _ in range(len(self._causes))]:
-            is_counted = why in self._count_of_cause or len(self._count_of_cause) < tree.MAX_CAUSES
-            self._count_of_cause[why if is_counted else OTHER_CAUSES] += 1
+            bucket.add_duration(seconds)
+            if len(self._slowest) < tree.MAX_SLOWEST or seconds > self._slowest[-1][0]:
+                insort(self._slowest, (seconds, moment, attempts, outgoing), key=lambda slow: -slow[0])
+                del self._slowest[tree.MAX_SLOWEST :]
+
+    def retried(self, why: str) -> None:
+        """Record why a call is tried again."""
+        with self._lock:
+            is_counted = why in self._causes or len(self._causes) < tree.MAX_CAUSES
+            self._causes[why if is_counted else OTHER_CAUSES] += 1
+
+    def batch_acknowledged(self, calls: Iterable[Outgoing]) -> None:
+        """Record times and names of the calls of an acknowledged batch, and their number where that is all there is."""
+        with self._lock:
+            moment = self._seconds()
+            for counts, call in calls:
+                details = self._details(counts.stream)
+                details.note(call)
+                if not self._has_durations:
+                    self._bucket(details, moment).calls += 1
+
+    def tick(self, streams: Collection[StreamCounts], *, at_end: bool = False) -> None:
+        """Count the rows read since the last time, when that is due."""
+        with self._lock:
+            moment = self._seconds()
+            if moment - self._sampled_at < SAMPLE_SECONDS and not at_end:
+                return
+            self._sampled_at = moment
+            for counts in streams:
+                rows = counts.rows - self._rows[counts.stream]
+                if rows:
+                    self._rows[counts.stream] += rows
+                    self._bucket(self._details(counts.stream), moment).rows += rows
 
     def report(
         self, streams: Sequence[StreamCounts], about: tree.About, ending: tree.Ending, *, names: bool, now: datetime
@@ -194,8 +190,8 @@ class Recorder:
             python=f"Python {platform.python_version()} on {platform.system()} {platform.machine()}",
             started=_utc(now.timestamp() - seconds),
             seconds=round(seconds, 3),
-            retries=self._count_of_cause.total(),
-            retries_by_cause=dict(self._count_of_cause.most_common()),
+            retries=self._causes.total(),
+            retries_by_cause=dict(self._causes.most_common()),
             figures={name: sum(one[name] for one in figures) for name in FIGURES},
             latency=_latency(whole),
             over_time=over_time(whole, self._width, seconds),
@@ -205,7 +201,7 @@ class Recorder:
 
     def _stream(self, counts: StreamCounts, seconds: float, names: bool, *, is_plotted: bool) -> tree.StreamReport:
         is_recorded = counts.stream in self._streams
-        details = self._streams[counts.stream] if is_recorded else StreamDetails()
+        details = self._streams.get(counts.stream, StreamDetails())
         return tree.StreamReport(
             stream=counts.stream,
             figures=counts.figures(),
@@ -221,19 +217,25 @@ class Recorder:
         )
 
     def _seconds(self) -> float:
-        return self._clock() - self._start
+        """Give the time since the start; buckets get wider where a run has become too long for them."""
+        seconds = self._clock() - self._start
+        while seconds / self._width >= tree.MAX_MOMENTS:
+            self._width *= 2
+            for details in (*self._streams.values(), self._spare):
+                details.series = joined((number // 2, bucket) for number, bucket in details.series.items())
+        return seconds
 
     def _details(self, stream: str) -> StreamDetails:
-        if stream in self._streams or len(self._streams) < tree.MAX_STREAMS:
-            return self._streams.setdefault(stream, StreamDetails())
-        return self._spare
+        if stream not in self._streams and len(self._streams) >= tree.MAX_STREAMS:
+            return self._spare
+        return self._streams.setdefault(stream, StreamDetails())
 
     def _bucket(self, details: StreamDetails, moment: float) -> Bucket:
-        return details.series.setdefault(int(moment / self._width), Bucket())
+        return details.series[int(moment / self._width)]
 
 
 def _latency(series: Series) -> tree.Latency:
-    return joined((0, bucket) for bucket in series.values()).get(0, Bucket()).latency()
+    return joined((0, bucket) for bucket in series.values())[0].latency()
 
 
 def _names(names: Collection[str], *, listed: bool) -> tree.Names:
