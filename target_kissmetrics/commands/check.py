@@ -10,16 +10,15 @@ from typing import Any
 
 import click
 
+from target_kissmetrics.commands import derived
 from target_kissmetrics.reporting.logs import ending_in_one_line
 from target_kissmetrics.target import TargetKissmetrics
 
 
 def command(own: click.Command) -> click.Command:
     """Give the command: the target's own, without its input."""
-    own.name, own.callback = "target-kissmetrics-check", _run
-    own.help = "Checks the settings, the store and the tracking host; sends and stores nothing."
-    own.params = [param for param in own.params if param.name in {"version", "config"}]
-    return own
+    text = "Checks the settings, the store and the tracking host; sends and stores nothing."
+    return derived(own, "target-kissmetrics-check", _run, text)
 
 
 def _run(*, config: Any) -> None:

@@ -15,21 +15,15 @@ A replay sends everybody's rows, whatever slice of people (`shard`) its config n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
+from target_kissmetrics.commands import derived
 from target_kissmetrics.commands.parts import NO_AMOUNT, TOO_MANY_NAMES, lacking, properties_of, without
-from target_kissmetrics.commands.rejects_file import (
-    Line,
-    RejectedRow,
-    ReplayRejects,
-    left_of,
-    opened,
-    rows_of,
-)
+from target_kissmetrics.commands.rejects_file import Record, RejectedRow, RejectsFile, ReplayRejects
 from target_kissmetrics.exact_json import decode
 from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.result import Mapped
@@ -67,12 +61,13 @@ class PartsMapping:
 
     def map(self, row: Row, extracted: object = None) -> Mapped:
         """Return what is to be sent of a row; the lines of parts stay of which it is unknown what was sent."""
-        if not self.row.was_sent:
+        parts = self.row.parts
+        if not parts:
             return self._mapping.map(row, extracted)
         # A field that is in the record alone was dropped by a stream map; one that is nowhere has another name there.
-        holders = (row, self.row.line.record)
-        known = [part for part in self.row.parts if any(without(one, [part.path]) != one for one in holders)]
-        if named := [part for part in self.row.parts if part.code == TOO_MANY_NAMES and part not in known]:
+        holders = (row, self.row.record)
+        known = [part for part in parts if any(without(one, [part.path]) != one for one in holders)]
+        if named := [part for part in parts if part.code == TOO_MANY_NAMES and part not in known]:
             names = {folded(name) for call in self._mapping.map(row, extracted).calls for name in properties_of(call)}
             known += [part for part in named if folded(part.field) in names]
         found = lacking(row, known, lambda some: self._mapping.map(some, extracted))
@@ -83,7 +78,7 @@ class PartsMapping:
         left = sum(slot.revenue_property in properties_of(found.calls[slot.record]) for slot in found.slots)
         rejected = sum(rejection.code == NO_AMOUNT for rejection in found.rejections)
         solved = len(amounts) <= left + rejected or not self._has_revenue
-        self.row.unsolved = [part for part in self.row.parts if part not in known] + ([] if solved else amounts)
+        self.row.unsolved = [part for part in parts if part not in known] + ([] if solved else amounts)
         return found
 
 
@@ -96,7 +91,6 @@ class Replay:
 
     def __init__(self, target: TargetKissmetrics) -> None:
         self._target = target
-        self._rejects = ReplayRejects()
         self._intakes: dict[str, StreamIntake] = {}
         self._mappings: dict[str, PartsMapping] = {}
         self._warned: set[str] = set()
@@ -107,7 +101,7 @@ class Replay:
             run_id=target.run_id,
             interrupt=target.termination.interrupt,
             batch_rows=target.config.get("batch_size_rows"),
-            replay=self._rejects,
+            replay=ReplayRejects(),
         )
 
     def send(self, rows: Sequence[RejectedRow], messages: Messages) -> None:
@@ -130,7 +124,8 @@ class Replay:
             raise
         self.runtime.end(self._target.termination)
         for unsent in self.runtime.limit.unsent:  # of `max_calls`
-            self._rejects.keep(unsent.record)
+            assert isinstance(unsent.record, Record)  # noqa: S101 - `_take` gave it
+            unsent.record.row.stays = True
 
     def _register(self, message: Mapping[str, Any]) -> None:
         mapper = self._target.stream_mapper
@@ -146,32 +141,31 @@ class Replay:
             self._intakes[alias] = intake
 
     def _send(self, row: RejectedRow, messages: Messages) -> None:
-        stream, record = row.line.stream, row.line.record
-        message, mapper = messages.get(stream), self._target.stream_mapper
+        stream, mapper = row.head.stream, self._target.stream_mapper
+        message = messages.get(stream)
         maps = mapper.maps(message) if message is not None else []
         own = [stream_map for stream_map in maps if stream_map.stream_alias == stream]
         if self.runtime.entry_of(stream).kind == "ignore" or (message is not None and not maps):
             row.stays = False  # it is not read any more
-        elif not own:
+        elif message is None or not own:
             self._warn(f"nothing is known of stream '{stream}'")
-        problem = mapper.problem(message["stream"], record) if message is not None else None
-        for stream_map in own:
-            mapped = dict(record) if problem is not None else transformed(stream_map, dict(record))
-            if mapped is None:
-                row.stays = False
-                self._intakes[stream].take(None, None, record)
-            elif any(key not in mapped for key in self._intakes[stream].keys):
-                self._warn(f"a row of stream '{stream}' lacks its key")
-            else:
+        else:
+            record = row.record
+            problem = mapper.problem(message["stream"], record)
+            for stream_map in own:
+                mapped = dict(record) if problem is not None else transformed(stream_map, dict(record))
                 self._take(self._intakes[stream], row, mapped, problem)
 
-    def _take(self, intake: StreamIntake, row: RejectedRow, mapped: dict[str, Any], problem: str | None) -> None:
+    def _take(self, intake: StreamIntake, row: RejectedRow, mapped: dict[str, Any] | None, problem: str | None) -> None:
+        stream = row.head.stream
+        if mapped is not None and any(key not in mapped for key in intake.keys):
+            self._warn(f"a row of stream '{stream}' lacks its key")
+            return
         # What was sent before with a guessed time must not be sent again with another one.
-        is_time_required = row.was_sent and intake.kind not in {"user_attributes", "experiment", "alias"}
-        record = self._rejects.expect(row, is_time_required=is_time_required)
-        self._mappings[row.line.stream].row = row
-        intake.take(mapped, NO_GUESS if is_time_required else row.line.time, record, problem)
-        stream = row.line.stream
+        is_time_required = bool(row.parts) and intake.kind not in {"user_attributes", "experiment", "alias"}
+        record = row.expect(is_time_required=is_time_required)
+        self._mappings[stream].row = row
+        intake.take(mapped, NO_GUESS if is_time_required else row.head.time, record, problem)
         if row.stays:
             self._warn(f"it is not known what was sent of a row of stream '{stream}'")
         for part in row.unsolved:
@@ -192,16 +186,14 @@ def replay(path: Path, target: TargetKissmetrics) -> int:
         SystemExit: A signal ended the replay; the file stays as it was.
     """
     target.check_files(replayed=str(path))
-    with opened(path) as file:
+    with closing(RejectsFile(path)) as file:
+        rows, source = file.rows(), Replay(target)
+        rejected = [row for row in rows if row.head.stream]
         messages = _schemas(path, target)
-        rows = rows_of(file)
-        rejected = [row for row in rows if isinstance(row, RejectedRow)]
-        source = Replay(target)
-        messages |= _guessed(source.runtime, messages, (row.line for row in rejected))
-        source.send(rejected, messages)
+        source.send(rejected, messages | _guessed(source.runtime, messages, rejected))
         if not target.settings.dry_run:
-            file.replace(left_of(file, rows))
-        return sum(1 for _ in left_of(file, rows))
+            file.replace(line for row in rows for line in row.left)
+        return sum(len(row.left) for row in rows)
 
 
 def _schemas(path: Path, target: TargetKissmetrics) -> dict[str, dict[str, Any]]:
@@ -219,36 +211,29 @@ def _schemas(path: Path, target: TargetKissmetrics) -> dict[str, dict[str, Any]]
     return messages
 
 
-def _guessed(runtime: Runtime, known: Mapping[str, Any], lines: Iterable[Line]) -> dict[str, dict[str, Any]]:
+def _guessed(runtime: Runtime, known: Messages, rows: Iterable[RejectedRow]) -> dict[str, dict[str, Any]]:
     """Give schemas of streams of which none was noted, from the fields of their rows; nothing is known of their keys.
 
     Where duplicates are spread, or rows are sent once, the key tells rows apart: without it, a later run would give
     them other seconds, or send them again.
     """
-    fields: dict[str, dict[str, Any]] = {}
-    for line in lines:
-        entry = runtime.entry_of(line.stream)
+    messages: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        stream = row.head.stream
+        entry = runtime.entry_of(stream)
         is_once = entry.send_once_per_row or (entry.send_once_per_row is None and entry.revenue and not entry.once)
-        if line.stream not in known and not entry.spread_duplicates and not is_once:
-            fields.setdefault(line.stream, {}).update({name: {} for name in line.record})
-    return {
-        stream: {
-            "type": "SCHEMA",
-            "stream": stream,
-            "schema": {"type": "object", "properties": properties},
-            "key_properties": [],
-        }
-        for stream, properties in fields.items()
-    }
+        if stream not in known and not entry.spread_duplicates and not is_once:
+            usual = {"type": "SCHEMA", "stream": stream, "schema": {"type": "object", "properties": {}}}
+            message = messages.setdefault(stream, {**usual, "key_properties": []})
+            message["schema"]["properties"] |= {name: {} for name in row.record}
+    return messages
 
 
 def command(own: click.Command) -> click.Command:
     """Give the command: the target's own, with a file in the place of its input."""
-    own.name, own.callback = "target-kissmetrics-replay", _run
-    own.help = "Sends rejected rows again, once the mapping is fixed; what is rejected again stays in the file."
-    own.params = [param for param in own.params if param.name in {"version", "config"}]
-    own.params.append(click.Argument(["rejects"], type=click.Path(path_type=Path)))
-    return own
+    text = "Sends rejected rows again, once the mapping is fixed; what is rejected again stays in the file."
+    file = click.Argument(["rejects"], type=click.Path(path_type=Path))
+    return derived(own, "target-kissmetrics-replay", _run, text, file)
 
 
 def _run(*, config: Any, rejects: Path) -> None:

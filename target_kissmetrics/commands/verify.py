@@ -21,6 +21,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from target_kissmetrics.commands import derived
 from target_kissmetrics.config.paths import check_distinct
 from target_kissmetrics.config.settings import Settings
 from target_kissmetrics.errors import ConfigError, InputError
@@ -130,15 +131,14 @@ def _read_snapshot(path: Path, product_id: str | None) -> Snapshot:
 
 def command(own: click.Command) -> click.Command:
     """Give the command: the target's own, with a snapshot in the place of its input."""
-    own.name, own.callback = "target-kissmetrics-verify", _run
-    own.help = "Compares the growth of each event's total in Kissmetrics with the events acknowledged. Experimental."
-    own.params = [param for param in own.params if param.name in {"version", "config"}]
-    for name, text in (
-        ("--snapshot", "Store each event's total in this file, while no run is in progress."),
-        ("--since", "Compare with the totals in this file; exit with 1 if something is missing."),
-    ):
-        own.params.append(click.Option([name], type=click.Path(path_type=Path), metavar="FILE", help=text))
-    return own
+    text = "Compares the growth of each event's total in Kissmetrics with the events acknowledged. Experimental."
+    helps = {
+        "--snapshot": "Store each event's total in this file, while no run is in progress.",
+        "--since": "Compare with the totals in this file; exit with 1 if something is missing.",
+    }
+    file = click.Path(path_type=Path)
+    options = [click.Option([name], type=file, metavar="FILE", help=told) for name, told in helps.items()]
+    return derived(own, "target-kissmetrics-verify", _run, text, *options)
 
 
 def _run(*, config: Any, snapshot: Path | None, since: Path | None) -> None:

@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from target_kissmetrics.errors import InputError, TooManyRejects
 from target_kissmetrics.mapping.reject_codes import REASONS, Code, Rejected, advice
@@ -26,14 +26,15 @@ Parts = Sequence[Rejected | Rejection]
 """Properties, or in formats that batch events, events; a `Rejected` is all of the row."""
 
 
-class RejectSink(Protocol):
-    """Where rejected rows and dropped properties go."""
+class RejectSink:
+    """Where rejected rows and dropped properties go; this one needs no schemas, and keeps nothing open."""
 
     def write(self, *, record: Mapping[str, Any], with_row: bool = True, **entry: str | None) -> None:
         """Write one of them; `entry` has `stream`, `code`, `reason` and `field`, which is None for a whole row.
 
         A line without its row follows one with it.
         """
+        raise NotImplementedError
 
     def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
         """Write what a replay needs to know of a stream: the tap's SCHEMA message."""
@@ -45,7 +46,7 @@ class RejectSink(Protocol):
         """Write what is buffered, and close."""
 
 
-class LoggedRejects:
+class LoggedRejects(RejectSink):
     """A dry run's rejects: logged, and written nowhere."""
 
     def __init__(self, logger: logging.Logger) -> None:
@@ -55,15 +56,6 @@ class LoggedRejects:
         """Log one of them."""
         what = f"field '{entry['field']}' dropped" if entry["field"] else "row rejected"
         self._logger.warning("stream '%s': %s (%s): %s", entry["stream"], what, entry["code"], entry["reason"])
-
-    def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
-        """Nothing is replayed."""
-
-    def flush(self) -> None:
-        """Nothing is buffered."""
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 @dataclass(kw_only=True)

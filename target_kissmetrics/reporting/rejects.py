@@ -20,6 +20,7 @@ from singer_sdk.singerlib.json import serialize_json
 
 from target_kissmetrics.errors import ConfigError, StoreError
 from target_kissmetrics.reporting.redaction import redact, redact_key
+from target_kissmetrics.reporting.reject_policy import RejectSink
 
 try:
     import fcntl
@@ -93,7 +94,7 @@ class AppendedFile:
             self._descriptor = None
 
 
-class Rejects(AppendedFile):
+class Rejects(AppendedFile, RejectSink):
     """The rejects file and, in `PATH.schemas`, the SCHEMA messages of its streams, which a replay needs."""
 
     def __init__(self, path: str, run_id: str | None = None) -> None:

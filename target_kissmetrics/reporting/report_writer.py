@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import TextIO
 
 from target_kissmetrics.errors import ConfigError, TargetError
 from target_kissmetrics.reporting.counts import StreamCounts
@@ -63,7 +63,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[IO[str]]:
+def written_whole(path: Path) -> Iterator[TextIO]:
     """Give a file to write, which replaces the one at the path as `write_whole` does, but not after an error."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)  # mode 0600
     try:

@@ -18,13 +18,14 @@ from target_kissmetrics.reporting.reject_policy import (
     PROBATION_ROWS,
     LoggedRejects,
     RejectPolicy,
+    RejectSink,
 )
 
 REJECTED = Rejected("no-identity", "no identity", "user_id")
 SCHEMAS = {"a": {"type": "SCHEMA", "stream": "a"}}
 
 
-class Written:
+class Written(RejectSink):
     def __init__(self) -> None:
         self.lines: list[tuple[str, str, str | None]] = []
         self.schemas: list[str] = []
@@ -39,12 +40,6 @@ class Written:
     def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
         assert message is SCHEMAS[stream]
         self.schemas.append(stream)
-
-    def flush(self) -> None:
-        """Nothing is buffered."""
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 def policy(sink: Written | None = None, **limits: Any) -> RejectPolicy:
