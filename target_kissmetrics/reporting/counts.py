@@ -24,31 +24,27 @@ class Figure(NamedTuple):
     meaning: str
 
 
-_FIGURES = {
-    "rows": ("Rows read", "Rows read, sent or not."),
-    "record_calls": ("Record calls", "Acknowledged events."),
-    "set_calls": ("Set calls", "Acknowledged calls that set properties."),
-    "alias_calls": ("Alias calls", "Acknowledged aliases."),
-    "unchanged": ("Unchanged not sent", "Attributes, aliases and once-only events that an earlier call sent."),
-    "rejected": ("Rejected", "Rows, and events of batches, that were not sent and are in the rejects file."),
-    "set_aside": ("Properties dropped", "Properties and aliases dropped from rows that were sent."),
-    "left_out": ("Events skipped by type", "Events of batches whose type becomes no call."),
-    "undated": ("Undated", "Rows of attributes without a time, sent with that of their extraction."),
-    "filtered": (
-        "Filtered",
-        "Rows left out by `when` or a stream map's `__filter__`, or of which nothing has happened.",
-    ),
-    "deleted": ("Deleted at the source", "Rows that a loader's column marks as deleted; Kissmetrics deletes nothing."),
-    "deleted_attributes": ("Attributes deleted at the source", "Deleted attributes; Kissmetrics keeps them."),
-    "already_sent": ("Already sent", "Rows whose event was sent with an earlier version of the row."),
-    "remembered": ("Remembered, not sent", "Calls that `remember_only` stored as if they had been sent."),
-    "skipped": ("Events skipped", "Events that `remember_only` neither sent nor stored."),
-    "moved": ("Events moved to a second of their own", "Events that `spread_duplicates` moved."),
-    "collisions": ("Events that may count as one", "Events with the person, name and second of another row's."),
-    "amount_collisions": ("Amounts that may count as one", "Amounts in the second of another amount of the person."),
-    "item_collisions": ("Line items that lose a value", "Line items in the second of another value of a property."),
+FIGURES: Mapping[str, Figure] = {
+    "rows": Figure("Rows read", "Rows read, sent or not."),
+    "record_calls": Figure("Record calls", "Acknowledged events."),
+    "set_calls": Figure("Set calls", "Acknowledged calls that set properties."),
+    "alias_calls": Figure("Alias calls", "Acknowledged aliases."),
+    "unchanged": Figure("Unchanged not sent", "Attributes, aliases and once-only events that an earlier call sent."),
+    "rejected": Figure("Rejected", "Rows, and events of batches, that were not sent and are in the rejects file."),
+    "set_aside": Figure("Properties dropped", "Properties and aliases dropped from rows that were sent."),
+    "left_out": Figure("Events skipped by type", "Events of batches whose type becomes no call."),
+    "undated": Figure("Undated", "Rows of attributes without a time, sent with that of their extraction."),
+    "filtered": Figure("Filtered", "Rows left out by `when` or `__filter__`, or of which nothing has happened."),
+    "deleted": Figure("Deleted at the source", "Rows that a loader marks as deleted; Kissmetrics deletes nothing."),
+    "deleted_attributes": Figure("Attributes deleted at the source", "Deleted attributes; Kissmetrics keeps them."),
+    "already_sent": Figure("Already sent", "Rows whose event was sent with an earlier version of the row."),
+    "remembered": Figure("Remembered, not sent", "Calls that `remember_only` stored as if they had been sent."),
+    "skipped": Figure("Events skipped", "Events that `remember_only` neither sent nor stored."),
+    "moved": Figure("Events moved to a second of their own", "Events that `spread_duplicates` moved."),
+    "collisions": Figure("Events that may count as one", "Events with the person, name and second of another row's."),
+    "amount_collisions": Figure("Amounts that may count as one", "Amounts in the second of another one of the person."),
+    "item_collisions": Figure("Line items that lose a value", "Line items in the second of another value."),
 }
-FIGURES: Mapping[str, Figure] = {name: Figure(*texts) for name, texts in _FIGURES.items()}
 """Each name that `StreamCounts.figures` gives, in the same order."""
 
 _IF_ANY = tuple(FIGURES)[tuple(FIGURES).index("undated") :]  # a summary has these only when they are not zero
@@ -58,8 +54,8 @@ _IF_ANY = tuple(FIGURES)[tuple(FIGURES).index("undated") :]  # a summary has the
 class StreamCounts:
     """Counts of one stream. Rows are counted as they are read, calls once they are acknowledged.
 
-    Two threads count without a lock, so no field is written by both: the reading thread writes the first ones, the
-    pipeline's thread those from `record` on.
+    Two threads count, so no field is written by both but rejects, which are counted under the lock of the reject
+    policy: the reading thread writes the first ones, the pipeline's thread those from `record` on.
     """
 
     stream: str
@@ -93,24 +89,22 @@ class StreamCounts:
     collisions: int = 0
     amount_collisions: int = 0
     item_collisions: int = 0
-    late_parts: int = 0  # of those, events of rows that were sent without them
-    late: Counter[str] = field(default_factory=Counter)  # accepted rows that the pipeline rejected, by code
-    late_dropped: Counter[str] = field(default_factory=Counter)  # aliases that the pipeline dropped, by code
+    late: int = 0  # accepted rows that the pipeline rejected
 
     @property
     def all_rejected(self) -> Counter[str]:
-        """Rejected rows, early or late, by code."""
-        return self.rejected.copy() + self.late.copy()  # copied at once: the other thread may write
+        """Rejected rows by code, as they are now: the other thread may write."""
+        return self.rejected.copy()
 
     @property
     def all_dropped(self) -> Counter[str]:
-        """Dropped properties and aliases, early or late, by code."""
-        return self.dropped.copy() + self.late_dropped.copy()
+        """Dropped properties and aliases by code, as they are now."""
+        return self.dropped.copy()
 
     @property
     def left_accepted(self) -> int:
         """Rows that were accepted, and not rejected late."""
-        return self.accepted - self.late.copy().total() + self.late_parts
+        return self.accepted - self.late
 
     @property
     def calls(self) -> int:
@@ -169,14 +163,13 @@ class StreamCounts:
 
     def summary(self, *, is_dry_run: bool = False) -> str:
         """Give the line that a stream ends with, without its name."""
-        calls = "calls logged (dry run)" if is_dry_run else "calls sent"
         parts = [
             f"{self.rows:,} rows read",
-            f"{calls}: {self.record:,} record, {self.set:,} set, {self.alias:,} alias",
+            f"{calls_word(is_dry_run)}: {self.record:,} record, {self.set:,} set, {self.alias:,} alias",
             f"{self.unchanged:,} unchanged not sent",
             f"rejected: {by_code(self.all_rejected)}",
         ]
-        if self.dropped or self.late_dropped:
+        if self.dropped:
             parts.append(f"properties dropped: {by_code(self.all_dropped)}")
         if self.skipped_types:
             parts.append(f"skipped, by type: {by_code(self.skipped_types)}")
@@ -234,6 +227,11 @@ def unmatched_in_globs(streams: Iterable[StreamCounts]) -> list[str]:
         for name, key in ones[0].unmatched.items()
         if all(name in one.unmatched for one in ones)
     ]
+
+
+def calls_word(is_dry_run: bool) -> str:
+    """Say what a run does with its calls."""
+    return "calls logged (dry run)" if is_dry_run else "calls sent"
 
 
 def by_code(counter: Counter[str]) -> str:

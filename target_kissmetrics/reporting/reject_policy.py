@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -72,11 +71,11 @@ class RejectPolicy:
     max_ratio: float | None = None  # the part of a stream's rows that may be rejected; None for any
     probation: bool = True  # a stream whose first rows were all rejected ends the run
     _rejected: int = field(default=0, init=False)
-    _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def row(self, counts: StreamCounts, rejected: Rejected, record: Mapping[str, Any]) -> None:
         """Reject a row."""
-        self._reject(counts, counts.rejected, rejected, record)
+        self.parts(counts, [rejected], record)
         if self.probation and not counts.left_accepted and counts.suspicious.total() >= PROBATION_ROWS:
             code = cast("Code", counts.suspicious.most_common(1)[0][0])
             raise TooManyRejects(
@@ -87,39 +86,25 @@ class RejectPolicy:
 
     def parts(self, counts: StreamCounts, parts: Parts, record: Mapping[str, Any], *, late: bool = False) -> None:
         """Reject parts of a row, in lines that follow each other; `late` if the row was accepted already."""
-        rows, dropped = (counts.late, counts.late_dropped) if late else (counts.rejected, counts.dropped)
         with self._lock:
             for number, part in enumerate(parts):
-                with_row = number < MAX_COPIES
-                if isinstance(part, Rejected) or part.counts_as_row:
-                    if late and isinstance(part, Rejection):
-                        counts.late_parts += 1
-                    self._reject(counts, rows, part, record, with_row=with_row)
-                else:
-                    dropped[part.code] += 1
-                    self._write(counts, part, record, with_row=with_row)
+                is_row = isinstance(part, Rejected) or part.counts_as_row  # or is one in other formats
+                if is_row and self.fail:
+                    raise _first_reject(counts, part)
+                (counts.rejected if is_row else counts.dropped)[part.code] += 1
+                if late and isinstance(part, Rejected):
+                    counts.late += 1
+                elif is_row and not late:
+                    counts.parts += 1
+                self._write(counts, part, record, with_row=number < MAX_COPIES)
+                if is_row:
+                    self._judge_run(counts)
+                    self._judge(counts)
 
     def accepted(self, counts: StreamCounts) -> None:
         """Judge a stream by its ratio of rejects, with the row that makes it due."""
         if counts.rows == JUDGED_ROWS:
             self._judge(counts)
-
-    def _reject(
-        self,
-        counts: StreamCounts,
-        counter: Counter[str],
-        rejected: Rejected | Rejection,
-        record: Mapping[str, Any],
-        *,
-        with_row: bool = True,
-    ) -> None:
-        """Reject a row, or the part of one that is a row in other formats."""
-        self._check_fail(counts, rejected)
-        counter[rejected.code] += 1
-        if counter is counts.rejected:
-            counts.parts += 1
-        self._write(counts, rejected, record, with_row=with_row)
-        self._count(counts)
 
     def _write(
         self, counts: StreamCounts, rejected: Rejected | Rejection, record: Mapping[str, Any], *, with_row: bool
@@ -131,37 +116,33 @@ class RejectPolicy:
             self.sink.note_schema(stream, self.schemas[stream])
         self.sink.write(stream=stream, code=code, reason=reason, field=at, record=record, with_row=with_row)
 
-    def _check_fail(self, counts: StreamCounts, rejected: Rejected | Rejection) -> None:
-        if not self.fail:
-            return
-        # Numbers name the row: its values do not belong in a log.
-        code, where = rejected.code, f", field '{rejected.field}'" if rejected.field else ""
-        row = f"stream '{counts.stream}', row {counts.rows}"
-        text = (
-            f"{REASONS[code].meaning} ({code}); {advice(code, in_messages=counts.in_messages)}; or set "
-            "on_invalid_record to reject: such rows are then written to rejects_path, and the run goes on"
-        )
-        raise InputError(f"{row}{where}: {text}", without_data=f"{row}: {text}")
-
-    def _count(self, counts: StreamCounts) -> None:
-        with self._lock:
-            self._rejected += 1
-            rejected = self._rejected
-        if self.max_rejects is not None and rejected > self.max_rejects:
+    def _judge_run(self, counts: StreamCounts) -> None:
+        self._rejected += 1
+        if self.max_rejects is not None and self._rejected > self.max_rejects:
             raise TooManyRejects(
-                f"{rejected} rows of this run were rejected, more than max_rejects ({self.max_rejects}) allows; the "
-                f"latest is of stream '{counts.stream}', whose rejects are {by_code(counts.all_rejected)}; {_TO_DO}, "
-                "or raise max_rejects, and run again"
+                f"{self._rejected} rows of this run were rejected, more than max_rejects ({self.max_rejects}) allows; "
+                f"the latest is of stream '{counts.stream}', whose rejects are {by_code(counts.all_rejected)}; "
+                f"{_TO_DO}, or raise max_rejects, and run again"
             )
-        self._judge(counts)
 
     def _judge(self, counts: StreamCounts) -> None:
-        if self.max_ratio is None or counts.rows < JUDGED_ROWS:
+        rejected = counts.all_rejected
+        if self.max_ratio is None or counts.rows < JUDGED_ROWS or rejected.total() <= self.max_ratio * counts.parts:
             return
-        rejected = sum(counts.all_rejected.values())
-        if rejected > self.max_ratio * counts.parts:
-            raise TooManyRejects(
-                f"stream '{counts.stream}': {rejected} of its first {counts.parts} rows were rejected, more than "
-                f"max_reject_ratio ({self.max_ratio:g}) allows: {by_code(counts.all_rejected)}; {_TO_DO}, or raise "
-                "max_reject_ratio, and run again"
-            )
+        raise TooManyRejects(
+            f"stream '{counts.stream}': {rejected.total()} of its first {counts.parts} rows were rejected, more than "
+            f"max_reject_ratio ({self.max_ratio:g}) allows: {by_code(rejected)}; {_TO_DO}, or raise max_reject_ratio, "
+            "and run again"
+        )
+
+
+def _first_reject(counts: StreamCounts, rejected: Rejected | Rejection) -> InputError:
+    # Numbers name the row: its values do not belong in a log.
+    where = f", field '{rejected.field}'" if rejected.field else ""
+    row = f"stream '{counts.stream}', row {counts.rows}"
+    text = (
+        f"{REASONS[rejected.code].meaning} ({rejected.code}); "
+        f"{advice(rejected.code, in_messages=counts.in_messages)}; or set on_invalid_record to reject: such rows are "
+        "then written to rejects_path, and the run goes on"
+    )
+    return InputError(f"{row}{where}: {text}", without_data=f"{row}: {text}")
