@@ -7,6 +7,7 @@ stream comes once as a counter under the same name: who adds up counters gets th
 from __future__ import annotations
 
 import enum
+import logging
 import os
 import sys
 import threading
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from singer_sdk import metrics
 
 from target_kissmetrics.kissmetrics.calls import Outgoing
-from target_kissmetrics.reporting.counts import FIGURES, StreamCounts
+from target_kissmetrics.reporting.counts import FIGURES, StreamCounts, calls_word, unmatched_in_globs
 
 if TYPE_CHECKING:
     from target_kissmetrics.reporting.recorder import Recorder
@@ -61,10 +62,9 @@ class Progress(NamedTuple):
 def progress_line(now: Progress, before: Progress, *, is_dry_run: bool) -> str:
     """Write how far a run is, with the rate since an earlier moment."""
     totals = now.totals()
-    calls = "calls logged (dry run)" if is_dry_run else "calls sent"
     return (
-        f"{totals['rows']:,} rows read, {now.acknowledged:,} {calls} ({now.rate_since(before):,.0f} a second), "
-        f"{now.in_flight:,} in flight, {totals['rejected']:,} rows rejected, {now.retries:,} retries"
+        f"{totals['rows']:,} rows read, {now.acknowledged:,} {calls_word(is_dry_run)} "
+        f"({now.rate_since(before):,.0f} a second), {now.in_flight:,} in flight, {totals['rejected']:,} rows rejected, {now.retries:,} retries"
     )
 
 
@@ -84,6 +84,29 @@ def log_totals(counts: StreamCounts) -> None:
     """Log all figures of a stream as counters."""
     for name, value in counts.figures().items():
         _log("counter", name, value, counts.stream)
+
+
+def log_summary(  # noqa: PLR0913 - by name
+    streams: Sequence[StreamCounts],
+    log: logging.Logger,
+    seconds: float,
+    retries: int,
+    *,
+    is_dry_run: bool,
+    rejects_path: str | None,
+) -> None:
+    """Log the summary of each stream of a run that took so long, its totals as metrics, and where its rejects are."""
+    for counts in streams:
+        rate, text = counts.calls / max(seconds, 0.001), counts.summary(is_dry_run=is_dry_run)
+        log.info("stream '%s': %s; %.0f calls a second; %d retries in the run", counts.stream, text, rate, retries)
+        for line in (*counts.warnings(), *counts.what_to_do()):
+            log.warning("stream '%s': %s", counts.stream, line)
+        log_totals(counts)
+    for line in unmatched_in_globs(streams):
+        log.warning(line)
+    if rejects_path is not None and any(counts.rejected or counts.dropped for counts in streams):
+        text = "rejected rows and dropped properties are in %s, each with its reason; once the mapping is fixed: "
+        log.info(f"{text}target-kissmetrics-replay %s --config ...", rejects_path, rejects_path)
 
 
 def _log(kind: Literal["counter", "gauge"], name: str, value: float, stream: str | None = None) -> None:
