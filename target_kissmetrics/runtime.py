@@ -225,14 +225,9 @@ class Runtime:
     def _summarize(self, stopped_by: str | None) -> None:
         streams, self._counts = list(self._counts.values()), {}
         retries = self._monitor.retries if self._monitor is not None else 0
-        log_summary(
-            streams,
-            self._logger,
-            time.monotonic() - self._started,
-            retries,
-            is_dry_run=self.settings.dry_run,
-            rejects_path=None if self._is_replay or self.settings.dry_run else self.settings.rejects_path,
-        )
+        seconds, dry_run = time.monotonic() - self._started, self.settings.dry_run
+        rejects_path = None if self._is_replay or dry_run else self.settings.rejects_path
+        log_summary(streams, self._logger, seconds, retries, is_dry_run=dry_run, rejects_path=rejects_path)
         if self.report is not None:
             self.report.write(streams, sys.exc_info()[1], stopped_by)
             self.report = None

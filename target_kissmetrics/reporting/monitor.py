@@ -64,7 +64,8 @@ def progress_line(now: Progress, before: Progress, *, is_dry_run: bool) -> str:
     totals = now.totals()
     return (
         f"{totals['rows']:,} rows read, {now.acknowledged:,} {calls_word(is_dry_run)} "
-        f"({now.rate_since(before):,.0f} a second), {now.in_flight:,} in flight, {totals['rejected']:,} rows rejected, {now.retries:,} retries"
+        f"({now.rate_since(before):,.0f} a second), "
+        f"{now.in_flight:,} in flight, {totals['rejected']:,} rows rejected, {now.retries:,} retries"
     )
 
 
@@ -105,8 +106,10 @@ def log_summary(  # noqa: PLR0913 - by name
     for line in unmatched_in_globs(streams):
         log.warning(line)
     if rejects_path is not None and any(counts.rejected or counts.dropped for counts in streams):
-        text = "rejected rows and dropped properties are in %s, each with its reason; once the mapping is fixed: "
-        log.info(f"{text}target-kissmetrics-replay %s --config ...", rejects_path, rejects_path)
+        log.info(
+            "rejected rows and dropped properties are in %s; once the mapping is fixed: target-kissmetrics-replay ...",
+            rejects_path,
+        )
 
 
 def _log(kind: Literal["counter", "gauge"], name: str, value: float, stream: str | None = None) -> None:
