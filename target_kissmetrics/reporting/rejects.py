@@ -56,8 +56,7 @@ class AppendedFile:
     def flush(self) -> None:
         """Put every line on the disk, before a STATE that covers the rows is emitted."""
         with self._lock, naming_the_setting(self._path):
-            if self._buffer:
-                self._write_out()
+            self._write_out()
             if self._unsynced and self._descriptor is not None:
                 os.fsync(self._descriptor)
                 self._unsynced = False
@@ -66,14 +65,15 @@ class AppendedFile:
         """Write what is buffered, and close the file."""
         with self._lock, naming_the_setting(self._path):
             try:
-                if self._buffer:
-                    self._write_out()
+                self._write_out()
             finally:
                 if self._descriptor is not None:
                     os.close(self._descriptor)
                     self._descriptor = None
 
     def _write_out(self) -> None:
+        if not self._buffer:
+            return
         descriptor = self._lock_file()
         try:
             self._unsynced = stat.S_ISREG(os.fstat(descriptor).st_mode)
@@ -143,9 +143,7 @@ def as_line(
 def refuse_foreign(path: str | Path, descriptor: int | None = None) -> None:
     """Check that nobody else holds the file, by a link or as its owner: it is to hold personal data.
 
-    Args:
-        path: Where it is, if it exists.
-        descriptor: The file, once it is open.
+    With a descriptor the file that is open is checked, else the one at the path, if there is one.
 
     Raises:
         ConfigError: Somebody may.
@@ -173,26 +171,23 @@ def check_rejects_path(path: str) -> None:
     Raises:
         ConfigError: It is a link, not a file, another user's, in a missing folder, or not writable.
     """
-    for file in rejects_files(path):
+    for file in map(Path, rejects_files(path)):
         refuse_foreign(file)
-        problem = _unwritable(Path(file))
-        if problem:
-            raise ConfigError(_SETTING, f"{problem}; name a file in a writable folder")
+        if problem := _problem_of(file):
+            raise ConfigError(_SETTING, f"{file} {problem}; name a file in a writable folder")
 
 
-def _unwritable(file: Path) -> str | None:
-    folder = file.parent
+def _problem_of(file: Path) -> str | None:
     try:
         mode = file.stat().st_mode
     except FileNotFoundError:
-        if not folder.is_dir():
-            return f"cannot create {file}: there is no folder {folder}"
-        return None if os.access(folder, os.W_OK | os.X_OK) else f"cannot create {file}: {folder} is not writable"
+        is_fit = os.access(file.parent, os.W_OK | os.X_OK)
+        return None if is_fit else f"cannot be created: there is no folder {file.parent}, or it is not writable"
     except (OSError, ValueError) as error:
-        return f"{file} cannot be used ({getattr(error, 'strerror', None) or type(error).__name__})"
+        return f"cannot be used ({getattr(error, 'strerror', None) or type(error).__name__})"
     if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):
-        return f"{file} is a folder" if stat.S_ISDIR(mode) else f"{file} is not a regular file"
-    return None if os.access(file, os.W_OK) else f"{file} is not writable"
+        return "is not a regular file"
+    return None if os.access(file, os.W_OK) else "is not writable"
 
 
 @contextlib.contextmanager
@@ -223,38 +218,27 @@ def is_at(descriptor: int, path: str | Path) -> bool:
 
 
 def _open(path: str) -> int:
-    """Open for appending, for its owner only, never through a symbolic link."""
+    """Open for appending, for its owner only, never through a symbolic link; the file is locked.
+
+    The half-written last line of a killed run is ended, so that the next line starts on its own.
+    """
     # O_NONBLOCK: opening a pipe without a reader would block forever. It has no effect on a file.
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o600)
     try:
-        _prepare(descriptor, path)
+        refuse_foreign(path, descriptor)
+        mode = os.fstat(descriptor).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):
+            raise StoreError(f"{_SETTING}: {path} is not a regular file; name another path")  # noqa: TRY301
+        if stat.S_ISREG(mode) and hasattr(os, "fchmod"):
+            os.fchmod(descriptor, 0o600)
+        lock(descriptor, True)  # a line that another run is just writing is not half-written
+        size = os.fstat(descriptor).st_size
+        if size:
+            os.lseek(descriptor, size - 1, os.SEEK_SET)
+            if os.read(descriptor, 1) != b"\n":
+                os.write(descriptor, b"\n")
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
-
-
-def _prepare(descriptor: int, path: str) -> None:
-    refuse_foreign(path, descriptor)
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        if hasattr(os, "fchmod"):
-            os.fchmod(descriptor, 0o600)
-        # Locked: a line that another run is just writing is not half-written.
-        lock(descriptor, True)
-        try:
-            _end_last_line(descriptor)
-        finally:
-            lock(descriptor, False)
-    elif not stat.S_ISCHR(mode):
-        raise StoreError(f"{_SETTING}: {path} is not a regular file; name another path")
-
-
-def _end_last_line(descriptor: int) -> None:
-    """End the half-written last line of a killed run, so that the next line starts on its own."""
-    size = os.lseek(descriptor, 0, os.SEEK_END)
-    if size:
-        os.lseek(descriptor, size - 1, os.SEEK_SET)
-        if os.read(descriptor, 1) != b"\n":
-            os.write(descriptor, b"\n")

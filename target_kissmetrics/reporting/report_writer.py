@@ -41,19 +41,14 @@ def check_report_path(path: str) -> None:
     """
     page, data = report_paths(path)
     for file in filter(None, (page, data)):
-        if file.is_dir():
-            raise ConfigError(_SETTING, f"{file} is a folder; name a file in it")
-        if file.is_symlink():
-            raise ConfigError(_SETTING, f"{file} is a symbolic link; name the file itself")
-    if not data.parent.is_dir():
-        raise ConfigError(_SETTING, f"folder {data.parent} does not exist; create it, or name another one")
+        if file.is_dir() or file.is_symlink():
+            raise ConfigError(_SETTING, f"{file} is a folder or a symbolic link; name a file")
     try:
         tempfile.NamedTemporaryFile(dir=data.parent).close()
     except OSError as error:
         why = error.strerror or type(error).__name__
-        raise ConfigError(
-            _SETTING, f"cannot write a file in {data.parent}: {why}; make it writable, or name another folder"
-        ) from None
+        problem = f"cannot write a file in {data.parent}: {why}; make it writable, or name another folder"
+        raise ConfigError(_SETTING, problem) from None
 
 
 def write_whole(path: Path, text: str) -> None:
