@@ -23,9 +23,9 @@ from target_kissmetrics.kissmetrics.http.client import Library, affordable, buil
 from target_kissmetrics.kissmetrics.http.transport import Host
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.reporting.counts import StreamCounts, by_code
-from target_kissmetrics.reporting.dry_run import DryRunDelivery
+from target_kissmetrics.reporting.dry_run import DryRunDelivery, LoggedRejects
 from target_kissmetrics.reporting.monitor import Monitor, log_summary, make_monitor
-from target_kissmetrics.reporting.reject_policy import LoggedRejects, RejectPolicy, RejectSink
+from target_kissmetrics.reporting.reject_policy import RejectPolicy, RejectSink
 from target_kissmetrics.reporting.rejects import Rejects
 from target_kissmetrics.singer.state import write_state
 from target_kissmetrics.singer.termination import SECOND_SIGNAL_SECONDS, Termination

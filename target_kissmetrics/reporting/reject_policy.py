@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,18 +42,6 @@ class RejectSink:
 
     def close(self) -> None:
         """Write what is buffered, and close."""
-
-
-class LoggedRejects(RejectSink):
-    """A dry run's rejects: logged, and written nowhere."""
-
-    def __init__(self, logger: logging.Logger) -> None:
-        self._logger = logger
-
-    def write(self, *, record: Mapping[str, Any], with_row: bool = True, **entry: str | None) -> None:  # noqa: ARG002
-        """Log one of them."""
-        what = f"field '{entry['field']}' dropped" if entry["field"] else "row rejected"
-        self._logger.warning("stream '%s': %s (%s): %s", entry["stream"], what, entry["code"], entry["reason"])
 
 
 @dataclass(kw_only=True)

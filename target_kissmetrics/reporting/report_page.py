@@ -30,8 +30,7 @@ _DELIVERIES = {
     "remember only": "Nothing was sent (remember_only): attributes, aliases and once-only events were stored as sent.",
 }
 
-_WIDTH, _HEIGHT = 480, 200
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 460, 12, 166  # of a plot proper; the rest is for the labels of the axes
+_WIDTH, _HEIGHT = 480, 160  # of a plot
 _ALWAYS = ("rows", "record_calls", "set_calls", "alias_calls", "unchanged", "rejected")  # shown at zero, too
 
 Row = Mapping[str, object]
@@ -213,38 +212,31 @@ def plot(
 ) -> str:
     """Draw at most three lines as SVG, in colours from the page's CSS; an empty text if none has a value.
 
-    `moments` and `until`, where the time ends, are in seconds. A line is broken where a value is missing.
+    `moments` and `until`, where the time ends, are in seconds. A line is broken where a value is missing. The highest
+    value is at the top; the words beneath say which it is.
     """
     values = {name: [value for value in line if value is not None] for name, line in lines.items()}
     drawn = [name for name in lines if values[name]]
-    if not drawn:
-        return ""
-    top, until = max(max(values[name]) for name in drawn) or 1.0, until or 1.0
-    parts = []
-    for part in (0, 0.25, 0.5, 0.75, 1):
-        y, x = _BOTTOM - (_BOTTOM - _TOP) * part, _LEFT + (_RIGHT - _LEFT) * part
-        parts += [
-            f'<line x1="{_LEFT}" x2="{_RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>',
-            f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{number(part * top)}</text>',
-            f'<text x="{x:.1f}" y="{_HEIGHT - 12}" text-anchor="middle">{number(part * until)} s</text>',
-        ]
+    top = max((max(values[name]) for name in drawn), default=0) or 1.0
+    paths, words = [], []
     for index, name in enumerate(drawn):
         path, is_gap = "", True
         for moment, value in zip(moments, lines[name], strict=True):
             if value is not None:
-                x = _LEFT + (_RIGHT - _LEFT) * min(1.0, moment / until)
-                y = _BOTTOM - (_BOTTOM - _TOP) * value / top
+                x, y = _WIDTH * moment / max(until, 1e-3), _HEIGHT - _HEIGHT * value / top
                 # A line of no length, behind a gap, is a dot: its ends are round.
                 path += f"M{x:.1f},{y:.1f}h0" if is_gap else f"L{x:.1f},{y:.1f}"
             is_gap = value is None
-        parts.append(f'<path class="line-{index}" d="{path}"/>')
-    words = "; ".join(f"{name}: from {number(min(values[name]))} to {number(max(values[name]))}" for name in drawn)
-    names = "".join(f'<li><span class="line-{index}"></span>{escape(name)}</li>' for index, name in enumerate(drawn))
-    return (
+        paths.append(f'<path class="line-{index}" d="{path}"/>')
+        words.append(f"{name}: from {number(min(values[name]))} to {number(max(values[name]))}")
+    legend = "".join(f'<li><span class="line-{index}"></span>{line}</li>' for index, line in enumerate(words))
+    figure = (
         f"<figure><figcaption>{escape(title)} <span class=soft>({escape(unit)})</span></figcaption>"
-        f'<svg class="plot" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(f"{title}. {words}")}">'
-        f'{"".join(parts)}</svg><ul class="legend">{names}</ul></figure>'
+        f'<svg class="plot" viewBox="-8 -8 {_WIDTH + 16} {_HEIGHT + 16}" role="img" '
+        f'aria-label="{escape(title)}. {"; ".join(words)}">{"".join(paths)}</svg>'
+        f'<ul class="legend">{legend}</ul></figure>'
     )
+    return figure if drawn else ""
 
 
 def number(value: float) -> str:

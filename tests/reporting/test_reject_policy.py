@@ -12,11 +12,11 @@ from target_kissmetrics.errors import InputError, TooManyRejects
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.reporting.counts import StreamCounts
+from target_kissmetrics.reporting.dry_run import LoggedRejects
 from target_kissmetrics.reporting.reject_policy import (
     JUDGED_ROWS,
     MAX_COPIES,
     PROBATION_ROWS,
-    LoggedRejects,
     RejectPolicy,
     RejectSink,
 )
