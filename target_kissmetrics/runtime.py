@@ -148,7 +148,7 @@ class Runtime:
                     "stream '%s': every row so far was rejected: %s; STATE waits until one is accepted or the input "
                     "ends; they are in rejects_path",
                     counts.stream,
-                    by_code(counts.all_rejected),
+                    by_code(counts.rejected),
                 )
         self._running().state(value, on_probation)
 

@@ -55,7 +55,7 @@ class StreamCounts:
     """Counts of one stream. Rows are counted as they are read, calls once they are acknowledged.
 
     Two threads count, so no field is written by both but rejects, which are counted under the lock of the reject
-    policy: the reading thread writes the first ones, the pipeline's thread those from `record` on.
+    policy: the reading thread writes the first ones, the pipeline's thread those from `record_calls` on.
     """
 
     stream: str
@@ -73,14 +73,14 @@ class StreamCounts:
     filtered: int = 0
     deleted: int = 0
     deleted_attributes: int = 0
-    skipped_types: Counter[str] = field(default_factory=Counter)  # events of batches without a meaning, by type
+    left_out: Counter[str] = field(default_factory=Counter)  # events of batches without a meaning, by type
     rejected: Counter[str] = field(default_factory=Counter)  # rows, by code
-    dropped: Counter[str] = field(default_factory=Counter)  # properties and aliases of rows that were sent, by code
+    set_aside: Counter[str] = field(default_factory=Counter)  # properties and aliases of rows that were sent, by code
 
-    record: int = 0
+    record_calls: int = 0
     events: dict[str, list[int]] = field(default_factory=dict)  # acknowledged, by name: how many, first and last second
-    set: int = 0
-    alias: int = 0
+    set_calls: int = 0
+    alias_calls: int = 0
     unchanged: int = 0
     already_sent: int = 0
     remembered: int = 0
@@ -92,16 +92,6 @@ class StreamCounts:
     late: int = 0  # accepted rows that the pipeline rejected
 
     @property
-    def all_rejected(self) -> Counter[str]:
-        """Rejected rows by code, as they are now: the other thread may write."""
-        return self.rejected.copy()
-
-    @property
-    def all_dropped(self) -> Counter[str]:
-        """Dropped properties and aliases by code, as they are now."""
-        return self.dropped.copy()
-
-    @property
     def left_accepted(self) -> int:
         """Rows that were accepted, and not rejected late."""
         return self.accepted - self.late
@@ -109,12 +99,12 @@ class StreamCounts:
     @property
     def calls(self) -> int:
         """Acknowledged calls."""
-        return self.record + self.set + self.alias
+        return self.record_calls + self.set_calls + self.alias_calls
 
     @property
     def suspicious(self) -> Counter[str]:
         """Rejected rows by code, if no row was accepted: the mapping may be wrong. A history may begin too early."""
-        rejected = Counter() if self.left_accepted else self.all_rejected
+        rejected = Counter() if self.left_accepted else self.rejected.copy()  # the other thread may write
         del rejected["too-old"]
         return rejected
 
@@ -146,33 +136,34 @@ class StreamCounts:
     def delivered(self, call: Call) -> None:
         """Count an acknowledged call."""
         if isinstance(call, Record):
-            self.record += 1
+            self.record_calls += 1
             event = self.events.setdefault(call.event, [0, call.time, call.time])
             event[:] = event[0] + 1, min(event[1], call.time), max(event[2], call.time)
         elif isinstance(call, Alias):
-            self.alias += 1
+            self.alias_calls += 1
         else:
-            self.set += 1
+            self.set_calls += 1
 
     def mapped(self, skipped_types: Collection[str], deleted_attributes: int) -> None:
         """Count what of a row has no call."""
         self.deleted_attributes += deleted_attributes
         for kind in skipped_types:
-            known = kind in self.skipped_types or len(self.skipped_types) < MAX_TYPES
-            self.skipped_types[kind if known else OTHER_TYPES] += 1
+            known = kind in self.left_out or len(self.left_out) < MAX_TYPES
+            self.left_out[kind if known else OTHER_TYPES] += 1
 
     def summary(self, *, is_dry_run: bool = False) -> str:
         """Give the line that a stream ends with, without its name."""
+        calls = f"{self.record_calls:,} record, {self.set_calls:,} set, {self.alias_calls:,} alias"
         parts = [
             f"{self.rows:,} rows read",
-            f"{calls_word(is_dry_run)}: {self.record:,} record, {self.set:,} set, {self.alias:,} alias",
+            f"{calls_word(is_dry_run)}: {calls}",
             f"{self.unchanged:,} unchanged not sent",
-            f"rejected: {by_code(self.all_rejected)}",
+            f"rejected: {by_code(self.rejected)}",
         ]
-        if self.dropped:
-            parts.append(f"properties dropped: {by_code(self.all_dropped)}")
-        if self.skipped_types:
-            parts.append(f"skipped, by type: {by_code(self.skipped_types)}")
+        if self.set_aside:
+            parts.append(f"properties dropped: {by_code(self.set_aside)}")
+        if self.left_out:
+            parts.append(f"skipped, by type: {by_code(self.left_out)}")
         return "; ".join([*parts, *self.if_any()])
 
     def if_any(self) -> list[str]:
@@ -196,7 +187,7 @@ class StreamCounts:
 
     def what_to_do(self) -> list[str]:
         """Give a line with a remedy for each of the commonest reject codes."""
-        lost = self.all_rejected + self.all_dropped
+        lost = self.rejected + self.set_aside
         return [
             f"{count:,} {code}: {REASONS[code].meaning}; {advice(code, in_messages=self.in_messages)}"
             for code, count in cast("list[tuple[Code, int]]", lost.most_common(MAX_ADVICE))
@@ -204,15 +195,8 @@ class StreamCounts:
 
     def figures(self) -> dict[str, int]:
         """Give the counts by their names in metrics and reports."""
-        named = {
-            "record_calls": self.record,
-            "set_calls": self.set,
-            "alias_calls": self.alias,
-            "rejected": self.all_rejected.total(),
-            "set_aside": self.all_dropped.total(),
-            "left_out": self.skipped_types.copy().total(),
-        }
-        return {name: named[name] if name in named else getattr(self, name) for name in FIGURES}
+        values = {name: getattr(self, name) for name in FIGURES}
+        return {name: one.copy().total() if isinstance(one, Counter) else one for name, one in values.items()}
 
 
 def unmatched_in_globs(streams: Iterable[StreamCounts]) -> list[str]:
@@ -236,7 +220,6 @@ def calls_word(is_dry_run: bool) -> str:
 
 def by_code(counter: Counter[str]) -> str:
     """Write `3 (2 no-identity, 1 too-old)`."""
-    if not counter:
-        return "0"
-    codes = ", ".join(f"{count:,} {code}" for code, count in counter.most_common())
-    return f"{sum(counter.values()):,} ({codes})"
+    counted = counter.copy()  # the other thread may write
+    codes = ", ".join(f"{count:,} {code}" for code, count in counted.most_common())
+    return f"{counted.total():,} ({codes})" if codes else "0"

@@ -70,6 +70,7 @@ def _table(now: Progress, before: Progress) -> Table:
     return table
 
 
-def _cells(figures: Mapping[str, int]) -> list[str]:
+def _cells(figures: Mapping[str, int]) -> list[Text]:
     calls = figures["record_calls"] + figures["set_calls"] + figures["alias_calls"]
-    return [f"{number:,}" for number in (figures["rows"], calls, figures["unchanged"], figures["rejected"])]
+    rejected = Text(f"{figures['rejected']:,}", "yellow" if figures["rejected"] else "")
+    return [*(Text(f"{number:,}") for number in (figures["rows"], calls, figures["unchanged"])), rejected]

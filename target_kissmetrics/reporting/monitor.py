@@ -105,7 +105,7 @@ def log_summary(  # noqa: PLR0913 - by name
         log_totals(counts)
     for line in unmatched_in_globs(streams):
         log.warning(line)
-    if rejects_path is not None and any(counts.rejected or counts.dropped for counts in streams):
+    if rejects_path is not None and any(counts.rejected or counts.set_aside for counts in streams):
         log.info(
             "rejected rows and dropped properties are in %s; once the mapping is fixed: target-kissmetrics-replay ...",
             rejects_path,

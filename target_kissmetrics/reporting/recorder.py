@@ -205,8 +205,8 @@ class Recorder:
         return tree.StreamReport(
             stream=counts.stream,
             figures=counts.figures(),
-            rejected_by_reason=dict(counts.all_rejected.most_common()),
-            set_aside_by_reason=dict(counts.all_dropped.most_common()),
+            rejected_by_reason=dict(counts.rejected.most_common()),
+            set_aside_by_reason=dict(counts.set_aside.most_common()),
             retries=details.retries if is_recorded else None,
             first_time=None if details.first is None else _utc(details.first),
             last_time=None if details.last is None else _utc(details.last),

@@ -66,7 +66,7 @@ class RejectPolicy:
         if self.probation and not counts.left_accepted and counts.suspicious.total() >= PROBATION_ROWS:
             code = cast("Code", counts.suspicious.most_common(1)[0][0])
             raise TooManyRejects(
-                f"stream '{counts.stream}': the first {counts.all_rejected.total()} rows were all rejected, most often "
+                f"stream '{counts.stream}': the first {counts.rejected.total()} rows were all rejected, most often "
                 f"as {code} ({REASONS[code].meaning}); they are in rejects_path, their STATE was not emitted: "
                 f"{advice(code, in_messages=counts.in_messages)}, and run again",
             )
@@ -78,7 +78,7 @@ class RejectPolicy:
                 is_row = isinstance(part, Rejected) or part.counts_as_row  # or is one in other formats
                 if is_row and self.fail:
                     raise _first_reject(counts, part)
-                (counts.rejected if is_row else counts.dropped)[part.code] += 1
+                (counts.rejected if is_row else counts.set_aside)[part.code] += 1
                 if late and isinstance(part, Rejected):
                     counts.late += 1
                 elif is_row and not late:
@@ -108,12 +108,12 @@ class RejectPolicy:
         if self.max_rejects is not None and self._rejected > self.max_rejects:
             raise TooManyRejects(
                 f"{self._rejected} rows of this run were rejected, more than max_rejects ({self.max_rejects}) allows; "
-                f"the latest is of stream '{counts.stream}', whose rejects are {by_code(counts.all_rejected)}; "
+                f"the latest is of stream '{counts.stream}', whose rejects are {by_code(counts.rejected)}; "
                 f"{_TO_DO}, or raise max_rejects, and run again"
             )
 
     def _judge(self, counts: StreamCounts) -> None:
-        rejected = counts.all_rejected
+        rejected = counts.rejected.copy()
         if self.max_ratio is None or counts.rows < JUDGED_ROWS or rejected.total() <= self.max_ratio * counts.parts:
             return
         raise TooManyRejects(

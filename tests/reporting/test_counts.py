@@ -73,10 +73,10 @@ def test_no_field_but_rejects_is_written_by_both_threads(tmp_path: Path, monkeyp
         tmp_path, data, streams=[entry], use_customer_id=True, alias_identities=True, max_aliases_per_identity=2
     )
     assert ended.error is None
-    assert {"rows", "accepted", "parts", "rejected", "dropped", "deleted"} <= WRITERS.keys()
-    assert {"record", "set", "alias", "unchanged", "moved", "late"} <= WRITERS.keys()
+    assert {"rows", "accepted", "parts", "rejected", "set_aside", "deleted"} <= WRITERS.keys()
+    assert {"record_calls", "set_calls", "alias_calls", "unchanged", "moved", "late"} <= WRITERS.keys()
     by_both = {name for name, threads in WRITERS.items() if len(threads) > 1}
-    assert by_both == {"rejected", "dropped"}  # under the lock of the reject policy
+    assert by_both == {"rejected", "set_aside"}  # under the lock of the reject policy
     assert {figures["rows"]: (figures["accepted"], figures["rejected"]) for figures in ended.counts} == {
         6: (2, 4),
         8: (6, 1),
@@ -90,7 +90,7 @@ def test_what_is_rejected_late_is_rejected_and_no_longer_accepted() -> None:
     assert not counts.on_probation
     counts.rejected["alias-limit"] += 2
     counts.late += 2
-    counts.dropped["alias-limit"] += 1
+    counts.set_aside["alias-limit"] += 1
     assert counts.on_probation
     assert counts.left_accepted == 0
     assert "rejected: 3 (2 alias-limit, 1 no-identity); properties dropped: 1 (1 alias-limit)" in counts.summary()

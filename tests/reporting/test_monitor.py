@@ -48,7 +48,8 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def streams() -> list[StreamCounts]:
-    return [StreamCounts("events", rows=1200, record=1000), StreamCounts("users", rows=30, set=5, unchanged=25)]
+    events = StreamCounts("events", rows=1200, record_calls=1000)
+    return [events, StreamCounts("users", rows=30, set_calls=5, unchanged=25)]
 
 
 CALL = Outgoing(None, Set("ada", 1_704_067_200, {"Plan": "Gold"}))

@@ -32,7 +32,7 @@ def a_run() -> Reported:
             run.send("users", properties_of(at), seconds=0.05 + at % 3, attempts=1 + at % 2)
         run.wait(1)
     run.stream("events", 5).rejected.update(["no-identity"] * 3 + ["too-old"] * 2)
-    run.stream("events").dropped["bad-amount"] += 2
+    run.stream("events").set_aside["bad-amount"] += 2
     run.stream("users", 500).unchanged = 480
     return run
 
