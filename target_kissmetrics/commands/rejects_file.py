@@ -29,34 +29,21 @@ NO_TIME = "no-timestamp"
 
 
 class Line(NamedTuple):
-    """A line of the file of rejects.
+    """A line of the file of rejects."""
 
-    Attributes:
-        time: When it was rejected, which stands in for a time that its row does not hold.
-        run_id: The run that rejected it; None in lines of earlier versions.
-        stream: After stream maps; empty if the line cannot be read.
-        code: Why it was rejected.
-        field: The rejected part; None for a whole row.
-        record: The row, before stream maps; empty from the 21st rejected part on: the row is in the lines before.
-    """
-
-    time: str
-    run_id: str | None
-    stream: str
+    time: str  # when it was rejected, which stands in for a time that its row does not hold
+    run_id: str | None  # None in lines of earlier versions
+    stream: str  # after stream maps; empty if the line cannot be read
     code: str
-    field: str | None
-    record: dict[str, Any]
+    field: str | None  # the rejected part; None for a whole row
+    record: dict[str, Any]  # before stream maps; empty from a row's 21st part on: the row is in the lines before
 
 
 UNREADABLE = Line("", None, "", "", None, {})
 
 
 class RejectsFile:
-    """The file, up to where it ended when it was opened: a run may append to it meanwhile. Thread-safe.
-
-    Raises:
-        TargetError: There is no such file, somebody else may hold it, or it cannot be read.
-    """
+    """The file, up to where it ended when it was opened: a run may append to it meanwhile. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -129,14 +116,7 @@ class RejectsFile:
 
 
 class RejectedRow:
-    """A row, with all lines that it has in the file.
-
-    Attributes:
-        head: The first of its lines, without the record.
-        lines: The place of each, with the part that it names, without which the row was sent; None for the whole row.
-        stays: Its lines stay as they are.
-        unsolved: Parts whose lines stay, while what the others name is sent.
-    """
+    """A row, with all lines that it has in the file: their places, with the part that each names."""
 
     __slots__ = ("_file", "_is_time_required", "_new", "head", "lines", "stays", "unsolved")
 
@@ -144,8 +124,8 @@ class RejectedRow:
         self._file = file
         self.head = line._replace(record={})
         self.lines: list[tuple[int, Part | None]] = []
-        self.stays = True
-        self.unsolved: Sequence[Part] = ()
+        self.stays = True  # its lines stay as they are
+        self.unsolved: Sequence[Part] = ()  # parts whose lines stay, while what the others name is sent
         self._is_time_required = False
         self._new: list[int] = []
 
@@ -162,9 +142,8 @@ class RejectedRow:
     def expect(self, *, is_time_required: bool) -> Record:
         """Expect what is rejected of it again; give the record to send it with.
 
-        Args:
-            is_time_required: It was sent before and is mapped without a guessed time. Rejected whole for that, it must
-                not look like one that was never sent: its lines stay.
+        A row that was sent before is mapped without a guessed time. Rejected whole for that, it must not look like one
+        that was never sent: its lines stay.
         """
         self.stays = False
         self._is_time_required = is_time_required
@@ -198,11 +177,7 @@ class Record(dict[str, Any]):
 
 
 class ReplayRejects(RejectSink):
-    """Takes what is rejected again, in the place of the file of rejects.
-
-    Aliases and names are rejected late, from the pipeline's thread, while other rows are mapped: the record tells whose
-    they are.
-    """
+    """Takes what is rejected again, from any thread: the record tells whose it is."""
 
     def write(self, *, record: Mapping[str, Any], with_row: bool = True, **entry: Any) -> None:
         """Keep one line."""

@@ -1,9 +1,8 @@
 """`target-kissmetrics-replay rejects.jsonl --config config.json`: sends rejected rows again, once the mapping is fixed.
 
-Each row takes the way of a tap's row: stream maps, the schema of its tap (stored beside the rejects), the mapping, the
-planner, the delivery. Rows that are rejected again stay in the file, with their new reason; so do lines that cannot be
-read. The new file replaces the old one in one step, once everything else is delivered and stored. A replay that is
-killed before leaves the old file, and the next one repeats the same calls.
+Each row takes the way of a tap's row. Rows that are rejected again stay in the file, with their new reason; so do lines
+that cannot be read. The new file replaces the old one in one step, once everything else is delivered and stored. A
+replay that is killed before leaves the old file, and the next one repeats the same calls.
 
 A line with a `field` belongs to a row that was sent without that part. The part alone is sent, and never the event
 again: a property as a *set* in the event's second. If the row does not hold its time, nobody knows that second: its
@@ -42,17 +41,9 @@ Messages = Mapping[str, Mapping[str, Any]]
 
 
 class PartsMapping:
-    """Maps a row that was sent to the parts that it lacked, and any other row as a whole.
+    """Maps a row that was sent to the parts that it lacked, and any other row as a whole."""
 
-    Args:
-        mapping: Maps the stream's rows.
-        has_revenue: Its entry and the settings give events an amount.
-
-    Attributes:
-        row: The row that is mapped next, with its lines.
-    """
-
-    row: RejectedRow
+    row: RejectedRow  # that is mapped next
 
     def __init__(self, mapping: StreamMapping, *, has_revenue: bool) -> None:
         self._mapping = mapping
@@ -83,11 +74,7 @@ class PartsMapping:
 
 
 class Replay:
-    """Sends rejected rows again: a source of rows over the runtime of the target.
-
-    Args:
-        target: Gives the settings and the stream maps; it reads no input.
-    """
+    """Sends rejected rows again, over the runtime of a target that reads no input."""
 
     def __init__(self, target: TargetKissmetrics) -> None:
         self._target = target
@@ -105,12 +92,7 @@ class Replay:
         )
 
     def send(self, rows: Sequence[RejectedRow], messages: Messages) -> None:
-        """Send rows, as far as no signal stops it.
-
-        Raises:
-            TargetError: Something could not be delivered or stored, or a stream cannot be mapped.
-            SystemExit: A signal ended the replay.
-        """
+        """Send rows, as far as no signal stops it, which is a SystemExit."""
         try:
             for message in messages.values():
                 self._register(message)
@@ -129,16 +111,13 @@ class Replay:
 
     def _register(self, message: Mapping[str, Any]) -> None:
         mapper = self._target.stream_mapper
-        if not mapper.register(message):
-            return
-        for stream_map in mapper.stream_maps[message["stream"]]:
+        for stream_map in mapper.stream_maps[message["stream"]] if mapper.register(message) else ():
             alias, keys = stream_map.stream_alias, stream_map.transformed_key_properties or ()
             context = self.runtime.stream_context(alias)
-            intake = StreamIntake(context, stream_map.transformed_schema, keys)
+            intake = self._intakes[alias] = StreamIntake(context, stream_map.transformed_schema, keys)
             named, usual = context.entry.revenue, context.settings.revenue_fields
             has_revenue = bool(usual if named is None else named)
             intake.mapping = self._mappings[alias] = PartsMapping(intake.mapping, has_revenue=has_revenue)
-            self._intakes[alias] = intake
 
     def _send(self, row: RejectedRow, messages: Messages) -> None:
         stream, mapper = row.head.stream, self._target.stream_mapper
@@ -179,12 +158,7 @@ class Replay:
 
 
 def replay(path: Path, target: TargetKissmetrics) -> int:
-    """Send a file's rows again; give how many lines are left.
-
-    Raises:
-        TargetError: The file is not one of rejects, or something could not be delivered or stored; it stays as it was.
-        SystemExit: A signal ended the replay; the file stays as it was.
-    """
+    """Send a file's rows again; give how many lines are left. After an error or a signal, the file is as it was."""
     target.check_files(replayed=str(path))
     with closing(RejectsFile(path)) as file:
         rows, source = file.rows(), Replay(target)
@@ -197,17 +171,14 @@ def replay(path: Path, target: TargetKissmetrics) -> int:
 
 
 def _schemas(path: Path, target: TargetKissmetrics) -> dict[str, dict[str, Any]]:
-    """Give the latest SCHEMA message that was noted of each stream."""
-    noted = [Path(f"{path}{SCHEMAS_SUFFIX}"), Path(f"{target.settings.rejects_path}{SCHEMAS_SUFFIX}")]
+    """Give the latest SCHEMA message of each stream that was noted beside the file, else beside `rejects_path`."""
+    beside = [Path(f"{one}{SCHEMAS_SUFFIX}") for one in (path, target.settings.rejects_path)]
+    noted = next((file for file in beside if file.exists() and not file.is_symlink()), None)
     messages: dict[str, dict[str, Any]] = {}
-    for file in noted:
-        if file.is_symlink() or not file.exists():
-            continue
-        for line in file.read_bytes().splitlines():
-            with suppress(ValueError):
-                message = decode(line)
-                messages[message.pop("rejects")] = message
-        break
+    for line in noted.read_bytes().splitlines() if noted is not None else ():
+        with suppress(ValueError):
+            message = decode(line)
+            messages[message.pop("rejects")] = message
     return messages
 
 

@@ -63,22 +63,15 @@ class Acknowledged(NamedTuple):
 def acknowledged(runs: Iterable[StoredRun]) -> dict[str, Acknowledged]:
     """Add up the events of runs, by folded name."""
     events: dict[str, Acknowledged] = {}
-    for run in runs:
-        for given, event in json.loads(run.events).items():
-            count, first, last = event["count"], event["first"], event["last"]
-            known = events.get(folded(given), Acknowledged(given, 0, first, last))
-            total = Acknowledged(known.name, known.number + count, min(known.first, first), max(known.last, last))
-            events[folded(given)] = total
+    for given, event in (item for run in runs for item in json.loads(run.events).items()):
+        name, number, first, last = events.get(folded(given), (given, 0, event["first"], event["last"]))
+        total = number + event["count"]
+        events[folded(given)] = Acknowledged(name, total, min(first, event["first"]), max(last, event["last"]))
     return events
 
 
 def take_snapshot(settings: Settings) -> Snapshot:
-    """Ask for the total of each event.
-
-    Raises:
-        ConfigError: A setting is missing or wrong.
-        DeliveryError: There is no answer, or not such a one.
-    """
+    """Ask for the total of each event. ConfigError if a setting is missing or wrong; DeliveryError without answer."""
     if settings.query_api_user is None:
         raise ConfigError("query_api_user", "is required; use an account's e-mail address, or the API key")
     api, now = QueryApi(settings.query_url, settings.query_api_user, settings.query_api_password or ""), time.time()
