@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple, cast
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
 from target_kissmetrics.mapping.reject_codes import REASONS, Code, advice
@@ -24,44 +24,46 @@ class Figure(NamedTuple):
     meaning: str
 
 
-FIGURES: Mapping[str, Figure] = {
-    "rows": Figure("Rows read", "Rows read, sent or not."),
-    "record_calls": Figure("Record calls", "Acknowledged events."),
-    "set_calls": Figure("Set calls", "Acknowledged calls that set properties."),
-    "alias_calls": Figure("Alias calls", "Acknowledged aliases."),
-    "unchanged": Figure("Unchanged not sent", "Attributes, aliases and once-only events that an earlier call sent."),
-    "rejected": Figure("Rejected", "Rows, and events of batches, that were not sent and are in the rejects file."),
-    "set_aside": Figure("Properties dropped", "Properties and aliases dropped from rows that were sent."),
-    "left_out": Figure("Events skipped by type", "Events of batches whose type becomes no call."),
-    "undated": Figure("Undated", "Rows of attributes without a time, sent with that of their extraction."),
-    "filtered": Figure("Filtered", "Rows left out by `when` or `__filter__`, or of which nothing has happened."),
-    "deleted": Figure("Deleted at the source", "Rows that a loader marks as deleted; Kissmetrics deletes nothing."),
-    "deleted_attributes": Figure("Attributes deleted at the source", "Deleted attributes; Kissmetrics keeps them."),
-    "already_sent": Figure("Already sent", "Rows whose event was sent with an earlier version of the row."),
-    "remembered": Figure("Remembered, not sent", "Calls that `remember_only` stored as if they had been sent."),
-    "skipped": Figure("Events skipped", "Events that `remember_only` neither sent nor stored."),
-    "moved": Figure("Events moved to a second of their own", "Events that `spread_duplicates` moved."),
-    "collisions": Figure("Events that may count as one", "Events with the person, name and second of another row's."),
-    "amount_collisions": Figure("Amounts that may count as one", "Amounts in the second of another one of the person."),
-    "item_collisions": Figure("Line items that lose a value", "Line items in the second of another value."),
-}
-"""Each name that `StreamCounts.figures` gives, in the same order."""
+def _count(title: str, meaning: str) -> Any:
+    return field(default=0, metadata={"figure": Figure(title, meaning)})
 
-_IF_ANY = tuple(FIGURES)[tuple(FIGURES).index("undated") :]  # a summary has these only when they are not zero
+
+def _counter(title: str, meaning: str) -> Any:
+    return field(default_factory=Counter, metadata={"figure": Figure(title, meaning)})
 
 
 @dataclass(slots=True)
 class StreamCounts:
     """Counts of one stream. Rows are counted as they are read, calls once they are acknowledged.
 
-    Two threads count, so no field is written by both but rejects, which are counted under the lock of the reject
-    policy: the reading thread writes the first ones, the pipeline's thread those from `record_calls` on.
+    Two threads count, and no field is written by both but rejects, which are counted under the lock of the reject
+    policy. The reading thread counts rows, and what the mapping makes of them; the pipeline's thread all else.
     """
 
     stream: str
+    rows: int = _count("Rows read", "Rows read, sent or not.")
+    record_calls: int = _count("Record calls", "Acknowledged events.")
+    set_calls: int = _count("Set calls", "Acknowledged calls that set properties.")
+    alias_calls: int = _count("Alias calls", "Acknowledged aliases.")
+    unchanged: int = _count("Unchanged not sent", "Attributes, aliases and once-only events that an earlier call sent.")
+    rejected: Counter[str] = _counter("Rejected", "Rows, and events of batches, that are in the rejects file.")  # noqa: RUF009
+    set_aside: Counter[str] = _counter("Properties dropped", "Properties and aliases dropped from rows that were sent.")  # noqa: RUF009
+    left_out: Counter[str] = _counter("Events skipped by type", "Events of batches whose type becomes no call.")  # noqa: RUF009
+    undated: int = _count("Undated", "Rows of attributes without a time, sent with that of their extraction.")
+    filtered: int = _count("Filtered", "Rows left out by `when` or `__filter__`, or of which nothing has happened.")
+    deleted: int = _count("Deleted at the source", "Rows that a loader marks as deleted; Kissmetrics deletes nothing.")
+    deleted_attributes: int = _count("Attributes deleted at the source", "Deleted attributes; Kissmetrics keeps them.")
+    already_sent: int = _count("Already sent", "Rows whose event was sent with an earlier version of the row.")
+    remembered: int = _count("Remembered, not sent", "Calls that `remember_only` stored as if they had been sent.")
+    skipped: int = _count("Events skipped", "Events that `remember_only` neither sent nor stored.")
+    moved: int = _count("Events moved to a second of their own", "Events that `spread_duplicates` moved.")
+    collisions: int = _count("Events that may count as one", "Events with the person, name and second of another one.")
+    amount_collisions: int = _count("Amounts that may count as one", "Amounts in the second of another of the person.")
+    item_collisions: int = _count("Line items that lose a value", "Line items in the second of another value.")
+
     in_messages: bool = False  # of a message format, whose entry of `streams` names no fields
-    rows: int = 0
     accepted: int = 0  # rows that became calls, or that rightly have none
+    late: int = 0  # of those, rows that the pipeline rejected
     parts: int = 0  # rows accepted or rejected; in a format that batches events, the events of each row
     unmatched: dict[str, str] = field(default_factory=dict)  # names in the entry that no field matched, with their keys
     matched: set[str] = field(default_factory=set)
@@ -69,27 +71,7 @@ class StreamCounts:
     glob: str = ""  # the place of an entry that may match several streams; empty for another one
     revenue: tuple[str, ...] = ()  # the fields of the amount that the entry names
     without_amount: int = 0  # accepted events that had none there
-    undated: int = 0
-    filtered: int = 0
-    deleted: int = 0
-    deleted_attributes: int = 0
-    left_out: Counter[str] = field(default_factory=Counter)  # events of batches without a meaning, by type
-    rejected: Counter[str] = field(default_factory=Counter)  # rows, by code
-    set_aside: Counter[str] = field(default_factory=Counter)  # properties and aliases of rows that were sent, by code
-
-    record_calls: int = 0
     events: dict[str, list[int]] = field(default_factory=dict)  # acknowledged, by name: how many, first and last second
-    set_calls: int = 0
-    alias_calls: int = 0
-    unchanged: int = 0
-    already_sent: int = 0
-    remembered: int = 0
-    skipped: int = 0
-    moved: int = 0
-    collisions: int = 0
-    amount_collisions: int = 0
-    item_collisions: int = 0
-    late: int = 0  # accepted rows that the pipeline rejected
 
     @property
     def left_accepted(self) -> int:
@@ -197,6 +179,14 @@ class StreamCounts:
         """Give the counts by their names in metrics and reports."""
         values = {name: getattr(self, name) for name in FIGURES}
         return {name: one.copy().total() if isinstance(one, Counter) else one for name, one in values.items()}
+
+
+FIGURES: Mapping[str, Figure] = {
+    one.name: one.metadata["figure"] for one in fields(StreamCounts) if "figure" in one.metadata
+}
+"""Each name that `StreamCounts.figures` gives, in the same order."""
+
+_IF_ANY = tuple(FIGURES)[tuple(FIGURES).index("undated") :]  # a summary has these only when they are not zero
 
 
 def unmatched_in_globs(streams: Iterable[StreamCounts]) -> list[str]:
