@@ -23,7 +23,7 @@ from target_kissmetrics.kissmetrics.calls import Outgoing
 from target_kissmetrics.reporting.counts import FIGURES, StreamCounts, calls_word, unmatched_in_globs
 
 if TYPE_CHECKING:
-    from target_kissmetrics.reporting.recorder import Recorder
+    from target_kissmetrics.reporting.report import Recorder
 
 LOG_SECONDS = 10.0  # how often the log and the metrics say how far the run is
 LIVE_SECONDS = 0.5  # how often a display on a terminal is redrawn

@@ -14,8 +14,7 @@ from typing import TextIO
 
 from target_kissmetrics.errors import ConfigError, TargetError
 from target_kissmetrics.reporting.counts import StreamCounts
-from target_kissmetrics.reporting.recorder import Recorder
-from target_kissmetrics.reporting.report import About, Ending, as_json
+from target_kissmetrics.reporting.report import About, Ending, Recorder, as_json
 
 _SETTING = "report_path"
 
