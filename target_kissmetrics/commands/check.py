@@ -1,8 +1,4 @@
-"""`target-kissmetrics-check --config config.json`: whether a run could begin; sends and stores nothing.
-
-It does what `meltano config test target-kissmetrics` makes the target do, for those who have no Meltano, or one whose
-test ends in an error of its own after the target's answer (Meltano 4.4: it stops a process that has ended already).
-"""
+"""`target-kissmetrics-check`: whether a run could begin, as `meltano config test target-kissmetrics` checks it."""
 
 from __future__ import annotations
 

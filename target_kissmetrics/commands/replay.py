@@ -78,8 +78,7 @@ class Replay:
 
     def __init__(self, target: TargetKissmetrics) -> None:
         self._target = target
-        self._intakes: dict[str, StreamIntake] = {}
-        self._mappings: dict[str, PartsMapping] = {}
+        self._streams: dict[str, tuple[StreamIntake, PartsMapping]] = {}
         self._warned: set[str] = set()
         self.runtime = Runtime(
             target.settings,
@@ -114,10 +113,11 @@ class Replay:
         for stream_map in mapper.stream_maps[message["stream"]] if mapper.register(message) else ():
             alias, keys = stream_map.stream_alias, stream_map.transformed_key_properties or ()
             context = self.runtime.stream_context(alias)
-            intake = self._intakes[alias] = StreamIntake(context, stream_map.transformed_schema, keys)
+            intake = StreamIntake(context, stream_map.transformed_schema, keys)
             named, usual = context.entry.revenue, context.settings.revenue_fields
-            has_revenue = bool(usual if named is None else named)
-            intake.mapping = self._mappings[alias] = PartsMapping(intake.mapping, has_revenue=has_revenue)
+            mapping = PartsMapping(intake.mapping, has_revenue=bool(usual if named is None else named))
+            intake.mapping = mapping
+            self._streams[alias] = intake, mapping
 
     def _send(self, row: RejectedRow, messages: Messages) -> None:
         stream, mapper = row.head.stream, self._target.stream_mapper
@@ -133,17 +133,18 @@ class Replay:
             problem = mapper.problem(message["stream"], record)
             for stream_map in own:
                 mapped = dict(record) if problem is not None else transformed(stream_map, dict(record))
-                self._take(self._intakes[stream], row, mapped, problem)
+                self._take(row, mapped, problem)
 
-    def _take(self, intake: StreamIntake, row: RejectedRow, mapped: dict[str, Any] | None, problem: str | None) -> None:
+    def _take(self, row: RejectedRow, mapped: dict[str, Any] | None, problem: str | None) -> None:
         stream = row.head.stream
+        intake, mapping = self._streams[stream]
         if mapped is not None and any(key not in mapped for key in intake.keys):
             self._warn(f"a row of stream '{stream}' lacks its key")
             return
         # What was sent before with a guessed time must not be sent again with another one.
         is_time_required = bool(row.parts) and intake.kind not in {"user_attributes", "experiment", "alias"}
         record = row.expect(is_time_required=is_time_required)
-        self._mappings[stream].row = row
+        mapping.row = row
         intake.take(mapped, NO_GUESS if is_time_required else row.head.time, record, problem)
         if row.stays:
             self._warn(f"it is not known what was sent of a row of stream '{stream}'")

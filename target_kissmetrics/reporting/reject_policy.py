@@ -46,10 +46,7 @@ class RejectSink:
 
 @dataclass(kw_only=True)
 class RejectPolicy:
-    """Counts, writes and limits rejects. Thread-safe: aliases and names are rejected from the pipeline's thread.
-
-    InputError when `on_invalid_record` is `fail`, TooManyRejects when the run or the stream has too many rejected rows.
-    """
+    """Counts, writes and limits rejects. Thread-safe: aliases and names are rejected from the pipeline's thread."""
 
     sink: RejectSink
     schemas: Mapping[str, Mapping[str, Any]]  # the tap's SCHEMA messages, by a stream's name after stream maps

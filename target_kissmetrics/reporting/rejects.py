@@ -33,10 +33,7 @@ BUFFERED_BYTES = 1 << 16  # a buffer of this size is written at once, a smaller 
 
 
 class AppendedFile:
-    """Appends lines to a file that only its owner may read. Thread-safe. The first line creates the file.
-
-    ConfigError when the path is a symbolic link; StoreError from its methods when the file cannot be written.
-    """
+    """Appends lines to a file that only its owner may read; the first one creates it. Thread-safe. StoreError."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -94,13 +91,12 @@ class AppendedFile:
             self._descriptor = None
 
 
-class Rejects(AppendedFile, RejectSink):
+class Rejects(RejectSink):
     """The rejects file and, in `PATH.schemas`, the SCHEMA messages of its streams, which a replay needs."""
 
     def __init__(self, path: str, run_id: str | None = None) -> None:
-        super().__init__(path)
+        self._lines, self._schemas = map(AppendedFile, rejects_files(path))
         self._run_id = run_id
-        self._schemas = AppendedFile(f"{path}{SCHEMAS_SUFFIX}")
         self._noted: dict[str, Mapping[str, Any]] = {}
 
     def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
@@ -111,17 +107,17 @@ class Rejects(AppendedFile, RejectSink):
 
     def write(self, *, record: Mapping[str, Any], with_row: bool = True, **entry: Any) -> None:
         """Append one line; `record` is the whole row as the tap sent it."""
-        self.append(as_line(record=record if with_row else {}, run_id=self._run_id, **entry))
+        self._lines.append(as_line(record=record if with_row else {}, run_id=self._run_id, **entry))
 
     def flush(self) -> None:
         """Put every line on the disk, before a STATE that covers the rows is emitted."""
         self._schemas.flush()
-        super().flush()
+        self._lines.flush()
 
     def close(self) -> None:
         """Write what is buffered, and close the files."""
         self._schemas.close()
-        super().close()
+        self._lines.close()
 
 
 def as_line(
@@ -141,13 +137,7 @@ def as_line(
 
 
 def refuse_foreign(path: str | Path, descriptor: int | None = None) -> None:
-    """Check that nobody else holds the file, by a link or as its owner: it is to hold personal data.
-
-    With a descriptor the file that is open is checked, else the one at the path, if there is one.
-
-    Raises:
-        ConfigError: Somebody may.
-    """
+    """Check that nobody else holds the open file, else that at the path, by a link or as its owner (ConfigError)."""
     try:
         about = os.lstat(path) if descriptor is None else os.fstat(descriptor)
     except (OSError, ValueError):  # whoever opens it says so
@@ -166,11 +156,7 @@ def rejects_files(path: str) -> tuple[str, str]:
 
 
 def check_rejects_path(path: str) -> None:
-    """Check, before any row is read, that the rejects file and its schemas file can be written. Changes nothing.
-
-    Raises:
-        ConfigError: It is a link, not a file, another user's, in a missing folder, or not writable.
-    """
+    """Check, before any row is read, that both files can be written (else ConfigError). Changes nothing."""
     for file in map(Path, rejects_files(path)):
         refuse_foreign(file)
         if problem := _problem_of(file):
@@ -218,10 +204,7 @@ def is_at(descriptor: int, path: str | Path) -> bool:
 
 
 def _open(path: str) -> int:
-    """Open for appending, for its owner only, never through a symbolic link; the file is locked.
-
-    The half-written last line of a killed run is ended, so that the next line starts on its own.
-    """
+    """Open for appending, locked, for its owner only, never through a link; a half-written last line is ended."""
     # O_NONBLOCK: opening a pipe without a reader would block forever. It has no effect on a file.
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o600)

@@ -201,13 +201,10 @@ def joined(numbered: Iterable[tuple[int, Bucket]]) -> Series:
 
 
 def over_time(series: Series, width: float, seconds: float) -> list[Moment]:
-    """Give the course of a run of so many seconds, without gaps, from buckets of this width in seconds.
-
-    The last moment ends with the run. A rest of less than half a bucket belongs to the one before it, or its rate would
-    be that of an instant.
-    """
+    """Give the course of a run of so many seconds, without gaps, from buckets of this width in seconds."""
     if not series:
         return []
+    # A rest of less than half a bucket belongs to the one before it, or its rate would be that of an instant.
     last = max(1, round(seconds / width)) - 1
     whole = joined((min(number, last), bucket) for number, bucket in series.items())
     moments = []

@@ -20,11 +20,7 @@ _SETTING = "report_path"
 
 
 def report_paths(path: str) -> tuple[Path | None, Path]:
-    """Give the paths of the page and of the JSON: `report.html` has both, `report.json` has no page.
-
-    Raises:
-        ConfigError: The path ends otherwise.
-    """
+    """Give the paths of the page and of the JSON: `report.html` has both, `report.json` has no page."""
     given = Path(path)
     ending = given.suffix.lower()
     if ending not in {".html", ".json"}:
@@ -33,11 +29,7 @@ def report_paths(path: str) -> tuple[Path | None, Path]:
 
 
 def check_report_path(path: str) -> None:
-    """Check, before anything is read, that a report can be written there; leaves nothing there.
-
-    Raises:
-        ConfigError: It cannot.
-    """
+    """Check, before anything is read, that a report can be written there (else ConfigError); leaves nothing there."""
     page, data = report_paths(path)
     for file in filter(None, (page, data)):
         if file.is_dir() or file.is_symlink():
@@ -51,14 +43,14 @@ def check_report_path(path: str) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Replace a file atomically, mode 0600; after an OSError, what was there is still there."""
+    """Replace a file as `written_whole` does."""
     with written_whole(path) as file:
         file.write(text)
 
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[TextIO]:
-    """Give a file to write, which replaces the one at the path as `write_whole` does, but not after an error."""
+    """Give a file to write, mode 0600, which replaces the one at the path in one step; after an error it does not."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)  # mode 0600
     try:
         # A tap may write an unpaired surrogate, which is not UTF-8; its escape is valid JSON.
@@ -94,11 +86,10 @@ class ReportWriter:
             write_whole(data, as_json(report))
             if page is not None:
                 write_whole(page, as_page(report))
+            self.log.info("the report of this run is %s", page or data)
         except OSError as problem:
             why = problem.strerror or type(problem).__name__
             self.log.warning("report_path: cannot write the report: %s; the run is not affected", why)
-            return
-        self.log.info("the report of this run is %s", page or data)
 
 
 def ending_of(error: BaseException | None, stopped_by: str | None) -> Ending:
