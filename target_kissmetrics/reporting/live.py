@@ -6,6 +6,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import Mapping
+from datetime import timedelta
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -13,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from target_kissmetrics.reporting import display as shown
-from target_kissmetrics.reporting.monitor import Progress, progress_line
+from target_kissmetrics.reporting.monitor import Progress
 
 FIRST_SECONDS = 1.0  # a shorter run has its summary alone
 MAX_STREAMS = 8  # those with the latest rows: the display stays small
@@ -37,7 +38,7 @@ class LiveDisplay:
         try:
             if not self._live.is_started:
                 self._open()
-            self._live.update(Group(_table(now, before), Text(progress_line(now, before), "bold")), refresh=True)
+            self._live.update(Group(_table(now, before), _run_line(now, before)), refresh=True)
         except OSError:
             self._is_gone = True
             self.close()
@@ -74,3 +75,8 @@ def _cells(figures: Mapping[str, int]) -> list[Text]:
     calls = figures["record_calls"] + figures["set_calls"] + figures["alias_calls"]
     rejected = Text(f"{figures['rejected']:,}", "yellow" if figures["rejected"] else "")
     return [*(Text(f"{number:,}") for number in (figures["rows"], calls, figures["unchanged"])), rejected]
+
+
+def _run_line(now: Progress, before: Progress) -> str:
+    figures = f"{now.acknowledged:,} acknowledged, {now.in_flight:,} in flight, {now.retries:,} retries"
+    return f"{now.rate_since(before):,.0f} calls a second, {figures}, {timedelta(seconds=int(now.seconds))} so far"

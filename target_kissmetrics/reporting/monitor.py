@@ -59,7 +59,7 @@ class Progress(NamedTuple):
         return sum((Counter(figures) for figures in self.figures.values()), Counter())
 
 
-def progress_line(now: Progress, before: Progress, *, is_dry_run: bool = False) -> str:
+def progress_line(now: Progress, before: Progress, *, is_dry_run: bool) -> str:
     """Write how far a run is, with the rate since an earlier moment."""
     totals = now.totals()
     return (

@@ -189,7 +189,7 @@ def test_it_shows_streams_and_the_run_and_is_gone_at_the_end(streams: list[Strea
     assert re.search(r"events +1,200 +1,000 +0 +3", drawn)
     assert re.search(r"users +30 +5 +25 +0", drawn)
     assert re.search(r"all 2 streams +1,230 +1,005 +25 +3", drawn)
-    assert "1,230 rows read, 1,005 calls sent (502 a second), 70 in flight, 3 rows rejected, 1 retries" in drawn
+    assert "502 calls a second, 1,005 acknowledged, 70 in flight, 1 retries, 0:00:02 so far" in drawn
     shown.display.close()
     out = shown.terminal.getvalue()
     assert out.endswith(("\x1b[2K", "\x1b[?25h"))
