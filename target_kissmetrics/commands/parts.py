@@ -19,14 +19,9 @@ from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.fields import Row, loose, parsed
 
-NO_AMOUNT = "bad-amount"
-"""The code of an amount alone: the field that was to hold it was sent as a property."""
-
-TOO_MANY_NAMES = "too-many-names"
-"""The code of a property, by its name, in each call of the row; or of a whole event, by its field."""
-
-_OF_TIMES = frozenset({"no-timestamp", "bad-timestamp", "too-old", "future-timestamp"})
-"""Codes of a whole event of a batch, whichever field the line names."""
+NO_AMOUNT = "bad-amount"  # of an amount alone: the field that was to hold it was sent as a property
+TOO_MANY_NAMES = "too-many-names"  # of a property, by its name, in each call of the row; or of an event, by its field
+_OF_TIMES = frozenset({"no-timestamp", "bad-timestamp", "too-old", "future-timestamp"})  # of a whole event of a batch
 
 _INDEX = re.compile(r"\[(\d+)\]\.?")
 _HEAD = re.compile(r"[.\[]")

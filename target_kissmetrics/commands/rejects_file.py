@@ -24,8 +24,7 @@ from target_kissmetrics.reporting.reject_policy import RejectSink
 from target_kissmetrics.reporting.rejects import as_line, is_at, lock, naming_the_setting, refuse_foreign
 from target_kissmetrics.reporting.report_writer import written_whole
 
-NO_TIME = "no-timestamp"
-"""The code of a row, or a part of one, whose time is neither in it nor may be guessed."""
+NO_TIME = "no-timestamp"  # of a row, or a part of one, whose time is neither in it nor may be guessed
 
 
 class Line(NamedTuple):

@@ -36,8 +36,7 @@ from target_kissmetrics.singer.stream_maps import transformed
 from target_kissmetrics.sync.intake import StreamIntake
 from target_kissmetrics.target import TargetKissmetrics
 
-Messages = Mapping[str, Mapping[str, Any]]
-"""The SCHEMA message of each stream, by the stream's name after stream maps."""
+Messages = Mapping[str, Mapping[str, Any]]  # the SCHEMA message of each stream, by its name after stream maps
 
 
 class PartsMapping:

@@ -27,15 +27,13 @@ if TYPE_CHECKING:
 
 LOG_SECONDS = 10.0  # how often the log and the metrics say how far the run is
 LIVE_SECONDS = 0.5  # how often a display on a terminal is redrawn
-
 Streams = Callable[[], Sequence[StreamCounts]]  # gives the counts of all streams, as they are at each moment
 
-RUN_FIGURES: Mapping[str, str] = {
+RUN_FIGURES: Mapping[str, str] = {  # metrics of a run in progress, with their meanings
     "calls_per_second": "Calls acknowledged a second, since the gauge before.",
     "calls_under_way": "Calls that are sent and not acknowledged.",
     "retries": "Attempts made again so far.",
 }
-"""Metrics of a run in progress, with their meanings."""
 
 # The SDK's metrics take members of an enum.
 _Metric = enum.Enum("_Metric", {name: name for name in [*FIGURES, *RUN_FIGURES]})  # type: ignore[misc]
@@ -123,8 +121,7 @@ class Monitor:
     """Observes a run. `acknowledged` and `retried` may be called from any thread, the rest from the pipeline's."""
 
     streams: Streams
-    # Called with how far the run is now, and was when it was last called.
-    show: Callable[[Progress, Progress], None] = lambda _now, _before: None
+    show: Callable[[Progress, Progress], None] = lambda _now, _before: None  # how far it is, and was the last time
     every: float = field(default=LOG_SECONDS, kw_only=True)  # seconds between two calls of `show`
     recorder: Recorder | None = field(default=None, kw_only=True)
     clock: Callable[[], float] = field(default=time.monotonic, kw_only=True)

@@ -14,24 +14,17 @@ from target_kissmetrics.reporting.counts import StreamCounts, by_code
 
 JUDGED_ROWS = 1000  # `max_reject_ratio` is judged after a stream's first so many, and with each reject from then on
 PROBATION_ROWS = 100  # a stream whose first so many were all rejected ends the run
-MAX_COPIES = 20
-"""A row is written with each of its rejected parts, but no more often than this: a batch of 10,000 events that are all
-rejected would fill a disk with copies of itself."""
+MAX_COPIES = 20  # of a row, in the lines of its parts: one of 10,000 rejected events would fill a disk
 _TO_DO = "they are in rejects_path: fix the mapping, send them again with target-kissmetrics-replay"
 
-
-Parts = Sequence[Rejected | Rejection]
-"""Properties, or in formats that batch events, events; a `Rejected` is all of the row."""
+Parts = Sequence[Rejected | Rejection]  # properties, or events of a batch; a `Rejected` is all of the row
 
 
 class RejectSink:
     """Where rejected rows and dropped properties go; this one needs no schemas, and keeps nothing open."""
 
     def write(self, *, record: Mapping[str, Any], with_row: bool = True, **entry: str | None) -> None:
-        """Write one of them; `entry` has `stream`, `code`, `reason` and `field`, which is None for a whole row.
-
-        A line without its row follows one with it.
-        """
+        """Write one, by `stream`, `code`, `reason` and `field` (None for a whole row); one with the row comes first."""
         raise NotImplementedError
 
     def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:

@@ -141,11 +141,6 @@ class RunReport(About, frozen=True, kw_only=True):
         """Acknowledged calls."""
         return sum(self.figures.get(name, 0) for name in ("record_calls", "set_calls", "alias_calls"))
 
-    @property
-    def has_names(self) -> bool:
-        """Whether names of events and properties are listed."""
-        return any(stream.event_names is not None and stream.event_names.listed is not None for stream in self.streams)
-
 
 def as_json(report: RunReport) -> str:
     """Write a report for programs."""

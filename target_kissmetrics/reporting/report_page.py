@@ -33,8 +33,7 @@ _DELIVERIES = {
 _WIDTH, _HEIGHT = 480, 160  # of a plot
 _ALWAYS = ("rows", "record_calls", "set_calls", "alias_calls", "unchanged", "rejected")  # shown at zero, too
 
-Row = Mapping[str, object]
-"""A row of a table: its texts and numbers, by the head of their column."""
+Row = Mapping[str, object]  # of a table: its texts and numbers, by the head of their column
 
 
 def as_page(report: RunReport) -> str:
@@ -59,30 +58,20 @@ def as_page(report: RunReport) -> str:
         notes=_note(kind, word, f"{reason}{meaning}") + (_note("warn", "Note", delivery) if delivery else ""),
         body="\n".join(body),
         settings=_folded("All settings", _pairs("Settings", report.settings)),
-        names="" if report.has_names else ", nor names of events and properties except those in the settings",
     )
 
 
 def findings(report: RunReport) -> list[str]:
     """Give what deserves a person's attention, each with what to do."""
-    figures = report.figures
-    not_sent = (
-        f"rows or properties were not sent: rejects_path ({report.settings.get('rejects_path', '')}) has each with its "
-        "reason. Fix the mapping, then send them again with target-kissmetrics-replay."
-    )
-    apart = (
-        "For a stream of kind event, set spread_duplicates: true in its entry to give each its own second; messages "
-        "need times a second apart."
-    )
-    overload = (
-        "retries, more than one in 20 calls: if the host is overloaded, max_requests_per_second or fewer "
-        "max_connections may be faster."
-    )
+    figures, rejects = report.figures, report.settings.get("rejects_path", "")
+    apart = "Give each its own second: spread_duplicates does it for a stream of kind event."
+    slow = "If the host is overloaded, max_requests_per_second or fewer max_connections may be faster."
+    mend = f"They are in rejects_path ({rejects}): fix the mapping, then send them with target-kissmetrics-replay."
     found = [
-        (figures["rejected"] + figures["set_aside"], not_sent),
+        (figures["rejected"] + figures["set_aside"], f"rows or properties were not sent. {mend}"),
         (figures["collisions"], f"events may count as one with another row's (same person, name and second). {apart}"),
         (figures["amount_collisions"], f"amounts may be lost: Kissmetrics may keep one of a person a second. {apart}"),
-        (report.retries if report.retries * 20 > report.calls else 0, overload),
+        (report.retries if report.retries * 20 > report.calls else 0, f"retries, more than one in 20 calls. {slow}"),
     ]
     return [f"{count:,} {text}" for count, text in found if count] + [
         f"Stream {stream.stream}: {_count(stream.event_names)} distinct event names. Kissmetrics has room for 65,535 "
