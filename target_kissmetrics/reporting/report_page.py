@@ -43,12 +43,13 @@ def as_page(report: RunReport) -> str:
     client = f", requests sent by {report.client}" if report.client else ""
     what = f"target-kissmetrics {report.version}, Meltano SDK {report.sdk}, {report.python}{client}"
     delivery = _DELIVERIES.get(report.delivery)
+    streams = [{"Stream": one.stream, **_figures(one.figures, report), **_row(one)} for one in report.streams]
     body = [
         _totals(report),
         *(_note("warn", "Warning", text) for text in findings(report)),
         _course("All streams", report.over_time, report.seconds),
         "<h2>Streams</h2>",
-        _table("Streams", [_row(one) | _figures(one.figures, report) for one in report.streams], anchor="#stream-"),
+        _table("Rows and calls of each stream", streams, anchor="#stream-"),
         _table("Slowest calls, first attempt to last answer", [*map(_row, report.slowest_calls)]),
         _pairs("Retries by cause", report.retries_by_cause),
         *(_stream(index, stream, report.seconds) for index, stream in enumerate(report.streams)),
@@ -95,7 +96,7 @@ def _figures(figures: Mapping[str, int], report: RunReport) -> dict[str, object]
 
 
 def _latencies(latency: Latency) -> Row:
-    return {"Median (s)": latency.median, "95 % within (s)": latency.p95, "Longest (s)": latency.longest}
+    return {"Median latency (s)": latency.median, "95 % within (s)": latency.p95, "Longest (s)": latency.longest}
 
 
 def _row(part: msgspec.Struct) -> dict[str, object]:
