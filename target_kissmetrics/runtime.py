@@ -19,7 +19,7 @@ from target_kissmetrics.config.settings import Settings
 from target_kissmetrics.config.stream_entries import entry_for
 from target_kissmetrics.config.stream_names import NameWatch, of_entries
 from target_kissmetrics.errors import ConfigError, TargetError
-from target_kissmetrics.kissmetrics.http.client import Library, affordable, build_transport, choose_library
+from target_kissmetrics.kissmetrics.http.client import Library, affordable, build_transport, choose_library, probe
 from target_kissmetrics.kissmetrics.http.transport import Host
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.reporting.counts import StreamCounts, by_code
@@ -382,7 +382,6 @@ def check(settings: Settings, version: str) -> str:
     Raises:
         TargetError: One of them cannot be used.
     """
-    from target_kissmetrics.kissmetrics.http.probe import probe  # noqa: PLC0415
     from target_kissmetrics.kissmetrics.import_files import check_writable  # noqa: PLC0415
     from target_kissmetrics.store.sql import check_store  # noqa: PLC0415
 

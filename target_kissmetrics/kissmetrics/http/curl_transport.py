@@ -25,6 +25,7 @@ import pycurl
 
 from target_kissmetrics.kissmetrics.http.transport import (
     MAX_ANSWER_BYTES,
+    NO_CERTIFICATES,
     NOT_TLS,
     TIMED_OUT,
     UNUSABLE_ADDRESS,
@@ -47,9 +48,7 @@ _OUTCOMES = {
     pycurl.E_SSL_CONNECT_ERROR: Outcome(cause="no TLS connection can be made"),
     pycurl.E_FTP_WEIRD_SERVER_REPLY: Outcome(cause="its answer is not HTTP"),
     pycurl.E_PEER_FAILED_VERIFICATION: Outcome(cause="its certificate is not trusted", permanent=True),
-    pycurl.E_SSL_CACERT_BADFILE: Outcome(
-        cause="the CA bundle (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE) cannot be read", permanent=True
-    ),
+    pycurl.E_SSL_CACERT_BADFILE: NO_CERTIFICATES,
     pycurl.E_URL_MALFORMAT: UNUSABLE_ADDRESS,
     pycurl.E_UNSUPPORTED_PROTOCOL: UNUSABLE_ADDRESS,
 }

@@ -16,9 +16,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
-from target_kissmetrics.errors import DeliveryError
+from target_kissmetrics.errors import DeliveryError, Refused, Unreachable
 from target_kissmetrics.kissmetrics.calls import Outgoing
-from target_kissmetrics.kissmetrics.http.host_log import HostLog
 from target_kissmetrics.kissmetrics.http.pacing import Pacing, Window
 from target_kissmetrics.kissmetrics.http.retry import GiveUp, Retry, RetryPolicy, is_acknowledged
 from target_kissmetrics.kissmetrics.http.transport import Outcome, Transport
@@ -29,6 +28,12 @@ IDLE_SECONDS = 1.0
 
 RECOVERY_SECONDS = 1.0
 """Once the host recovers, calls that wait for a retry, which may be half a minute, are retried within this time."""
+
+LOG_INTERVAL_SECONDS = 30.0
+"""At most one line in this time says why calls are retried."""
+
+SILENT_ATTEMPTS = 2
+"""The first failures of a call are not logged; most pass."""
 
 
 class CallMonitor(Protocol):
@@ -96,7 +101,8 @@ class Dispatcher:
 
     def __post_init__(self) -> None:
         """Begin without calls."""
-        self._log = HostLog(self.host, self.policy.budget, self.warn)
+        self._has_acknowledged = False
+        self._silent_until = -1.0
         self._window = Window(self.connections)
         self._thread: threading.Thread | None = None
         self._open_transport: Transport | None = None
@@ -183,7 +189,7 @@ class Dispatcher:
         for call, outcome in outcomes:
             assert isinstance(call, _CallInFlight)  # noqa: S101 - the mark that was given to `start`
             if is_acknowledged(outcome):
-                self._log.has_acknowledged = True
+                self._has_acknowledged = True
                 self.monitor.acknowledged(call.outgoing, monotonic - call.began, call.attempts)
                 call.batch.unacknowledged -= 1
                 if not call.batch.unacknowledged:
@@ -201,16 +207,35 @@ class Dispatcher:
 
     def _follow(self, verdict: Retry | GiveUp, call: _CallInFlight) -> None:
         if isinstance(verdict, GiveUp):
-            self._stop(self._log.error(verdict))
+            self._stop(self._error(verdict))
             return
         self.monitor.retried(verdict.why)
-        if not verdict.asked or not self._window.is_overloaded:
-            self._log.retried(verdict, call.attempts)
-        elif self.pacing.pause(verdict.asked):
-            self._log.paused(verdict)
         now = self.clock()
+        if verdict.asked and self._window.is_overloaded:
+            if self.pacing.pause(verdict.asked):
+                self.warn(f"{self.host}: {verdict.why}; all connections wait {verdict.asked:.1f} s")
+        elif call.attempts > SILENT_ATTEMPTS and now >= self._silent_until:
+            self._silent_until = now + LOG_INTERVAL_SECONDS
+            self._log_retry(verdict.why)
         call.earliest = now + verdict.asked
         heapq.heappush(self._retries, (now + verdict.seconds, next(self._retry_numbers), call))
+
+    def _log_retry(self, why: str) -> None:
+        never = "; no call was acknowledged so far: check tracking_url and the network"
+        self.warn(
+            f"{self.host}: {why}; calls are retried for up to {self.policy.budget:g} s (retry_timeout_seconds)"
+            f"{'' if self._has_acknowledged else never}"
+        )
+
+    def _error(self, verdict: GiveUp) -> DeliveryError:
+        """Return the error that ends the delivery: what happened, and what to do about it."""
+        if verdict.permanent:
+            return Refused(f"{self.host}: {verdict.why}; check tracking_url and any proxy in between")
+        never = "No call was ever acknowledged: check tracking_url, the network and any proxy. "
+        return Unreachable(
+            f"{self.host}: {verdict.why}. {'' if self._has_acknowledged else never}"
+            "Run again: calls that were not acknowledged are sent again"
+        )
 
     def _retry_sooner(self, now: float) -> None:
         """Spread the retries over the next moments: the host recovered, and their waits were for one that fails."""

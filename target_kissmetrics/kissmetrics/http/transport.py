@@ -52,11 +52,14 @@ class Outcome:
 
 HTML_PAGE = "an HTML page"
 
-_IMAGES = (b"GIF8", b"\x89PNG", b"\xff\xd8\xff")
-
 TIMED_OUT = Outcome(cause="no answer in time")
 NOT_TLS = Outcome(cause="it does not speak TLS; is its address one of http://?", permanent=True)
 UNUSABLE_ADDRESS = Outcome(cause="the address or the proxy's address cannot be used", permanent=True)
+NO_CERTIFICATES = Outcome(
+    cause="the certificates that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names cannot be read", permanent=True
+)
+
+_IMAGES = (b"GIF8", b"\x89PNG", b"\xff\xd8\xff")
 
 
 class Transport(Protocol):
