@@ -37,7 +37,7 @@ from target_kissmetrics.sync.intake import StreamContext
 from target_kissmetrics.sync.run_record import ended
 
 if TYPE_CHECKING:
-    from target_kissmetrics.kissmetrics.delivery import Delivery
+    from target_kissmetrics.kissmetrics.calls import Delivery
     from target_kissmetrics.kissmetrics.http.dispatcher import Dispatcher
     from target_kissmetrics.reporting.reject_policy import Parts
     from target_kissmetrics.reporting.report_writer import ReportWriter

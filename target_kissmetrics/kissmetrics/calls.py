@@ -1,4 +1,4 @@
-"""The three calls of Kissmetrics: record an event, set properties, alias two identities.
+"""The three calls of Kissmetrics: record an event, set properties, alias two identities; and what delivers them.
 
 Source: support.kissmetrics.io, "API Specifications". The words *distinct* and *once* are those of Kissmetrics' mobile
 SDKs (`setDistinct`, `recordOnce`). They say how a call is deduplicated, not how it is written.
@@ -13,7 +13,8 @@ sent.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -73,3 +74,16 @@ class Outgoing(NamedTuple):
 
     source: Any
     call: Call
+
+
+class Delivery(Protocol):
+    """Delivers calls: through the tracking API, as import files, or (a dry run) to the log alone."""
+
+    def send(self, calls: Sequence[Outgoing], acknowledged: Callable[[], None]) -> None:
+        """Begin to deliver; `acknowledged` is called once, from any thread, when every call was acknowledged."""
+
+    def tick(self) -> None:
+        """Do what is due by time alone. Called several times a second, from the thread that sends."""
+
+    def close(self, patience: float) -> None:
+        """End. Calls still in flight are waited for, so many seconds, then abandoned."""

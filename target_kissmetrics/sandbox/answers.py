@@ -4,14 +4,13 @@ Everywhere, `label` is the first 8 characters of a product's key, or empty for a
 are added up, a name is one name without regard to case, and the same identity in two products is two people; only a
 look at one identity shows what all products have of it. A `timestamp` is in seconds since the Unix epoch.
 
-Counts are kept as calls arrive. A funnel and a search go through all people, and give calls that wait their turn.
+Counts are kept as calls arrive; a funnel and a search go through all people.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import reduce
@@ -20,20 +19,14 @@ from operator import itemgetter
 from typing import Any, Final
 
 from target_kissmetrics.sandbox import rules
-from target_kissmetrics.sandbox.model import Model, Name, Person, since
+from target_kissmetrics.sandbox.model import Model, Name, since
 
 Json = dict[str, Any]
 
-MAX_BUCKETS: Final = 400  # points in time of one chart; a longer span is counted in longer buckets
+MAX_MONTHS: Final = 400  # of one chart, the latest
 MAX_OF_A_PERSON: Final = 500  # items of one page
 MAX_NAMES: Final = 10  # steps of a funnel, lines of a chart
-_PEOPLE_AT_A_TIME: Final = 5_000
 _EPOCH: Final = date(1970, 1, 1)
-_BUCKETS: Final = ("day", "week", "month")
-
-
-class QuestionError(Exception):
-    """A question that has no answer; the text says what it must be."""
 
 
 def summary(model: Model, label: str = "") -> Json:
@@ -139,7 +132,7 @@ def query_events(model: Model, product_id: str, *, offset: int = 0, limit: int =
     names = (item for product in model.products(product_id) for item in product.events.items() if item[1].count)
     for folded, name in names:
         days = [day for day, count in name.days.items() if count]
-        first, last = (f"{_start(day, 'day').isoformat()}T00:00:00Z" for day in (min(days), max(days)))
+        first, last = (f"{_EPOCH + timedelta(days=day)}T00:00:00Z" for day in (min(days), max(days)))
         times = {"first_used_at": first, "last_used_at": last, "first_sent_at": first, "last_sent_at": last}
         event = {"id": folded, "product_id": product_id, "name": name.text, "visible": True, "total": name.count}
         listed.append(event | times)
@@ -176,79 +169,61 @@ def calls(model: Model, label: str = "", *, limit: int = 50, path: str = "") -> 
     return {"calls": listed}
 
 
-def events_over_time(model: Model, names: Sequence[str], bucket: str = "day", label: str = "") -> Json:
-    """Count the events of these names, without regard to case, over time; all events together if there are none.
+def events_over_time(model: Model, names: Sequence[str], label: str = "") -> Json:
+    """Count the events of these names, without regard to case, by month; all events together if there are none.
 
-    The answer counts by `bucket`: `day`, `week` (from Monday) or `month`, a longer one than was asked for when there
-    would be more than 400. `starts` are the first days of each, and each of `events` has as many counts.
+    Of the last 400 `months`, each of `events` has as many counts.
     """
-    days: dict[str, Counter[int]] = {name: Counter() for name in names[:MAX_NAMES] or ["All events"]}
+    counted: dict[str, Counter[int]] = {name: Counter() for name in names[:MAX_NAMES] or ["All events"]}
     for product in model.products(label):
-        for name, counts in days.items():
-            folded = rules.fold(rules.clean(name))
-            for one in filter(None, [product.events.get(folded)] if names else product.events.values()):
-                counts.update(one.days)
-    used = [day for counts in days.values() for day, count in counts.items() if count]
-    for bucket in _BUCKETS[_BUCKETS.index(bucket) if bucket in _BUCKETS else 0 :]:  # noqa: B020, PLR1704 - answered
-        numbers = _numbers(used, bucket)
-        if len(numbers) <= MAX_BUCKETS:
-            break
-    numbers = numbers[-MAX_BUCKETS:]
-    summed: dict[str, Counter[int]] = {name: Counter() for name in days}
-    for name, counts in days.items():
-        for day, count in counts.items():
-            summed[name][_number(day, bucket)] += count
+        for name, counts in counted.items():
+            chosen = [product.events.get(rules.fold(rules.clean(name)))] if names else product.events.values()
+            for one in filter(None, chosen):
+                for day, count in one.days.items():
+                    counts[_month(day)] += count
+    months = _all_months([month for counts in counted.values() for month, count in counts.items() if count])
     return {
-        "bucket": bucket,
-        "starts": [_start(number, bucket).isoformat() for number in numbers],
-        "events": [{"name": name, "counts": [counts[one] for one in numbers]} for name, counts in summed.items()],
+        "months": [_written(month) for month in months[-MAX_MONTHS:]],
+        "events": [
+            {"name": name, "counts": [counts[month] for month in months[-MAX_MONTHS:]]}
+            for name, counts in counted.items()
+        ],
     }
 
 
 def revenue_by_month(model: Model, label: str = "") -> list[Json]:
     """Sum up the revenue property by month, exactly, months without any in between included."""
     sums: dict[int, Decimal] = {}
-    days = [item for product in model.products(label) for item in product.revenue.items()]
-    for day, amount in days:
-        month = _number(day, "month")
-        sums[month] = rules.EXACT.add(sums.get(month, Decimal(0)), amount)
-    months = _numbers([day for day, _ in days], "month")
+    for product in model.products(label):
+        for day, amount in product.revenue.items():
+            sums[_month(day)] = rules.EXACT.add(sums.get(_month(day), Decimal(0)), amount)
     return [
-        {"month": f"{_start(month, 'month'):%Y-%m}", "revenue": format(sums.get(month, Decimal(0)), "f")}
-        for month in months
+        {"month": _written(month), "revenue": format(sums.get(month, Decimal(0)), "f")} for month in _all_months(sums)
     ]
 
 
-def _number(days: int, bucket: str) -> int:
-    """Number the bucket in which a day is, without gaps."""
-    if bucket == "month":
-        day = _EPOCH + timedelta(days=days)
-        return day.year * 12 + day.month - 1
-    return (days + 3) // 7 if bucket == "week" else days  # the epoch is a Thursday
+def _month(day: int) -> int:
+    """Return the month, numbered without gaps, of a day since the Unix epoch."""
+    there = _EPOCH + timedelta(days=day)
+    return there.year * 12 + there.month - 1
 
 
-def _start(number: int, bucket: str) -> date:
-    """Return the first day of the bucket with this number."""
-    if bucket == "month":
-        return date(number // 12, number % 12 + 1, 1)
-    return _EPOCH + timedelta(days=number * 7 - 3 if bucket == "week" else number)
+def _all_months(used: Collection[int]) -> range:
+    return range(min(used), max(used) + 1) if used else range(0)
 
 
-def _numbers(days: Collection[int], bucket: str) -> range:
-    """Return the numbers of all buckets from the first day's to the last day's, also of those without events."""
-    return range(_number(min(days), bucket), _number(max(days), bucket) + 1) if days else range(0)
+def _written(month: int) -> str:
+    return f"{month // 12:04}-{month % 12 + 1:02}"
 
 
-async def funnel(model: Model, names: Sequence[str], label: str = "") -> list[Json]:
-    """Count the `people` who did some events one after the other, by the step they came to, in any stretch of time.
+def funnel(model: Model, names: Sequence[str], label: str = "") -> list[Json]:
+    """Count the `people` who did some events, 10 at most, one after the other, by the step they came to.
 
     A step counts from the second of the step before it on; when both are the same event, after it.
     """
-    if not 1 <= len(names) <= MAX_NAMES:
-        raise QuestionError(f"a funnel has 1 to {MAX_NAMES} parameters named event")
-    steps = [rules.fold(rules.clean(name)) for name in names]
+    steps = [rules.fold(rules.clean(name)) for name in names[:MAX_NAMES]]
     reached = [0] * len(steps)
-    async for person in _people(model, label):
+    for person in model.people(label):
         second, before = 0, None
         for number, step in enumerate(steps):
             name = person.product.events.get(step)
@@ -258,37 +233,29 @@ async def funnel(model: Model, names: Sequence[str], label: str = "") -> list[Js
                 break
             reached[number] += 1
             second, before = first.second, step
-    return [{"name": name, "people": people} for name, people in zip(names, reached, strict=True)]
+    return [{"name": name, "people": people} for name, people in zip(names, reached, strict=False)]
 
 
-async def search(model: Model, text: str = "", label: str = "", *, limit: int = 20) -> Json:
+def search(model: Model, text: str = "", label: str = "", *, limit: int = 20) -> Json:
     """Find a text in identities, events' and properties' names, without regard to case, `limit` of each kind.
 
     Of `people`, an identity that is the very text comes first.
     """
     wanted = text.strip().lower()
-    if not wanted:
-        raise QuestionError("text must not be empty")
     found = dict.fromkeys([text.strip()] if _kept(model, text, label)[0] else [])
-    async for person in _people(model, label):
+    for person in model.people(label):
         found.update(dict.fromkeys(identity for identity in person.identities if wanted in identity.lower()))
         if len(found) > limit:
             break
-
-    named: dict[str, dict[str, None]] = {"events": {}, "properties": {}}
-    for product in model.products(label):
-        for kind, names in (("events", product.events), ("properties", product.properties)):
-            named[kind].update(dict.fromkeys(name.text for folded, name in names.items() if wanted in folded))
-    listed = {kind: list(names)[:limit] for kind, names in {"people": found, **named}.items()}
-    return {**listed, "more_people": len(found) > limit}
-
-
-async def _people(model: Model, label: str) -> AsyncIterator[Person]:
-    """Iterate over people; calls that wait get their turn now and then."""
-    for number, person in enumerate(model.people(label), start=1):
-        yield person
-        if number % _PEOPLE_AT_A_TIME == 0:
-            await asyncio.sleep(0)
+    products = model.products(label)
+    events = {name.text: None for one in products for folded, name in one.events.items() if wanted in folded}
+    properties = {name.text: None for one in products for folded, name in one.properties.items() if wanted in folded}
+    return {
+        "people": list(found)[:limit],
+        "events": list(events)[:limit],
+        "properties": list(properties)[:limit],
+        "more_people": len(found) > limit,
+    }
 
 
 def _kept(model: Model, identity: str, label: str) -> tuple[list[str], list[tuple[int, Name, str]]]:

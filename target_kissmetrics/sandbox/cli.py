@@ -16,8 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, get_args
 
-from target_kissmetrics.sandbox.calls import SandboxError
-from target_kissmetrics.sandbox.imports import calls_of_file
+from target_kissmetrics.sandbox.calls import SandboxError, calls_of_file
 from target_kissmetrics.sandbox.model import REVENUE_PROPERTY, Duplicates
 from target_kissmetrics.sandbox.service import Sandbox
 

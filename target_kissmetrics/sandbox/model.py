@@ -24,7 +24,7 @@ from operator import itemgetter
 from typing import Final, Literal, NamedTuple
 
 from target_kissmetrics.sandbox import rules
-from target_kissmetrics.sandbox.calls import Call, NothingKeptError, Path, Reason, listed, read, read_alias
+from target_kissmetrics.sandbox.calls import Call, CallPath, NothingKeptError, Reason, listed, read, read_alias
 
 Duplicates = Literal["current", "legacy"]  # which of the two published rules for duplicates holds
 
@@ -68,7 +68,7 @@ class NotKept(NamedTuple):
     """A call of which nothing was kept, a property of one that was not kept, or an instance that was dropped."""
 
     reason: Reason
-    path: Path
+    path: CallPath
     parameters: Mapping[str, str]
     product: str
 

@@ -7,16 +7,12 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
-from functools import partial
-from typing import TypeVar
+from typing import Any
 
 from target_kissmetrics.sandbox import answers
 from target_kissmetrics.sandbox.answers import Json
-from target_kissmetrics.sandbox.model import Model
 from target_kissmetrics.sandbox.server import bind, make_server, url_of
 from target_kissmetrics.sandbox.service import Sandbox
-
-_T = TypeVar("_T")
 
 
 class RunningSandbox:
@@ -33,31 +29,31 @@ class RunningSandbox:
 
     def summary(self, product: str = "") -> Json:
         """Count what is kept."""
-        return self._ask(partial(answers.summary, label=product))
+        return self._ask(answers.summary, label=product)
 
     def person(self, identity: str, product: str = "") -> Json | None:
         """Return all that is kept of one person; None when nobody has this identity."""
-        return self._ask(partial(answers.person, identity=identity, label=product))
+        return self._ask(answers.person, identity=identity, label=product)
 
     def events(self, product: str = "") -> list[Json]:
         """List event names, the most frequent first."""
-        return self._ask(partial(answers.events, label=product))
+        return self._ask(answers.events, label=product)
 
     def not_kept(self, product: str = "", *, limit: int = 100) -> list[Json]:
         """List what was not kept, the latest first."""
-        return self._ask(partial(answers.not_kept, label=product, limit=limit))
+        return self._ask(answers.not_kept, label=product, limit=limit)
 
     def reset(self) -> None:
         """Delete everything."""
         self._ask(lambda _: self._sandbox.reset())
 
-    def _ask(self, question: Callable[[Model], _T]) -> _T:
+    def _ask(self, answer: Callable[..., Any], **arguments: Any) -> Any:
         """Ask on the server's own loop: between two calls, never in the middle of one."""
 
-        async def answer() -> _T:
-            return question(self._sandbox.model)
+        async def ask() -> Any:
+            return answer(self._sandbox.model, **arguments)
 
-        return asyncio.run_coroutine_threadsafe(answer(), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(ask(), self._loop).result()
 
 
 @contextmanager

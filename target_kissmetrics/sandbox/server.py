@@ -34,7 +34,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from target_kissmetrics.sandbox import answers, rules
-from target_kissmetrics.sandbox.calls import Call, Path, SandboxError
+from target_kissmetrics.sandbox.calls import Call, CallPath, SandboxError
 from target_kissmetrics.sandbox.service import Sandbox
 
 _LOG: Final = logging.getLogger("kissmetrics-sandbox")
@@ -44,7 +44,7 @@ _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosni
 
 _PIXEL: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 _GIF: Final = Response(_PIXEL, media_type="image/gif", headers=_HEADERS)
-_TRACKING: Final = get_args(Path)
+_TRACKING: Final = get_args(CallPath)
 _MAX_PARAMETERS: Final = 2_000
 _MAX_LISTED: Final = 10_000
 _REQUEST_SECONDS: Final = 30.0
@@ -118,8 +118,7 @@ def _arguments(answer: Callable[..., Any], request: Request) -> dict[str, Any]:
 
 
 async def _respond(sandbox: Sandbox, answer: Callable[..., Any], request: Request) -> Response:
-    answered = answer(sandbox.model, **_arguments(answer, request))
-    content = await answered if inspect.isawaitable(answered) else answered
+    content = answer(sandbox.model, **_arguments(answer, request))
     if content is None:
         raise HTTPException(404, "nobody has this identity")
     return _json(content)
@@ -223,7 +222,6 @@ def make_server(sandbox: Sandbox, sock: socket.socket, host: str) -> uvicorn.Ser
         exception_handlers={
             HTTPException: lambda _, error: _json({"error": error.detail}, error.status_code),
             ClientDisconnect: lambda _request, _error: _GIF,
-            answers.QuestionError: lambda _, error: _json({"error": str(error)}, 400),
             SandboxError: lambda _, error: _json({"error": str(error)}, 500),
         },
     )

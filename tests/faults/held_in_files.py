@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from target_kissmetrics.sandbox import answers
-from target_kissmetrics.sandbox.imports import calls_of_file
+from target_kissmetrics.sandbox.calls import calls_of_file
 from target_kissmetrics.sandbox.model import Duplicates
 from target_kissmetrics.sandbox.service import Sandbox
 

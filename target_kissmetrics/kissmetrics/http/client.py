@@ -86,9 +86,7 @@ def _problem(status: int, body: str | None, scheme: str) -> str | None:
     if 300 <= status < 400 and status != 304:
         return f"answers {status}, a redirect, which is not followed; check its address, and any proxy in between"
     if status < 300 and body == HTML_PAGE:
-        return (
-            f"answers {status} with an HTML page, so it is a web site or a login page; check its address, and any proxy"
-        )
+        return f"answers {status} with an HTML page, so it is a web site or a login page; check its address, or a proxy"
     if status == 400 and scheme == "http":
         return "answers 400 to a plain request; write its address with https:// if it wants TLS"
     return None

@@ -212,13 +212,18 @@ def no_answer(error: Exception) -> Outcome:
             return transport.NOT_TLS
         if proxy := _PROXY_ANSWER.search(str(link)):
             return transport.proxy_answered(int(proxy[1]))
-        if isinstance(link, (Urllib3TimeoutError, TimeoutError)):
-            cause = "no answer in time"
-        elif isinstance(link, socket.gaierror):
-            cause = "its name cannot be resolved"
-        elif isinstance(link, ssl.SSLError):
-            cause = f"the TLS connection failed ({link.reason or type(link).__name__})"
-        elif isinstance(link, OSError) and link.errno is not None:
-            cause = f"connection failed ({os.strerror(link.errno)})"
+        cause = _cause(link) or cause
         link = link.__context__
     return Outcome(cause=cause)
+
+
+def _cause(error: BaseException) -> str | None:
+    if isinstance(error, (Urllib3TimeoutError, TimeoutError)):
+        return transport.TIMED_OUT.cause
+    if isinstance(error, socket.gaierror):
+        return "its name cannot be resolved"
+    if isinstance(error, ssl.SSLError):
+        return f"the TLS connection failed ({error.reason or type(error).__name__})"
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"connection failed ({os.strerror(error.errno)})"
+    return None
