@@ -10,7 +10,7 @@ Counts are kept as calls arrive; a funnel and a search go through all people.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import reduce
@@ -23,7 +23,6 @@ from target_kissmetrics.sandbox.model import Model, Name, since
 
 Json = dict[str, Any]
 
-MAX_MONTHS: Final = 400  # of one chart, the latest
 MAX_OF_A_PERSON: Final = 500  # items of one page
 MAX_NAMES: Final = 10  # steps of a funnel, lines of a chart
 _EPOCH: Final = date(1970, 1, 1)
@@ -57,8 +56,8 @@ def people(model: Model, label: str = "", *, limit: int = 100, after: int = -1) 
 def person(model: Model, identity: str, label: str = "", *, limit: int | None = None, after: int = 0) -> Json | None:
     """Return what is kept of one person, oldest first, by any of their identities; None when nobody has it.
 
-    Of the events and values of properties, `after` are skipped and `limit` returned, all when None. When there are
-    more, `next` is the `after` of the next page. Of the identities there are `limit`, too.
+    Of the events and values of properties, `after` are skipped and `limit` returned, all when None; so of the
+    identities. When there are more items, `next` is the `after` of the next page.
     """
     identities, items = _kept(model, identity, label)
     if not identities:
@@ -76,36 +75,6 @@ def person(model: Model, identity: str, label: str = "", *, limit: int | None = 
             values.append({"value": rules.json_value(value), "timestamp": second})
     answer = {"identities": identities[:limit], "events": events, "properties": properties}
     return {**answer, "next": end} if end < len(items) else answer
-
-
-def timeline(model: Model, identity: str, label: str = "", *, limit: int = 50, after: int = 0) -> Json | None:
-    """Return a person's events and changes of properties, the latest first; None when nobody has the identity.
-
-    `after` entries are skipped: the `next` of the page before, which is null on the last one. `properties` are the last
-    value of each, 500 at most. In one second, the properties of an event come after it.
-    """
-    identities, items = _kept(model, identity, label)
-    if not identities:
-        return None
-    entries: list[Json] = []
-    last: dict[str, Json] = {}
-    before: dict[Name, int | float | str] = {}
-    for second, name, text in items:
-        if text == "":
-            entries.append({"kind": "event", "name": name.text, "timestamp": second})
-        else:
-            shown = {"name": name.text, "value": rules.json_value(text), "timestamp": second}
-            entries.append({"kind": "property", **shown, "before": before.get(name)})
-            before[name] = shown["value"]
-            last[rules.fold(name.text)] = shown
-    entries.sort(key=lambda entry: (-entry["timestamp"], entry["kind"], entry["name"]))
-    return {
-        "identities": identities[:MAX_OF_A_PERSON],
-        "properties": [last[name] for name in sorted(last)[:MAX_OF_A_PERSON]],
-        "entries": entries[after : after + limit],
-        "total": len(entries),
-        "next": after + limit if after + limit < len(entries) else None,
-    }
 
 
 def events(model: Model, label: str = "") -> list[Json]:
@@ -169,51 +138,31 @@ def calls(model: Model, label: str = "", *, limit: int = 50, path: str = "") -> 
     return {"calls": listed}
 
 
-def events_over_time(model: Model, names: Sequence[str], label: str = "") -> Json:
-    """Count the events of these names, without regard to case, by month; all events together if there are none.
-
-    Of the last 400 `months`, each of `events` has as many counts.
-    """
-    counted: dict[str, Counter[int]] = {name: Counter() for name in names[:MAX_NAMES] or ["All events"]}
-    for product in model.products(label):
-        for name, counts in counted.items():
-            chosen = [product.events.get(rules.fold(rules.clean(name)))] if names else product.events.values()
-            for one in filter(None, chosen):
-                for day, count in one.days.items():
+def events_by_month(model: Model, names: Sequence[str], label: str = "") -> list[Json]:
+    """Count the events of these names, without regard to case, by `months` that have some; without names, all events."""
+    listed: list[Json] = []
+    for shown in names[:MAX_NAMES] or ["All events"]:
+        counts = Counter[str]()
+        for product in model.products(label):
+            folded = {rules.fold(rules.clean(shown))} if names else product.events.keys()
+            for name in folded & product.events.keys():
+                for day, count in product.events[name].days.items():
                     counts[_month(day)] += count
-    months = _all_months([month for counts in counted.values() for month, count in counts.items() if count])
-    return {
-        "months": [_written(month) for month in months[-MAX_MONTHS:]],
-        "events": [
-            {"name": name, "counts": [counts[month] for month in months[-MAX_MONTHS:]]}
-            for name, counts in counted.items()
-        ],
-    }
+        listed.append({"name": shown, "months": {month: count for month, count in sorted(counts.items()) if count}})
+    return listed
 
 
 def revenue_by_month(model: Model, label: str = "") -> list[Json]:
-    """Sum up the revenue property by month, exactly, months without any in between included."""
-    sums: dict[int, Decimal] = {}
+    """Sum up the revenue property, exactly, by the months that have some."""
+    sums: dict[str, Decimal] = {}
     for product in model.products(label):
         for day, amount in product.revenue.items():
             sums[_month(day)] = rules.EXACT.add(sums.get(_month(day), Decimal(0)), amount)
-    return [
-        {"month": _written(month), "revenue": format(sums.get(month, Decimal(0)), "f")} for month in _all_months(sums)
-    ]
+    return [{"month": month, "revenue": format(amount, "f")} for month, amount in sorted(sums.items())]
 
 
-def _month(day: int) -> int:
-    """Return the month, numbered without gaps, of a day since the Unix epoch."""
-    there = _EPOCH + timedelta(days=day)
-    return there.year * 12 + there.month - 1
-
-
-def _all_months(used: Collection[int]) -> range:
-    return range(min(used), max(used) + 1) if used else range(0)
-
-
-def _written(month: int) -> str:
-    return f"{month // 12:04}-{month % 12 + 1:02}"
+def _month(day: int) -> str:
+    return f"{_EPOCH + timedelta(days=day):%Y-%m}"
 
 
 def funnel(model: Model, names: Sequence[str], label: str = "") -> list[Json]:
@@ -250,12 +199,8 @@ def search(model: Model, text: str = "", label: str = "", *, limit: int = 20) ->
     products = model.products(label)
     events = {name.text: None for one in products for folded, name in one.events.items() if wanted in folded}
     properties = {name.text: None for one in products for folded, name in one.properties.items() if wanted in folded}
-    return {
-        "people": list(found)[:limit],
-        "events": list(events)[:limit],
-        "properties": list(properties)[:limit],
-        "more_people": len(found) > limit,
-    }
+    listed = {"people": list(found), "events": list(events), "properties": list(properties)}
+    return {kind: names[:limit] for kind, names in listed.items()} | {"more_people": len(found) > limit}
 
 
 def _kept(model: Model, identity: str, label: str) -> tuple[list[str], list[tuple[int, Name, str]]]:

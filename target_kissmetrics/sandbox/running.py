@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -16,16 +14,15 @@ from target_kissmetrics.sandbox.service import Sandbox
 
 
 class RunningSandbox:
-    """A sandbox that is being served. Its methods may be called from any thread but the server's.
+    """A sandbox that is being served. Its methods may be called from any thread.
 
     They see all calls that were answered before. `product` is the first 8 characters of a key, or empty for all; `url`
     has no slash at its end.
     """
 
-    def __init__(self, url: str, sandbox: Sandbox, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, url: str, sandbox: Sandbox) -> None:
         self.url = url
         self._sandbox = sandbox
-        self._loop = loop
 
     def summary(self, product: str = "") -> Json:
         """Count what is kept."""
@@ -45,15 +42,11 @@ class RunningSandbox:
 
     def reset(self) -> None:
         """Delete everything."""
-        self._ask(lambda _: self._sandbox.reset())
+        self._sandbox.reset()
 
     def _ask(self, answer: Callable[..., Any], **arguments: Any) -> Any:
-        """Ask on the server's own loop: between two calls, never in the middle of one."""
-
-        async def ask() -> Any:
+        with self._sandbox.lock:
             return answer(self._sandbox.model, **arguments)
-
-        return asyncio.run_coroutine_threadsafe(ask(), self._loop).result()
 
 
 @contextmanager
@@ -63,16 +56,11 @@ def running(sandbox: Sandbox | None = None, *, host: str = "127.0.0.1", port: in
     Nothing else may use it meanwhile. Port 0 chooses a free port. SandboxError when the address cannot be used.
     """
     with closing(sandbox or Sandbox()) as served, bind(host, port) as sock:
-        server, loop = make_server(served, sock, host), Future[asyncio.AbstractEventLoop]()
-
-        async def serve() -> None:
-            loop.set_result(asyncio.get_running_loop())
-            await server.serve(sockets=[sock])
-
-        thread = threading.Thread(target=lambda: asyncio.run(serve()), name="kissmetrics-sandbox", daemon=True)
+        server = make_server(served, sock, host)
+        thread = threading.Thread(target=server.run, args=[[sock]], name="kissmetrics-sandbox", daemon=True)
         thread.start()
         try:
-            yield RunningSandbox(url_of(sock, host), served, loop.result())
+            yield RunningSandbox(url_of(sock, host), served)
         finally:
             server.should_exit = True
             thread.join()

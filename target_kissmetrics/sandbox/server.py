@@ -24,7 +24,6 @@ from urllib.parse import parse_qsl
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -51,15 +50,6 @@ _REQUEST_SECONDS: Final = 30.0
 _SHUTDOWN_SECONDS: Final = 2
 
 
-class _Identity(PathConvertor):
-    """The rest of a path, whatever it holds: an identity may contain slashes and line breaks."""
-
-    regex = r"(?s:.+)"
-
-
-register_url_convertor("identity", _Identity())
-
-
 class _Connection(HttpToolsProtocol):
     """A connection that is closed 30 s after it was made, or the last answer ended, without another answer."""
 
@@ -77,22 +67,18 @@ class _Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
 
-_API: Final[dict[str, Callable[..., Any]]] = {
+_ANSWERS: Final[dict[str, Callable[..., Any]]] = {
     "/api/summary": answers.summary,
     "/api/people": answers.people,
-    "/api/people/{identity:identity}": partial(answers.person, limit=answers.MAX_OF_A_PERSON),
-    "/api/timeline/{identity:identity}": answers.timeline,
+    "/api/people/{identity:path}": partial(answers.person, limit=answers.MAX_OF_A_PERSON),
     "/api/events": answers.events,
-    "/api/events/over-time": answers.events_over_time,
+    "/api/events/by-month": answers.events_by_month,
     "/api/not-kept": answers.not_kept,
     "/api/not-kept/reasons": answers.losses,
     "/api/calls": answers.calls,
     "/api/revenue": answers.revenue_by_month,
     "/api/funnel": answers.funnel,
     "/api/search": answers.search,
-}
-
-_QUERY_API: Final[dict[str, Callable[..., Any]]] = {
     "/v3/products": answers.query_products,
     "/v3/products/{product_id}/events": answers.query_events,
 }
@@ -118,17 +104,11 @@ def _arguments(answer: Callable[..., Any], request: Request) -> dict[str, Any]:
 
 
 async def _respond(sandbox: Sandbox, answer: Callable[..., Any], request: Request) -> Response:
-    content = answer(sandbox.model, **_arguments(answer, request))
-    if content is None:
-        raise HTTPException(404, "nobody has this identity")
-    return _json(content)
-
-
-async def _query(sandbox: Sandbox, answer: Callable[..., Any], request: Request) -> Response:
-    """Answer as Kissmetrics' Query API; any user and password will do."""
-    if not request.headers.get("authorization", "").lower().startswith("basic "):
+    is_login = request.headers.get("authorization", "").lower().startswith("basic ")
+    if request.scope["path"].startswith("/v3/") and not is_login:  # the Query API; any user and password will do
         return _json({"status": 401, "messages": ["Unauthenticated."]}, 401)
-    return _json(answer(sandbox.model, **_arguments(answer, request)))
+    content = answer(sandbox.model, **_arguments(answer, request))
+    return _json({"error": "nobody has this identity"}, 404) if content is None else _json(content)
 
 
 async def _track(sandbox: Sandbox, request: Request) -> Response:
@@ -215,8 +195,7 @@ def make_server(sandbox: Sandbox, sock: socket.socket, host: str) -> uvicorn.Ser
         routes=[
             *(Route(path, partial(_track, sandbox), methods=["GET", "POST"]) for path in _TRACKING),
             Route("/", _page(), methods=["GET"]),
-            *(Route(path, partial(_respond, sandbox, answer)) for path, answer in _API.items()),
-            *(Route(path, partial(_query, sandbox, answer)) for path, answer in _QUERY_API.items()),
+            *(Route(path, partial(_respond, sandbox, answer)) for path, answer in _ANSWERS.items()),
             Route("/api/reset", partial(_reset, sandbox), methods=["POST"]),
         ],
         exception_handlers={

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 from target_kissmetrics.sandbox.calls import Call, SandboxError
@@ -27,9 +28,9 @@ _SELECT: Final = "SELECT product, path, parameters, arrived, imported FROM calls
 
 
 class Sandbox:
-    """A local Kissmetrics, without its HTTP side. Not thread-safe.
+    """A local Kissmetrics, without its HTTP side.
 
-    Its `model` is what is kept of all calls so far; another object after a reset. A `store` is a file that keeps
+    Whoever reads its `model` beside a thread that takes calls holds its `lock` meanwhile. The `model` is what is kept of all calls so far; another object after a reset. A `store` is a file that keeps
     everything, for one process at a time; what it holds is judged anew by the rule for `duplicates`. SandboxError when
     it cannot be used, from `take`, `take_all` and `reset` when it cannot be written.
     """
@@ -37,6 +38,7 @@ class Sandbox:
     def __init__(
         self, *, revenue_property: str = REVENUE_PROPERTY, duplicates: Duplicates = "current", store: Path | None = None
     ) -> None:
+        self.lock: Final = Lock()
         self._path = store
         self._store = None if store is None else _open(store)
         self._new_model = partial(Model, revenue_property, duplicates)
@@ -53,17 +55,18 @@ class Sandbox:
     def take_all(self, calls: Iterable[Call]) -> int:
         """Take many calls at once, or none of them after an error in between; return how many."""
         taken = list(calls)
-        for call in taken:
-            self.model.take(call)
-        self._write(
-            _INSERT, ((one.product, one.path, json.dumps(one.parameters), one.arrived, one.imported) for one in taken)
-        )
+        rows = [(one.product, one.path, json.dumps(one.parameters), one.arrived, one.imported) for one in taken]
+        with self.lock:
+            for call in taken:
+                self.model.take(call)
+            self._write(_INSERT, rows)
         return len(taken)
 
     def reset(self) -> None:
         """Delete everything, in the store too."""
-        self._write("DELETE FROM calls", [()])
-        self.model = self._new_model()
+        with self.lock:
+            self._write("DELETE FROM calls", [()])
+            self.model = self._new_model()
 
     def close(self) -> None:
         """Close the store."""

@@ -223,7 +223,6 @@ class TestApi:
             "100%25",
             "a?b#c",
             "é😀",
-            "line\nbreak",
             "a+b c",
             HOSTILE,
             '"\\',
@@ -280,7 +279,7 @@ class TestHostNames:
     )  # fmt: skip
     def test_another_one_reads_and_deletes_nothing(self, sandbox: RunningSandbox, host: str) -> None:
         requests.get(sandbox.url + "/e", params=event(), timeout=10)
-        for path in ("/", "/api/people", "/api/people/ada", "/api/timeline/ada", "/api/calls", "/api/nothing"):
+        for path in ("/", "/api/people", "/api/people/ada", "/api/calls", "/api/nothing"):
             status, kind, body = raw(sandbox, "GET", path, host=host)
             assert (status, kind) == (403, "application/json")
             assert b"ada" not in body
@@ -331,7 +330,7 @@ def test_no_spelling_of_the_key_is_kept(tmp_path: Path, spelled: str, method: st
             form = f"_p=ada&x=1&{spelled}={KEY}"
             target, body = (f"{path}?{form}", None) if method == "GET" else (path, form.encode())
             assert raw(sandbox, method, target, body)[0] == 200
-        seen = [raw(sandbox, "GET", f"/api/{view}")[2] for view in ("calls", "not-kept", "people/ada", "timeline/ada")]
+        seen = [raw(sandbox, "GET", f"/api/{view}")[2] for view in ("calls", "not-kept", "people/ada")]
         files = [file.read_bytes() for file in tmp_path.iterdir()]
     assert not [text for text in [*seen, *files, store.read_bytes()] if b"the-rest" in text or b"old" in text]
 
@@ -410,11 +409,6 @@ class TestPersonInPages:
         assert set(seen.values()) == {1}
         assert len(seen) == 1200 == len(whole["events"]) + len(whole["properties"]["Plan"])
 
-    def test_its_time_line_likewise(self, busy: RunningSandbox) -> None:
-        page = requests.get(busy.url + "/api/timeline/ada", params={"limit": 100_000}, timeout=10).json()
-        assert (len(page["entries"]), page["total"], page["next"]) == (500, 1200, 500)
-        assert len(page["identities"]) == 500
-
 
 class TestPage:
     def test_is_served_with_a_policy_that_lets_in_its_own_script_alone(self, sandbox: RunningSandbox) -> None:
@@ -486,8 +480,7 @@ class TestViews:
             return answer.json()
 
         assert ask("/api/calls", limit=1)["calls"][0]["parameters"]["_p"] == "a/b"
-        assert ask("/api/timeline/a/b")["total"] == 2
-        assert ask("/api/events/over-time", event=["Paid", "Left"])["events"][1] == {"name": "Left", "counts": [0]}
+        assert ask("/api/events/by-month", event=["Paid", "Left"])[1] == {"name": "Left", "months": {}}
         assert ask("/api/funnel", event=["Paid", "Paid"]) == [
             {"name": "Paid", "people": 1}, {"name": "Paid", "people": 0},
         ]  # fmt: skip
@@ -497,7 +490,7 @@ class TestViews:
         assert ask("/api/not-kept", reason="too-old") == []
         assert ask("/api/calls", product="otherkey") == {"calls": []}
 
-    @pytest.mark.parametrize("path", ["/api/calls?limit=x", "/api/timeline/a?after=1.5"])
+    @pytest.mark.parametrize("path", ["/api/calls?limit=x", "/api/people/a?after=1.5"])
     def test_what_cannot_be_answered_is_said(self, sandbox: RunningSandbox, http: requests.Session, path: str) -> None:
         answer = http.get(sandbox.url + path, timeout=10)
         assert answer.status_code == 400
@@ -506,9 +499,6 @@ class TestViews:
     def test_a_funnel_has_ten_steps_at_most(self, sandbox: RunningSandbox, http: requests.Session) -> None:
         answer = http.get(sandbox.url + "/api/funnel?" + "event=a&" * 11, timeout=10)
         assert answer.json() == [{"name": "a", "people": 0}] * 10
-
-    def test_nobody_has_no_time_line(self, sandbox: RunningSandbox, http: requests.Session) -> None:
-        assert http.get(sandbox.url + "/api/timeline/nobody", timeout=10).status_code == 404
 
 
 LOGIN = ("ada@example.com", "any")
