@@ -3,15 +3,13 @@
 Everywhere, `label` is the first 8 characters of a product's key, or empty for all products together. Together, counts
 are added up, a name is one name without regard to case, and the same identity in two products is two people; only a
 look at one identity shows what all products have of it. A `timestamp` is in seconds since the Unix epoch.
-
-Counts are kept as calls arrive; a funnel and a search go through all people.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from datetime import date, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import reduce
 from itertools import islice
@@ -19,26 +17,24 @@ from operator import itemgetter
 from typing import Any, Final
 
 from target_kissmetrics.sandbox import rules
-from target_kissmetrics.sandbox.model import Model, Name, since
+from target_kissmetrics.sandbox.model import Instance, Model, Person, since
 
 Json = dict[str, Any]
 
 MAX_OF_A_PERSON: Final = 500  # items of one page
 MAX_NAMES: Final = 10  # steps of a funnel, lines of a chart
-_EPOCH: Final = date(1970, 1, 1)
 
 
 def summary(model: Model, label: str = "") -> Json:
     """Count what is kept, by the rule for `duplicates`. `revenue` is an exact sum as text."""
-    products = model.products(label)
-    amounts = (amount for product in products for amount in product.revenue.values())
+    products, people = model.products(label), list(model.people(label))
     return {
-        "people": sum(product.population for product in products),
-        "events": sum(name.count for product in products for name in product.events.values()),
+        "people": len(people),
+        "events": sum(len(instances) for one in people for instances in one.events.values()),
         "event_names": len({name for product in products for name in product.events}),
         "property_names": len({name for product in products for name in product.properties}),
         "aliases": sum(len(product.aliases) for product in products),
-        "revenue": format(reduce(rules.EXACT.add, amounts, Decimal(0)), "f"),
+        "revenue": _exact_sum(amount for _, amount in _amounts(model, label)),
         "calls": sum(product.calls for product in products),
         "not_kept": sum(product.losses.total() for product in products),
         "duplicates": model.duplicates,
@@ -59,33 +55,36 @@ def person(model: Model, identity: str, label: str = "", *, limit: int | None = 
     Of the events and values of properties, `after` are skipped and `limit` returned, all when None; so of the
     identities. When there are more items, `next` is the `after` of the next page.
     """
-    identities, items = _kept(model, identity, label)
-    if not identities:
+    found = _found(model, identity, label)
+    if not found:
         return None
     # Products may write a name in different ways: the oldest product's way counts.
-    names = {rules.fold(name.text): name.text for _, name, _ in reversed(items)}
+    names = {name: text for one in reversed(found) for name, text in one.product.properties.items()}
+    kept: list[tuple[int, str, str]] = []
+    for one in found:
+        for name, instances in one.events.items():
+            kept += [(second, one.product.events[name], "") for second, _ in instances]
+        for name, instances in one.properties.items():
+            kept += [(second, names[name], value) for second, value in instances]
+    kept.sort(key=itemgetter(0))
+    identities = list(dict.fromkeys(name for one in found for name in one.identities))
     events: list[Json] = []
     properties: dict[str, list[Json]] = {}
-    end = len(items) if limit is None else after + limit
-    for second, name, value in sorted(items, key=itemgetter(0))[after:end]:
+    end = len(kept) if limit is None else after + limit
+    for second, name, value in kept[after:end]:
         if value == "":  # only an event's is
-            events.append({"name": name.text, "timestamp": second})
+            events.append({"name": name, "timestamp": second})
         else:
-            values = properties.setdefault(names[rules.fold(name.text)], [])
-            values.append({"value": rules.json_value(value), "timestamp": second})
+            properties.setdefault(name, []).append({"value": rules.json_value(value), "timestamp": second})
     answer = {"identities": identities[:limit], "events": events, "properties": properties}
-    return {**answer, "next": end} if end < len(items) else answer
+    return {**answer, "next": end} if end < len(kept) else answer
 
 
 def events(model: Model, label: str = "") -> list[Json]:
     """List event names with the `count` of their instances and of `people`, the most frequent first."""
-    listed: dict[str, Json] = {}
-    for product in model.products(label):
-        for folded, name in product.events.items():
-            event = listed.setdefault(folded, {"name": name.text, "count": 0, "people": 0})
-            event["count"] += name.count
-            event["people"] += name.people
-    return sorted(listed.values(), key=lambda event: -event["count"])
+    found = _kept_events(model, label).values()
+    listed = [{"name": text, "count": sum(map(len, kept)), "people": len(kept)} for text, kept in found]
+    return sorted(listed, key=lambda event: -event["count"])
 
 
 def query_products(model: Model, *, offset: int = 0, limit: int = 50) -> Json:
@@ -96,15 +95,14 @@ def query_products(model: Model, *, offset: int = 0, limit: int = 50) -> Json:
 
 
 def query_events(model: Model, product_id: str, *, offset: int = 0, limit: int = 50) -> Json:
-    """List a product's events as Kissmetrics' Query API does, with days for times; a product begins without calls."""
+    """List a product's events as Kissmetrics' Query API does, by when they took place; a product begins without."""
     listed: list[Json] = []
-    names = (item for product in model.products(product_id) for item in product.events.items() if item[1].count)
-    for folded, name in names:
-        days = [day for day, count in name.days.items() if count]
-        first, last = (f"{_EPOCH + timedelta(days=day)}T00:00:00Z" for day in (min(days), max(days)))
-        times = {"first_used_at": first, "last_used_at": last, "first_sent_at": first, "last_sent_at": last}
-        event = {"id": folded, "product_id": product_id, "name": name.text, "visible": True, "total": name.count}
-        listed.append(event | times)
+    for name, (text, kept) in _kept_events(model, product_id).items():
+        moments = min(instances[0].second for instances in kept), max(instances[-1].second for instances in kept)
+        first, last = (f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%SZ}" for second in moments)
+        used = {"first_used_at": first, "last_used_at": last, "first_sent_at": first, "last_sent_at": last}
+        event = {"id": name, "product_id": product_id, "name": text, "visible": True, "total": sum(map(len, kept))}
+        listed.append(event | used)
     return {"events": listed[offset : offset + limit]}
 
 
@@ -139,30 +137,38 @@ def calls(model: Model, label: str = "", *, limit: int = 50, path: str = "") -> 
 
 
 def events_by_month(model: Model, names: Sequence[str], label: str = "") -> list[Json]:
-    """Count the events of these names, without regard to case, by `months` that have some; without names, all events."""
+    """Count the events of these names, without regard to case, by `months` that have some; without names, all."""
+    found = _kept_events(model, label)
     listed: list[Json] = []
     for shown in names[:MAX_NAMES] or ["All events"]:
-        counts = Counter[str]()
-        for product in model.products(label):
-            folded = {rules.fold(rules.clean(shown))} if names else product.events.keys()
-            for name in folded & product.events.keys():
-                for day, count in product.events[name].days.items():
-                    counts[_month(day)] += count
-        listed.append({"name": shown, "months": {month: count for month, count in sorted(counts.items()) if count}})
+        chosen = [found.get(rules.fold(rules.clean(shown)), ("", []))] if names else found.values()
+        seconds = (second for _, kept in chosen for instances in kept for second, _ in instances)
+        listed.append({"name": shown, "months": dict(sorted(Counter(map(_month, seconds)).items()))})
     return listed
 
 
 def revenue_by_month(model: Model, label: str = "") -> list[Json]:
     """Sum up the revenue property, exactly, by the months that have some."""
-    sums: dict[str, Decimal] = {}
-    for product in model.products(label):
-        for day, amount in product.revenue.items():
-            sums[_month(day)] = rules.EXACT.add(sums.get(_month(day), Decimal(0)), amount)
-    return [{"month": month, "revenue": format(amount, "f")} for month, amount in sorted(sums.items())]
+    amounts: dict[str, list[Decimal]] = {}
+    for second, amount in _amounts(model, label):
+        amounts.setdefault(_month(second), []).append(amount)
+    return [{"month": month, "revenue": _exact_sum(of_month)} for month, of_month in sorted(amounts.items())]
 
 
-def _month(day: int) -> str:
-    return f"{_EPOCH + timedelta(days=day):%Y-%m}"
+def _amounts(model: Model, label: str) -> Iterable[tuple[int, Decimal]]:
+    """Iterate over all that was set of the revenue property, with its seconds."""
+    for one in model.people(label):
+        for second, value in one.properties.get(model.revenue_name, ()):
+            if (amount := rules.number_of(value)) is not None:
+                yield second, amount
+
+
+def _exact_sum(amounts: Iterable[Decimal]) -> str:
+    return format(reduce(rules.EXACT.add, amounts, Decimal(0)), "f")
+
+
+def _month(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m}"
 
 
 def funnel(model: Model, names: Sequence[str], label: str = "") -> list[Json]:
@@ -175,9 +181,8 @@ def funnel(model: Model, names: Sequence[str], label: str = "") -> list[Json]:
     for person in model.people(label):
         second, before = 0, None
         for number, step in enumerate(steps):
-            name = person.product.events.get(step)
             earliest = second + 1 if step == before else second
-            first = None if name is None else next(since(person.events, name, earliest), None)
+            first = next(since(person.events, step, earliest), None)
             if first is None:
                 break
             reached[number] += 1
@@ -191,22 +196,31 @@ def search(model: Model, text: str = "", label: str = "", *, limit: int = 20) ->
     Of `people`, an identity that is the very text comes first.
     """
     wanted = text.strip().lower()
-    found = dict.fromkeys([text.strip()] if _kept(model, text, label)[0] else [])
+    found = dict.fromkeys([text.strip()] if _found(model, text, label) else [])
     for person in model.people(label):
         found.update(dict.fromkeys(identity for identity in person.identities if wanted in identity.lower()))
         if len(found) > limit:
             break
     products = model.products(label)
-    events = {name.text: None for one in products for folded, name in one.events.items() if wanted in folded}
-    properties = {name.text: None for one in products for folded, name in one.properties.items() if wanted in folded}
+    events = {text: None for one in products for name, text in one.events.items() if wanted in name}
+    properties = {text: None for one in products for name, text in one.properties.items() if wanted in name}
     listed = {"people": list(found), "events": list(events), "properties": list(properties)}
     return {kind: names[:limit] for kind, names in listed.items()} | {"more_people": len(found) > limit}
 
 
-def _kept(model: Model, identity: str, label: str) -> tuple[list[str], list[tuple[int, Name, str]]]:
-    """Return the identities of whom an identity is, in all products, and second, name and value of what they have."""
+def _kept_events(model: Model, label: str) -> dict[str, tuple[str, list[list[Instance]]]]:
+    """Return of each event's name, as it compares, the oldest way to write it and the instances of each person."""
+    found: dict[str, tuple[str, list[list[Instance]]]] = {}
+    for product in model.products(label):
+        for name, text in product.events.items():
+            found.setdefault(name, (text, []))
+    for one in model.people(label):
+        for name, instances in one.events.items():
+            found[name][1].append(instances)
+    return found
+
+
+def _found(model: Model, identity: str, label: str) -> list[Person]:
+    """Return whom an identity is, in all products."""
     key = rules.clean(identity)
-    found = [product.people[key] for product in model.products(label) if key in product.people]
-    kinds = (kind for person in found for kind in (person.events, person.properties))
-    items = [(second, name, value) for kind in kinds for name, of_name in kind.items() for second, value in of_name]
-    return list(dict.fromkeys(one for person in found for one in person.identities)), items
+    return [product.people[key] for product in model.products(label) if key in product.people]

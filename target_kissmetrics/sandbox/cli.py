@@ -16,9 +16,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, get_args
 
-from target_kissmetrics.sandbox.calls import SandboxError, calls_of_file
 from target_kissmetrics.sandbox.model import REVENUE_PROPERTY, Duplicates
-from target_kissmetrics.sandbox.service import Sandbox
+from target_kissmetrics.sandbox.rules import SandboxError
+from target_kissmetrics.sandbox.service import Sandbox, calls_of_file
 
 _LOG: Final = logging.getLogger("kissmetrics-sandbox")
 _MAX_PORT: Final = 65_535

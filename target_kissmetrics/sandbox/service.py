@@ -1,4 +1,4 @@
-"""A sandbox: a model, and a SQLite file that keeps its calls when one is asked for.
+"""A sandbox: a model, and a SQLite file that keeps its calls when one is asked for; and import files.
 
 The file is append-only and holds every call, also those of which nothing was kept: a replay leads to the same model. It
 holds no API key, only what `rules.product_of` makes of it. A call that was taken survives the end of the process; a
@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from target_kissmetrics.sandbox.calls import Call, SandboxError
+from target_kissmetrics.sandbox import rules
 from target_kissmetrics.sandbox.model import REVENUE_PROPERTY, Duplicates, Model
+from target_kissmetrics.sandbox.rules import Call, SandboxError
 
 _APPLICATION_ID: Final = 0x4B4D5342  # "KMSB" marks a sandbox's file: no other program's database is written to
 _SCHEMA: Final = """CREATE TABLE calls (
@@ -30,9 +31,10 @@ _SELECT: Final = "SELECT product, path, parameters, arrived, imported FROM calls
 class Sandbox:
     """A local Kissmetrics, without its HTTP side.
 
-    Whoever reads its `model` beside a thread that takes calls holds its `lock` meanwhile. The `model` is what is kept of all calls so far; another object after a reset. A `store` is a file that keeps
-    everything, for one process at a time; what it holds is judged anew by the rule for `duplicates`. SandboxError when
-    it cannot be used, from `take`, `take_all` and `reset` when it cannot be written.
+    Its `model` is what is kept of all calls so far; another object after a reset. Whoever reads it beside a thread that
+    takes calls holds the `lock` meanwhile. A `store` is a file that keeps everything, for one process at a time; what
+    it holds is judged anew by the rule for `duplicates`. SandboxError when it cannot be used, from `take`, `take_all`
+    and `reset` when it cannot be written.
     """
 
     def __init__(
@@ -104,3 +106,19 @@ def _open(path: Path) -> sqlite3.Connection:
     except (OSError, sqlite3.Error) as error:
         raise SandboxError(f"cannot use {path} as a store: {error}; name another file with --store") from error
     return store
+
+
+def calls_of_file(path: Path, arrived: int) -> Iterator[Call]:
+    """Read an import file in UTF-8, line by line, without empty lines. `arrived` is the time of the import.
+    SandboxError when the file cannot be read, or one of its lines is broken; the text names it.
+    """
+    number = 0
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield from rules.calls_of_line(line.decode("utf-8-sig" if number == 1 else "utf-8"), arrived)
+    except OSError as error:
+        raise SandboxError(f"cannot read {path}: {error.strerror or error}; check its path") from error
+    except (ValueError, SandboxError) as error:
+        raise SandboxError(f"{path}, line {number}: {error}; fix or remove the line") from error

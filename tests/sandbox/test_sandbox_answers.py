@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from target_kissmetrics.sandbox import answers
-from target_kissmetrics.sandbox.calls import Call
 from target_kissmetrics.sandbox.model import ARRIVALS_LISTED, Model
-from target_kissmetrics.sandbox.rules import product_of
+from target_kissmetrics.sandbox.rules import Call, product_of
 
 PRODUCT = product_of("abcdefgh-key")
 START = 1_704_067_200  # 2024-01-01, a Monday

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from target_kissmetrics.sandbox import answers, rules
-from target_kissmetrics.sandbox.calls import Call, CallPath
 from target_kissmetrics.sandbox.model import NOT_KEPT_LISTED, Duplicates, Model
+from target_kissmetrics.sandbox.rules import Call, CallPath
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
