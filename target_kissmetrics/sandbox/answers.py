@@ -17,12 +17,12 @@ from operator import itemgetter
 from typing import Any, Final
 
 from target_kissmetrics.sandbox import rules
-from target_kissmetrics.sandbox.model import Instance, Model, Person, since
+from target_kissmetrics.sandbox.model import Instance, Model, Person
 
 Json = dict[str, Any]
 
 MAX_OF_A_PERSON: Final = 500  # items of one page
-MAX_NAMES: Final = 10  # steps of a funnel, lines of a chart
+MAX_NAMES: Final = 10  # lines of a chart
 
 
 def summary(model: Model, label: str = "") -> Json:
@@ -41,9 +41,15 @@ def summary(model: Model, label: str = "") -> Json:
     }
 
 
-def people(model: Model, label: str = "", *, limit: int = 100, after: int = -1) -> Json:
-    """List people past number `after`, the oldest first; `next` is the `after` of the next page, null on the last."""
-    found = list(islice(model.people(label, after), limit + 1))
+def people(model: Model, label: str = "", *, text: str = "", limit: int = 100, after: int = -1) -> Json:
+    """List people past number `after`, the oldest first; `next` is the `after` of the next page, null on the last.
+
+    With a `text`, those of whom an identity holds it, without regard to case.
+    """
+    wanted = text.strip().lower()
+    everyone = model.people(label, after)
+    chosen = (one for one in everyone if not wanted or any(wanted in name.lower() for name in one.identities))
+    found = list(islice(chosen, limit + 1))
     page = found[:limit]
     listed = [{"identities": one.identities, "events": sum(map(len, one.events.values()))} for one in page]
     return {"people": listed, "next": page[-1].number if page and len(found) > limit else None}
@@ -169,43 +175,6 @@ def _exact_sum(amounts: Iterable[Decimal]) -> str:
 
 def _month(second: int) -> str:
     return f"{datetime.fromtimestamp(second, UTC):%Y-%m}"
-
-
-def funnel(model: Model, names: Sequence[str], label: str = "") -> list[Json]:
-    """Count the `people` who did some events, 10 at most, one after the other, by the step they came to.
-
-    A step counts from the second of the step before it on; when both are the same event, after it.
-    """
-    steps = [rules.fold(rules.clean(name)) for name in names[:MAX_NAMES]]
-    reached = [0] * len(steps)
-    for person in model.people(label):
-        second, before = 0, None
-        for number, step in enumerate(steps):
-            earliest = second + 1 if step == before else second
-            first = next(since(person.events, step, earliest), None)
-            if first is None:
-                break
-            reached[number] += 1
-            second, before = first.second, step
-    return [{"name": name, "people": people} for name, people in zip(names, reached, strict=False)]
-
-
-def search(model: Model, text: str = "", label: str = "", *, limit: int = 20) -> Json:
-    """Find a text in identities, events' and properties' names, without regard to case, `limit` of each kind.
-
-    Of `people`, an identity that is the very text comes first.
-    """
-    wanted = text.strip().lower()
-    found = dict.fromkeys([text.strip()] if _found(model, text, label) else [])
-    for person in model.people(label):
-        found.update(dict.fromkeys(identity for identity in person.identities if wanted in identity.lower()))
-        if len(found) > limit:
-            break
-    products = model.products(label)
-    events = {text: None for one in products for name, text in one.events.items() if wanted in name}
-    properties = {text: None for one in products for name, text in one.properties.items() if wanted in name}
-    listed = {"people": list(found), "events": list(events), "properties": list(properties)}
-    return {kind: names[:limit] for kind, names in listed.items()} | {"more_people": len(found) > limit}
 
 
 def _kept_events(model: Model, label: str) -> dict[str, tuple[str, list[list[Instance]]]]:

@@ -77,8 +77,6 @@ _ANSWERS: Final[dict[str, Callable[..., Any]]] = {
     "/api/not-kept/reasons": answers.losses,
     "/api/calls": answers.calls,
     "/api/revenue": answers.revenue_by_month,
-    "/api/funnel": answers.funnel,
-    "/api/search": answers.search,
     "/v3/products": answers.query_products,
     "/v3/products/{product_id}/events": answers.query_events,
 }

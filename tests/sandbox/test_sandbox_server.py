@@ -481,10 +481,7 @@ class TestViews:
 
         assert ask("/api/calls", limit=1)["calls"][0]["parameters"]["_p"] == "a/b"
         assert ask("/api/events/by-month", event=["Paid", "Left"])[1] == {"name": "Left", "months": {}}
-        assert ask("/api/funnel", event=["Paid", "Paid"]) == [
-            {"name": "Paid", "people": 1}, {"name": "Paid", "people": 0},
-        ]  # fmt: skip
-        assert ask("/api/search", text="A/")["people"] == ["a/b"]
+        assert ask("/api/people", text="A/")["people"] == [{"identities": ["a/b"], "events": 1}]
         assert ask("/api/revenue") == []
         assert ask("/api/not-kept/reasons") == {}
         assert ask("/api/not-kept", reason="too-old") == []
@@ -495,10 +492,6 @@ class TestViews:
         answer = http.get(sandbox.url + path, timeout=10)
         assert answer.status_code == 400
         assert answer.json()["error"]
-
-    def test_a_funnel_has_ten_steps_at_most(self, sandbox: RunningSandbox, http: requests.Session) -> None:
-        answer = http.get(sandbox.url + "/api/funnel?" + "event=a&" * 11, timeout=10)
-        assert answer.json() == [{"name": "a", "people": 0}] * 10
 
 
 LOGIN = ("ada@example.com", "any")

@@ -35,6 +35,8 @@ LOG_INTERVAL_SECONDS = 30.0
 SILENT_ATTEMPTS = 2
 """The first failures of a call are not logged; most pass."""
 
+NEVER = "no call was ever acknowledged"
+
 
 class CallMonitor(Protocol):
     """Observes a dispatcher, from its thread. Must be quick and must not raise."""
@@ -73,18 +75,13 @@ class _CallInFlight:
 
 @dataclass(kw_only=True, eq=False)
 class Dispatcher:
-    """Delivers calls, one request each. Its thread starts with the first call.
+    """Delivers calls, one request each. Its thread starts with the first call, and makes the transport.
 
     Args:
-        encoder: Encodes calls as requests.
-        transport: Makes the transport, in the dispatcher's thread.
-        policy: When to retry, and when to give up.
-        pacing: When a request may start.
         connections: The most requests in flight at once.
         host: The tracking API's address, for messages.
         failed: Called once, from the dispatcher's thread, with the reason when the delivery stops.
         warn: Logs a line, from the dispatcher's thread.
-        monitor: Observes calls.
         clock: Monotonic seconds.
     """
 
@@ -216,25 +213,19 @@ class Dispatcher:
                 self.warn(f"{self.host}: {verdict.why}; all connections wait {verdict.asked:.1f} s")
         elif call.attempts > SILENT_ATTEMPTS and now >= self._silent_until:
             self._silent_until = now + LOG_INTERVAL_SECONDS
-            self._log_retry(verdict.why)
+            never = "" if self._has_acknowledged else f"; {NEVER}: check tracking_url and the network"
+            budget = f"calls are retried for up to {self.policy.budget:g} s (retry_timeout_seconds)"
+            self.warn(f"{self.host}: {verdict.why}; {budget}{never}")
         call.earliest = now + verdict.asked
         heapq.heappush(self._retries, (now + verdict.seconds, next(self._retry_numbers), call))
-
-    def _log_retry(self, why: str) -> None:
-        never = "; no call was acknowledged so far: check tracking_url and the network"
-        self.warn(
-            f"{self.host}: {why}; calls are retried for up to {self.policy.budget:g} s (retry_timeout_seconds)"
-            f"{'' if self._has_acknowledged else never}"
-        )
 
     def _error(self, verdict: GiveUp) -> DeliveryError:
         """Return the error that ends the delivery: what happened, and what to do about it."""
         if verdict.permanent:
             return Refused(f"{self.host}: {verdict.why}; check tracking_url and any proxy in between")
-        never = "No call was ever acknowledged: check tracking_url, the network and any proxy. "
+        never = "" if self._has_acknowledged else f"; {NEVER}: check tracking_url, the network and any proxy"
         return Unreachable(
-            f"{self.host}: {verdict.why}. {'' if self._has_acknowledged else never}"
-            "Run again: calls that were not acknowledged are sent again"
+            f"{self.host}: {verdict.why}{never}. Run again: calls that were not acknowledged are sent again"
         )
 
     def _retry_sooner(self, now: float) -> None:

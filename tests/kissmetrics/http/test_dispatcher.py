@@ -130,7 +130,7 @@ def test_repeated_failures_of_a_call_are_logged_at_intervals() -> None:
     (line,) = deliver(ScriptedTransport(*[Outcome(503)] * 50), calls(1)).lines
     assert line == (
         "https://trk.example: it answered 503; calls are retried for up to 10 s (retry_timeout_seconds); "
-        "no call was acknowledged so far: check tracking_url and the network"
+        "no call was ever acknowledged: check tracking_url and the network"
     )
     (line,) = deliver(ScriptedTransport(Outcome(200), *[Outcome(503)] * 50), calls(2)).lines
     assert line.endswith("(retry_timeout_seconds)")
@@ -151,7 +151,7 @@ def test_after_an_interval_the_failures_are_logged_again() -> None:
 
 
 def test_the_error_says_whether_a_call_was_ever_acknowledged() -> None:
-    never = "No call was ever acknowledged: check tracking_url, the network and any proxy. Run again: "
+    never = "; no call was ever acknowledged: check tracking_url, the network and any proxy. Run again: "
     (error,) = deliver(ScriptedTransport(answer=lambda _: Outcome(503)), calls(1), budget=0).errors
     assert never in str(error)
     (error,) = deliver(ScriptedTransport(Outcome(200), *[Outcome(503)] * 9), calls(2), budget=0).errors
