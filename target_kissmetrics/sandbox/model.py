@@ -14,11 +14,11 @@ What is decided where these leave a case open: docs/reference/sandbox.md.
 from __future__ import annotations
 
 import sys
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice, takewhile
+from itertools import islice
 from operator import itemgetter
 from typing import Final, Literal, NamedTuple
 
@@ -31,8 +31,6 @@ REVENUE_PROPERTY: Final = "Billing Amount"  # the property that holds revenue, u
 NOT_KEPT_LISTED: Final = 10_000  # the last things that were not kept, in lists; their count is exact beyond that
 ARRIVALS_LISTED: Final = 1_000  # the last calls, in lists
 
-_SECOND: Final = itemgetter(0)
-
 
 class Instance(NamedTuple):
     """An event, whose value is empty, or a property's value since a second."""
@@ -43,12 +41,6 @@ class Instance(NamedTuple):
 
 Instances = dict[str, list[Instance]]
 """One person's events, or their properties, by name as it compares: of each the oldest first, at most 1,000."""
-
-
-def since(instances: Instances, name: str, second: int) -> Iterator[Instance]:
-    """Iterate over a name's instances in that second or later."""
-    of_name = instances.get(name, [])
-    return islice(of_name, bisect_left(of_name, second, key=_SECOND), None)
 
 
 class NotKept(NamedTuple):
@@ -207,15 +199,16 @@ def _lost(reason: Reason, call: Call, parameters: Mapping[str, str]) -> NotKept:
 
 def _values_at(instances: Instances, name: str, second: int) -> set[str]:
     """Return the values in that second, in the form in which they compare; empty without an instance."""
-    there = takewhile(lambda one: one.second == second, since(instances, name, second))
-    return {rules.fold_value(one.value) for one in there}
+    of_name = instances.get(name, [])
+    start, end = (find(of_name, second, key=itemgetter(0)) for find in (bisect_left, bisect_right))
+    return {rules.fold_value(one.value) for one in of_name[start:end]}
 
 
 def _merge(person: Person, instances: Instances, name: str, more: Sequence[Instance]) -> list[NotKept]:
     """Add instances of a name, and drop the oldest, maybe new ones, when there are more than 1,000."""
     own = instances.setdefault(name, [])
     own += more
-    own.sort(key=_SECOND)
+    own.sort(key=itemgetter(0))
     losses = []
     product = person.product
     for second, value in own[: -rules.MAX_INSTANCES]:

@@ -38,9 +38,8 @@ from target_kissmetrics.sandbox.service import Sandbox
 
 _LOG: Final = logging.getLogger("kissmetrics-sandbox")
 
+# Of every answer: a browser never takes the data for a page, whatever it sniffs in it.
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-"""Of every answer: a browser never takes the data for a page, whatever it sniffs in it."""
-
 _PIXEL: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 _GIF: Final = Response(_PIXEL, media_type="image/gif", headers=_HEADERS)
 _TRACKING: Final = get_args(CallPath)

@@ -50,12 +50,10 @@ class CallMonitor(Protocol):
 
 @dataclass(slots=True)
 class _Batch:
-    """Calls of one `send`: how many had a first attempt, and how many are not acknowledged."""
+    """Calls of one `send`: how many are not acknowledged, and whom to tell when none is left."""
 
-    calls: Sequence[Outgoing]
-    acknowledged: Callable[[], None]
     unacknowledged: int
-    started: int = 0
+    acknowledged: Callable[[], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -104,7 +102,7 @@ class Dispatcher:
         self._thread: threading.Thread | None = None
         self._open_transport: Transport | None = None
         self._stopping = False
-        self._batches: deque[_Batch] = deque()
+        self._new_calls: deque[tuple[Outgoing, _Batch]] = deque()
         self._retries: list[tuple[float, int, _CallInFlight]] = []
         self._retry_numbers = itertools.count()
         self._in_flight = 0
@@ -114,7 +112,8 @@ class Dispatcher:
         if not calls:
             acknowledged()
             return
-        self._batches.append(_Batch(calls, acknowledged, len(calls)))
+        batch = _Batch(len(calls), acknowledged)
+        self._new_calls.extend((outgoing, batch) for outgoing in calls)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
             self._thread.start()
@@ -169,14 +168,10 @@ class Dispatcher:
 
     def _may_start_call(self) -> bool:
         """Tell whether a new call may start; while the host fails, calls that wait for a retry go first."""
-        return bool(self._batches) and (len(self._retries) < self.connections or not self._window.is_overloaded)
+        return bool(self._new_calls) and (len(self._retries) < self.connections or not self._window.is_overloaded)
 
     def _next_call(self) -> _CallInFlight:
-        batch = self._batches[0]
-        outgoing = batch.calls[batch.started]
-        batch.started += 1
-        if batch.started == len(batch.calls):
-            self._batches.popleft()
+        outgoing, batch = self._new_calls.popleft()
         return _CallInFlight(outgoing, self.encoder.encode(outgoing.call), batch, self.clock())
 
     def _judge(self, outcomes: Sequence[tuple[Hashable, Outcome]]) -> None:

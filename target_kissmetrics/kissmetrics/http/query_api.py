@@ -83,8 +83,8 @@ class QueryApi:
 
     def _get(self, path: str, offset: int) -> bytes:
         for attempt in range(_ATTEMPTS):
-            busy = attempt > 0  # another program asks with the same account
-            if busy or (self._requests and self._requests % REQUESTS_A_MINUTE == 0):
+            # It is asked again where another program asks with the same account.
+            if attempt or (self._requests and self._requests % REQUESTS_A_MINUTE == 0):
                 self.sleep(_MINUTE)
             self._requests += 1
             try:

@@ -61,8 +61,8 @@ class RetryPolicy:
             now: Seconds since the Unix epoch, for a `Retry-After` that is a date.
         """
         why = _describe(outcome)
-        answered = outcome.status is not None
-        if outcome.permanent or (answered and outcome.status not in RETRIED_STATUSES and outcome.status < 500):
+        status = outcome.status
+        if outcome.permanent or (status is not None and status not in RETRIED_STATUSES and status < 500):
             return GiveUp(why, permanent=True)
         remaining = self.budget - elapsed
         asked = _retry_after(outcome.retry_after, now)

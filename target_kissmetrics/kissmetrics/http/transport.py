@@ -19,10 +19,7 @@ MAX_ANSWER_BYTES = 65536
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """How a transport reaches the tracking API at `url` (scheme and host), over so many connections at most.
-
-    `timeout` are the seconds of one attempt, with connecting and reading; `connect_timeout` those for connecting.
-    """
+    """How a transport reaches the tracking API at `url` (scheme and host); `timeout` is that of one whole attempt."""
 
     url: str
     timeout: float
