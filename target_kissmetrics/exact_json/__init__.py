@@ -35,9 +35,9 @@ def decode(text: str | bytes, lost: list[str] | None = None) -> Any:
     # Most rows are shorter than that.
     if len(text) > MAX_DEPTH and text.count(opening[0]) + text.count(opening[1]) > MAX_DEPTH:  # type: ignore[arg-type]
         problem, pruned = too_deep(text)
-        if problem and lost is None:
-            raise ValueError(problem)
-        if problem and lost is not None:
+        if problem:
+            if lost is None:
+                raise ValueError(problem)
             lost.append(problem)
             text = pruned
     try:

@@ -146,14 +146,9 @@ def _remote(url: str) -> tuple[Any, str]:
 
 @dataclass(kw_only=True, eq=False)
 class ImportFiles:
-    """Writes calls as lines of import files. For one thread.
+    """Writes calls as lines of files in a folder (a path or an fsspec URL), whose names start with `base`.
 
-    Args:
-        url: The folder: a path or an fsspec URL.
-        base: Names start with it.
-        max_rows: Lines of a file.
-        completed: Called whenever a file is complete under its final name.
-        clock: Seconds since the Unix epoch.
+    For one thread. `completed` is called whenever a file is complete under its final name.
     """
 
     url: str

@@ -41,13 +41,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
 
 class Encoder:
-    """Writes calls as requests of one product.
-
-    Args:
-        api_key: The product's key.
-        method: `get`, `post`, or `auto`: GET up to 2,048 bytes of target, POST past that.
-        prefix: Path in front of `/e`, `/s` and `/a`, for a tracking host behind a path.
-    """
+    """Writes calls as requests of one product; `prefix` is the path in front of `/e`, `/s` and `/a`."""
 
     def __init__(self, api_key: str, method: HttpMethod = "auto", prefix: str = "") -> None:
         self._key = f"_k={_quote(api_key)}"

@@ -124,22 +124,14 @@ def losses(model: Model, label: str = "") -> dict[str, int]:
     return dict(sum((product.losses for product in model.products(label)), Counter[str]()).most_common())
 
 
-def calls(model: Model, label: str = "", *, limit: int = 50, path: str = "") -> Json:
+def calls(model: Model, label: str = "", *, limit: int = 50, path: str = "") -> list[Json]:
     """List calls as they arrived, the latest first; those of one path when it is given."""
-    labelled = (one for one in reversed(model.arrivals) if label in ("", rules.label_of(one.call.product)))
-    chosen = (one for one in labelled if path in ("", one.call.path))
-    listed = [
-        {
-            "number": number,
-            "path": call.path,
-            "arrived": call.arrived,
-            "product": rules.label_of(call.product),
-            "parameters": call.parameters,
-            "not_kept": list(dict.fromkeys(reasons)),
-        }
-        for number, call, reasons in islice(chosen, limit)
+    labelled = (one for one in reversed(model.arrivals) if label in ("", rules.label_of(one[0].product)))
+    chosen = ((call, set(reasons)) for call, reasons in labelled if path in ("", call.path))
+    return [
+        {"path": call.path, "arrived": call.arrived, "parameters": call.parameters, "not_kept": sorted(reasons)}
+        for call, reasons in islice(chosen, limit)
     ]
-    return {"calls": listed}
 
 
 def events_by_month(model: Model, names: Sequence[str], label: str = "") -> list[Json]:

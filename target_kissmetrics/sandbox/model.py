@@ -52,14 +52,6 @@ class NotKept(NamedTuple):
     product: str
 
 
-class Arrival(NamedTuple):
-    """A call in the list of calls: its number among all calls of the model, and why parts of it were not kept."""
-
-    number: int
-    call: Call
-    reasons: tuple[Reason, ...]
-
-
 @dataclass(slots=True, eq=False)
 class Person:
     """A person of one product: one identity, or several that aliases joined."""
@@ -99,11 +91,10 @@ class Model:
         self.duplicates: Final = duplicates
         self.revenue_name: Final = rules.fold(rules.clean(revenue_property))
         self.not_kept: Final = deque[NotKept](maxlen=NOT_KEPT_LISTED)
-        self.arrivals: Final = deque[Arrival](maxlen=ARRIVALS_LISTED)
+        self.arrivals: Final = deque[tuple[Call, list[Reason]]](maxlen=ARRIVALS_LISTED)
         self._is_legacy = duplicates == "legacy"
         self._products: dict[str, Product] = {}
         self._people: list[Person | None] = []
-        self._calls = 0
 
     def products(self, label: str = "") -> list[Product]:
         """Return the products whose key starts with these 8 characters (all of them when empty), oldest first."""
@@ -119,15 +110,14 @@ class Model:
         """Keep of a call what Kissmetrics would keep; return what was not kept of it, or was dropped for it."""
         product = self._products.setdefault(call.product, Product(call.product))
         product.calls += 1
-        self._calls += 1
         try:
             losses = self._alias(product, call) if call.path == "/a" else self._record(product, call)
         except NothingKeptError as error:
             losses = [_lost(error.args[0], call, call.parameters)]
-        reasons = tuple(loss.reason for loss in losses)
+        reasons = [loss.reason for loss in losses]
         product.losses.update(reasons)
         self.not_kept.extend(losses)
-        self.arrivals.append(Arrival(self._calls, replace(call, parameters=listed(call.parameters)), reasons))
+        self.arrivals.append((replace(call, parameters=listed(call.parameters)), reasons))
         return losses
 
     def _record(self, product: Product, call: Call) -> list[NotKept]:

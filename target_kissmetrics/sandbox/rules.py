@@ -36,8 +36,6 @@ _DIGEST: Final = 16
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]{1,64}(?:\.[0-9]{1,64})?|\.[0-9]{1,64})")
 _WHOLE_NUMBER: Final = re.compile(r"([+-]?[0-9]{1,20})(?:\.0{1,20})?")
 _TO_SPACES: Final = str.maketrans(",:", "  ")
-_MAX_PARAMETERS: Final = 100
-_MAX_CHARACTERS: Final = 255
 _MAX_EXPONENT: Final = 3  # characters of an exponent that is written out; a number with a longer one stays as it is
 
 
@@ -143,31 +141,27 @@ class Reading(NamedTuple):
 
 def read(call: Call) -> Reading:
     """Read an event or a set call; NothingKeptError when it is invalid."""
-    identity = _identity(call, "_p")
-    event = clean(call.parameters.get("_n", "")) if call.path == "/e" else ""
-    if call.path == "/e" and event == "":
-        raise NothingKeptError("no-event-name")
-    if len(event) > MAX_NAME:
-        raise NothingKeptError("too-long")
+    identity = _name(call, "_p", "no-person")
+    event = _name(call, "_n", "no-event-name") if call.path == "/e" else ""
     properties = [(clean(name), value) for name, value in call.parameters.items() if value != ""]
     return Reading(identity, event, _second(call), [one for one in properties if is_property(one[0])])
 
 
 def read_alias(call: Call) -> tuple[str, str]:
     """Read the two identities of an alias; NothingKeptError when one is invalid."""
-    pair = _identity(call, "_p"), _identity(call, "_n")
+    pair = _name(call, "_p", "no-person"), _name(call, "_n", "no-person")
     if call.imported:
         _second(call)
     return pair
 
 
-def _identity(call: Call, parameter: str) -> str:
-    identity = clean(call.parameters.get(parameter, ""))
-    if identity == "":
-        raise NothingKeptError("no-person")
-    if len(identity) > MAX_NAME:
+def _name(call: Call, parameter: str, if_empty: Reason) -> str:
+    name = clean(call.parameters.get(parameter, ""))
+    if name == "":
+        raise NothingKeptError(if_empty)
+    if len(name) > MAX_NAME:
         raise NothingKeptError("too-long")
-    return identity
+    return name
 
 
 def _second(call: Call) -> int:
@@ -184,11 +178,11 @@ def _second(call: Call) -> int:
 
 def listed(parameters: Mapping[str, str]) -> dict[str, str]:
     """Copy parameters for a list: 100 at most, long texts shortened."""
+    return {_short(name): _short(value) for name, value in list(parameters.items())[:100]}
 
-    def short(text: str) -> str:
-        return text if len(text) <= _MAX_CHARACTERS else text[:_MAX_CHARACTERS] + "…"
 
-    return {short(name): short(parameters[name]) for name in list(parameters)[:_MAX_PARAMETERS]}
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_NAME else text[:MAX_NAME] + "…"
 
 
 def calls_of_line(line: str, arrived: int) -> list[Call]:

@@ -86,9 +86,7 @@ def _arguments(answer: Callable[..., Any], request: Request) -> dict[str, Any]:
     query, arguments = request.query_params, dict(request.path_params)
     most = answers.MAX_OF_A_PERSON if "identity" in arguments else _MAX_LISTED
     for name, parameter in inspect.signature(answer).parameters.items():
-        if name == "label":
-            arguments[name] = query.get("product", "")
-        elif name == "names":
+        if name == "names":
             arguments[name] = query.getlist("event")
         elif isinstance(parameter.default, int):
             text = query.get(name) or str(parameter.default)
@@ -96,7 +94,7 @@ def _arguments(answer: Callable[..., Any], request: Request) -> dict[str, Any]:
                 raise HTTPException(400, f"{name} must be a whole number")
             arguments[name] = min(max(0, int(text)), most) if name == "limit" else max(parameter.default, int(text))
         elif isinstance(parameter.default, str):
-            arguments[name] = query.get(name, parameter.default)
+            arguments[name] = query.get("product" if name == "label" else name, parameter.default)
     return arguments
 
 

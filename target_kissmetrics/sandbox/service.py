@@ -109,9 +109,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def calls_of_file(path: Path, arrived: int) -> Iterator[Call]:
-    """Read an import file in UTF-8, line by line, without empty lines. `arrived` is the time of the import.
-    SandboxError when the file cannot be read, or one of its lines is broken; the text names it.
-    """
+    """Read an import file in UTF-8, without empty lines. SandboxError when it, or a line of it, cannot be read."""
     number = 0
     try:
         with path.open("rb") as lines:

@@ -58,10 +58,7 @@ class _Batch:
 
 @dataclass(slots=True, eq=False)
 class _CallInFlight:
-    """A call between its first attempt and its acknowledgement.
-
-    `began`, and `earliest`, before which the host asked for no retry, are in monotonic seconds.
-    """
+    """A call from its first attempt to its acknowledgement; before `earliest` the host asked for no retry."""
 
     outgoing: Outgoing
     request: Request

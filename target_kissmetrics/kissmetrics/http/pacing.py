@@ -21,9 +21,6 @@ class Window:
 
     A round trip ends once as many answers came as requests were in flight at its start. It cuts the window by half its
     share of failures, or lets it grow: to twice its size up to the last size that the host could bear, then by one.
-
-    Args:
-        limit: The most requests in flight (`max_connections`).
     """
 
     def __init__(self, limit: int) -> None:
@@ -70,12 +67,7 @@ class Window:
 
 
 class Pacing:
-    """Decides when the next request of a dispatcher may start. For one thread.
-
-    Args:
-        per_second: The highest rate of requests; None for no ceiling.
-        clock: Monotonic seconds.
-    """
+    """Decides when the next request of a dispatcher may start; `per_second` is the highest rate. For one thread."""
 
     def __init__(self, per_second: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._interval = 1.0 / per_second if per_second else 0.0

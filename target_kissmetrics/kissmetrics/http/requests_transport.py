@@ -138,10 +138,7 @@ class _Connection:
             return no_answer(error)
 
     def interrupt(self) -> None:
-        """Shut the socket of an attempt that takes too long. From any thread.
-
-        Until it is connected there is no socket to shut; connecting itself ends after the connect timeout.
-        """
+        """Shut the socket of an attempt that takes too long, if it is connected; connecting ends by itself in time."""
         sock = getattr(self._latest, "sock", None)
         if isinstance(sock, socket.socket):
             with suppress(OSError):
