@@ -301,7 +301,8 @@ class Runtime:
             host=settings.tracking_url,
             failed=failed,
             warn=self._logger.warning,
-            monitor=monitor,
+            acknowledged=monitor.acknowledged,
+            retried=monitor.retried,
         )
 
     def _build_import_run(self, store: Store) -> FilesRun:

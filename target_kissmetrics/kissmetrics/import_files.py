@@ -1,10 +1,10 @@
 """Kissmetrics' import files: one JSON object a line, in files that are complete under their final name or absent.
 
 Kissmetrics imports the files of a bucket that match `<base>*.json` in alphanumeric order, one an hour
-(support.kissmetrics.io, "Importing data"), so a name starts with the moment its file was begun. A random token follows,
-because several processes may write to one folder. A file in a local folder is written under a name that does not match,
-and locked meanwhile: what no process locks is the rest of a killed run, which the next one removes. Only its owner may
-read it. In a bucket (any fsspec URL) an object appears when its upload is complete.
+(support.kissmetrics.io, "Importing data"), so a name holds the moment its file was begun, and a random token, because
+several processes may write to one folder. A file in a local folder is written under a name that does not match, and
+locked meanwhile: what no process locks is the rest of a killed run, which the next one removes. In a bucket (any fsspec
+URL) an object appears when its upload is complete.
 """
 
 from __future__ import annotations

@@ -1,14 +1,11 @@
 """What Kissmetrics keeps of calls, by its documented rules: people, their aliases, events and properties. Pure.
 
-Sources: support.kissmetrics.io, "API specifications" (what is kept, limits), its guides to identities (aliases) and to
-imports, and both pages named "Detecting Duplicates", of which nobody knows which one holds:
+Sources: those of `rules`, and both pages named "Detecting Duplicates", of which nobody knows which one holds:
 
 - `current` (support.kissmetrics.io): a call is a duplicate if its identity, event name, time, property names and values
   are those of an earlier call. Any other call is kept beside the earlier ones.
 - `legacy` (oldsupport.kissmetrics.com): an event is a duplicate by person, event name and second, a property by person,
   name and second, whatever its value. The first one is kept.
-
-What is decided where these leave a case open: docs/reference/sandbox.md.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The sandbox's HTTP side, Starlette on uvicorn: the tracking API, the JSON API and the page.
 
-`/e`, `/s` and `/a` answer 200 and a 1x1 GIF whatever comes in, by GET and by POST (form-encoded), as Kissmetrics' own
-host does (support.kissmetrics.io, "API specifications"). Parameters of the query and of the body count together; the
-body wins, and of a name that is repeated the last one. docs/reference/sandbox.md has what is refused, and why.
+`/e`, `/s` and `/a` answer 200 and a GIF whatever comes in, as Kissmetrics does. Parameters of the query and of the body
+count together; the body wins, and of a name that is repeated the last one. docs/reference/sandbox.md: what is refused.
 """
 
 from __future__ import annotations

@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Protocol
 
 from target_kissmetrics.errors import DeliveryError, Refused, Unreachable
 from target_kissmetrics.kissmetrics.calls import Outgoing
@@ -36,16 +35,6 @@ SILENT_ATTEMPTS = 2
 """The first failures of a call are not logged; most pass."""
 
 NEVER = "no call was ever acknowledged"
-
-
-class CallMonitor(Protocol):
-    """Observes a dispatcher, from its thread. Must be quick and must not raise."""
-
-    def acknowledged(self, outgoing: Outgoing, seconds: float, attempts: int) -> None:
-        """Kissmetrics acknowledged a call, so many seconds after the start of its first attempt."""
-
-    def retried(self, why: str) -> None:
-        """A call will be retried; `why` holds nothing of the call."""
 
 
 @dataclass(slots=True)
@@ -77,6 +66,8 @@ class Dispatcher:
         host: The tracking API's address, for messages.
         failed: Called once, from the dispatcher's thread, with the reason when the delivery stops.
         warn: Logs a line, from the dispatcher's thread.
+        acknowledged: Told of each call, with the seconds and the number of its attempts. May not raise, as `retried`.
+        retried: Told of each failed attempt, with its cause, which holds nothing of the call.
         clock: Monotonic seconds.
     """
 
@@ -88,7 +79,8 @@ class Dispatcher:
     host: str
     failed: Callable[[DeliveryError], None]
     warn: Callable[[str], None]
-    monitor: CallMonitor
+    acknowledged: Callable[[Outgoing, float, int], None]
+    retried: Callable[[str], None]
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
@@ -127,9 +119,8 @@ class Dispatcher:
             self._thread.join(patience)
 
     def _wake(self) -> None:
-        transport = self._open_transport
-        if transport is not None:
-            transport.wake()
+        if self._open_transport is not None:
+            self._open_transport.wake()
 
     # From the dispatcher's thread
 
@@ -137,15 +128,11 @@ class Dispatcher:
         try:
             with closing(self.transport()) as transport:
                 self._open_transport = transport
-                self._loop(transport)
+                while not self._stopping or self._in_flight:
+                    seconds = IDLE_SECONDS if self._stopping else self._start_attempts(transport)
+                    self._judge(transport.wait(seconds))
         except Exception as error:  # noqa: BLE001 - a thread that dies silently would hang the run
             self._stop(DeliveryError(f"a call could not be delivered: {type(error).__name__} in the HTTP client"))
-        finally:
-            self._open_transport = None
-
-    def _loop(self, transport: Transport) -> None:
-        while not self._stopping or self._in_flight:
-            self._judge(transport.wait(IDLE_SECONDS if self._stopping else self._start_attempts(transport)))
 
     def _start_attempts(self, transport: Transport) -> float:
         """Start all attempts that may start now. Returns the seconds until the next one may."""
@@ -179,7 +166,7 @@ class Dispatcher:
             assert isinstance(call, _CallInFlight)  # noqa: S101 - the mark that was given to `start`
             if is_acknowledged(outcome):
                 self._has_acknowledged = True
-                self.monitor.acknowledged(call.outgoing, monotonic - call.began, call.attempts)
+                self.acknowledged(call.outgoing, monotonic - call.began, call.attempts)
                 call.batch.unacknowledged -= 1
                 if not call.batch.unacknowledged:
                     call.batch.acknowledged()
@@ -198,7 +185,7 @@ class Dispatcher:
         if isinstance(verdict, GiveUp):
             self._stop(self._error(verdict))
             return
-        self.monitor.retried(verdict.why)
+        self.retried(verdict.why)
         now = self.clock()
         if verdict.asked and self._window.is_overloaded:
             if self.pacing.pause(verdict.asked):

@@ -75,10 +75,9 @@ class QueryApi:
                 page = msgspec.convert(msgspec.json.decode(content)[key], list[kind], strict=False)  # type: ignore[valid-type]
             except (msgspec.MsgspecError, ValueError, LookupError, TypeError, RecursionError):
                 raise Refused(f"query_url: {self.url}{path} does not answer with a list; check the address") from None
-            if page == before:  # a server that knows no offset
-                return found
-            found += page
-            if len(page) < PAGE:
+            if page != before:  # else a server that knows no offset
+                found += page
+            if page == before or len(page) < PAGE:
                 return found
 
     def _get(self, path: str, offset: int) -> bytes:
@@ -107,11 +106,8 @@ class QueryApi:
     def _error(self, status: int) -> Exception:
         answers = f"{self.url} answers {status}"
         if status in {401, 403}:
-            return ConfigError(
-                "query_api_user",
-                f"{answers}; check query_api_user and query_api_password: an account's e-mail address and password, or "
-                "the API key without a password",
-            )
+            login = "an account's e-mail address and password, or the API key without a password"
+            return ConfigError("query_api_user", f"{answers}; check query_api_user and query_api_password: {login}")
         if status == 404:
             return ConfigError("product_id", f"{answers}; check product_id, and the address in query_url")
         if status == 429 or status >= 500:

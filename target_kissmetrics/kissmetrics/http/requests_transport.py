@@ -1,10 +1,8 @@
 """The `requests` client: a pool of worker threads with one kept connection each.
 
 `requests` decides how the host is reached (proxy, certificates), once. A request then goes straight to urllib3's pool:
-`Session.get` would follow redirects, and spend three times the CPU on headers and cookies that no call needs.
-
-The transport holds the deadline of each attempt. urllib3 limits each read alone, and a host that sends a byte now and
-then would keep a connection forever.
+`Session.get` would follow redirects, and spend three times the CPU on headers and cookies. The transport holds the
+deadline of each attempt: urllib3 limits each read alone, and a host may send a byte now and then.
 """
 
 from __future__ import annotations
@@ -23,9 +21,7 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.exceptions import InvalidHeader, InvalidProxyURL, InvalidSchema, InvalidURL, MissingSchema
 from urllib3 import Timeout
-from urllib3.exceptions import LocationValueError
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 
 from target_kissmetrics.kissmetrics.http import transport
@@ -37,8 +33,6 @@ DEADLINE_CHECK_SECONDS = 0.25
 
 _NOT_TLS_REASONS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG"})
 """OpenSSL's reasons for an answer that is not TLS."""
-
-_UNUSABLE = (InvalidURL, InvalidSchema, MissingSchema, InvalidProxyURL, InvalidHeader, LocationValueError)
 
 _PROXY_ANSWER = re.compile(r"Tunnel connection failed: (\d{3})")
 """From `http.client`, when a proxy opened no tunnel."""
@@ -196,7 +190,7 @@ class _Connection:
 
 def no_answer(error: Exception) -> Outcome:
     """Name the cause from types and error numbers: the texts of urllib3's errors hold the URL, and so the key."""
-    if isinstance(error, _UNUSABLE):
+    if isinstance(error, ValueError):  # of both libraries, for a URL, a proxy or a header that cannot be used
         return transport.UNUSABLE_ADDRESS
     if type(error) is OSError:  # from `cert_verify`
         return transport.NO_CERTIFICATES

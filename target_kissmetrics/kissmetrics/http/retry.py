@@ -1,8 +1,8 @@
 """What to do after an attempt: pure policy, no clock, no network.
 
 Retried: no answer, 408, 425, 429 and 5xx, with exponential backoff and full jitter; `Retry-After` (seconds or a date,
-RFC 9110 section 10.2.3) is a minimum. Not retried: any other answer. Repeating is safe: a call
-carries its own second, and Kissmetrics ignores the second of two with the same person, name and second.
+RFC 9110 section 10.2.3) is a minimum. Not retried: any other answer. Repeating is safe: Kissmetrics ignores a call that
+is identical to an earlier one.
 """
 
 from __future__ import annotations
@@ -41,24 +41,15 @@ class GiveUp:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long, and how patiently, one call is retried.
-
-    Attributes:
-        budget: Seconds from a call's first attempt until it is given up (`retry_timeout_seconds`).
-        jitter: A longest wait -> the wait to take; full jitter by default.
-    """
+    """A call is given up so many seconds after its first attempt; `jitter` makes a wait of the longest one."""
 
     budget: float
     jitter: Callable[[float], float] = backoff.full_jitter
 
     def judge(self, outcome: Outcome, *, attempts: int, elapsed: float, now: float) -> Retry | GiveUp:
-        """Decide what to do after an attempt that was not acknowledged.
+        """Decide what to do after an attempt that was not acknowledged, the last of so many in `elapsed` seconds.
 
-        Args:
-            outcome: Of the attempt.
-            attempts: Made so far, from 1.
-            elapsed: Seconds since the first attempt started.
-            now: Seconds since the Unix epoch, for a `Retry-After` that is a date.
+        `now` is in seconds since the Unix epoch, for a `Retry-After` that is a date.
         """
         why = _describe(outcome)
         status = outcome.status

@@ -30,7 +30,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one attempt: an answer, or the cause why there was none.
+    """What came of one attempt.
 
     Attributes:
         status: The answer's HTTP status; None without an answer.
