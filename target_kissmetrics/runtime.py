@@ -19,8 +19,7 @@ from target_kissmetrics.config.settings import Settings
 from target_kissmetrics.config.stream_entries import entry_for
 from target_kissmetrics.config.stream_names import NameWatch, of_entries
 from target_kissmetrics.errors import ConfigError, TargetError
-from target_kissmetrics.kissmetrics.http.client import Library, affordable, build_transport, choose_library, probe
-from target_kissmetrics.kissmetrics.http.transport import Host
+from target_kissmetrics.kissmetrics.http import transport
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.reporting.counts import StreamCounts, by_code
 from target_kissmetrics.reporting.dry_run import DryRunDelivery
@@ -294,10 +293,10 @@ class Runtime:
         settings, host = self.settings, tracking_host(self.settings, self._version)
         return Dispatcher(
             encoder=Encoder(settings.api_key, settings.http_method, urlsplit(settings.tracking_url).path),
-            transport=lambda: build_transport(http_library(settings), host),
+            transport=lambda: transport.build_transport(http_library(settings), host),
             policy=RetryPolicy(settings.retry_timeout_seconds),
             pacing=Pacing(settings.max_requests_per_second),
-            connections=affordable(settings.max_connections, self._logger.warning),
+            connections=transport.affordable(settings.max_connections, self._logger.warning),
             host=settings.tracking_url,
             failed=failed,
             warn=self._logger.warning,
@@ -347,9 +346,9 @@ def open_store(settings: Settings) -> Store:
     return OverlayStore(store, dry_run=False) if settings.delivery == "files" else store
 
 
-def http_library(settings: Settings) -> Library:
+def http_library(settings: Settings) -> transport.Library:
     """Return the HTTP library that sends the requests."""
-    return choose_library(settings.http_client)
+    return transport.choose_library(settings.http_client)
 
 
 def stored_files(settings: Settings) -> list[tuple[str, Path]]:
@@ -362,10 +361,10 @@ def stored_files(settings: Settings) -> list[tuple[str, Path]]:
     return files if folder is None else [*files, ("files_url", folder)]
 
 
-def tracking_host(settings: Settings, version: str) -> Host:
+def tracking_host(settings: Settings, version: str) -> transport.Host:
     """Return how the tracking host is reached; `version` is this target's."""
     parts = urlsplit(settings.tracking_url)
-    return Host(
+    return transport.Host(
         url=f"{parts.scheme}://{parts.netloc}",
         timeout=settings.request_timeout_seconds,
         connect_timeout=settings.connect_timeout_seconds,
@@ -390,8 +389,8 @@ def check(settings: Settings, version: str) -> str:
     if settings.delivery == "files":
         check_writable(settings.files_url)
         return f"settings, store and {settings.files_url} are fine; nothing was written"
-    with closing(build_transport("requests", tracking_host(settings, version))) as transport:
-        problem = probe(transport, settings.tracking_url)
+    with closing(transport.build_transport("requests", tracking_host(settings, version))) as client:
+        problem = transport.probe(client, settings.tracking_url)
     if problem:
         raise ConfigError("tracking_url", f"{settings.tracking_url} {problem}")
     return f"settings, store and {settings.tracking_url} are fine; no call was sent, nothing was stored"

@@ -8,7 +8,7 @@ look at one identity shows what all products have of it. A `timestamp` is in sec
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import reduce
@@ -22,7 +22,6 @@ from target_kissmetrics.sandbox.model import Instance, Model, Person
 Json = dict[str, Any]
 
 MAX_OF_A_PERSON: Final = 500  # items of one page
-MAX_NAMES: Final = 10  # lines of a chart
 
 
 def summary(model: Model, label: str = "") -> Json:
@@ -34,7 +33,7 @@ def summary(model: Model, label: str = "") -> Json:
         "event_names": len({name for product in products for name in product.events}),
         "property_names": len({name for product in products for name in product.properties}),
         "aliases": sum(len(product.aliases) for product in products),
-        "revenue": _exact_sum(amount for _, amount in _amounts(model, label)),
+        "revenue": format(reduce(rules.EXACT.add, (amount for _, amount in _amounts(model, label)), Decimal(0)), "f"),
         "calls": sum(product.calls for product in products),
         "not_kept": sum(product.losses.total() for product in products),
         "duplicates": model.duplicates,
@@ -134,35 +133,26 @@ def calls(model: Model, label: str = "", *, limit: int = 50, path: str = "") -> 
     ]
 
 
-def events_by_month(model: Model, names: Sequence[str], label: str = "") -> list[Json]:
-    """Count the events of these names, without regard to case, by `months` that have some; without names, all."""
-    found = _kept_events(model, label)
-    listed: list[Json] = []
-    for shown in names[:MAX_NAMES] or ["All events"]:
-        chosen = [found.get(rules.fold(rules.clean(shown)), ("", []))] if names else found.values()
-        seconds = (second for _, kept in chosen for instances in kept for second, _ in instances)
-        listed.append({"name": shown, "months": dict(sorted(Counter(map(_month, seconds)).items()))})
-    return listed
-
-
-def revenue_by_month(model: Model, label: str = "") -> list[Json]:
-    """Sum up the revenue property, exactly, by the months that have some."""
-    amounts: dict[str, list[Decimal]] = {}
+def months(model: Model, label: str = "") -> list[Json]:
+    """Count events, and sum up the revenue property exactly, by the months that have some."""
+    events: Counter[str] = Counter()
+    revenue: dict[str, Decimal] = {}
+    for one in model.people(label):
+        events.update(_month(second) for instances in one.events.values() for second, _ in instances)
     for second, amount in _amounts(model, label):
-        amounts.setdefault(_month(second), []).append(amount)
-    return [{"month": month, "revenue": _exact_sum(of_month)} for month, of_month in sorted(amounts.items())]
+        revenue[_month(second)] = rules.EXACT.add(revenue.get(_month(second), Decimal(0)), amount)
+    return [
+        {"month": month, "events": events[month], "revenue": format(revenue.get(month, Decimal(0)), "f")}
+        for month in sorted({*events, *revenue})
+    ]
 
 
-def _amounts(model: Model, label: str) -> Iterable[tuple[int, Decimal]]:
+def _amounts(model: Model, label: str) -> Iterator[tuple[int, Decimal]]:
     """Iterate over all that was set of the revenue property, with its seconds."""
     for one in model.people(label):
         for second, value in one.properties.get(model.revenue_name, ()):
             if (amount := rules.number_of(value)) is not None:
                 yield second, amount
-
-
-def _exact_sum(amounts: Iterable[Decimal]) -> str:
-    return format(reduce(rules.EXACT.add, amounts, Decimal(0)), "f")
 
 
 def _month(second: int) -> str:

@@ -3,9 +3,8 @@
 Sources: support.kissmetrics.io, "API specifications" (limits, `,` and `:`, numbers, the year 2009), and its guide to
 imports (the same rules for files); docs/reference/sandbox.md says what is decided where these leave a case open.
 
-An import file has one JSON object a line: `_p` and `_t` (seconds, UTC), `_n` for an event, `_p2` for an alias, every
-other name a property. A line becomes up to two calls: an alias when there is a `_p2`, and an event or a set call. It
-holds no API key: what is imported is a product of its own, whose key is displayed as `import`.
+A line of an import file becomes up to two calls: an alias when there is a `_p2`, and an event or a set call. It holds
+no API key: what is imported is a product of its own, whose key is displayed as `import`.
 """
 
 from __future__ import annotations

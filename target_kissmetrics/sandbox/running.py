@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from target_kissmetrics.sandbox import answers
 from target_kissmetrics.sandbox.answers import Json
 from target_kissmetrics.sandbox.server import bind, make_server, url_of
 from target_kissmetrics.sandbox.service import Sandbox
+
+_Answer = TypeVar("_Answer")
 
 
 class RunningSandbox:
@@ -44,7 +46,7 @@ class RunningSandbox:
         """Delete everything."""
         self._sandbox.reset()
 
-    def _ask(self, answer: Callable[..., Any], **arguments: Any) -> Any:
+    def _ask(self, answer: Callable[..., _Answer], **arguments: Any) -> _Answer:
         with self._sandbox.lock:
             return answer(self._sandbox.model, **arguments)
 

@@ -45,7 +45,6 @@ _TRACKING: Final = get_args(CallPath)
 _MAX_PARAMETERS: Final = 2_000
 _MAX_LISTED: Final = 10_000
 _REQUEST_SECONDS: Final = 30.0
-_SHUTDOWN_SECONDS: Final = 2
 
 
 class _Connection(HttpToolsProtocol):
@@ -70,11 +69,10 @@ _ANSWERS: Final[dict[str, Callable[..., Any]]] = {
     "/api/people": answers.people,
     "/api/people/{identity:path}": partial(answers.person, limit=answers.MAX_OF_A_PERSON),
     "/api/events": answers.events,
-    "/api/events/by-month": answers.events_by_month,
     "/api/not-kept": answers.not_kept,
     "/api/not-kept/reasons": answers.losses,
     "/api/calls": answers.calls,
-    "/api/revenue": answers.revenue_by_month,
+    "/api/months": answers.months,
     "/v3/products": answers.query_products,
     "/v3/products/{product_id}/events": answers.query_events,
 }
@@ -85,9 +83,7 @@ def _arguments(answer: Callable[..., Any], request: Request) -> dict[str, Any]:
     query, arguments = request.query_params, dict(request.path_params)
     most = answers.MAX_OF_A_PERSON if "identity" in arguments else _MAX_LISTED
     for name, parameter in inspect.signature(answer).parameters.items():
-        if name == "names":
-            arguments[name] = query.getlist("event")
-        elif isinstance(parameter.default, int):
+        if isinstance(parameter.default, int):
             text = query.get(name) or str(parameter.default)
             if re.fullmatch(r"-?[0-9]{1,18}", text) is None:
                 raise HTTPException(400, f"{name} must be a whole number")
@@ -204,15 +200,8 @@ def make_server(sandbox: Sandbox, sock: socket.socket, host: str) -> uvicorn.Ser
         is_own = scope["path"] in _TRACKING or own_hosts.fullmatch(Headers(scope=scope).get("host", ""))
         await (app if is_own else foreign)(scope, receive, send)
 
-    return uvicorn.Server(
-        uvicorn.Config(
-            checked,
-            http=_Connection,
-            access_log=False,
-            log_config=None,
-            lifespan="off",
-            server_header=False,
-            ws="none",
-            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-        )
+    config = uvicorn.Config(
+        checked, http=_Connection, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False
     )
+    config.timeout_graceful_shutdown = 2
+    return uvicorn.Server(config)

@@ -1,8 +1,7 @@
 """A sandbox: a model, and a SQLite file that keeps its calls when one is asked for; and import files.
 
-The file is append-only and holds every call, also those of which nothing was kept: a replay leads to the same model. It
-holds no API key, only what `rules.product_of` makes of it. A call that was taken survives the end of the process; a
-power failure may cost the last ones.
+The file holds every call, also those of which nothing was kept, and no API key: a replay leads to the same model. A
+call that was taken survives the end of the process; a power failure may cost the last ones.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """The `curl` client: libcurl's multi interface, many requests at once from one thread.
 
 libcurl does all that can be done (`perform`) whenever one of its sockets is ready. What has no socket yet (a name that
-is being resolved) is served every `STEP_SECONDS`, and so are sockets past the limit of `select`.
-
-Proxies and the CA bundle come from the environment, as for the `requests` client. HTTP/2 is used where an https host
-offers it. Messages never hold libcurl's error texts: the URL may be in them.
+is being resolved) is served every `STEP_SECONDS`, and so are sockets past the limit of `select`. HTTP/2 is used where
+an https host offers it. Messages never hold libcurl's error texts: the URL may be in them.
 """
 
 from __future__ import annotations

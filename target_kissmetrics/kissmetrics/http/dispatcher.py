@@ -34,7 +34,7 @@ LOG_INTERVAL_SECONDS = 30.0
 SILENT_ATTEMPTS = 2
 """The first failures of a call are not logged; most pass."""
 
-NEVER = "no call was ever acknowledged"
+NEVER = "; no call was ever acknowledged: check tracking_url, the network and any proxy"
 
 
 @dataclass(slots=True)
@@ -62,13 +62,9 @@ class Dispatcher:
     """Delivers calls, one request each. Its thread starts with the first call, and makes the transport.
 
     Args:
-        connections: The most requests in flight at once.
-        host: The tracking API's address, for messages.
-        failed: Called once, from the dispatcher's thread, with the reason when the delivery stops.
-        warn: Logs a line, from the dispatcher's thread.
+        failed: Called once with the reason when the delivery stops. All functions are called from the own thread.
         acknowledged: Told of each call, with the seconds and the number of its attempts. May not raise, as `retried`.
         retried: Told of each failed attempt, with its cause, which holds nothing of the call.
-        clock: Monotonic seconds.
     """
 
     encoder: Encoder
@@ -192,9 +188,8 @@ class Dispatcher:
                 self.warn(f"{self.host}: {verdict.why}; all connections wait {verdict.asked:.1f} s")
         elif call.attempts > SILENT_ATTEMPTS and now >= self._silent_until:
             self._silent_until = now + LOG_INTERVAL_SECONDS
-            never = "" if self._has_acknowledged else f"; {NEVER}: check tracking_url and the network"
             budget = f"calls are retried for up to {self.policy.budget:g} s (retry_timeout_seconds)"
-            self.warn(f"{self.host}: {verdict.why}; {budget}{never}")
+            self.warn(f"{self.host}: {verdict.why}; {budget}{'' if self._has_acknowledged else NEVER}")
         call.earliest = now + verdict.asked
         heapq.heappush(self._retries, (now + verdict.seconds, next(self._retry_numbers), call))
 
@@ -202,10 +197,8 @@ class Dispatcher:
         """Return the error that ends the delivery: what happened, and what to do about it."""
         if verdict.permanent:
             return Refused(f"{self.host}: {verdict.why}; check tracking_url and any proxy in between")
-        never = "" if self._has_acknowledged else f"; {NEVER}: check tracking_url, the network and any proxy"
-        return Unreachable(
-            f"{self.host}: {verdict.why}{never}. Run again: calls that were not acknowledged are sent again"
-        )
+        why = f"{verdict.why}{'' if self._has_acknowledged else NEVER}"
+        return Unreachable(f"{self.host}: {why}. Run again: calls that were not acknowledged are sent again")
 
     def _retry_sooner(self, now: float) -> None:
         """Spread the retries over the next moments: the host recovered, and their waits were for one that fails."""

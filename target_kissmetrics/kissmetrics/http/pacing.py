@@ -67,7 +67,7 @@ class Window:
 
 
 class Pacing:
-    """Decides when the next request of a dispatcher may start; `per_second` is the highest rate. For one thread."""
+    """Decides when the next request may start, `per_second` at most, without a burst after idle time. For one thread."""
 
     def __init__(self, per_second: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._interval = 1.0 / per_second if per_second else 0.0
@@ -76,11 +76,7 @@ class Pacing:
         self._paused_until = 0.0
 
     def start(self) -> float:
-        """Claim a start. Returns 0 when a request may start now, else the seconds until the next start.
-
-        Starts keep to a grid of `1 / per_second`, so that a late caller does not lower the rate. No burst follows an
-        idle time.
-        """
+        """Claim a start: 0 when a request may start now, else the seconds until the next start of a grid."""
         if not self._interval and not self._paused_until:
             return 0.0
         now = self._clock()

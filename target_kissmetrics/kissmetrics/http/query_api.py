@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 import msgspec
 import requests
+from requests.auth import HTTPBasicAuth
 
 from target_kissmetrics.errors import ConfigError, Refused, Unreachable
 from target_kissmetrics.kissmetrics.http.requests_transport import no_answer
@@ -26,7 +27,7 @@ from target_kissmetrics.kissmetrics.names import folded
 REQUESTS_A_MINUTE = 15
 PAGE = 50
 _MINUTE = 60.0
-_ATTEMPTS = 3
+_ATTEMPTS = 3  # another program may ask with the same account
 
 
 class _Product(msgspec.Struct):
@@ -82,7 +83,6 @@ class QueryApi:
 
     def _get(self, path: str, offset: int) -> bytes:
         for attempt in range(_ATTEMPTS):
-            # It is asked again where another program asks with the same account.
             if attempt or (self._requests and self._requests % REQUESTS_A_MINUTE == 0):
                 self.sleep(_MINUTE)
             self._requests += 1
@@ -90,7 +90,7 @@ class QueryApi:
                 answer = requests.get(
                     f"{self.url}{path}",
                     params={"offset": offset, "limit": PAGE},
-                    auth=(self.user.encode(), self.password.encode()),
+                    auth=HTTPBasicAuth(self.user.encode(), self.password.encode()),
                     timeout=_MINUTE,
                     allow_redirects=False,
                 )

@@ -133,10 +133,8 @@ class _Connection:
 
     def interrupt(self) -> None:
         """Shut the socket of an attempt that takes too long, if it is connected; connecting ends by itself in time."""
-        sock = getattr(self._latest, "sock", None)
-        if isinstance(sock, socket.socket):
-            with suppress(OSError):
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        with suppress(OSError, AttributeError, TypeError):  # no connection, or none that has a socket
+            socket.socket.shutdown(self._latest.sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the kept connection."""

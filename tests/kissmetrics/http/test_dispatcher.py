@@ -130,7 +130,7 @@ def test_repeated_failures_of_a_call_are_logged_at_intervals() -> None:
     (line,) = deliver(ScriptedTransport(*[Outcome(503)] * 50), calls(1)).lines
     assert line == (
         "https://trk.example: it answered 503; calls are retried for up to 10 s (retry_timeout_seconds); "
-        "no call was ever acknowledged: check tracking_url and the network"
+        "no call was ever acknowledged: check tracking_url, the network and any proxy"
     )
     (line,) = deliver(ScriptedTransport(Outcome(200), *[Outcome(503)] * 50), calls(2)).lines
     assert line.endswith("(retry_timeout_seconds)")

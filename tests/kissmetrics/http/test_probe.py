@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 from scripted import ScriptedTransport
 
-from target_kissmetrics.kissmetrics.http.client import PROBE_PATH, probe
-from target_kissmetrics.kissmetrics.http.transport import HTML_PAGE, Outcome
+from target_kissmetrics.kissmetrics.http.transport import HTML_PAGE, PROBE_PATH, Outcome, probe
 from target_kissmetrics.kissmetrics.wire import Request
 
 OWN = "https://trk.kissmetrics.io"
