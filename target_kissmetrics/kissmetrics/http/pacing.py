@@ -67,7 +67,7 @@ class Window:
 
 
 class Pacing:
-    """Decides when the next request may start, `per_second` at most, without a burst after idle time. For one thread."""
+    """When the next request may start: `per_second` at most, without a burst after idle time. For one thread."""
 
     def __init__(self, per_second: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._interval = 1.0 / per_second if per_second else 0.0
