@@ -19,8 +19,7 @@ from target_kissmetrics.config.settings import Settings
 from target_kissmetrics.config.stream_entries import entry_for
 from target_kissmetrics.config.stream_names import NameWatch, of_entries
 from target_kissmetrics.errors import ConfigError, TargetError
-from target_kissmetrics.kissmetrics.http.client import Library, affordable, build_transport, choose_library
-from target_kissmetrics.kissmetrics.http.transport import Host
+from target_kissmetrics.kissmetrics.http import transport
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.reporting.counts import StreamCounts, by_code
 from target_kissmetrics.reporting.dry_run import DryRunDelivery, LoggedRejects
@@ -36,7 +35,7 @@ from target_kissmetrics.sync.intake import StreamContext
 from target_kissmetrics.sync.run_record import ended
 
 if TYPE_CHECKING:
-    from target_kissmetrics.kissmetrics.delivery import Delivery
+    from target_kissmetrics.kissmetrics.calls import Delivery
     from target_kissmetrics.kissmetrics.http.dispatcher import Dispatcher
     from target_kissmetrics.reporting.reject_policy import Parts
     from target_kissmetrics.reporting.report_writer import ReportWriter
@@ -293,14 +292,15 @@ class Runtime:
         settings, host = self.settings, tracking_host(self.settings, self._version)
         return Dispatcher(
             encoder=Encoder(settings.api_key, settings.http_method, urlsplit(settings.tracking_url).path),
-            transport=lambda: build_transport(http_library(settings), host),
+            transport=lambda: transport.build_transport(http_library(settings), host),
             policy=RetryPolicy(settings.retry_timeout_seconds),
             pacing=Pacing(settings.max_requests_per_second),
-            connections=affordable(settings.max_connections, self._logger.warning),
+            connections=transport.affordable(settings.max_connections, self._logger.warning),
             host=settings.tracking_url,
             failed=failed,
             warn=self._logger.warning,
-            monitor=monitor,
+            acknowledged=monitor.acknowledged,
+            retried=monitor.retried,
         )
 
     def _build_import_run(self, store: Store) -> FilesRun:
@@ -345,9 +345,9 @@ def open_store(settings: Settings) -> Store:
     return OverlayStore(store, dry_run=False) if settings.delivery == "files" else store
 
 
-def http_library(settings: Settings) -> Library:
+def http_library(settings: Settings) -> transport.Library:
     """Return the HTTP library that sends the requests."""
-    return choose_library(settings.http_client)
+    return transport.choose_library(settings.http_client)
 
 
 def stored_files(settings: Settings) -> list[tuple[str, Path]]:
@@ -360,10 +360,10 @@ def stored_files(settings: Settings) -> list[tuple[str, Path]]:
     return files if folder is None else [*files, ("files_url", folder)]
 
 
-def tracking_host(settings: Settings, version: str) -> Host:
+def tracking_host(settings: Settings, version: str) -> transport.Host:
     """Return how the tracking host is reached; `version` is this target's."""
     parts = urlsplit(settings.tracking_url)
-    return Host(
+    return transport.Host(
         url=f"{parts.scheme}://{parts.netloc}",
         timeout=settings.request_timeout_seconds,
         connect_timeout=settings.connect_timeout_seconds,
@@ -381,7 +381,6 @@ def check(settings: Settings, version: str) -> str:
     Raises:
         TargetError: One of them cannot be used.
     """
-    from target_kissmetrics.kissmetrics.http.probe import probe  # noqa: PLC0415
     from target_kissmetrics.kissmetrics.import_files import check_writable  # noqa: PLC0415
     from target_kissmetrics.store.sql import check_store  # noqa: PLC0415
 
@@ -389,8 +388,8 @@ def check(settings: Settings, version: str) -> str:
     if settings.delivery == "files":
         check_writable(settings.files_url)
         return f"settings, store and {settings.files_url} are fine; nothing was written"
-    with closing(build_transport("requests", tracking_host(settings, version))) as transport:
-        problem = probe(transport, settings.tracking_url)
+    with closing(transport.build_transport("requests", tracking_host(settings, version))) as client:
+        problem = transport.probe(client, settings.tracking_url)
     if problem:
         raise ConfigError("tracking_url", f"{settings.tracking_url} {problem}")
     return f"settings, store and {settings.tracking_url} are fine; no call was sent, nothing was stored"

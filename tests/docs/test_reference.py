@@ -23,7 +23,7 @@ from target_kissmetrics.mapping.registry import KINDS
 from target_kissmetrics.mapping.reject_codes import REASONS
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.monitor import Progress, log_progress, log_totals
-from target_kissmetrics.sandbox.calls import Reason
+from target_kissmetrics.sandbox.rules import Reason
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -24,8 +24,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from target_kissmetrics.sandbox import answers, rules
-from target_kissmetrics.sandbox.calls import Call
 from target_kissmetrics.sandbox.model import Duplicates
+from target_kissmetrics.sandbox.rules import Call
 from target_kissmetrics.sandbox.service import Sandbox
 
 GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
