@@ -35,7 +35,7 @@ from target_kissmetrics.singer.reader import MessageReader
 from target_kissmetrics.singer.state import check_output, write_state
 from target_kissmetrics.singer.stream_maps import StreamMapper, named_in
 from target_kissmetrics.singer.termination import Termination, keep_input_open
-from target_kissmetrics.sinks import CheckSink, KissmetricsSink
+from target_kissmetrics.sinks import KissmetricsSink
 from target_kissmetrics.sync.intake import check_sources
 
 if TYPE_CHECKING:
@@ -182,11 +182,7 @@ class TargetKissmetrics(Target):
 
     def get_sink_class(self, stream_name: str) -> type[Sink]:
         """Give what makes a stream's sink: its class, with what it needs of the run in the place of this target."""
-        if stream_name == CHECK_STREAM:
-            self.runtime.report = None
-            make: Any = functools.partial(CheckSink, check=self.check)
-        else:
-            make = functools.partial(KissmetricsSink, context=self.runtime.stream_context(stream_name))
+        make = functools.partial(KissmetricsSink, context=self.runtime.stream_context(stream_name))
         return cast("type[Sink]", make)
 
     def _ignores(self, stream: str) -> bool:
@@ -196,6 +192,11 @@ class TargetKissmetrics(Target):
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
         """Register a stream's schema. Of a stream that is not read, nothing but the name is looked at."""
         stream = named_in(message_dict)
+        if stream == CHECK_STREAM:
+            self.runtime.report = None
+            self.check()
+            self.stream_mapper.stream_maps[stream] = []  # its rows are not read
+            return
         for warning in self._map_names.saw(stream):
             self.logger.warning(warning)
         before = self._sinks_of(stream)
@@ -205,9 +206,8 @@ class TargetKissmetrics(Target):
         for stream_map in self.stream_mapper.stream_maps[stream]:
             alias, schema = stream_map.stream_alias, stream_map.transformed_schema
             sink = self.get_sink(alias, schema=schema, key_properties=stream_map.transformed_key_properties)
-            if isinstance(sink, KissmetricsSink):
-                sources = self.stream_mapper.sources(alias)
-                check_sources(alias, self.runtime.entry_of(alias), sink.intake.mapping, sources)
+            sources = self.stream_mapper.sources(alias)
+            check_sources(alias, self.runtime.entry_of(alias), cast("KissmetricsSink", sink).intake.mapping, sources)
             self.runtime.schema(alias, message)
         after = self._sinks_of(stream)
         replaced = [sink for alias, sink in before.items() if after.get(alias) is not sink]

@@ -39,7 +39,6 @@ from target_kissmetrics.mapping.stream import StreamMapping
 from target_kissmetrics.reporting.logs import ending_in_one_line
 from target_kissmetrics.reporting.rejects import SCHEMAS_SUFFIX
 from target_kissmetrics.runtime import Runtime
-from target_kissmetrics.singer.stream_maps import transformed
 from target_kissmetrics.sync.intake import StreamIntake
 from target_kissmetrics.target import TargetKissmetrics
 
@@ -156,7 +155,7 @@ class Replay:
             self._warn(f"nothing is known of stream '{stream}'")
         problem = mapper.problem(message["stream"], record) if message is not None else None
         for stream_map in own:
-            mapped = dict(record) if problem is not None else transformed(stream_map, dict(record))
+            mapped = dict(record) if problem is not None else stream_map.transform(dict(record))
             if mapped is None:
                 row.stays = False
                 self._intakes[stream].take(None, None, record)

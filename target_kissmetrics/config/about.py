@@ -1,7 +1,6 @@
-"""Formats `--about` as text and as Markdown: each setting with its type, default and description.
+"""Formats `--about` as text and as Markdown: each setting, and each key of one, with type, default and description.
 
-The SDK's own text has neither descriptions nor defaults, and its Markdown lacks the keys of objects in lists. JSON is
-the SDK's own.
+The SDK's own have neither the keys of objects in lists, nor, as text, descriptions and defaults. JSON is the SDK's own.
 """
 
 from __future__ import annotations
@@ -9,13 +8,11 @@ from __future__ import annotations
 import enum
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
 from singer_sdk.about import AboutFormatter, AboutInfo
-
-from target_kissmetrics.config.definitions import Schema
 
 WIDTH = 100
 
@@ -29,7 +26,7 @@ def set_options(command: click.Command) -> None:
             param.help = "A file in JSON or YAML (*.yml), or ENV for variables TARGET_KISSMETRICS_...; may be repeated."
 
 
-def shown_type(schema: Schema, *, mark: str = "") -> str:
+def shown_type(schema: Mapping[str, Any], *, mark: str = "") -> str:
     """Write a setting's type: `integer`, `string, secret`, or its choices.
 
     Args:
@@ -43,20 +40,37 @@ def shown_type(schema: Schema, *, mark: str = "") -> str:
     return f"{shown}, secret" if schema.get("secret") else shown
 
 
-def shown_default(schema: Schema, *, is_required: bool) -> str | None:
+def shown_default(schema: Mapping[str, Any]) -> str | None:
     """Write a setting's default as in a config; None when it has none."""
-    if is_required:
-        return "required"
     default = _plain(schema.get("default"))
     return default if default is None or isinstance(default, str) else json.dumps(default)
 
 
-def keys_within(schema: Schema) -> Iterator[tuple[str, Schema, bool]]:
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, enum.Enum) else value
+
+
+def keys_within(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
     """Yield the keys of an object, or of the objects in a list: path, schema, whether it is required."""
     holder, mark = (schema["items"], "[]") if "items" in schema else (schema, "")
     for name, key in holder.get("properties", {}).items():
         yield f"{mark}.{name}", key, name in holder.get("required", ())
         yield from ((f"{mark}.{name}{path}", inner, needed) for path, inner, needed in keys_within(key))
+
+
+def _settings(about: AboutInfo, mark: str) -> Iterator[tuple[str, str, str, str]]:
+    """Yield the settings and the keys within them: path, type, default, description."""
+    for path, schema, is_required in keys_within(about.settings):
+        default = "required" if is_required else shown_default(schema)
+        kind = shown_type(schema, mark=mark)
+        yield path[1:], kind, "none" if default is None else default, " ".join(schema.get("description", "").split())
+
+
+def _note(about: AboutInfo) -> str:
+    return (
+        f"Each setting can be set in the environment: {about.env_var_prefix} and its name in capitals; lists and "
+        "objects are JSON."
+    )
 
 
 class TextFormatter(AboutFormatter, format_name="text"):
@@ -66,36 +80,17 @@ class TextFormatter(AboutFormatter, format_name="text"):
         """Return the text."""
         lines = [
             f"Name: {about_info.name}",
-            *textwrap.wrap(f"Description: {about_info.description}", WIDTH, subsequent_indent="  "),
+            f"Description: {about_info.description}",
             f"Version: {about_info.version}",
             f"SDK Version: {about_info.sdk_version}",
             f"Supported Python Versions: {', '.join(about_info.supported_python_versions or ())}",
-            f"Capabilities: {', '.join(str(capability.value) for capability in about_info.capabilities)}",
-            "",
+            f"Capabilities: {', '.join(capability.value for capability in about_info.capabilities)}",
             "Settings:",
         ]
-        required = about_info.settings.get("required", ())
-        for name, schema in about_info.settings["properties"].items():
-            default = shown_default(schema, is_required=name in required)
-            lines += [
-                f"  - Name: {name}",
-                f"    Type: {shown_type(schema)}",
-                *textwrap.wrap(
-                    f"Default: {'none' if default is None else default}",
-                    WIDTH,
-                    initial_indent="    ",
-                    subsequent_indent="      ",
-                ),
-                f"    Environment Variable: {about_info.env_var_prefix}{name.upper()}",
-                *_wrapped("Meaning: ", schema, "    "),
-            ]
-            keys = list(keys_within(schema))
-            if keys:
-                lines.append("    Keys:")
-            for path, key, is_required in keys:
-                title = f"{path.lstrip('[].')} ({shown_type(key)}{', required' if is_required else ''}): "
-                lines += _wrapped(title, key, "      ")
-        return "\n".join(lines)
+        for path, kind, default, meaning in _settings(about_info, ""):
+            text = f"- {path} ({kind}; default: {default}): {meaning}"
+            lines += textwrap.wrap(text, WIDTH, subsequent_indent="    ", break_on_hyphens=False)
+        return "\n".join([*lines, _note(about_info)])
 
 
 class MarkdownFormatter(AboutFormatter, format_name="markdown"):
@@ -104,49 +99,15 @@ class MarkdownFormatter(AboutFormatter, format_name="markdown"):
     def format_about(self, about_info: AboutInfo) -> str:
         """Return the Markdown."""
         lines = [
-            f"# `{about_info.name}`",
-            "",
-            str(about_info.description),
-            "",
-            "Built with the [Meltano Singer SDK](https://sdk.meltano.com).",
-            "",
-            "## Capabilities",
-            "",
+            f"# `{about_info.name}`\n",
+            f"{about_info.description}\n",
+            "## Capabilities\n",
             *(f"- `{capability.value}`" for capability in about_info.capabilities),
-            "",
-            "## Supported Python Versions",
-            "",
-            *(f"- {version}" for version in about_info.supported_python_versions or ()),
-            "",
-            "## Settings",
-            "",
+            "\n## Settings\n",
             "| Setting | Type | Default | Description |",
             "|:--------|:-----|:--------|:------------|",
         ]
-        required = about_info.settings.get("required", ())
-        for name, schema in about_info.settings["properties"].items():
-            lines.append(_row(name, schema, is_required=name in required))
-            lines += [_row(f"{name}{path}", key, is_required=needed) for path, key, needed in keys_within(schema)]
-        prefix = about_info.env_var_prefix
-        note = f"Each can be set in the environment: `{prefix}` and its name in capitals; lists and objects are JSON."
-        return "\n".join([*lines, "", note, ""])
-
-
-def _row(name: str, schema: Schema, *, is_required: bool) -> str:
-    default = shown_default(schema, is_required=is_required)
-    shown = "none" if default is None else default if is_required else f"`{default}`"
-    cells = (f"`{name}`", shown_type(schema, mark="`"), shown, _description(schema))
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-
-
-def _wrapped(title: str, schema: Schema, indent: str) -> list[str]:
-    text = title + _description(schema)
-    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False)
-
-
-def _description(schema: Schema) -> str:
-    return " ".join(str(schema.get("description", "")).split())
-
-
-def _plain(value: Any) -> Any:
-    return value.value if isinstance(value, enum.Enum) else value
+        for path, kind, default, meaning in _settings(about_info, "`"):
+            cells = [cell.replace("|", r"\|") for cell in (f"`{path}`", kind, f"`{default}`", meaning)]
+            lines.append(f"| {' | '.join(cells)} |")
+        return "\n".join([*lines, "", _note(about_info), ""])
