@@ -24,7 +24,6 @@ from target_kissmetrics.config.paths import check_distinct
 from target_kissmetrics.config.redacted import redacted_settings
 from target_kissmetrics.config.run_ids import new_run_id, path_of
 from target_kissmetrics.config.stream_names import NameWatch, named, of_stream_maps
-from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.reporting.logs import ending_in_one_line, guard
 from target_kissmetrics.reporting.rejects import check_rejects_path, rejects_files
 from target_kissmetrics.reporting.report import About
@@ -101,12 +100,7 @@ class TargetKissmetrics(Target):
             client=http_library(settings) if delivery == "api" else None,
             settings=redacted_settings(self.config, own_settings.SCHEMA["properties"]),
         )
-        return ReportWriter(
-            path=settings.report_path,
-            about=about,
-            names=settings.report_names,
-            log=self.logger,
-        )
+        return ReportWriter(path=settings.report_path, about=about, names=settings.report_names, log=self.logger)
 
     # Config
 
@@ -118,7 +112,7 @@ class TargetKissmetrics(Target):
         self.append_builtin_config(self.config_jsonschema)
         return read_environment(os.environ, self.config_jsonschema["properties"])
 
-    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:  # noqa: ARG002
         """Read the settings. The SDK's own check shows values, also of the key, and accepts unknown settings.
 
         Raises:
@@ -128,23 +122,17 @@ class TargetKissmetrics(Target):
         self.append_builtin_config(self.config_jsonschema)
         own = own_settings.SCHEMA["properties"]
         sdk = {name: schema for name, schema in self.config_jsonschema["properties"].items() if name not in own}
-        try:
-            settings = own_settings.read_settings(self._config, sdk)
-            report = settings.report_path and path_of(settings.report_path, self.run_id)
-            rejects = path_of(settings.rejects_path, self.run_id)
-            self.settings = replace(settings, rejects_path=rejects, report_path=report)
-            if self.settings.sends_in_clear:
-                self.logger.warning("tracking_url: the API key and all data travel in clear over http://; use https://")
-            check_rejects_path(self.settings.rejects_path)
-            self.batch_storage = read_storage(self._config)
-            self._map_names = NameWatch(of_stream_maps(self._config.get("stream_maps")))
-            if self.settings.report_path is not None:
-                check_report_path(self.settings.report_path)
-            self.check_files()
-        except ConfigError as problem:
-            if raise_errors:
-                raise
-            return [str(problem)]
+        settings = own_settings.read_settings(self._config, sdk)
+        report = settings.report_path and path_of(settings.report_path, self.run_id)
+        self.settings = replace(settings, rejects_path=path_of(settings.rejects_path, self.run_id), report_path=report)
+        if self.settings.sends_in_clear:
+            self.logger.warning("tracking_url: the API key and all data travel in clear over http://; use https://")
+        check_rejects_path(self.settings.rejects_path)
+        self.batch_storage = read_storage(self._config)
+        self._map_names = NameWatch(of_stream_maps(self._config.get("stream_maps")))
+        if report is not None:
+            check_report_path(report)
+        self.check_files()
         return []
 
     def check_files(self, *, replayed: str | None = None) -> None:
@@ -154,9 +142,9 @@ class TargetKissmetrics(Target):
             ConfigError: Two are one file.
         """
         settings = self.settings
-        named = ("rejects_path", settings.rejects_path) if replayed is None else ("the file to replay", replayed)
+        name, path = ("rejects_path", settings.rejects_path) if replayed is None else ("the file to replay", replayed)
         written: list[tuple[str, str | Path]] = [*stored_files(settings)]
-        written += [(named[0], file) for file in rejects_files(named[1])]
+        written += [(name, file) for file in rejects_files(path)]
         if settings.report_path is not None:
             written += [("report_path", file) for file in report_paths(settings.report_path) if file is not None]
         check_distinct(getattr(self._config, "files", ()), written)
@@ -167,11 +155,8 @@ class TargetKissmetrics(Target):
         super().append_builtin_config(config_jsonschema)
         settings = config_jsonschema["properties"]
         settings["batch_config"] = {**settings["batch_config"], "secret": True}  # its params are credentials
-        settings["validate_records"] = {
-            **settings["validate_records"],
-            "default": False,
-            "description": "Reject rows that do not match the schema of their stream, as the tap sent them.",
-        }
+        meaning = "Reject rows that do not match the schema of their stream, as the tap sent them."
+        settings["validate_records"] = {**settings["validate_records"], "default": False, "description": meaning}
 
     # Messages
 
@@ -199,7 +184,6 @@ class TargetKissmetrics(Target):
             return
         for warning in self._map_names.saw(stream):
             self.logger.warning(warning)
-        before = self._sinks_of(stream)
         if not self.stream_mapper.register(message_dict):
             return
         message = {name: message_dict.get(name) for name in ("type", "stream", "schema", "key_properties")}
@@ -209,16 +193,9 @@ class TargetKissmetrics(Target):
             sources = self.stream_mapper.sources(alias)
             check_sources(alias, self.runtime.entry_of(alias), cast("KissmetricsSink", sink).intake.mapping, sources)
             self.runtime.schema(alias, message)
-        after = self._sinks_of(stream)
-        replaced = [sink for alias, sink in before.items() if after.get(alias) is not sink]
-        for sink in replaced:
-            sink.clean_up()
-        if replaced:
-            self.drain_all()  # else the SDK would keep them until the end of the input
-
-    def _sinks_of(self, stream: str) -> dict[str, Sink]:
-        aliases = [stream_map.stream_alias for stream_map in self.stream_mapper.stream_maps.get(stream, ())]
-        return {alias: self.get_sink(alias) for alias in aliases if self.sink_exists(alias)}
+        for replaced in self._sinks_to_clear:  # the SDK would keep them until the end of the input
+            replaced.clean_up()
+        self._sinks_to_clear.clear()
 
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
         """Process the rows of a BATCH message's files, as if each had come in a RECORD message.

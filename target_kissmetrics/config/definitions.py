@@ -35,12 +35,7 @@ _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
 
 @cache
 def schema_of(settings: type, *, with_defaults: bool = True) -> dict[str, Any]:
-    """Return the JSON Schema of an object that holds settings.
-
-    Args:
-        settings: The dataclass that defines them.
-        with_defaults: Whether to include the defaults.
-    """
+    """Return the JSON Schema of an object that holds the settings which a dataclass defines."""
     hints = get_type_hints(settings)
     defined = sorted(_defined(settings), key=lambda one: not one.metadata["required"])
     return {
@@ -82,12 +77,7 @@ MAX_DEPTH = 50
 
 
 def check_texts(given: object, place: str = "", depth: int = 0) -> None:
-    """Check what no setting may hold, whatever it means: it could neither be written to a file nor sent.
-
-    Args:
-        given: A config, or a part of it.
-        place: The part's name in messages.
-        depth: Lists and objects around it.
+    """Check a config, or what it has at a place: no setting may hold what could neither be written nor sent.
 
     Raises:
         ConfigError: A text has a NUL or an unpaired surrogate, or lists and objects are nested too deeply.
@@ -160,13 +150,13 @@ def _read(setting: Field[Any], schema: Schema, place: str, given: object) -> Any
     return read(place, value) if read else value
 
 
-def _checked(place: str, schema: Schema, given: object) -> Any:
+def _checked(place: str, schema: Schema, given: Any) -> Any:
     """Check the type, the choices and the limits. Digits in a string count as a number, a list becomes a tuple."""
+    kinds = [kind for kind in schema["type"] if kind != "null"]
     if "enum" in schema:
         if given not in schema["enum"]:
             raise ConfigError(place, not_a_choice(schema["enum"], given))
         return given
-    kinds = [kind for kind in schema["type"] if kind != "null"]
     if kinds[0] in {"integer", "number"}:
         return _number(place, schema, kinds[0], given)
     is_blank = isinstance(given, str) and not given.strip()
@@ -182,28 +172,19 @@ def _checked(place: str, schema: Schema, given: object) -> Any:
 
 def _number(place: str, schema: Schema, kind: str, given: Any) -> int | float:
     try:
-        number = math.nan if isinstance(given, bool) or "_" in str(given) else float(given)
+        value: int | float = math.nan if isinstance(given, bool) or "_" in str(given) else float(given)
     except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number) or (kind == "integer" and not number.is_integer()):
+        value = math.nan
+    if not math.isfinite(value) or (kind == "integer" and not value.is_integer()):
         raise ConfigError(place, wrong_type([kind], given))
-    value = int(number) if kind == "integer" else number
-    check_limits(place, schema, value)
-    return value
-
-
-def check_limits(place: str, schema: Schema, value: float) -> None:
-    """Check `minimum` and `maximum`.
-
-    Raises:
-        ConfigError: The value is beyond one of them.
-    """
+    value = int(value) if kind == "integer" else value
     if value < schema.get("minimum", value):
         raise ConfigError(place, f"must be at least {schema['minimum']}, not {value}")
     if value > schema.get("maximum", value):
         raise ConfigError(place, f"must be at most {schema['maximum']}, not {value}")
     if value <= schema.get("exclusiveMinimum", -math.inf):
         raise ConfigError(place, f"must be more than {schema['exclusiveMinimum']}, not {value}")
+    return value
 
 
 def wrong_type(kinds: Collection[str], value: object) -> str:
