@@ -20,10 +20,9 @@ from target_kissmetrics.config import about
 from target_kissmetrics.config import settings as own_settings
 from target_kissmetrics.config.environment import read_environment
 from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_files
-from target_kissmetrics.config.paths import check_distinct
+from target_kissmetrics.config.paths import check_distinct, new_run_id, path_of
 from target_kissmetrics.config.redacted import redacted_settings
-from target_kissmetrics.config.run_ids import new_run_id, path_of
-from target_kissmetrics.config.stream_names import NameWatch, named, of_stream_maps
+from target_kissmetrics.config.stream_names import NameWatch, of_stream_maps
 from target_kissmetrics.reporting.logs import ending_in_one_line, guard
 from target_kissmetrics.reporting.rejects import check_rejects_path, rejects_files
 from target_kissmetrics.reporting.report import About
@@ -246,7 +245,8 @@ class TargetKissmetrics(Target):
             keep_input_open()
         unseen = [*self.runtime.entry_names.unseen, *self._map_names.unseen]
         if unseen and self.stream_mapper.stream_maps and not self._is_check:
-            self.logger.info("no stream of this run has the name %s", named(unseen))
+            names = ", ".join(f"'{one.name}' ({one.key})" for one in unseen)
+            self.logger.info("no stream of this run has the name %s", names)
 
     def _abandon(self) -> None:
         """End after an error while reading: rows before it are delivered, their STATE is emitted."""

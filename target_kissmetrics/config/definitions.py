@@ -165,8 +165,9 @@ def _checked(place: str, schema: Schema, given: Any) -> Any:
         raise ConfigError(place, problem)
     if not isinstance(given, (list, tuple)):
         return given
-    if "properties" not in schema.get("items", ()) and not all(isinstance(item, str) for item in given):
-        raise ConfigError(place, f"must be a list of strings, not {given!r}")
+    is_of_texts = "properties" not in schema.get("items", ())
+    if is_of_texts and not all(isinstance(item, str) and item.strip() for item in given):
+        raise ConfigError(place, f"must be a list of non-empty strings, not {given!r}")
     return tuple(given)
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from target_kissmetrics.config.definitions import Schema, check_texts, read_object, schema_of
-from target_kissmetrics.config.run_ids import read_path
+from target_kissmetrics.config.paths import read_path
 from target_kissmetrics.config.sdk_settings import check_sdk_settings, without_not_offered
 from target_kissmetrics.config.stream_entries import check_reachable, checked
 from target_kissmetrics.errors import ConfigError
@@ -110,10 +110,7 @@ class Settings(MappingSettings):
     )
     request_timeout_seconds: float = setting("For one request.", default=30, exclusiveMinimum=0, maximum=_DAY)
     connect_timeout_seconds: float = setting(
-        "For setting up a connection, within `request_timeout_seconds`.",
-        default=10,
-        exclusiveMinimum=0,
-        maximum=_DAY,
+        "For setting up a connection, within `request_timeout_seconds`.", default=10, exclusiveMinimum=0, maximum=_DAY
     )
     retry_timeout_seconds: float = setting(
         "How long to retry one call before the run fails.", default=300, minimum=0, maximum=30 * _DAY
