@@ -154,6 +154,7 @@ class TargetKissmetrics(Target):
         super().append_builtin_config(config_jsonschema)
         settings = config_jsonschema["properties"]
         settings["batch_config"] = {**settings["batch_config"], "secret": True}  # its params are credentials
+        settings["load_method"] = {**settings["load_method"], "default": "append-only"}  # the SDK has an enum there
         meaning = "Reject rows that do not match the schema of their stream, as the tap sent them."
         settings["validate_records"] = {**settings["validate_records"], "default": False, "description": meaning}
 

@@ -1,11 +1,7 @@
-"""Formats `--about` as text and as Markdown: each setting, and each key of one, with type, default and description.
-
-The SDK's own have neither the keys of objects in lists, nor, as text, descriptions and defaults. JSON is the SDK's own.
-"""
+"""Formats `--about` as text: the SDK's own has neither descriptions nor defaults. Other formats are the SDK's own."""
 
 from __future__ import annotations
 
-import enum
 import json
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -34,7 +30,7 @@ def shown_type(schema: Mapping[str, Any], *, mark: str = "") -> str:
         mark: A sign around each choice.
     """
     if "enum" in schema:
-        return " or ".join(f"{mark}{_plain(choice)}{mark}" for choice in schema["enum"])
+        return " or ".join(f"{mark}{getattr(choice, 'value', choice)}{mark}" for choice in schema["enum"])
     kinds = schema.get("type", "any")
     shown = " or ".join(kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind != "null")
     return f"{shown}, secret" if schema.get("secret") else shown
@@ -42,12 +38,8 @@ def shown_type(schema: Mapping[str, Any], *, mark: str = "") -> str:
 
 def shown_default(schema: Mapping[str, Any]) -> str | None:
     """Write a setting's default as in a config; None when it has none."""
-    default = _plain(schema.get("default"))
+    default = schema.get("default")
     return default if default is None or isinstance(default, str) else json.dumps(default)
-
-
-def _plain(value: Any) -> Any:
-    return value.value if isinstance(value, enum.Enum) else value
 
 
 def keys_within(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
@@ -58,23 +50,8 @@ def keys_within(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, A
         yield from ((f"{mark}.{name}{path}", inner, needed) for path, inner, needed in keys_within(key))
 
 
-def _settings(about: AboutInfo, mark: str) -> Iterator[tuple[str, str, str, str]]:
-    """Yield the settings and the keys within them: path, type, default, description."""
-    for path, schema, is_required in keys_within(about.settings):
-        default = "required" if is_required else shown_default(schema)
-        kind = shown_type(schema, mark=mark)
-        yield path[1:], kind, "none" if default is None else default, " ".join(schema.get("description", "").split())
-
-
-def _note(about: AboutInfo) -> str:
-    return (
-        f"Each setting can be set in the environment: {about.env_var_prefix} and its name in capitals; lists and "
-        "objects are JSON."
-    )
-
-
 class TextFormatter(AboutFormatter, format_name="text"):
-    """Formats for a terminal."""
+    """Formats for a terminal: each setting, and each key of one."""
 
     def format_about(self, about_info: AboutInfo) -> str:
         """Return the text."""
@@ -85,29 +62,10 @@ class TextFormatter(AboutFormatter, format_name="text"):
             f"SDK Version: {about_info.sdk_version}",
             f"Supported Python Versions: {', '.join(about_info.supported_python_versions or ())}",
             f"Capabilities: {', '.join(capability.value for capability in about_info.capabilities)}",
-            "Settings:",
+            f"Settings, in the environment {about_info.env_var_prefix} and the name in capitals (lists are JSON):",
         ]
-        for path, kind, default, meaning in _settings(about_info, ""):
-            text = f"- {path} ({kind}; default: {default}): {meaning}"
+        for path, schema, is_required in keys_within(about_info.settings):
+            default = "required" if is_required else f"default: {shown_default(schema) or 'none'}"
+            text = f"- {path[1:]} ({shown_type(schema)}; {default}): {schema.get('description', '')}"
             lines += textwrap.wrap(text, WIDTH, subsequent_indent="    ", break_on_hyphens=False)
-        return "\n".join([*lines, _note(about_info)])
-
-
-class MarkdownFormatter(AboutFormatter, format_name="markdown"):
-    """Formats for a page."""
-
-    def format_about(self, about_info: AboutInfo) -> str:
-        """Return the Markdown."""
-        lines = [
-            f"# `{about_info.name}`\n",
-            f"{about_info.description}\n",
-            "## Capabilities\n",
-            *(f"- `{capability.value}`" for capability in about_info.capabilities),
-            "\n## Settings\n",
-            "| Setting | Type | Default | Description |",
-            "|:--------|:-----|:--------|:------------|",
-        ]
-        for path, kind, default, meaning in _settings(about_info, "`"):
-            cells = [cell.replace("|", r"\|") for cell in (f"`{path}`", kind, f"`{default}`", meaning)]
-            lines.append(f"| {' | '.join(cells)} |")
-        return "\n".join([*lines, "", _note(about_info), ""])
+        return "\n".join(lines)

@@ -22,11 +22,7 @@ _FALSE = frozenset({"false", "0", "no", "off"})
 
 
 def read_environment(variables: Mapping[str, str], schemas: Mapping[str, Schema]) -> dict[str, Any]:
-    """Read the settings that have a variable. An empty one is left out.
-
-    Args:
-        variables: The environment.
-        schemas: The JSON Schema of each setting.
+    """Read the settings that have a variable, by the JSON Schema of each. An empty one is left out.
 
     Raises:
         ConfigError: A flag is neither true nor false, or a list or object is not JSON.
@@ -65,12 +61,9 @@ def _value(name: str, schema: Schema, text: str) -> Any:
 
 def _integer(text: str) -> int | str:
     """Read an integer, also `8.0` and `1e2`; other text stays as it is, for the check of the setting."""
-    if not text.isascii() or "_" in text:  # numbers of Python, not of JSON
-        return text
     with suppress(ValueError):
-        return int(text)
-    with suppress(ValueError):
-        return int(float(text)) if float(text).is_integer() else text
+        if text.isascii() and "_" not in text and float(text).is_integer():  # else a number of Python, not of JSON
+            return int(float(text))
     return text
 
 
