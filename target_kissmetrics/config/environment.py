@@ -12,7 +12,6 @@ from contextlib import suppress
 from typing import Any
 
 from target_kissmetrics.config.definitions import Schema
-from target_kissmetrics.config.sdk_settings import NOT_OFFERED
 from target_kissmetrics.errors import ConfigError
 
 PREFIX = "TARGET_KISSMETRICS_"
@@ -27,11 +26,9 @@ def read_environment(variables: Mapping[str, str], schemas: Mapping[str, Schema]
     Raises:
         ConfigError: A flag is neither true nor false, or a list or object is not JSON.
     """
-    return {
-        name: _value(name, schema, variables[variable_of(name)])
-        for name, schema in {**schemas, **NOT_OFFERED}.items()
-        if variables.get(variable_of(name))
-    }
+    read = {**schemas, "flattening_enabled": {"type": ["boolean"]}}  # it is refused if it is true
+    given = {name: variables.get(variable_of(name)) for name in read}
+    return {name: _value(name, read[name], text) for name, text in given.items() if text}
 
 
 def variable_of(name: str) -> str:

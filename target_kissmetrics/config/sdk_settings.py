@@ -12,25 +12,17 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from target_kissmetrics.config.definitions import Schema, not_a_choice, wrong_type
 from target_kissmetrics.errors import ConfigError
 
-NOT_OFFERED: Mapping[str, Schema] = {
-    "flattening_enabled": {"type": ["boolean"]},
-    "flattening_max_depth": {"type": ["integer"]},
-    "flattening_max_key_length": {"type": ["integer"]},
-    "flattening_separator": {"type": ["string"]},
-}
-"""Settings that targets of the SDK have, and this one does not."""
 
-
-def without_not_offered(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config without the settings that are not offered, where they have no effect.
+def without_flattening(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config without the SDK's settings of flattening, which this target does not offer.
 
     Raises:
         ConfigError: One of them would have an effect.
     """
-    for name in NOT_OFFERED:
-        if config.get(name) is not None and (name, config[name]) != ("flattening_enabled", False):
+    for name, value in config.items():
+        if name.startswith("flattening_") and value is not None and (name, value) != ("flattening_enabled", False):
             raise ConfigError(name, "is not offered: this target flattens nested objects itself, with '.'; take it out")
-    return {name: value for name, value in config.items() if name not in NOT_OFFERED}
+    return {name: value for name, value in config.items() if not name.startswith("flattening_")}
 
 
 def check_sdk_settings(schemas: Mapping[str, Schema], config: Mapping[str, Any]) -> None:
