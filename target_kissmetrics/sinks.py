@@ -19,15 +19,7 @@ class KissmetricsSink(Sink):
 
     Rows go straight on to the pipeline, which has batches of its own: the SDK's are always empty.
 
-    Args:
-        target: As the SDK passes it on; used by the SDK alone.
-        stream_name: The stream's name, after stream maps.
-        schema: Its schema.
-        key_properties: Its key.
-        context: What the rows need of the run.
-
-    Raises:
-        ConfigError: The stream's kind is not certain, or its entry of `streams` does not fit it.
+    A stream whose kind is not certain, or that its entry of `streams` does not fit, is a ConfigError.
     """
 
     current_size = 0

@@ -21,7 +21,6 @@ from target_kissmetrics.config import settings as own_settings
 from target_kissmetrics.config.environment import read_environment
 from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_files
 from target_kissmetrics.config.paths import check_distinct, new_run_id, path_of
-from target_kissmetrics.config.redacted import redacted_settings
 from target_kissmetrics.config.stream_names import NameWatch, of_stream_maps
 from target_kissmetrics.reporting.logs import ending_in_one_line, guard
 from target_kissmetrics.reporting.rejects import check_rejects_path, rejects_files
@@ -91,15 +90,15 @@ class TargetKissmetrics(Target):
         if settings.report_path is None:
             return None
         delivery = "dry run" if settings.dry_run else "remember only" if settings.remember_only else settings.delivery
-        about = About(
+        about_run = About(
             run_id=self.run_id,
             version=self.get_plugin_version(),
             sdk=self.get_sdk_version(),
             delivery=delivery,
             client=http_library(settings) if delivery == "api" else None,
-            settings=redacted_settings(self.config, own_settings.SCHEMA["properties"]),
+            settings=about.redacted_settings(self.config, own_settings.SCHEMA["properties"]),
         )
-        return ReportWriter(path=settings.report_path, about=about, names=settings.report_names, log=self.logger)
+        return ReportWriter(path=settings.report_path, about=about_run, names=settings.report_names, log=self.logger)
 
     # Config
 
@@ -112,11 +111,7 @@ class TargetKissmetrics(Target):
         return read_environment(os.environ, self.config_jsonschema["properties"])
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:  # noqa: ARG002
-        """Read the settings. The SDK's own check shows values, also of the key, and accepts unknown settings.
-
-        Raises:
-            ConfigError: The first mistake.
-        """
+        """Read the settings. The SDK's own check shows values, also of the key, and accepts unknown settings."""
         guard(self._config, self.run_id)
         self.append_builtin_config(self.config_jsonschema)
         own = own_settings.SCHEMA["properties"]
@@ -135,11 +130,7 @@ class TargetKissmetrics(Target):
         return []
 
     def check_files(self, *, replayed: str | None = None) -> None:
-        """Check that each file that a run writes is no other one of its files; a replay replaces the replayed one.
-
-        Raises:
-            ConfigError: Two are one file.
-        """
+        """Check that a run writes no file twice (else a ConfigError); a replay replaces the replayed one."""
         settings = self.settings
         name, path = ("rejects_path", settings.rejects_path) if replayed is None else ("the file to replay", replayed)
         written: list[tuple[str, str | Path]] = [*stored_files(settings)]

@@ -1,8 +1,12 @@
-"""Formats `--about` as text: the SDK's own has neither descriptions nor defaults. Other formats are the SDK's own."""
+"""How settings are shown: by `--about`, and in the report of a run.
+
+The SDK's own text of `--about` has neither descriptions nor defaults. Its other formats are the SDK's own.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,6 +15,7 @@ import click
 from singer_sdk.about import AboutFormatter, AboutInfo
 
 WIDTH = 100
+NOT_SHOWN = "(not shown)"
 
 
 def set_options(command: click.Command) -> None:
@@ -23,12 +28,7 @@ def set_options(command: click.Command) -> None:
 
 
 def shown_type(schema: Mapping[str, Any], *, mark: str = "") -> str:
-    """Write a setting's type: `integer`, `string, secret`, or its choices.
-
-    Args:
-        schema: Its JSON Schema.
-        mark: A sign around each choice.
-    """
+    """Write a setting's type: `integer`, `string, secret`, or its choices, each between marks."""
     if "enum" in schema:
         return " or ".join(f"{mark}{getattr(choice, 'value', choice)}{mark}" for choice in schema["enum"])
     kinds = schema.get("type", "any")
@@ -69,3 +69,35 @@ class TextFormatter(AboutFormatter, format_name="text"):
             text = f"- {path[1:]} ({shown_type(schema)}; {default}): {schema.get('description', '')}"
             lines += textwrap.wrap(text, WIDTH, subsequent_indent="    ", break_on_hyphens=False)
         return "\n".join(lines)
+
+
+def redacted_settings(config: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, str]:
+    """Give each setting's value as text, as far as a report may show it.
+
+    A URL loses its user, password and query, a path its folders, which may be named after somebody. Identities are
+    counted. Of a setting that is not this target's own, which has no schema here, only the name is given.
+    """
+    shown = {}
+    for name, schema in schemas.items():
+        given = config.get(name)
+        value = schema.get("default") if given is None else given
+        shown[name] = "(none)" if value is None else _shown(name, schema, value)
+    others = (name for name, value in config.items() if name not in schemas and value is not None)
+    return shown | dict.fromkeys(others, NOT_SHOWN)
+
+
+def _shown(name: str, schema: Mapping[str, Any], value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    if name == "blocked_identities":
+        return f"{len(value)} identities{', the default ones' if value == schema.get('default') else ''}"
+    scheme, is_url, rest = text.partition("://")
+    if name == "attribute_store_url" and is_url:
+        return f"{scheme} {NOT_SHOWN}"
+    if schema.get("secret"):
+        return NOT_SHOWN
+    if name == "files_url" and is_url and scheme != "file":
+        # A password may hold any character, so it may reach up to the last "@".
+        return f"{scheme}://{re.split('[?#]', rest.rpartition('@')[2])[0]}"
+    if name in {"files_url", "rejects_path", "report_path"}:
+        return re.split(r"[\\/]", text.rstrip("\\/"))[-1]
+    return text

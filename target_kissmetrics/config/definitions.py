@@ -30,9 +30,6 @@ _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
 """JSON type -> its name in messages, and its Python types. `_number` reads numbers."""
 
 
-# Schema
-
-
 @cache
 def schema_of(settings: type, *, with_defaults: bool = True) -> dict[str, Any]:
     """Return the JSON Schema of an object that holds the settings which a dataclass defines."""
@@ -70,8 +67,6 @@ def _property_schema(setting: Field[Any], hint: Any, *, with_defaults: bool) -> 
     return {**schema, **keywords}
 
 
-# Values
-
 MAX_DEPTH = 50
 """Of lists and objects in a config."""
 
@@ -98,16 +93,13 @@ def check_texts(given: object, place: str = "", depth: int = 0) -> None:
 
 
 def read_object(settings: type, given: object, place: str = "", known: Collection[str] = ()) -> Any:
-    """Read an object that holds settings. A null is a setting that is missing.
+    """Read an object that holds settings into their dataclass. A null is a setting that is missing.
 
     Args:
         settings: The dataclass that defines them.
         given: The object, from a config.
         place: Its name in messages: `streams[2]`; empty for the config itself.
         known: Names that the config may hold besides; somebody else reads them.
-
-    Returns:
-        An instance of the dataclass.
 
     Raises:
         ConfigError: The first mistake.

@@ -21,11 +21,7 @@ _FALSE = frozenset({"false", "0", "no", "off"})
 
 
 def read_environment(variables: Mapping[str, str], schemas: Mapping[str, Schema]) -> dict[str, Any]:
-    """Read the settings that have a variable, by the JSON Schema of each. An empty one is left out.
-
-    Raises:
-        ConfigError: A flag is neither true nor false, or a list or object is not JSON.
-    """
+    """Read the settings that have a variable, by the JSON Schema of each. An empty one is left out."""
     read = {**schemas, "flattening_enabled": {"type": ["boolean"]}}  # it is refused if it is true
     given = {name: variables.get(variable_of(name)) for name in read}
     return {name: _value(name, read[name], text) for name, text in given.items() if text}

@@ -23,11 +23,7 @@ FROM_ENVIRONMENT = "ENV"
 
 
 class FilesConfig(dict[str, Any]):
-    """The settings that files hold.
-
-    Attributes:
-        files: The files, each with the option that names it.
-    """
+    """The settings that files hold; `files` are they, each with the option that names it."""
 
     files: list[tuple[str, str]]
 
@@ -37,11 +33,7 @@ class _Unreadable(Exception):  # noqa: N818 - it reads as what was found
 
 
 def read_config_files(names: Iterable[str]) -> FilesConfig:
-    """Read files in their order; a later one overrides settings of an earlier one. `ENV` is no file.
-
-    Raises:
-        ConfigError: A file cannot be read.
-    """
+    """Read files in their order, as `read_config_file`; a later one overrides an earlier one. `ENV` is no file."""
     config = FilesConfig()
     config.files = [("--config", name) for name in names if name != FROM_ENVIRONMENT]
     for _, name in config.files:

@@ -29,11 +29,7 @@ def new_run_id() -> str:
 
 
 def read_path(place: str, value: str) -> str:
-    """Read a path that may hold `{run_id}` and `{date}`.
-
-    Raises:
-        ConfigError: It holds another placeholder.
-    """
+    """Read a path that may hold `{run_id}` and `{date}`, and no other placeholder."""
     unknown = [text for text in _PLACEHOLDER.findall(value) if text not in {"{run_id}", "{date}"}]
     if unknown:
         raise ConfigError(place, f"{unknown[0]!r} has no meaning in a path; use {{run_id}} or {{date}}")

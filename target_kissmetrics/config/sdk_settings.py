@@ -14,11 +14,7 @@ from target_kissmetrics.errors import ConfigError
 
 
 def without_flattening(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config without the SDK's settings of flattening, which this target does not offer.
-
-    Raises:
-        ConfigError: One of them would have an effect.
-    """
+    """Return a config without the SDK's settings of flattening, which must have no effect: they are not offered."""
     for name, value in config.items():
         if name.startswith("flattening_") and value is not None and (name, value) != ("flattening_enabled", False):
             raise ConfigError(name, "is not offered: this target flattens nested objects itself, with '.'; take it out")
@@ -26,11 +22,7 @@ def without_flattening(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_sdk_settings(schemas: Mapping[str, Schema], config: Mapping[str, Any]) -> None:
-    """Check the settings of the SDK, of which it has a JSON Schema each, in a config that may hold others.
-
-    Raises:
-        ConfigError: The first mistake.
-    """
+    """Check the settings of the SDK, by its JSON Schema of each, in a config that may hold others."""
     for name in (name for name in config if name in schemas and config[name] is not None):
         error = best_match(_VALIDATOR(schemas[name]).iter_errors(config[name]))
         if error is not None:

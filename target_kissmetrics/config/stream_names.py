@@ -64,11 +64,7 @@ def _is_field(name: str, maps: Any) -> bool:
 
 
 class NameWatch:
-    """Compares the streams of a run with the names in one place of the config: `streams` or `stream_maps`.
-
-    Attributes:
-        unseen: The names that have matched no stream so far.
-    """
+    """Compares the streams of a run with the names in `streams` or `stream_maps`; `unseen` have matched none so far."""
 
     def __init__(self, names: Iterable[ConfiguredName]) -> None:
         self._names = list(names)

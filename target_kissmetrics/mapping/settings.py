@@ -74,11 +74,7 @@ def setting(  # noqa: PLR0913 - the parts of a definition
 
 
 def read_property_name(place: str, value: str) -> str:
-    """Read the name of a property.
-
-    Raises:
-        ConfigError: Kissmetrics does not accept it.
-    """
+    """Read the name of a property; a ConfigError says why Kissmetrics does not accept it."""
     return _read_name(place, value, names.property_name)
 
 

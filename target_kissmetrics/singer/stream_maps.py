@@ -74,9 +74,6 @@ class StreamMapper(PluginMapper):
         logger: The log.
         is_ignored: Returns whether a stream, by its name after stream maps, is ignored.
         warn: Called with a stream and a warning about its schema; None: it is logged.
-
-    Attributes:
-        stream_maps: The maps of each stream with a SCHEMA message, by the tap's name for it.
     """
 
     def __init__(
@@ -260,11 +257,7 @@ def _copied(expression: str) -> str:
 
 
 def named_in(message: Mapping[str, Any]) -> str:
-    """Return the stream that a message names.
-
-    Raises:
-        InputError: It names none.
-    """
+    """Return the stream that a message names; a message that names none is an InputError."""
     stream = message.get("stream")
     if not isinstance(stream, str) or not stream:
         raise InputError(f"{message['type']} whose stream is not a name; fix the tap")
