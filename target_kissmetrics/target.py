@@ -191,8 +191,7 @@ class TargetKissmetrics(Target):
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
         """Process the rows of a BATCH message's files, as if each had come in a RECORD message.
 
-        A stop that is asked for ends it between two rows; the STATE behind it is not read any more, and so the next
-        run reads the files again.
+        A stop ends it between two rows; the STATE behind it is not read any more, so the next run reads them again.
         """
         if not self.stream_mapper.maps(message_dict):
             return
@@ -225,12 +224,7 @@ class TargetKissmetrics(Target):
     # The end
 
     def process_endofpipe(self) -> None:
-        """Deliver every row, emit the last STATE, and log the summary.
-
-        Raises:
-            TargetError: Something could not be delivered or stored.
-            SystemExit: A signal ended the run before its input did.
-        """
+        """Deliver every row, emit the last STATE, and log the summary; raises as `Runtime.end`."""
         super().process_endofpipe()
         self.runtime.end(self.termination)
         if self.message_reader.stop_requested:
@@ -252,11 +246,7 @@ class TargetKissmetrics(Target):
     # Commands
 
     def check(self) -> None:
-        """Check whether a run could begin; send no call, store nothing.
-
-        Raises:
-            TargetError: The store, the tracking host, or the folder of import files cannot be used.
-        """
+        """Check whether a run could begin (else a TargetError); send no call, store nothing."""
         self.logger.info(check(self.settings, self.get_plugin_version()))
 
     @classmethod

@@ -15,11 +15,7 @@ from target_kissmetrics.errors import ConfigError
 
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 
-_STREAMS = (
-    ("standard input", "/dev/stdin"),
-    ("standard output", "/dev/stdout"),
-    ("standard error", "/dev/stderr"),
-)
+_STREAMS = (("standard input", "/dev/stdin"), ("standard output", "/dev/stdout"), ("standard error", "/dev/stderr"))
 """What a shell may have redirected to a file: the tap's messages, the STATE, the log."""
 
 
@@ -44,14 +40,8 @@ def path_of(path: str, run_id: str) -> str:
 def check_distinct(read: Iterable[tuple[str, str | Path]], written: Iterable[tuple[str, str | Path]]) -> None:
     """Check that no two paths lead to one file, by links, another spelling, or upper and lower case.
 
-    Names that differ in case alone are one file on macOS and Windows, so they are refused everywhere.
-
-    Args:
-        read: Files that are read, each with the setting or option that names it.
-        written: Likewise, files and folders that are written.
-
-    Raises:
-        ConfigError: Two are one file. The text names both settings.
+    Names that differ in case alone are one file on macOS and Windows, so they are refused everywhere. Each path comes
+    with the setting or option that names it; the ConfigError names both.
     """
     known = {key: named for named in (*_STREAMS, *read) for key in _identities(named[1])}
     for setting, path in written:

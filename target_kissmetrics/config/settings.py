@@ -192,11 +192,7 @@ SCHEMA: dict[str, Any] = schema_of(Settings)
 
 
 def read_settings(config: Mapping[str, Any], sdk_settings: Mapping[str, Schema] = MappingProxyType({})) -> Settings:
-    """Read a config, in which a null is a setting that is missing.
-
-    Args:
-        config: From files, the environment or Meltano.
-        sdk_settings: JSON Schemas of the settings that the SDK reads, by name. They are only checked.
+    """Read a config, in which a null is a setting that is missing; `sdk_settings` are only checked, by their schemas.
 
     Raises:
         ConfigError: The first mistake. It names the setting, and may show its value.

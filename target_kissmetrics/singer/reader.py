@@ -50,14 +50,9 @@ class MessageReader(GenericSingerReader[str]):
     def process_lines(
         self, file_input: IO[str] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
     ) -> Counter[str]:
-        """Read messages until the input ends or a stop is requested.
+        """Read messages, from lines of text or bytes, until the input ends or a stop is requested.
 
-        Args:
-            file_input: Lines of text or bytes; standard input when None.
-            callbacks: Message type -> what processes it.
-
-        Raises:
-            InputError: A line is not a Singer message. The text names the line's number, not its content.
+        A line that is no Singer message is an InputError, whose text names the line's number and not its content.
         """
         counts: Counter[str] = Counter()
         try:
@@ -117,11 +112,7 @@ class MessageReader(GenericSingerReader[str]):
         )
 
     def deserialize_json(self, line: str) -> dict[str, Any]:
-        """Read one line.
-
-        Raises:
-            InputError: It is not a JSON object with a `type`, or a STATE that cannot be emitted as it is.
-        """
+        """Read one line: a JSON object with a `type`, and no STATE that cannot be emitted as it is (an InputError)."""
         lost: list[str] = []
         where = f"line {self._line_number} of the input"
         try:

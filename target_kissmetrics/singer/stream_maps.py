@@ -33,9 +33,8 @@ class _Map(CustomStreamMap):
     def _eval(self, expr: str, expr_parsed: ast.Expr, record: dict[str, Any], property_name: str | None) -> Any:
         """Evaluate an expression of a field, or of `__filter__`.
 
-        Raises:
-            ExpressionError: It fails, or gives what is no value of a row, such as a function (`date`, `json`). The text
-                shows the expression, and nothing of the row.
+        One that fails, or gives what is no value of a row, such as a function (`date`, `json`), is an ExpressionError,
+        whose text shows nothing of the row.
         """
         where = f"stream '{self.stream_name}', {property_name or '__filter__'}"
         try:
@@ -97,12 +96,7 @@ class StreamMapper(PluginMapper):
         self._messages: dict[str, tuple[Any, Any]] = {}
 
     def maps(self, message: Mapping[str, Any]) -> list[StreamMap]:
-        """Return the maps of the stream that a message names; none when it is not read.
-
-        Raises:
-            BeforeSchema: It is read, and no SCHEMA message came.
-            InputError: The message names no stream.
-        """
+        """Return the maps of the stream that a message names; none when it is not read, BeforeSchema when it is new."""
         stream = named_in(message)
         known = self.stream_maps.get(stream)
         if known is None:
@@ -150,12 +144,7 @@ class StreamMapper(PluginMapper):
         return fields.schema
 
     def rows(self, message: Mapping[str, Any]) -> Iterator[RowOfStream]:
-        """Yield the row of a RECORD message, in each stream that the tap's stream becomes.
-
-        Raises:
-            BeforeSchema, InputError: As `maps`, or the message has no row.
-            ExpressionError: An expression of a stream map fails.
-        """
+        """Yield the row of a RECORD message, in each stream that the tap's becomes. Raises as `maps` and `_eval`."""
         stream_maps, record = self.maps(message), message.get("record")
         if not stream_maps:
             return

@@ -49,11 +49,9 @@ class Termination:
         return None if self.stopped_by is None else signal.Signals(self.stopped_by).name
 
     def handle(self, signum: int, frame: FrameType | None = None) -> None:  # noqa: ARG002
-        """Handle a signal: the reader stops before its next message; a second signal, later, ends the process.
+        """Handle a signal: the reader stops before its next message, at once (`Stopped`) if it waits for input.
 
-        Raises:
-            SystemExit: There is no reader yet, or it is the second signal.
-            Stopped: The reader waits for input.
+        Without a reader, and at a second signal that comes later, the process ends.
         """
         is_own, self._is_interrupting = self._is_interrupting, False
         if not is_own and self.stopped_by is None:

@@ -92,12 +92,7 @@ _DRAFTS = [
 def validation(schema: dict[str, Any], stream: str) -> Validate:
     """Return a function that says what is wrong with a row, None for a row that fits; it names fields, not values.
 
-    Args:
-        schema: Of any draft up to 7; in draft 4, which older taps write, `exclusiveMaximum` is a boolean.
-        stream: The stream's name.
-
-    Raises:
-        InputError: The schema is invalid, or has a reference that does not lead to a part of it.
+    A schema that is invalid in drafts 4 and 7, or has a reference that does not lead to a part of it, is an InputError.
     """
     for ref in unfolded(schema).not_followed:
         raise _unusable(stream, f"the $ref {ref!r} leads to nothing in it, and no other is read")
