@@ -32,7 +32,6 @@ from target_kissmetrics.mapping.stream import StreamMapping
 from target_kissmetrics.reporting.logs import ending_in_one_line
 from target_kissmetrics.reporting.rejects import SCHEMAS_SUFFIX
 from target_kissmetrics.runtime import Runtime
-from target_kissmetrics.singer.stream_maps import transformed
 from target_kissmetrics.sync.intake import StreamIntake
 from target_kissmetrics.target import TargetKissmetrics
 
@@ -131,7 +130,7 @@ class Replay:
             record = row.record
             problem = mapper.problem(message["stream"], record)
             for stream_map in own:
-                mapped = dict(record) if problem is not None else transformed(stream_map, dict(record))
+                mapped = dict(record) if problem is not None else stream_map.transform(dict(record))
                 self._take(row, mapped, problem)
 
     def _take(self, row: RejectedRow, mapped: dict[str, Any] | None, problem: str | None) -> None:
