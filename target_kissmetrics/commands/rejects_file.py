@@ -66,7 +66,7 @@ class RejectsFile:
 
     def at(self, place: int) -> bytes:
         """Give the line at a place."""
-        with self._lock:
+        with self._lock, naming_the_setting(str(self.path)):
             self._lines.seek(place)
             return self._lines.readline()
 

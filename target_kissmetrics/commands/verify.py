@@ -114,7 +114,7 @@ def _read_snapshot(path: Path, product_id: str | None) -> Snapshot:
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Snapshot)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a snapshot ({error}); write one with --snapshot") from None
+        raise InputError(f"{path} is not a snapshot ({error}); write it with --snapshot") from None
     if found.product_id != product_id:
         raise InputError(f"{path} is of product {found.product_id!r}, not of {product_id!r}; check product_id")
     return found

@@ -105,7 +105,9 @@ def log_summary(  # noqa: PLR0913 - by name
         log.warning(line)
     if rejects_path is not None and any(counts.rejected or counts.set_aside for counts in streams):
         log.info(
-            "rejected rows and dropped properties are in %s; once the mapping is fixed: target-kissmetrics-replay ...",
+            "rejected rows and dropped properties are in %s, each with its reason; once the mapping is fixed: "
+            "target-kissmetrics-replay %s --config ...",
+            rejects_path,
             rejects_path,
         )
 
