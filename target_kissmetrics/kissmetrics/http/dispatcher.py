@@ -98,7 +98,7 @@ class Dispatcher:
             acknowledged()
             return
         batch = _Batch(len(calls), acknowledged)
-        self._new_calls.extend((outgoing, batch) for outgoing in calls)
+        self._new_calls.extend(zip(calls, itertools.repeat(batch), strict=False))
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
             self._thread.start()
