@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fakes import Database, FakeKissmetrics, MemoryStore, pending
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from planning import T0, alias, attributes, once, order
 
@@ -170,6 +170,9 @@ ROWS = st.lists(
 
 
 @settings(deadline=None, max_examples=150)
+@example(
+    steps=[("set", "p", 1, "A"), ("set", "p", 1, "A"), ("set", "p", 1, "B")], states=set(), limits=[2], batch_rows=1
+)
 @given(
     steps=ROWS,
     states=st.sets(st.integers(1, 12)),
@@ -186,6 +189,8 @@ def test_limited_runs_and_a_last_one_give_kissmetrics_what_one_run_does(
         assert max_calls is None or len(run.calls) <= max_calls
         _take(parts, run.calls)
         position = max([position, *run.states])
+        if not run.limit.is_reached:
+            break  # complete: one more run would read all rows again
     assert parts == whole
 
 
