@@ -22,6 +22,7 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import Timeout
+from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 
 from target_kissmetrics.kissmetrics.http import transport
@@ -188,7 +189,8 @@ class _Connection:
 
 def no_answer(error: Exception) -> Outcome:
     """Name the cause from types and error numbers: the texts of urllib3's errors hold the URL, and so the key."""
-    if isinstance(error, ValueError):  # of both libraries, for a URL, a proxy or a header that cannot be used
+    # Of both libraries: a URL, a proxy or a header that cannot be used.
+    if isinstance(error, ValueError) and isinstance(error, (requests.RequestException, HTTPError)):
         return transport.UNUSABLE_ADDRESS
     if type(error) is OSError:  # from `cert_verify`
         return transport.NO_CERTIFICATES
