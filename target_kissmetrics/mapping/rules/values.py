@@ -24,6 +24,7 @@ MAX_NUMBER_DIGITS = 400
 """A longer number is rejected, not written out: an exponent could ask for gigabytes."""
 
 _SHORT_NUMBER = 40
+_DIGITS = "0123456789"
 
 
 class Values:
@@ -110,7 +111,7 @@ def plain_number(value: float | Decimal) -> str:
         return str(value)
     number = value if isinstance(value, Decimal) else Decimal(repr(value))
     text = str(number)
-    if len(text) <= _SHORT_NUMBER and text[0] in "123456789" and "E" not in text:
+    if len(text) <= _SHORT_NUMBER and text[0] in _DIGITS and "E" not in text:
         return text.rstrip("0").rstrip(".") if "." in text else text
     if not number.is_finite():
         raise Rejected("bad-number", f"must be a finite number, not {number}")
