@@ -157,14 +157,13 @@ class Stream:
             raise self.missing("customer_id", "an ID")
         return IdentityRule(self.settings, customer, device)
 
-    def row_clock(self, fields: FirstOf, *, required: bool, in_messages: bool = False) -> RowClock:
+    def row_clock(self, fields: FirstOf, *, required: bool) -> RowClock:
         """Return the rule for when a row happened; see `RowClock`."""
         return RowClock(
             fields,
             required=required,
             now=self.now,
             max_future=self.settings.max_future_seconds,
-            in_messages=in_messages,
             zone=self.entry.zone,
         )
 

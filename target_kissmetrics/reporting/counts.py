@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
-from target_kissmetrics.mapping.reject_codes import REASONS, Code, advice
+from target_kissmetrics.mapping.reject_codes import REASONS, Code
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.fields import Globs, Row, paths_in
 
@@ -63,7 +63,6 @@ class StreamCounts:
     """
 
     stream: str
-    in_messages: bool = False  # of a message format, whose entry of `streams` names no fields
     rows: int = 0
     accepted: int = 0  # rows that became calls, or that rightly have none
     parts: int = 0  # rows accepted or rejected; in a format that batches events, the events of each row
@@ -205,7 +204,7 @@ class StreamCounts:
         """Give a line with a remedy for each of the commonest reject codes."""
         lost = self.all_rejected + self.all_dropped
         return [
-            f"{count:,} {code}: {REASONS[code].meaning}; {advice(code, in_messages=self.in_messages)}"
+            f"{count:,} {code}: {REASONS[code].meaning}; {REASONS[code].to_do}"
             for code, count in cast("list[tuple[Code, int]]", lost.most_common(MAX_ADVICE))
         ]
 

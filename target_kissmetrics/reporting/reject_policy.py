@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 from target_kissmetrics.errors import InputError, TooManyRejects
-from target_kissmetrics.mapping.reject_codes import REASONS, Code, Rejected, advice
+from target_kissmetrics.mapping.reject_codes import REASONS, Code, Rejected
 from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.reporting.counts import StreamCounts, by_code
 
@@ -90,7 +90,7 @@ class RejectPolicy:
             raise TooManyRejects(
                 f"stream '{counts.stream}': the first {counts.all_rejected.total()} rows were all rejected, most often "
                 f"as {code} ({REASONS[code].meaning}); they are in rejects_path, their STATE was not emitted: "
-                f"{advice(code, in_messages=counts.in_messages)}, and run again",
+                f"{REASONS[code].to_do}, and run again",
             )
 
     def parts(self, counts: StreamCounts, parts: Parts, record: Mapping[str, Any], *, late: bool = False) -> None:
@@ -146,7 +146,7 @@ class RejectPolicy:
         code, where = rejected.code, f", field '{rejected.field}'" if rejected.field else ""
         row = f"stream '{counts.stream}', row {counts.rows}"
         text = (
-            f"{REASONS[code].meaning} ({code}); {advice(code, in_messages=counts.in_messages)}; or set "
+            f"{REASONS[code].meaning} ({code}); {REASONS[code].to_do}; or set "
             "on_invalid_record to reject: such rows are then written to rejects_path, and the run goes on"
         )
         raise InputError(f"{row}{where}: {text}", without_data=f"{row}: {text}")

@@ -39,8 +39,8 @@ class ExportMapping:
     """Maps the lines of one stream."""
 
     def __init__(self, stream: Stream) -> None:
-        self._identity = IdentityRule(stream.settings, _PERSON, FirstOf(()), in_messages=True)
-        self._clock = stream.row_clock(FirstOf(("_t",)), required=True, in_messages=True)
+        self._identity = IdentityRule(stream.settings, _PERSON, FirstOf(()))
+        self._clock = stream.row_clock(FirstOf(("_t",)), required=True)
         self._plan = TrackingPlan(stream.settings)
         self._passes_sender = stream.settings.send_ip_and_user_agent
         # Without the schema: a text that it calls a date was written by Kissmetrics, and stays.

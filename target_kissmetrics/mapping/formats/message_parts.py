@@ -232,11 +232,11 @@ def event_name(value: object, path: str) -> str:
     """
     if not isinstance(value, str):
         problem = f"the event name must be a string, not {_shape(value)}"
-        raise Rejected("no-event-name", problem, path, in_messages=True)
+        raise Rejected("no-event-name", problem, path)
     try:
         return names.event_name(value)
     except Rejected as problem:
-        raise Rejected(problem.code, problem.problem, path, in_messages=True) from None
+        raise Rejected(problem.code, problem.problem, path) from None
 
 
 def passable(value: object) -> str | None:

@@ -8,7 +8,7 @@ from datetime import UTC, tzinfo
 from typing import Final
 
 from target_kissmetrics.kissmetrics.limits import EARLIEST_TIME, LATEST_TIME
-from target_kissmetrics.mapping.reject_codes import Code, Rejected
+from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.rules import times
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row
 
@@ -32,21 +32,19 @@ class RowClock:
         required: Reject a row in which they are empty; False, or without fields: use `time_extracted`, else now.
         now: Returns seconds since the Unix epoch.
         max_future: Seconds that a time may be ahead of the clock.
-        in_messages: The fields are those of a message format, which no entry of `streams` can change.
         zone: That of times without one.
 
     Attributes:
         paths: Their paths.
     """
 
-    def __init__(  # noqa: PLR0913 - all but the first by name
+    def __init__(
         self,
         fields: FirstOf,
         *,
         required: bool,
         now: Callable[[], float],
         max_future: float,
-        in_messages: bool = False,
         zone: tzinfo = UTC,
     ) -> None:
         self.paths = fields.paths
@@ -54,7 +52,6 @@ class RowClock:
         self._required = required and bool(self.paths)
         self._now = now
         self._max_future = max_future
-        self._in_messages = in_messages
         self._zone = zone
 
     def describe(self) -> str:
@@ -75,10 +72,10 @@ class RowClock:
         if found is not None:
             return self.seconds_of(found[1], found[0]), found[0]
         if extracted is NO_GUESS:
-            raise self._rejected("no-timestamp", "no time: the row was sent before with a guessed one")
+            raise Rejected("no-timestamp", "no time: the row was sent before with a guessed one")
         if self._required:
             are_empty = "is empty" if len(self.paths) == 1 else "are all empty"
-            raise self._rejected("no-timestamp", f"no time: {', '.join(self.paths)} {are_empty}", self.paths[0])
+            raise Rejected("no-timestamp", f"no time: {', '.join(self.paths)} {are_empty}", self.paths[0])
         if extracted:
             with contextlib.suppress(ValueError, OverflowError):
                 return self._kept(times.to_seconds(extracted), "time_extracted"), None
@@ -93,18 +90,15 @@ class RowClock:
         try:
             seconds = times.to_seconds(value, self._zone)
         except (ValueError, OverflowError) as problem:
-            raise self._rejected("bad-timestamp", str(problem), field) from None
+            raise Rejected("bad-timestamp", str(problem), field) from None
         return self._kept(seconds, field)
 
     def _kept(self, seconds: int, field: str) -> int:
         if seconds < EARLIEST_TIME:
-            raise self._rejected("too-old", "the time is before 2009-01-01, and Kissmetrics keeps no older data", field)
+            raise Rejected("too-old", "the time is before 2009-01-01, and Kissmetrics keeps no older data", field)
         if seconds >= LATEST_TIME:
-            raise self._rejected("bad-timestamp", "the time is after 2100-01-01, so its unit is probably wrong", field)
+            raise Rejected("bad-timestamp", "the time is after 2100-01-01, so its unit is probably wrong", field)
         if seconds > self._now() + self._max_future:
             problem = f"the time is more than {self._max_future:g} seconds ahead of the clock (max_future_seconds)"
-            raise self._rejected("future-timestamp", problem, field)
+            raise Rejected("future-timestamp", problem, field)
         return seconds
-
-    def _rejected(self, code: Code, problem: str, field: str | None = None) -> Rejected:
-        return Rejected(code, problem, field, in_messages=self._in_messages)

@@ -14,7 +14,7 @@ from decimal import Decimal
 import msgspec
 
 from target_kissmetrics.kissmetrics.limits import MAX_IDENTITY_CHARACTERS
-from target_kissmetrics.mapping.reject_codes import Code, Rejected, zeros_advice
+from target_kissmetrics.mapping.reject_codes import ZEROS_ADVICE, Rejected
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row, parsed
 from target_kissmetrics.mapping.settings import MappingSettings
@@ -54,19 +54,10 @@ class IdentityRule:
         settings: Which ID is preferred, whether the other may stand in, which identities are blocked.
         customer_id: Fields of the customer ID, in the order they are tried.
         device_id: Fields of the device ID, likewise.
-        in_messages: The fields are those of a message format, which no entry of `streams` can change.
     """
 
-    def __init__(
-        self,
-        settings: MappingSettings,
-        customer_id: FirstOf,
-        device_id: FirstOf,
-        *,
-        in_messages: bool = False,
-    ) -> None:
+    def __init__(self, settings: MappingSettings, customer_id: FirstOf, device_id: FirstOf) -> None:
         self._settings = settings
-        self._in_messages = in_messages
         ids = [customer_id, device_id]
         self._preferred, self._other = ids if settings.use_customer_id else ids[::-1]
 
@@ -126,7 +117,7 @@ class IdentityRule:
         if blocked:
             raise blocked[0]
         paths = [path for fields in alternatives for path in fields.paths]
-        raise self._rejected("no-identity", f"no identity: {_empty(paths)}{needed_for}", paths[0], to_do)
+        raise Rejected("no-identity", f"no identity: {_empty(paths)}{needed_for}", paths[0], to_do=to_do)
 
     def read(self, value: object, field: str) -> str:
         """Return the identity in a field; an empty text if the field is empty.
@@ -137,20 +128,20 @@ class IdentityRule:
         try:
             identity = to_identity(value)
         except ValueError as problem:
-            raise self._rejected("bad-identity", str(problem), field) from None
+            raise Rejected("bad-identity", str(problem), field) from None
         if self._settings.lowercase_identities:
             identity = identity.lower()
         if len(identity) > MAX_IDENTITY_CHARACTERS:
             too_long = f"the identity has {len(identity)} characters, over the limit of {MAX_IDENTITY_CHARACTERS}"
-            raise self._rejected("identity-too-long", too_long, field)
+            raise Rejected("identity-too-long", too_long, field)
         if identity[:1] in _ZEROS and is_all_zero(identity):
             zeros = f"{identity!r} is all zeros, which many people share, and would merge them permanently"
-            raise self._rejected("blocked-identity", zeros, field, zeros_advice(in_messages=self._in_messages))
+            raise Rejected("blocked-identity", zeros, field, to_do=ZEROS_ADVICE)
         if identity.lower() in self._settings.blocked_identities:
             shared = f"{identity!r} is shared by many people (blocked_identities) and would merge them permanently"
-            raise self._rejected("blocked-identity", shared, field)
+            raise Rejected("blocked-identity", shared, field)
         if not names.is_utf8(identity):
-            raise self._rejected("bad-text", "the identity has an unpaired UTF-16 surrogate", field)
+            raise Rejected("bad-text", "the identity has an unpaired UTF-16 surrogate", field)
         return identity
 
     def _find(self, fields: FirstOf, row: Row, used: list[str], blocked: list[Rejected]) -> tuple[str, str] | None:
@@ -188,10 +179,7 @@ class IdentityRule:
     def _no_identity(self) -> Rejected:
         paths = self._preferred.paths + (self._other.paths if self._settings.identity_fallback else ())
         hint = "" if self._settings.identity_fallback else ", and identity_fallback is off"
-        return self._rejected("no-identity", f"no identity: {_empty(paths)}{hint}")
-
-    def _rejected(self, code: Code, problem: str, field: str | None = None, to_do: str | None = None) -> Rejected:
-        return Rejected(code, problem, field, to_do=to_do, in_messages=self._in_messages)
+        return Rejected("no-identity", f"no identity: {_empty(paths)}{hint}")
 
 
 def _empty(paths: Sequence[str]) -> str:

@@ -40,7 +40,7 @@ MAX_CACHED_FIELDS = 20_000
 MAX_LAYOUTS = 100
 """Sets of fields whose rules are cached together. Most streams have one, and one for each object in their rows."""
 
-MAX_LAYOUT_FIELDS = 300
+MAX_LAYOUT_FIELDS = 1000
 """Of a set that is cached."""
 
 
@@ -63,6 +63,8 @@ class _FieldRule(NamedTuple):
 
 
 _Used = tuple[str | None, ...]
+_About = tuple[list[Rejection], set[str], _Used, str]
+"""Of the call that properties are for: what gets the rejections, the taken names (folded), `used` and `under`."""
 
 
 class PropertyMaker:
@@ -142,11 +144,11 @@ class PropertyMaker:
         """
         prefix = f"{under}." if under else ""
         seen = {"", *taken}
-        if self._constants and not under:
-            constants = self._filled(row, rejections)
-            seen.update(name for _, name, _ in self._constants)
-            return self._made(row, rejections, seen, used, under, prefix) | constants
-        return self._made(row, rejections, seen, used, under, prefix)
+        if not self._constants or under:
+            return self._made(row, (rejections, seen, used, under), prefix)
+        constants = self._filled(row, rejections)
+        seen.update(name for _, name, _ in self._constants)
+        return self._made(row, (rejections, seen, used, under), prefix) | constants
 
     def _filled(self, row: Row, rejections: list[Rejection]) -> Properties:
         """Return the properties that `set` names; one whose template has an empty field is not sent."""
@@ -165,17 +167,9 @@ class PropertyMaker:
         """Return whether `exclude` has a field. `include` does not matter for an object that becomes its own calls."""
         return self._exclude.match(path if self._own is None else path.rpartition(".")[2])
 
-    def _made(  # noqa: PLR0913, PLR0917 - it calls itself for the objects in a row
-        self,
-        row: Row,
-        rejections: list[Rejection],
-        seen: set[str],
-        used: _Used,
-        under: str,
-        prefix: str,
-        depth: int = 0,
-    ) -> Properties:
-        """Return the properties of a row, or of an object in it; `seen` has the names that are taken, folded."""
+    def _made(self, row: Row, about: _About, prefix: str, depth: int = 0) -> Properties:
+        """Return the properties of a row, or of an object in it, whose paths have a prefix."""
+        rejections, seen, used, under = about
         properties: Properties = {}
         layout = self._cached_layout if len(row) <= MAX_LAYOUT_FIELDS else self._layout
         for field, rule in layout(tuple(row), used, under, prefix):
@@ -185,15 +179,10 @@ class PropertyMaker:
             path, write, name, folded_name, _ = rule
             kind = type(value)
             if kind is dict:
-                if depth < MAX_DEPTH:
-                    properties |= self._made(value, rejections, seen, used, under, f"{path}.", depth + 1)
-                else:
-                    problem = Rejected("too-deep", f"objects are nested more than {MAX_DEPTH} deep", path)
-                    rejections.append(Rejection.of(problem))
+                properties |= self._below(value, about, path, depth + 1)
                 continue
             if (kind is list or kind is tuple) and not all(map(is_scalar, value)):
-                if write is not _nothing:
-                    self._warn_once(f"field {path!r} is dropped: a list of objects cannot be a property")
+                self._drop_list(rule)
                 continue
             try:
                 text = write(value)
@@ -219,6 +208,17 @@ class PropertyMaker:
             if path not in used or path in self._always:
                 layout.append((field, self._rule(path, under, campaign.get(path))))
         return layout
+
+    def _below(self, row: Row, about: _About, path: str, depth: int) -> Properties:
+        if depth <= MAX_DEPTH:
+            return self._made(row, about, f"{path}.", depth)
+        problem = Rejected("too-deep", f"objects are nested more than {MAX_DEPTH} deep", path)
+        about[0].append(Rejection.of(problem))
+        return {}
+
+    def _drop_list(self, rule: _FieldRule) -> None:
+        if rule.write is not _nothing:
+            self._warn_once(f"field {rule.path!r} is dropped: a list of objects cannot be a property")
 
     def _drop(self, rule: _FieldRule, rejections: list[Rejection]) -> None:
         """Report a value that becomes no property because of its name."""

@@ -16,22 +16,18 @@ class Revenue:
         key: The property that holds the amount.
         fields: Fields that may hold it, in the order they are tried.
         under: The path of the object that `find` gets, for rejections.
-        in_messages: The fields are those of a message format, which no entry of `streams` can change.
         divide_by: What the amounts are divided by: 100 for cents.
 
     Attributes:
         reserved: The key, folded: no other part of an event may have this name in the same second.
     """
 
-    def __init__(
-        self, key: str, fields: FirstOf, *, under: str = "", in_messages: bool = False, divide_by: int = 1
-    ) -> None:
+    def __init__(self, key: str, fields: FirstOf, *, under: str = "", divide_by: int = 1) -> None:
         self.key = key
         self.reserved = (folded(key),)
         self._fields = fields
         self.paths = fields.paths
         self._under = f"{under}." if under else ""
-        self._in_messages = in_messages
         self._divide_by = divide_by
 
     def find(self, row: Row, rejections: list[Rejection], *, refund: bool = False) -> str | None:
@@ -56,6 +52,5 @@ class Revenue:
                 return amounts.negative(amount) if refund else amount
         if unreadable is not None:
             problem = f"must be an amount; the event is sent without {self.key}"
-            field = f"{self._under}{unreadable}"
-            rejections.append(Rejection.of(Rejected("bad-amount", problem, field, in_messages=self._in_messages)))
+            rejections.append(Rejection.of(Rejected("bad-amount", problem, f"{self._under}{unreadable}")))
         return None

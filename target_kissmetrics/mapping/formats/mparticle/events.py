@@ -50,7 +50,6 @@ class MParticleEvents:
                 settings.revenue_key,
                 fields,
                 under=ATTRIBUTES,
-                in_messages=True,
                 divide_by=stream.entry.revenue_divide_by,
             )
             for fields in (amounts_of(stream, settings.revenue_fields), FirstOf(("$Amount",)))

@@ -37,7 +37,7 @@ class MParticleIdentities:
     """Decides who the batches of one stream are about."""
 
     def __init__(self, settings: MappingSettings) -> None:
-        self._rule = IdentityRule(settings, FirstOf((CUSTOMER_ID,)), FirstOf(DEVICE_IDS), in_messages=True)
+        self._rule = IdentityRule(settings, FirstOf((CUSTOMER_ID,)), FirstOf(DEVICE_IDS))
         self._devices = [(path, getter(path)) for path in DEVICE_IDS]
 
     def describe(self) -> str:

@@ -114,8 +114,8 @@ class MParticleMapping:
 
     def __init__(self, stream: Stream) -> None:
         self._identities = MParticleIdentities(stream.settings)
-        self._clock = stream.row_clock(FirstOf((TIME,)), required=True, in_messages=True)
-        self._guess = stream.row_clock(FirstOf((TIME,)), required=False, in_messages=True)
+        self._clock = stream.row_clock(FirstOf((TIME,)), required=True)
+        self._guess = stream.row_clock(FirstOf((TIME,)), required=False)
         self._passes_address = stream.settings.send_ip_and_user_agent
         self._warn = stream.warn
         self._warned_of_deletion = False

@@ -69,8 +69,8 @@ class SegmentMapping:
         self._envelope = _envelope(stream) if self._table is None else None
         places = _places(stream, self._table)
         self._device = FirstOf(places.device_id)
-        self._identity = IdentityRule(stream.settings, FirstOf(places.customer_id), self._device, in_messages=True)
-        self._clock = stream.row_clock(FirstOf(places.timestamp), required=True, in_messages=True)
+        self._identity = IdentityRule(stream.settings, FirstOf(places.customer_id), self._device)
+        self._clock = stream.row_clock(FirstOf(places.timestamp), required=True)
         self._context = SegmentContext(stream, places)
         self._aliased, self._previous = FirstOf(places.aliased_id), FirstOf(places.previous_id)
         self._only_type = "identify" if self._table == "users" else self._table

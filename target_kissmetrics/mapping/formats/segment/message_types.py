@@ -69,7 +69,6 @@ class Track:
                 settings.revenue_key,
                 amounts_of(stream, (*settings.revenue_fields, *more)),
                 under=self._under,
-                in_messages=True,
                 divide_by=stream.entry.revenue_divide_by,
             )
             for more in ((), totals[:1], totals)
