@@ -8,9 +8,9 @@ becomes a *set* call that is change-tracked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Properties, Record, Set
@@ -64,11 +64,10 @@ class EventMapping:
         self._maker = stream.property_maker(reserved=self._revenue.reserved)
         unprefixed = CAMPAIGN_PROPERTIES.values() if settings.campaign_properties else ()
         self._parts = EventParts(settings, self._maker, unprefixed)
-        unless = self._maker.excludes
-        self._line_items = stream.choose("line_items", LINE_ITEM_CANDIDATES, unless=unless)
-        self._user_attributes = stream.choose("user_attributes", USER_ATTRIBUTE_CANDIDATES, unless=unless)
+        self._line_items = _Part(stream, "line_items", LINE_ITEM_CANDIDATES, self._maker.excludes)
+        self._user_attributes = _Part(stream, "user_attributes", USER_ATTRIBUTE_CANDIDATES, self._maker.excludes)
         if not self._clock.paths and entry.timestamp is None:
-            _check_times(stream, self._user_attributes)
+            _check_times(stream, self._user_attributes.fields)
         self._key = tuple(getter(key) for key in stream.key_properties)
         self._salt = _salt(stream)
         self._row_key = RowKey(self._salt, stream.key_properties)
@@ -93,10 +92,9 @@ class EventMapping:
         ]
         if self.sends_once:
             parts.append("sent once: by the row's key")
-        if self._line_items.paths:
-            parts.append(f"line items: {', else '.join(self._line_items.paths)}")
-        if self._user_attributes.paths:
-            parts.append(f"user attributes: {', else '.join(self._user_attributes.paths)}")
+        for role, part in (("line items", self._line_items), ("user attributes", self._user_attributes)):
+            if part.fields.paths:
+                parts.append(f"{role}: {part.fields}")
         return "; ".join(parts)
 
     def map(self, row: Row, extracted: object = None) -> Mapped:
@@ -106,8 +104,8 @@ class EventMapping:
         person = self._identity.identify(row)
         time, time_field = self._clock.read(row, extracted)
         event, name_fields = self._event_name(row)
-        items_field, items = self._items_in(row, rejections)
-        attributes_field, attributes = self._attributes_in(row, rejections)
+        items_field, items = self._line_items.find(row, rejections)
+        attributes_field, attributes = self._user_attributes.find(row, rejections)
         used = (*person.used, *name_fields, time_field, items_field, attributes_field)
 
         amount = self._revenue.find(row, rejections, refund=entry.refund)
@@ -157,30 +155,6 @@ class EventMapping:
     def _tried(self) -> Sequence[str]:
         return [self._name.text] if self._name else [f"{{{path}}}" for path in self._name_fields.paths]
 
-    def _items_in(self, row: Row, rejections: list[Rejection]) -> tuple[str | None, Sequence[Mapping[str, Any]]]:
-        for path, value in self._line_items.all(row) if self._line_items.paths else ():
-            part = _part(value, path, "a list of objects", rejections, is_named=self._entry.line_items is not None)
-            if part is None:
-                return path, ()
-            if items := _objects(part):
-                return path, items
-            if part is not value and self._entry.line_items is not None:
-                rejections.append(_bad_part(path, "a list of objects", "other JSON text"))
-                return path, ()
-        return None, ()
-
-    def _attributes_in(self, row: Row, rejections: list[Rejection]) -> tuple[str | None, Row]:
-        for path, value in self._user_attributes.all(row) if self._user_attributes.paths else ():
-            part = _part(value, path, "an object", rejections, is_named=self._entry.user_attributes is not None)
-            if part is None:
-                return path, {}
-            if isinstance(part, Mapping):
-                return path, part
-            if part is not value and self._entry.user_attributes is not None:
-                rejections.append(_bad_part(path, "an object", "other JSON text"))
-                return path, {}
-        return None, {}
-
     def _row_identity(self, row: Row, properties: Properties) -> bytes:
         """Return what identifies the row: its key, or its whole content."""
         if not self._entry.spread_duplicates:
@@ -189,6 +163,52 @@ class EventMapping:
             return row_token((self._salt, content))
         content = [get(row) for get in self._key] or {k: v for k, v in row.items() if not is_metadata(k)}
         return digest(self._salt, content)
+
+
+class _Part:
+    """A part of an event that becomes calls of its own, and may be JSON text: its line items or its user attributes.
+
+    Args:
+        stream: The stream.
+        key: The entry's key for the field that holds it.
+        candidates: Such fields, if the entry names none.
+        unless: Says which fields are left out.
+    """
+
+    def __init__(self, stream: Stream, key: str, candidates: Sequence[str], unless: Callable[[str], bool]) -> None:
+        self.fields = stream.choose(key, candidates, unless=unless)
+        self._is_named = getattr(stream.entry, key) is not None
+        self._is_list = key == "line_items"
+
+    def find(self, row: Row, rejections: list[Rejection]) -> tuple[str | None, Any]:
+        """Return the field that holds the part, and the part, empty if it is rejected; without a field: no part.
+
+        Text that is no JSON at all is none of a field that the entry names, and a property of one that is recognized.
+        """
+        for path, value in self.fields.all(row) if self.fields.paths else ():
+            try:
+                part = parsed(value)
+                problem = "text" if isinstance(part, str) else "other JSON text"
+            except ValueError:
+                part, problem = None, "text that does not parse"
+            shaped = self._shaped(part)
+            if shaped is not None:
+                return path, shaped
+            is_json = part is not value
+            if part is None or (part and self._is_named and (is_json or isinstance(part, str))):
+                expected = "a list of objects" if self._is_list else "an object"
+                rejections.append(Rejection.of(Rejected("bad-message", f"must be {expected}, not {problem}", path)))
+                return path, {}
+            if is_json and not part:
+                return path, {}
+        return None, {}
+
+    def _shaped(self, part: Any) -> Any:
+        """Return an object, or the objects of a list that holds nothing else but nulls; None for any other part."""
+        if not self._is_list:
+            return part if isinstance(part, Mapping) else None
+        items = [item for item in part if item is not None] if isinstance(part, (list, tuple)) else []
+        return items if items and all(isinstance(item, Mapping) for item in items) else None
 
 
 class SeveralEvents:
@@ -239,14 +259,15 @@ class SeveralEvents:
 
 def _add(whole: Mapped, event: Mapped) -> None:
     """Add an event to those of its row, whose aliases and user attributes are sent once."""
-    for slot in event.slots:
-        whole.add_event(cast("Record", event.calls[slot.record]), slot)
-    for call in event.calls[1:]:
-        is_once = isinstance(call, Alias) or (isinstance(call, Set) and call.distinct)
-        if not is_once or all(_content(call) != _content(other) for other in whole.calls):
-            whole.calls.append(call)
-    whole.rejections += [one for one in event.rejections if one not in whole.rejections]
+    sent = [_content(call) for call in whole.calls]
+    event.calls = [call for call in event.calls if not (_is_sent_once(call) and _content(call) in sent)]
+    event.rejections = [one for one in event.rejections if one not in whole.rejections]
+    whole.add(event)
     whole.alias_field = whole.alias_field or event.alias_field
+
+
+def _is_sent_once(call: Call) -> bool:
+    return isinstance(call, Alias) or (isinstance(call, Set) and call.distinct)
 
 
 def _content(call: Call) -> object:
@@ -320,32 +341,6 @@ def _sends_once(stream: Stream, revenue: Sequence[str]) -> bool:
         problem = f"stream {stream.name!r} has no key properties, by which a row is known again"
         raise ConfigError(place, f"{problem}; let the tap name them, or remove this key")
     return entry.send_once_per_row and has_key
-
-
-def _part(value: object, path: str, expected: str, rejections: list[Rejection], *, is_named: bool) -> object:
-    """Return a part of an event, which may be JSON text; None if that is rejected, or empty: it is no property.
-
-    Text that is no JSON at all is none of a field that the entry names, and a property of one that is recognized.
-    """
-    try:
-        part = parsed(value)
-        if not (is_named and isinstance(part, str)):
-            return part if part or part is value else None
-        problem = "text"
-    except ValueError:
-        problem = "text that does not parse"
-    rejections.append(_bad_part(path, expected, problem))
-    return None
-
-
-def _bad_part(path: str, expected: str, found: str) -> Rejection:
-    return Rejection.of(Rejected("bad-message", f"must be {expected}, not {found}", path))
-
-
-def _objects(part: object) -> list[Mapping[str, Any]]:
-    """Return the objects of a list that holds nothing else but nulls."""
-    items = [item for item in part if item is not None] if isinstance(part, (list, tuple)) else []
-    return items if all(isinstance(item, Mapping) for item in items) else []
 
 
 KIND = Kind(

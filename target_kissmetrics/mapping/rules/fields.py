@@ -144,6 +144,10 @@ class FirstOf:
         self._getters = tuple((path, getter(path)) for path in self.paths)
         self._of_names = lru_cache(MAX_NAME_SETS)(self._meant)
 
+    def __str__(self) -> str:
+        """Return the paths in one line."""
+        return ", else ".join(self.paths)
+
     def getters(self, row: Row) -> tuple[tuple[str, Getter], ...]:
         """Return each field with what reads it from a row."""
         return self._of_names(tuple(row)) if self.is_loose else self._getters
