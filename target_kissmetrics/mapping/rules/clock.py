@@ -33,9 +33,6 @@ class RowClock:
         now: Returns seconds since the Unix epoch.
         max_future: Seconds that a time may be ahead of the clock.
         zone: That of times without one.
-
-    Attributes:
-        paths: Their paths.
     """
 
     def __init__(
@@ -65,8 +62,7 @@ class RowClock:
     def read(self, row: Row, extracted: object) -> tuple[int, str | None]:
         """Return a row's time in whole seconds since the Unix epoch, and the field it came from; None: it is guessed.
 
-        Raises:
-            Rejected: There is no time, it cannot be read, or Kissmetrics does not keep it.
+        Raises Rejected: there is no time, it cannot be read, or Kissmetrics does not keep it.
         """
         found = self._fields.find(row)
         if found is not None:
@@ -82,11 +78,7 @@ class RowClock:
         return int(self._now()), None
 
     def seconds_of(self, value: object, field: str) -> int:
-        """Return a field's time in whole seconds since the Unix epoch.
-
-        Raises:
-            Rejected: It cannot be read, or Kissmetrics does not keep it.
-        """
+        """Return a field's time in whole seconds since the Unix epoch, or raise Rejected; see `read`."""
         try:
             seconds = times.to_seconds(value, self._zone)
         except (ValueError, OverflowError) as problem:

@@ -26,16 +26,14 @@ DEVICE_ID_CANDIDATES = (
 )  # fmt: skip
 
 _ZEROS = "0-. {}"
-_BRACKETS = {"{": "an object", "[": "an array"}
+"""Of an identity of nothing but zeros, such as a phone's advertising ID that its owner limits."""
 
 
 class Person(msgspec.Struct, frozen=True, gc=False):
     """Who a row is about.
 
     Attributes:
-        identity: The identity in the row's calls.
-        other: The row's other ID, if both are to be aliased.
-        other_field: The field that holds it.
+        other: The row's other ID, if both are to be aliased; `other_field` holds it.
         used: The fields that held IDs, also blocked ones.
         problem: Why the other ID, which is to be aliased, cannot be one.
     """
@@ -48,13 +46,7 @@ class Person(msgspec.Struct, frozen=True, gc=False):
 
 
 class IdentityRule:
-    """Decides who a row is about.
-
-    Args:
-        settings: Which ID is preferred, whether the other may stand in, which identities are blocked.
-        customer_id: Fields of the customer ID, in the order they are tried.
-        device_id: Fields of the device ID, likewise.
-    """
+    """Decides who a row is about, by the fields of the customer ID and those of the device ID."""
 
     def __init__(self, settings: MappingSettings, customer_id: FirstOf, device_id: FirstOf) -> None:
         self._settings = settings
@@ -69,11 +61,7 @@ class IdentityRule:
         return ", else ".join(fields for fields in (preferred, other) if fields) or "no ID field"
 
     def identify(self, row: Row) -> Person:
-        """Return the person.
-
-        Raises:
-            Rejected: The row has no identity, but for a blocked one, or one that is none or too long.
-        """
+        """Return the person, or raise Rejected: the row has no identity that can be used."""
         settings = self._settings
         used: list[str] = []
         blocked: list[Rejected] = []
@@ -98,16 +86,9 @@ class IdentityRule:
         return Person(chosen[1], other[1], other[0], tuple(used))
 
     def require(self, row: Row, *alternatives: FirstOf, needed_for: str = "", to_do: str | None = None) -> str:
-        """Return the first identity that some fields hold.
+        """Return the first identity that some fields hold, or raise Rejected: they hold none that can be used.
 
-        Args:
-            row: The row.
-            alternatives: The fields, in the order they are tried.
-            needed_for: Why there must be one, as a clause.
-            to_do: What to do if there is none, instead of the usual advice.
-
-        Raises:
-            Rejected: There is none, but for a blocked one, or one that is none or too long.
+        If they are empty, its text ends with `needed_for`, a clause, and `to_do` replaces the usual advice.
         """
         blocked: list[Rejected] = []
         for fields in alternatives:
@@ -120,11 +101,7 @@ class IdentityRule:
         raise Rejected("no-identity", f"no identity: {_empty(paths)}{needed_for}", paths[0], to_do=to_do)
 
     def read(self, value: object, field: str) -> str:
-        """Return the identity in a field; an empty text if the field is empty.
-
-        Raises:
-            Rejected: It is blocked, no identity, or too long.
-        """
+        """Return a field's identity, empty if the field is; raise Rejected: it is blocked, too long or none."""
         try:
             identity = to_identity(value)
         except ValueError as problem:
@@ -134,7 +111,7 @@ class IdentityRule:
         if len(identity) > MAX_IDENTITY_CHARACTERS:
             too_long = f"the identity has {len(identity)} characters, over the limit of {MAX_IDENTITY_CHARACTERS}"
             raise Rejected("identity-too-long", too_long, field)
-        if identity[:1] in _ZEROS and is_all_zero(identity):
+        if identity[:1] in _ZEROS and "0" in identity and not identity.strip(_ZEROS):
             zeros = f"{identity!r} is all zeros, which many people share, and would merge them permanently"
             raise Rejected("blocked-identity", zeros, field, to_do=ZEROS_ADVICE)
         if identity.lower() in self._settings.blocked_identities:
@@ -147,20 +124,11 @@ class IdentityRule:
     def _find(self, fields: FirstOf, row: Row, used: list[str], blocked: list[Rejected]) -> tuple[str, str] | None:
         """Return the first field that holds an acceptable identity, and the identity.
 
-        Args:
-            fields: The fields.
-            row: The row.
-            used: Gets the fields that hold something, up to this one.
-            blocked: Gets the blocked identities before it.
-
-        Raises:
-            Rejected: None does, and what one of them holds is no identity, or too long.
+        `used` gets the fields that hold something, up to this one, `blocked` the blocked identities before it. Raises
+        Rejected if none is acceptable, and what one of them holds is no identity, or too long.
         """
         problem: Rejected | None = None
-        for field, get in fields.getters(row):
-            value = get(row)
-            if value is None or (isinstance(value, str) and (not value or value.isspace())):
-                continue
+        for field, value in fields.all(row):
             used.append(field)
             try:
                 identity = self.read(value, field)
@@ -183,7 +151,7 @@ class IdentityRule:
 
 
 def _empty(paths: Sequence[str]) -> str:
-    """Return a clause for fields that are all empty: `customer_id and device_id are both empty`."""
+    """Return a clause: `customer_id and device_id are both empty`."""
     if len(paths) < 2:
         return f"{paths[0]} is empty" if paths else "no field can hold one"
     return f"{', '.join(paths[:-1])} and {paths[-1]} are {'both' if len(paths) == 2 else 'all'} empty"
@@ -192,12 +160,11 @@ def _empty(paths: Sequence[str]) -> str:
 def to_identity(value: object) -> str:
     """Return an identity as Kissmetrics stores it; empty if there is none. Whole numbers lose their fraction.
 
-    Raises:
-        ValueError: The value cannot be an identity. The text says what it is.
+    Raises ValueError, whose text says what the value is instead.
     """
     if isinstance(value, str):
-        if value[:1] in _BRACKETS and _is_json(value):
-            raise ValueError(f"an ID must be a text or a number, not JSON text of {_BRACKETS[value[0]]}")
+        if value[:1] in {"{", "["} and _is_json(value):
+            raise ValueError("an ID must be a text or a number, not JSON text of an object or an array")
         return names.clean(value)
     if value is None:
         return ""
@@ -220,8 +187,3 @@ def _is_json(text: str) -> bool:
     except ValueError:
         return False
     return bool(content) and not isinstance(content, str)
-
-
-def is_all_zero(identity: str) -> bool:
-    """Return whether an identity is of nothing but zeros, such as a phone's advertising ID that its owner limits."""
-    return "0" in identity and not identity.strip(_ZEROS)
