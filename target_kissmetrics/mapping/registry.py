@@ -42,16 +42,7 @@ def kinds_of(key: str) -> tuple[str, ...]:
 
 
 def check_keys(entry: StreamSettings, kind: str, keys: Collection[str] = ALL_KEYS) -> None:
-    """Check that every key of an entry has a meaning for the stream's kind.
-
-    Args:
-        entry: The entry.
-        kind: Name of the stream's kind.
-        keys: The keys to check.
-
-    Raises:
-        ConfigError: A key would have no effect.
-    """
+    """Raise ConfigError if one of some keys of an entry has no meaning for the stream's kind, so no effect."""
     for key in fields(StreamSettings):
         given = key.name in keys and getattr(entry, key.name) != key.default
         if given and key.name not in BY_NAME[kind].keys:

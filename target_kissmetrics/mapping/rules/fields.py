@@ -34,12 +34,9 @@ def loose(name: str) -> str:
 def spelled(
     candidates: Iterable[str], names: Collection[str], warn: Callable[[str], None] | None = None
 ) -> dict[str, str]:
-    """Return which of some names each candidate means: the exact spelling, else the first loose one.
+    """Return which of some names of fields each candidate means: the exact spelling, else the first loose one.
 
-    Args:
-        candidates: Names that the mapping knows; those that are meant by no name are left out of the result.
-        names: Names of fields, in the schema's or the row's order.
-        warn: Called for a candidate that has several loose spellings.
+    Candidates that no name means are left out. `warn` is called for one that has several loose spellings.
     """
     loosely = _by_loose_form(tuple(names))
     found: dict[str, str] = {}
@@ -95,14 +92,8 @@ def is_json(value: object) -> bool:
 
 
 def parsed(value: object) -> Any:
-    """Return a value; an object or a list in place of one that is written as JSON text.
-
-    Raises:
-        ValueError: The text begins like one, and is none.
-    """
-    if not is_json(value):
-        return value
-    return decode(str(value))
+    """Return a value, that of JSON text of an object or a list; ValueError if a text only begins like one."""
+    return decode(str(value)) if is_json(value) else value
 
 
 def paths_in(row: Row, prefix: str = "", depth: int = 0) -> Iterator[str]:
@@ -121,10 +112,6 @@ class FirstOf:
         loose: They are candidates, and the fields that they mean are decided by each row's names; see `spelled`.
         unless: Says which fields do not count.
         warn: Called once for a candidate that several fields of a row may mean.
-
-    Attributes:
-        paths: As given.
-        is_loose: As given.
     """
 
     __slots__ = ("_getters", "_of_names", "_unless", "_warn", "is_loose", "paths")
@@ -192,12 +179,7 @@ def _loose_getter(head: str, rest: str) -> Getter:
 
 
 class Template:
-    """A constant, or a text with `{field}` in it.
-
-    Attributes:
-        text: As written in the config.
-        fields: The fields it names, as paths.
-    """
+    """A constant, or a text with `{field}` in it, whose paths are its `fields`."""
 
     __slots__ = ("_parts", "fields", "text")
 

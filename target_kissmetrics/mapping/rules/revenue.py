@@ -34,12 +34,8 @@ class Revenue:
         """Return the first amount other than 0, negative for a refund; None if there is none.
 
         Kissmetrics counts each setting of the property as a purchase, also one of 0, which would take the second of a
-        real amount. Source: support.kissmetrics.io, "Revenue report".
-
-        Args:
-            row: A row, or the object in it that holds the fields.
-            rejections: Gets a field that is not empty and holds no amount, if there is none.
-            refund: The amount is paid back.
+        real amount. Source: support.kissmetrics.io, "Revenue report". If no field of the row, or of the object in it,
+        holds an amount, `rejections` gets the first one that is not empty.
         """
         unreadable: str | None = None
         for path, value in self._fields.all(row) if self.paths else ():

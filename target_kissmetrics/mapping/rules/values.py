@@ -42,15 +42,9 @@ class Values:
         return partial(self.write, moment=True, strict=strict) if moment else self.write
 
     def write(self, value: Any, *, moment: bool = False, strict: bool = True) -> str:
-        """Return a scalar, or a list of scalars, as text; empty if there is nothing to send.
+        """Return a scalar, or a list of scalars, as text, empty if there is nothing to send; Rejected if it cannot be.
 
-        Args:
-            value: The value.
-            moment: Its texts are dates or date-times.
-            strict: All of them are; False: only those that are full ISO 8601, the others are plain text.
-
-        Raises:
-            Rejected: It cannot be sent.
+        With `moment`, its texts are dates or date-times: all of them if `strict`, else those in full ISO 8601.
         """
         if isinstance(value, str):
             return self._moment_or_text(value, strict=strict) if moment else self._text(value)
@@ -101,8 +95,7 @@ def is_scalar(value: object) -> bool:
 def plain_number(value: float | Decimal) -> str:
     """Return a number without exponent, with all its digits; equal numbers are the same text (10, 10.0, 1e1).
 
-    Raises:
-        Rejected: It is not finite, or has too many digits.
+    Raises Rejected: it is not finite, or has too many digits.
     """
     if isinstance(value, int):
         # A digit takes 3.3 bits; Python refuses to write numbers of some thousand digits.
