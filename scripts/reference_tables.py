@@ -23,7 +23,7 @@ from target_kissmetrics.commands import check, replay, verify
 from target_kissmetrics.config.about import shown_default, shown_type
 from target_kissmetrics.config.settings import SCHEMA
 from target_kissmetrics.mapping.kinds import alias, event, experiment
-from target_kissmetrics.mapping.registry import kinds_of
+from target_kissmetrics.mapping.registry import BY_NAME
 from target_kissmetrics.mapping.reject_codes import REASONS
 from target_kissmetrics.mapping.rules import clock, identity
 from target_kissmetrics.preview import cli as preview_cli
@@ -115,7 +115,7 @@ def stream_kinds_table() -> str:
     """Give the table of the kinds for which each key has a meaning."""
     rows = []
     for name in _keys():
-        kinds = ", ".join(f"`{kind}`" for kind in kinds_of(name))
+        kinds = ", ".join(f"`{kind}`" for kind, one in BY_NAME.items() if name in one.keys and kind != "ignore")
         rows.append((f"`{name}`", kinds or "all"))
     return _table(("key", "kinds"), rows)
 

@@ -70,17 +70,14 @@ class ChosenRows:
 
     def __init__(self, stream: Stream, mapping: StreamMapping) -> None:
         entry = stream.entry
-        for field, _ in entry.when or ():
-            stream.checked("when", field)
         self._mapping = mapping
         self._unwrap = Unwrap(entry.unwrap, stream.warn) if entry.unwrap else None
-        self._when = When(entry.when or ())
-        self._names = ", ".join(dict(entry.when or ()))
+        self._when = When(stream)
         self.sends_once = getattr(mapping, "sends_once", False)
 
     def describe(self) -> str:
         """Return which fields have which role, in one line."""
-        return self._mapping.describe() + (f"; rows by {self._names}" if self._names else "")
+        return self._mapping.describe() + (f"; rows by {', '.join(self._when.names)}" if self._when.names else "")
 
     def map(self, row: Row, extracted: object = None) -> Mapped:
         """Return what a row becomes; nothing if it is not chosen."""

@@ -36,11 +36,6 @@ DETECTION_ORDER = (*_MESSAGE_FORMATS, alias.KIND, experiment.KIND, event.KIND, u
 """The first kind that recognizes a stream's schema wins."""
 
 
-def kinds_of(key: str) -> tuple[str, ...]:
-    """Return the kinds for which a key of an entry has a meaning, except `ignore`."""
-    return tuple(kind.name for kind in (*_FLAT, *_MESSAGE_FORMATS) if key in kind.keys)
-
-
 def check_keys(entry: StreamSettings, kind: str, keys: Collection[str] = ALL_KEYS) -> None:
     """Raise ConfigError if one of some keys of an entry has no meaning for the stream's kind, so no effect."""
     for key in fields(StreamSettings):

@@ -50,8 +50,7 @@ class EventSlot(msgspec.Struct, gc=False):
         row: Identifies the row; stable between runs if `spread`, else within this process.
         record: Index of the event among the row's calls.
         seconds: How many consecutive seconds the event and its line items take.
-        spread: Move the event to a free second if another row has its second.
-        may_spread: The stream's entry may ask for that.
+        spread: Move the event to a free second if another row has its second; `may_spread`: the entry may ask for it.
         revenue_property: The property that holds its amount, if any. Kissmetrics counts two amounts of one person in
             one second as one, even if the events have different names.
         key: The row's key, if its event is sent once, whatever changes in the row.

@@ -79,8 +79,8 @@ class EventMapping:
         return self._clock.paths[0] if self._clock.paths else self._entry.place.rpartition(".")[2]
 
     def has_happened(self, row: Row) -> bool:
-        """Return whether a row holds the event's time."""
-        return not self._clock.paths or self._clock.holds_time(row)
+        """Return whether a row holds the event's time, or no field does."""
+        return self._clock.holds_time(row)
 
     def describe(self) -> str:
         """Return which fields have which role, in one line."""
@@ -168,11 +168,7 @@ class EventMapping:
 class _Part:
     """A part of an event that becomes calls of its own, and may be JSON text: its line items or its user attributes.
 
-    Args:
-        stream: The stream.
-        key: The entry's key for the field that holds it.
-        candidates: Such fields, if the entry names none.
-        unless: Says which fields are left out.
+    `key` is the entry's key for the field that holds it; `unless` says which fields are left out.
     """
 
     def __init__(self, stream: Stream, key: str, candidates: Sequence[str], unless: Callable[[str], bool]) -> None:
@@ -220,9 +216,7 @@ class SeveralEvents:
         for event in entry.events:
             # A field that is recognized as the amount would count for each of the events.
             own = replace(stream, entry=replace(event, revenue=event.revenue or ()))
-            for field, _ in event.when or ():
-                own.checked("when", field)
-            self._events.append((When(event.when or ()), EventMapping(own)))
+            self._events.append((When(own), EventMapping(own)))
         unnamed = stream.fields_for(stream.settings.revenue_fields).paths if stream.fields else ()
         if unnamed and all(event.revenue is None for event in entry.events):
             stream.warn(
@@ -281,16 +275,10 @@ def _salt(stream: Stream) -> str:
     return "\0".join([stream.name, *((entry.event_name or "", entry.timestamp or "") if is_one_of_several else ())])
 
 
-def create(stream: Stream) -> EventMapping | SeveralEvents:
-    """Return the mapping of a stream, whose rows are one event each, or several."""
-    return SeveralEvents(stream) if stream.entry.events else EventMapping(stream)
-
-
 def _check_times(stream: Stream, of_person: FirstOf) -> None:
-    """Check that a stream without a known field for the time holds no other time.
+    """Raise ConfigError if a stream without a known field for the time of its events holds other times.
 
-    Raises:
-        ConfigError: It does: events must not get the time of extraction by a guess.
+    Events must not get the time of extraction by a guess.
     """
     times = [path for path in times_in(stream.schema) if path.partition(".")[0] not in of_person.paths]
     if times:
@@ -326,11 +314,7 @@ def _amount_fields(stream: Stream) -> FirstOf:
 
 
 def _sends_once(stream: Stream, revenue: Sequence[str]) -> bool:
-    """Return whether a row's event is sent once.
-
-    Raises:
-        ConfigError: The entry says so, and it cannot be.
-    """
+    """Return whether a row's event is sent once; ConfigError if the entry says so, and it cannot be."""
     entry, has_key = stream.entry, bool(stream.key_properties)
     if entry.send_once_per_row is None:
         return has_key and bool(revenue) and not entry.once
@@ -347,6 +331,6 @@ KIND = Kind(
     "event",
     keys=PERSON_KEYS | PROPERTY_KEYS | _KEYS,
     detect=detect,
-    mapping=create,
+    mapping=lambda stream: SeveralEvents(stream) if stream.entry.events else EventMapping(stream),
     item_keys=ITEM_KEYS - {"ignore"},
 )

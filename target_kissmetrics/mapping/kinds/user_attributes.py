@@ -13,7 +13,6 @@ from target_kissmetrics.mapping.settings import PERSON_KEYS, PROPERTY_KEYS
 from target_kissmetrics.mapping.stream import Kind, Stream
 
 _PEOPLE = frozenset({"user", "customer", "contact", "person", "profile", "member", "visitor", "lead"})
-_PEOPLE_PLURAL = frozenset({f"{name}s" for name in _PEOPLE} - {"persons"} | {"people", "persons"})
 
 
 def detect(stream: Stream) -> str | None:
@@ -31,7 +30,7 @@ def detect(stream: Stream) -> str | None:
 def named_for_people(stream: str) -> bool:
     """Return whether a stream's name is one for people: `users`, `Customer`, `public-users`, `crm.contacts`."""
     last = stream.lower().replace(".", "-").replace("/", "-").rpartition("-")[2].strip()
-    return last in _PEOPLE or last in _PEOPLE_PLURAL
+    return last == "people" or last.removesuffix("s") in _PEOPLE
 
 
 class UserAttributesMapping:

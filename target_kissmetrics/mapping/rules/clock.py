@@ -56,8 +56,8 @@ class RowClock:
         return ", else ".join(self.paths if self._required else (*self.paths, "time_extracted", "now"))
 
     def holds_time(self, row: Row) -> bool:
-        """Return whether one of the fields is not empty in a row."""
-        return self._fields.find(row) is not None
+        """Return whether one of the fields, if there are any, is not empty in a row."""
+        return not self.paths or self._fields.find(row) is not None
 
     def read(self, row: Row, extracted: object) -> tuple[int, str | None]:
         """Return a row's time in whole seconds since the Unix epoch, and the field it came from; None: it is guessed.

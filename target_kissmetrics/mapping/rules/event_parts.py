@@ -14,12 +14,9 @@ from target_kissmetrics.mapping.settings import MappingSettings
 
 
 class EventParts:
-    """Names the properties of events, and makes the sets of their items.
+    """Names the properties of events (`prefix_properties`), and makes the sets of their items.
 
-    Args:
-        settings: Whether properties are named `{event} - {property}`, and which property holds the amount.
-        maker: Makes the items' properties.
-        unprefixed: Names that stay as they are, besides the revenue property.
+    Names in `unprefixed` stay as they are, besides the revenue property.
     """
 
     def __init__(self, settings: MappingSettings, maker: PropertyMaker, unprefixed: Collection[str] = ()) -> None:

@@ -135,21 +135,13 @@ class FirstOf:
         """Return the paths in one line."""
         return ", else ".join(self.paths)
 
-    def getters(self, row: Row) -> tuple[tuple[str, Getter], ...]:
-        """Return each field with what reads it from a row."""
-        return self._of_names(tuple(row)) if self.is_loose else self._getters
-
     def find(self, row: Row) -> tuple[str, Any] | None:
         """Return the field and its value, or None if all are absent, null or blank."""
-        for path, get in self.getters(row):
-            value = get(row)
-            if value is not None and (not isinstance(value, str) or (value and not value.isspace())):
-                return path, value
-        return None
+        return next(self.all(row), None)
 
     def all(self, row: Row) -> Iterator[tuple[str, Any]]:
         """Yield each field that is not empty, with its value."""
-        for path, get in self.getters(row):
+        for path, get in self._of_names(tuple(row)) if self.is_loose else self._getters:
             value = get(row)
             if value is not None and (not isinstance(value, str) or (value and not value.isspace())):
                 yield path, value

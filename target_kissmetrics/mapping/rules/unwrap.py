@@ -13,14 +13,17 @@ from typing import Any
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.mapping.rules.fields import Row, getter, is_empty, parsed
+from target_kissmetrics.mapping.stream import Stream
 
 _TYPED = ("string_value", "int_value", "float_value", "double_value", "bool_value")
 
 
 class When:
-    """Chooses rows by the values of their fields: each has one of its values, compared whatever their number's type."""
+    """Chooses the rows of one stream by the values of their fields. Numbers are compared whatever their type."""
 
-    def __init__(self, conditions: tuple[tuple[str, tuple[Any, ...]], ...]) -> None:
+    def __init__(self, stream: Stream) -> None:
+        conditions = stream.entry.when or ()
+        self.names = [stream.checked("when", path) for path, _ in conditions]
         self._conditions = [(getter(path), frozenset(map(_comparable, values))) for path, values in conditions]
 
     def matches(self, row: Row) -> bool:

@@ -14,7 +14,7 @@ from target_kissmetrics.mapping.rules.unwrap import When
 
 
 def chooses(when: dict[str, Any], row: dict[str, Any]) -> bool:
-    return When(read_entry({"stream": "a", "when": when}, 0).when or ()).matches(row)
+    return When(stream_of(when, {"when": when})).matches(row)
 
 
 @pytest.mark.parametrize(
