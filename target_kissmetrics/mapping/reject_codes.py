@@ -44,7 +44,7 @@ REASONS: Mapping[Code, Reason] = {
     "no-identity": Reason(
         "row",
         "no identity: every field that can hold an ID is empty",
-        f"fill one in at the source, set customer_id or device_id {_ENTRY} to the field that holds it, or {_FILTER}",
+        f"fill one in at the source, {_ID_ELSEWHERE} to the field that holds it, or {_FILTER}",
     ),
     "blocked-identity": Reason(
         "row",

@@ -139,13 +139,8 @@ class Stream:
 
     def row_clock(self, fields: FirstOf, *, required: bool) -> RowClock:
         """Return the rule for when a row happened; see `RowClock`."""
-        return RowClock(
-            fields,
-            required=required,
-            now=self.now,
-            max_future=self.settings.max_future_seconds,
-            zone=self.entry.zone,
-        )
+        max_future = self.settings.max_future_seconds
+        return RowClock(fields, required=required, now=self.now, max_future=max_future, zone=self.entry.zone)
 
     def clock(self, candidates: Sequence[str], *, required: bool = False, is_one: bool = False) -> RowClock:
         """Return the rule for when a row happened: `timestamp` of the entry, else the candidates; see `RowClock`.

@@ -17,11 +17,6 @@ from target_kissmetrics.mapping.stream import Kind, Stream
 
 PREVIOUS_ID_CANDIDATES = ("previous_id", "alias")
 
-_NEEDED_FOR = ", and an alias needs two identities"
-_TO_DO = (
-    "set customer_id and previous_id in the stream's entry to the fields that hold them, or fill them in at the source"
-)
-
 
 def detect(stream: Stream) -> str | None:
     """Recognize a stream with an identity and a previous ID. A field `alias` may be a name, so it does not count."""
@@ -44,19 +39,19 @@ class AliasMapping:
 
     def describe(self) -> str:
         """Return which fields have which role, in one line."""
-        current = [path for fields in self._current for path in fields.paths]
-        return f"person: {', else '.join(current)}; previous ID: {', else '.join(self._previous.paths)}"
+        current = ", else ".join(str(fields) for fields in self._current if fields.paths)
+        return f"person: {current}; previous ID: {self._previous}"
 
     def map(self, row: Row, extracted: object = None) -> Mapped:
         """Return a row's alias, or one for each ID in a list; none for two IDs that are the same.
 
         An ID of a list that cannot be aliased is rejected alone.
         """
-        person = self._identity.require(row, *self._current, needed_for=_NEEDED_FOR, to_do=_TO_DO)
+        person = self._identity.require(row, *self._current)
         time, _ = self._clock.read(row, extracted)
         found = self._previous.find(row)
         if found is None or not isinstance(found[1], (list, tuple)):
-            previous = self._identity.require(row, self._previous, needed_for=_NEEDED_FOR, to_do=_TO_DO)
+            previous = self._identity.require(row, self._previous)
             return Mapped(calls=_aliases(person, [previous], time))
         mapped = Mapped(alias_field=found[0], is_filtered=not found[1])
         previous_ids = []

@@ -56,9 +56,8 @@ class IdentityRule:
     def describe(self) -> str:
         """Return which fields hold the identity, in the order they are tried."""
         preferred, other = "/".join(self._preferred.paths), "/".join(self._other.paths)
-        if not self._settings.identity_fallback:
-            return preferred or f"no {'customer' if self._settings.use_customer_id else 'device'} ID field"
-        return ", else ".join(fields for fields in (preferred, other) if fields) or "no ID field"
+        tried = (preferred, other) if self._settings.identity_fallback else (preferred,)
+        return ", else ".join(filter(None, tried)) or "no ID field"
 
     def identify(self, row: Row) -> Person:
         """Return the person, or raise Rejected: the row has no identity that can be used."""
@@ -70,7 +69,7 @@ class IdentityRule:
             other = self._other.find(row) if self._other.paths else None
             return Person(preferred[1], None, None, (*used, other[0]) if other else tuple(used))
         if preferred is None and not settings.identity_fallback:
-            raise blocked[0] if blocked else self._no_identity()
+            raise self._no_identity(blocked)
         problem = None
         try:
             other = self._find(self._other, row, used, blocked)
@@ -80,16 +79,13 @@ class IdentityRule:
             other, problem = None, rejected
         chosen = preferred or other
         if chosen is None:
-            raise blocked[0] if blocked else self._no_identity()
+            raise self._no_identity(blocked)
         if preferred is None or other is None or preferred[1] == other[1]:
             return Person(chosen[1], None, None, tuple(used), problem)
         return Person(chosen[1], other[1], other[0], tuple(used))
 
-    def require(self, row: Row, *alternatives: FirstOf, needed_for: str = "", to_do: str | None = None) -> str:
-        """Return the first identity that some fields hold, or raise Rejected: they hold none that can be used.
-
-        If they are empty, its text ends with `needed_for`, a clause, and `to_do` replaces the usual advice.
-        """
+    def require(self, row: Row, *alternatives: FirstOf) -> str:
+        """Return the first identity that some fields hold, or raise Rejected: they hold none that can be used."""
         blocked: list[Rejected] = []
         for fields in alternatives:
             found = self._find(fields, row, [], blocked)
@@ -98,7 +94,7 @@ class IdentityRule:
         if blocked:
             raise blocked[0]
         paths = [path for fields in alternatives for path in fields.paths]
-        raise Rejected("no-identity", f"no identity: {_empty(paths)}{needed_for}", paths[0], to_do=to_do)
+        raise Rejected("no-identity", f"no identity: {_empty(paths)}", paths[0])
 
     def read(self, value: object, field: str) -> str:
         """Return a field's identity, empty if the field is; raise Rejected: it is blocked, too long or none."""
@@ -144,7 +140,9 @@ class IdentityRule:
             raise problem
         return None
 
-    def _no_identity(self) -> Rejected:
+    def _no_identity(self, blocked: list[Rejected]) -> Rejected:
+        if blocked:
+            return blocked[0]
         paths = self._preferred.paths + (self._other.paths if self._settings.identity_fallback else ())
         hint = "" if self._settings.identity_fallback else ", and identity_fallback is off"
         return Rejected("no-identity", f"no identity: {_empty(paths)}{hint}")

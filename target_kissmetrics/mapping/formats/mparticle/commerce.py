@@ -29,9 +29,8 @@ from target_kissmetrics.mapping.formats.mparticle.events import DATA, MParticleE
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped, Rejection
 from target_kissmetrics.mapping.rules.amounts import to_amount
-from target_kissmetrics.mapping.rules.event_parts import EventParts
+from target_kissmetrics.mapping.rules.event_parts import EventParts, Revenue
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row, is_empty
-from target_kissmetrics.mapping.rules.revenue import Revenue
 from target_kissmetrics.mapping.stream import Stream
 
 _ACTION = f"{DATA}.product_action"

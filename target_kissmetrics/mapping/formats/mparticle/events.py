@@ -20,9 +20,8 @@ from target_kissmetrics.mapping.formats.message_parts import (
     object_at,
 )
 from target_kissmetrics.mapping.result import Mapped, Rejection
-from target_kissmetrics.mapping.rules.event_parts import EventParts
+from target_kissmetrics.mapping.rules.event_parts import EventParts, Revenue
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row
-from target_kissmetrics.mapping.rules.revenue import Revenue
 from target_kissmetrics.mapping.stream import Stream
 
 DATA = "events.data"

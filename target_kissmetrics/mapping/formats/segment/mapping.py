@@ -36,7 +36,6 @@ from target_kissmetrics.mapping.rules.identity import IdentityRule
 from target_kissmetrics.mapping.rules.row_keys import RowKey
 from target_kissmetrics.mapping.stream import Kind, Stream
 
-_NEEDED_FOR = ", and an alias needs two identities"
 _MESSAGE_IDS = ("userId", "anonymousId", "messageId")
 _COLUMNS = (
     "message_id", "event", "name", "category", "group_id", "previous_id", "aliased_id", "address", "user_agent",
@@ -121,8 +120,8 @@ class SegmentMapping:
 
     def _add_alias(self, row: Row, context: Row, time: int, mapped: Mapped) -> None:
         """Add an alias. The anonymous ID stands in for a missing one, as in Segment's browser library (Spec: Alias)."""
-        person = self._identity.require(row, self._aliased, self._device, needed_for=_NEEDED_FOR)
-        previous = self._identity.require(row, self._previous, self._device, needed_for=_NEEDED_FOR)
+        person = self._identity.require(row, self._aliased, self._device)
+        previous = self._identity.require(row, self._previous, self._device)
         if person != previous:
             mapped.calls.append(Alias(person, previous, time, *self._context.sender(context)))
 

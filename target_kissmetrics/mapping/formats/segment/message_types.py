@@ -33,9 +33,8 @@ from target_kissmetrics.mapping.formats.segment.context import SegmentContext
 from target_kissmetrics.mapping.formats.segment.fields import Places
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped, Rejection
-from target_kissmetrics.mapping.rules.event_parts import EventParts
+from target_kissmetrics.mapping.rules.event_parts import EventParts, Revenue
 from target_kissmetrics.mapping.rules.fields import FirstOf, Getter, Row, Template, getter, is_empty, parsed
-from target_kissmetrics.mapping.rules.revenue import Revenue
 from target_kissmetrics.mapping.rules.values import Values
 from target_kissmetrics.mapping.stream import Stream
 
