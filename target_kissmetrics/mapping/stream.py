@@ -66,17 +66,14 @@ class Stream:
         """Return the first field of the schema that some candidates mean, in any spelling."""
         return next((field for field in (meant(self.fields, name) for name in candidates) if field), None)
 
-    def fields_for(self, candidates: Iterable[str], *, unless: Callable[[str], bool] | None = None) -> FirstOf:
-        """Return the fields that candidates mean, in their order. Where the schema lists none, each row decides.
-
-        Candidates may be dotted paths; `unless` says which fields do not count.
-        """
+    def fields_for(self, candidates: Iterable[str]) -> FirstOf:
+        """Return the fields that candidates mean, also dotted paths. Where the schema lists none, each row decides."""
         names = tuple(candidates)
         loose = not self.fields or any("." in name for name in names)
         if self.fields:
             found = [meant(self.fields, name, self.warn) for name in names]
             names = tuple(dict.fromkeys(field for field in found if field))
-        return FirstOf(names, loose=loose, unless=unless, warn=self.warn)
+        return FirstOf(names, loose=loose, warn=self.warn)
 
     def named(self, key: str) -> str | None:
         """Return the field that the entry names; a glob entry may name one that this stream does not have."""
@@ -112,12 +109,12 @@ class Stream:
         problem = f"stream {self.name!r} has no known field for {role}; name one ({self.list_fields()})"
         return ConfigError(f"{self.entry.place}.{key}", problem)
 
-    def choose(self, key: str, candidates: Iterable[str], *, unless: Callable[[str], bool] | None = None) -> FirstOf:
+    def choose(self, key: str, candidates: Iterable[str]) -> FirstOf:
         """Return the fields for a role: those that the entry names (see `checked`), else those of `fields_for`."""
         given = self._given(key)
         if given is None:
-            return self.fields_for(candidates, unless=unless)
-        return FirstOf([self.checked(key, path) for path in given], unless=unless)
+            return self.fields_for(candidates)
+        return FirstOf(self.checked(key, path) for path in given)
 
     def id_fields(self, *, key_is_person: bool = False) -> tuple[FirstOf, FirstOf]:
         """Return the fields of the customer ID and those of the device ID.

@@ -66,7 +66,7 @@ class EventMapping:
         self._line_items = _Part(stream, "line_items", LINE_ITEM_CANDIDATES, self._maker.excludes)
         self._user_attributes = _Part(stream, "user_attributes", USER_ATTRIBUTE_CANDIDATES, self._maker.excludes)
         if not self._clock.paths and entry.timestamp is None:
-            _check_times(stream, self._user_attributes.fields)
+            _check_times(stream, self._user_attributes.paths)
         self._key = tuple(getter(key) for key in stream.key_properties)
         self._salt = _salt(stream)
         self._row_key = RowKey(self._salt, stream.key_properties)
@@ -92,8 +92,8 @@ class EventMapping:
         if self.sends_once:
             parts.append("sent once: by the row's key")
         for role, part in (("line items", self._line_items), ("user attributes", self._user_attributes)):
-            if part.fields.paths:
-                parts.append(f"{role}: {part.fields}")
+            if part.paths:
+                parts.append(f"{role}: {', else '.join(part.paths)}")
         return "; ".join(parts)
 
     def map(self, row: Row, extracted: object = None) -> Mapped:
@@ -171,7 +171,9 @@ class _Part:
     """
 
     def __init__(self, stream: Stream, key: str, candidates: Sequence[str], unless: Callable[[str], bool]) -> None:
-        self.fields = stream.choose(key, candidates, unless=unless)
+        self._fields = stream.choose(key, candidates)
+        self.paths = [path for path in self._fields.paths if not unless(path)]
+        self._unless = unless
         self._is_named = getattr(stream.entry, key) is not None
         self._is_list = key == "line_items"
 
@@ -180,7 +182,9 @@ class _Part:
 
         Text that is no JSON at all is none of a field that the entry names, and a property of one that is recognized.
         """
-        for path, value in self.fields.all(row) if self.fields.paths else ():
+        for path, value in self._fields.all(row) if self.paths else ():
+            if self._unless(path):
+                continue
             try:
                 part = parsed(value)
                 problem = "text" if isinstance(part, str) else "other JSON text"
@@ -274,12 +278,12 @@ def _salt(stream: Stream) -> str:
     return "\0".join([stream.name, *((entry.event_name or "", entry.timestamp or "") if is_one_of_several else ())])
 
 
-def _check_times(stream: Stream, of_person: FirstOf) -> None:
+def _check_times(stream: Stream, of_person: Sequence[str]) -> None:
     """Raise ConfigError if a stream without a known field for the time of its events holds other times.
 
     Events must not get the time of extraction by a guess.
     """
-    times = [path for path in times_in(stream.schema) if path.partition(".")[0] not in of_person.paths]
+    times = [path for path in times_in(stream.schema) if path.partition(".")[0] not in of_person]
     if times:
         raise ConfigError(
             f"{stream.entry.place}.timestamp",

@@ -110,23 +110,12 @@ class FirstOf:
     Args:
         paths: The fields, in the order they are tried.
         loose: They are candidates, and the fields that they mean are decided by each row's names; see `spelled`.
-        unless: Says which fields do not count.
         warn: Called once for a candidate that several fields of a row may mean.
     """
 
-    __slots__ = ("_getters", "_of_names", "_unless", "_warn", "is_loose", "paths")
-
-    def __init__(
-        self,
-        paths: Iterable[str],
-        *,
-        loose: bool = False,
-        unless: Callable[[str], bool] | None = None,
-        warn: Callable[[str], None] | None = None,
-    ) -> None:
-        self.paths = tuple(path for path in paths if unless is None or not unless(path))
+    def __init__(self, paths: Iterable[str], *, loose: bool = False, warn: Callable[[str], None] | None = None) -> None:
+        self.paths = tuple(paths)
         self.is_loose = loose
-        self._unless = unless
         self._warn = lru_cache(MAX_NAME_SETS)(warn) if warn is not None else None
         self._getters = tuple((path, getter(path)) for path in self.paths)
         self._of_names = lru_cache(MAX_NAME_SETS)(self._meant)
@@ -157,7 +146,7 @@ class FirstOf:
                 found.setdefault(meant[candidate], getter(meant[candidate]))
             elif dot and head in meant:
                 found.setdefault(f"{meant[head]}.{rest}", _loose_getter(meant[head], rest))
-        return tuple((path, get) for path, get in found.items() if self._unless is None or not self._unless(path))
+        return tuple(found.items())
 
 
 def _loose_getter(head: str, rest: str) -> Getter:
@@ -172,8 +161,6 @@ def _loose_getter(head: str, rest: str) -> Getter:
 
 class Template:
     """A constant, or a text with `{field}` in it, whose paths are its `fields`."""
-
-    __slots__ = ("_parts", "fields", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -208,8 +195,6 @@ def scalar_text(value: object) -> str | None:
 
 class Globs:
     """Names and globs (`*`, `?`) that choose fields. A chosen object includes its fields."""
-
-    __slots__ = ("_names", "_patterns")
 
     def __init__(self, globs: Iterable[str]) -> None:
         globs = tuple(globs)

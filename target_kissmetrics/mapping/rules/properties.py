@@ -72,8 +72,6 @@ class PropertyMaker:
 
     Args:
         entry: The stream's entry: `include`, `exclude`, `rename`, `set`, `timezone`.
-        settings: What all streams share.
-        schema: The stream's JSON Schema.
         warn: Called with each warning, once.
         reserved: Names of properties that the mapping sets itself, folded.
         iso_texts: Full ISO 8601 texts are times, even if the schema does not say so.
@@ -104,9 +102,7 @@ class PropertyMaker:
         self._values = Values(settings, entry.zone)
         self._constants = tuple((name, folded(name), Template(value)) for name, value in entry.set)
         if any(name == self._revenue for _, name, _ in self._constants):
-            problem = (
-                f"{settings.revenue_key!r} is the property of revenue (revenue_key); set revenue to a field instead"
-            )
+            problem = f"{settings.revenue_key!r} is the property of revenue; set revenue to a field instead"
             raise ConfigError(f"{entry.place}.set", problem)
         for name, _, _ in self._constants:
             try:

@@ -30,24 +30,19 @@ _DIGITS = "0123456789"
 class Values:
     """Writes values as `datetime_format` and `max_value_length` say; `zone` is that of times without one."""
 
-    __slots__ = ("_limit", "_unix", "_zone")
-
     def __init__(self, settings: MappingSettings, zone: tzinfo = UTC) -> None:
         self._zone = zone
         self._unix = settings.datetime_format == "unix"
         self._limit = settings.max_value_length
 
     def writer(self, *, moment: bool = False, strict: bool = True) -> Callable[[Any], str]:
-        """Return `write` for one field."""
-        return partial(self.write, moment=True, strict=strict) if moment else self.write
+        """Return `write` for a field whose texts may be moments: all are if `strict`, else those in full ISO 8601."""
+        return partial(self.write, of_text=self._moment if strict else self._moment_or_text) if moment else self.write
 
-    def write(self, value: Any, *, moment: bool = False, strict: bool = True) -> str:
-        """Return a scalar, or a list of scalars, as text, empty if there is nothing to send; Rejected if it cannot be.
-
-        With `moment`, its texts are dates or date-times: all of them if `strict`, else those in full ISO 8601.
-        """
+    def write(self, value: Any, of_text: Callable[[str], str] | None = None) -> str:
+        """Return a scalar, or a list of scalars, as text, empty if there is nothing to send, or raise Rejected."""
         if isinstance(value, str):
-            return self._moment_or_text(value, strict=strict) if moment else self._text(value)
+            return of_text(value) if of_text is not None else self._text(value)
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, (int, Decimal, float)):
@@ -55,22 +50,19 @@ class Values:
         if isinstance(value, date):
             return self._moment(value)
         if isinstance(value, (list, tuple)):
-            texts = [self.write(item, moment=moment, strict=strict) for item in value]
-            return self._text(",".join([text for text in texts if text]))
+            return self._text(",".join(filter(None, [self.write(item, of_text) for item in value])))
         return "" if value is None else self._text(str(value))
 
     def _moment(self, value: str | date) -> str:
+        if isinstance(value, str) and not value.strip():
+            return ""
         try:
             return str(times.to_seconds(value, self._zone)) if self._unix else times.to_iso(value, self._zone)
         except (ValueError, OverflowError):
             problem = f"must be a date or date-time, as the schema says, not {str(value)[:60]!r}"
             raise Rejected("bad-datetime", problem) from None
 
-    def _moment_or_text(self, text: str, *, strict: bool) -> str:
-        if not text.strip():
-            return ""
-        if strict:
-            return self._moment(text)
+    def _moment_or_text(self, text: str) -> str:
         try:
             return self._moment(text) if times.is_full_iso(text) else self._text(text)
         except Rejected:
