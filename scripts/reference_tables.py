@@ -22,7 +22,7 @@ import click
 from target_kissmetrics.commands import check, replay, verify
 from target_kissmetrics.config.about import shown_default, shown_type
 from target_kissmetrics.config.settings import SCHEMA
-from target_kissmetrics.mapping.kinds import alias, event, experiment
+from target_kissmetrics.mapping.kinds import event, people
 from target_kissmetrics.mapping.registry import BY_NAME
 from target_kissmetrics.mapping.reject_codes import REASONS
 from target_kissmetrics.mapping.rules import clock, identity
@@ -48,9 +48,9 @@ FOUND: Mapping[str, tuple[str, ...]] = {
     "event_name": event.EVENT_NAME_CANDIDATES,
     "line_items": event.LINE_ITEM_CANDIDATES,
     "user_attributes": event.USER_ATTRIBUTE_CANDIDATES,
-    "previous_id": alias.PREVIOUS_ID_CANDIDATES,
-    "experiment": experiment.EXPERIMENT_CANDIDATES,
-    "variant": experiment.VARIANT_CANDIDATES,
+    "previous_id": people.PREVIOUS_ID_CANDIDATES,
+    "experiment": people.EXPERIMENT_CANDIDATES,
+    "variant": people.VARIANT_CANDIDATES,
 }
 """Fields that are tried where an entry names none."""
 

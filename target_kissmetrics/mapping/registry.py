@@ -9,14 +9,14 @@ from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.mapping.formats import kissmetrics_export
 from target_kissmetrics.mapping.formats.mparticle import mapping as mparticle
 from target_kissmetrics.mapping.formats.segment import mapping as segment
-from target_kissmetrics.mapping.kinds import alias, event, experiment, user_attributes
+from target_kissmetrics.mapping.kinds import event, people
 from target_kissmetrics.mapping.settings import ROW_KEYS, StreamSettings
 from target_kissmetrics.mapping.stream import Kind
 
 ALL_KEYS = frozenset(key.name for key in fields(StreamSettings)) - {"place", "given", "stream", "kind", *ROW_KEYS}
 """Keys of an entry that have a meaning for some kinds only."""
 
-_FLAT = (event.KIND, user_attributes.KIND, alias.KIND, experiment.KIND)
+_FLAT = (event.KIND, people.USER_ATTRIBUTES, people.ALIAS, people.EXPERIMENT)
 _MESSAGE_FORMATS = (
     segment.KIND,
     mparticle.KIND,
@@ -32,7 +32,7 @@ FLAT_KINDS = tuple(kind.name for kind in _FLAT)
 """Kinds whose rows are flat: one event, one person's attributes, one alias or one assignment a row. Their entries name
 fields; those of message formats do not."""
 
-DETECTION_ORDER = (*_MESSAGE_FORMATS, alias.KIND, experiment.KIND, event.KIND, user_attributes.KIND)
+DETECTION_ORDER = (*_MESSAGE_FORMATS, people.ALIAS, people.EXPERIMENT, event.KIND, people.USER_ATTRIBUTES)
 """The first kind that recognizes a stream's schema wins."""
 
 

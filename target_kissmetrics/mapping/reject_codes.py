@@ -97,9 +97,7 @@ REASONS: Mapping[Code, Reason] = {
         f"{_FILTER}; if the year is wrong, fix it at the source, or set timestamp {_ENTRY} to another field",
     ),
     "no-key": Reason(
-        "row",
-        "the row lacks a key property of its stream",
-        "fix the tap or its catalog, or set __key_properties__ with a stream map",
+        "row", "the row lacks a key property of its stream", "fix the tap, or set __key_properties__ with a stream map"
     ),
     "schema": Reason(
         "row",
@@ -107,9 +105,7 @@ REASONS: Mapping[Code, Reason] = {
         "fix the tap or its catalog, or set validate_records to false to send such rows anyway",
     ),
     "no-type": Reason(
-        "row",
-        "the message, or the event of a batch, has no type",
-        "fill it in at the source; if the stream holds no messages, set another kind in its entry",
+        "row", "the message has no type", "fill it in at the source; if the rows are no messages, set another kind"
     ),
     "unknown-type": Reason(
         "row", "the type of the message is not one of Segment's", f"fix it at the source, or {_FILTER}"

@@ -16,14 +16,11 @@ from target_kissmetrics.mapping.rules.properties import PropertyMaker
 from target_kissmetrics.mapping.rules.schemas import allows_others, holds, meant, paths
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 
-MAX_LISTED_FIELDS = 40
-"""Fields that an error lists."""
-
 
 def list_names(names: Sequence[str]) -> str:
-    """Return the first of some names of fields, for an error."""
-    more = f" and {len(names) - MAX_LISTED_FIELDS} more" if len(names) > MAX_LISTED_FIELDS else ""
-    return f"{', '.join(names[:MAX_LISTED_FIELDS])}{more}"
+    """Return the first 40 of some names of fields, for an error."""
+    more = f" and {len(names) - 40} more" if len(names) > 40 else ""
+    return f"{', '.join(names[:40])}{more}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +193,7 @@ class Kind:
     """What a stream's rows are. Each kind is declared in the module that maps it, and listed in `registry`.
 
     Attributes:
-        name: As in `kind` of an entry of `streams`.
-        keys: The keys of an entry that have a meaning for it; message formats have none.
+        keys: The keys of an entry that have a meaning for it.
         detect: Returns why a stream is of this kind, as a clause for the log; None if it is not.
         mapping: Creates the mapping of a stream, or raises ConfigError; None: its rows are ignored.
         item_keys: The keys of an item of `events` that have a meaning for it.

@@ -256,19 +256,18 @@ class SeveralEvents:
 
 def _add(whole: Mapped, event: Mapped) -> None:
     """Add an event to those of its row, whose aliases and user attributes are sent once."""
-    sent = [_content(call) for call in whole.calls]
-    event.calls = [call for call in event.calls if not (_is_sent_once(call) and _content(call) in sent)]
+    sent = [_sent_once(call) for call in whole.calls]
+    event.calls = [call for call in event.calls if _sent_once(call) is None or _sent_once(call) not in sent]
     event.rejections = [one for one in event.rejections if one not in whole.rejections]
     whole.add(event)
     whole.alias_field = whole.alias_field or event.alias_field
 
 
-def _is_sent_once(call: Call) -> bool:
-    return isinstance(call, Alias) or (isinstance(call, Set) and call.distinct)
-
-
-def _content(call: Call) -> object:
-    return type(call), call.person, call.other if isinstance(call, Alias) else call.properties
+def _sent_once(call: Call) -> object:
+    """Return what a call says, if a row says it once."""
+    if isinstance(call, Alias):
+        return call.person, call.other
+    return (call.person, call.properties) if isinstance(call, Set) and call.distinct else None
 
 
 def _salt(stream: Stream) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 from target_kissmetrics.kissmetrics.limits import EARLIEST_TIME, LATEST_TIME
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.rules import times
-from target_kissmetrics.mapping.rules.fields import FirstOf, Row
+from target_kissmetrics.mapping.rules.fields import FirstOf, Row, are_empty
 
 EVENT_TIME_CANDIDATES = (
     "timestamp", "event_timestamp", "event_time", "occurred_at", "time", "derived_tstamp", "collector_tstamp",
@@ -36,13 +36,7 @@ class RowClock:
     """
 
     def __init__(
-        self,
-        fields: FirstOf,
-        *,
-        required: bool,
-        now: Callable[[], float],
-        max_future: float,
-        zone: tzinfo = UTC,
+        self, fields: FirstOf, *, required: bool, now: Callable[[], float], max_future: float, zone: tzinfo = UTC
     ) -> None:
         self.paths = fields.paths
         self._fields = fields
@@ -70,8 +64,7 @@ class RowClock:
         if extracted is NO_GUESS:
             raise Rejected("no-timestamp", "no time: the row was sent before with a guessed one")
         if self._required:
-            are_empty = "is empty" if len(self.paths) == 1 else "are all empty"
-            raise Rejected("no-timestamp", f"no time: {', '.join(self.paths)} {are_empty}", self.paths[0])
+            raise Rejected("no-timestamp", f"no time: {are_empty(self.paths)}", self.paths[0])
         if extracted:
             with contextlib.suppress(ValueError, OverflowError):
                 return self._kept(times.to_seconds(extracted), "time_extracted"), None

@@ -6,11 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from target_kissmetrics.kissmetrics.calls import Properties, Record, Set
-from target_kissmetrics.kissmetrics.limits import MAX_NAME_CHARACTERS
 from target_kissmetrics.kissmetrics.names import folded
-from target_kissmetrics.mapping.reject_codes import Code, Rejected
+from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped, Rejection
-from target_kissmetrics.mapping.rules import amounts
+from target_kissmetrics.mapping.rules import amounts, names
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row
 from target_kissmetrics.mapping.rules.properties import PropertyMaker
 from target_kissmetrics.mapping.settings import MappingSettings
@@ -79,11 +78,10 @@ class EventParts:
         if self._prefixes:
             named = {}
             for name, value in properties.items():
-                full = name if name in self._unprefixed else f"{event} - {name}"
-                if len(full) > MAX_NAME_CHARACTERS or full.startswith("_"):
-                    code: Code = "name-too-long" if len(full) > MAX_NAME_CHARACTERS else "reserved-name"
-                    problem = f"prefix_properties makes its name {full[:60]!r}, which Kissmetrics does not accept"
-                    rejections.append(Rejection.of(Rejected(code, problem, name)))
+                try:
+                    full = name if name in self._unprefixed else names.property_name(f"{event} - {name}")
+                except Rejected as problem:
+                    rejections.append(Rejection.of(problem, name))
                 else:
                     named[full] = value
         if amount is not None:

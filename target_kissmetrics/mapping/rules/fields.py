@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -84,6 +84,11 @@ def getter(path: str) -> Getter:
 def is_empty(value: object) -> bool:
     """Return whether a value is null or blank text."""
     return value is None or (isinstance(value, str) and (not value or value.isspace()))
+
+
+def are_empty(paths: Sequence[str]) -> str:
+    """Return a clause that fields are all empty."""
+    return f"{', '.join(paths)} {'is' if len(paths) == 1 else 'are all'} empty" if paths else "no field can hold one"
 
 
 def is_json(value: object) -> bool:

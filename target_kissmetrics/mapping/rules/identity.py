@@ -8,7 +8,7 @@ Source: support.kissmetrics.io, "Identities and aliases".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 
 import msgspec
@@ -16,7 +16,7 @@ import msgspec
 from target_kissmetrics.kissmetrics.limits import MAX_IDENTITY_CHARACTERS
 from target_kissmetrics.mapping.reject_codes import ZEROS_ADVICE, Rejected
 from target_kissmetrics.mapping.rules import names
-from target_kissmetrics.mapping.rules.fields import FirstOf, Row, parsed
+from target_kissmetrics.mapping.rules.fields import FirstOf, Row, are_empty, parsed
 from target_kissmetrics.mapping.settings import MappingSettings
 
 CUSTOMER_ID_CANDIDATES = ("customer_id", "user_id", "km_person", "distinct_id")
@@ -68,15 +68,14 @@ class IdentityRule:
         if preferred is not None and not settings.alias_identities:
             other = self._other.find(row) if self._other.paths else None
             return Person(preferred[1], None, None, (*used, other[0]) if other else tuple(used))
-        if preferred is None and not settings.identity_fallback:
-            raise self._no_identity(blocked)
-        problem = None
+        other = problem = None
         try:
-            other = self._find(self._other, row, used, blocked)
+            if preferred is not None or settings.identity_fallback:
+                other = self._find(self._other, row, used, blocked)
         except Rejected as rejected:
             if preferred is None:
                 raise
-            other, problem = None, rejected
+            problem = rejected
         chosen = preferred or other
         if chosen is None:
             raise self._no_identity(blocked)
@@ -94,7 +93,7 @@ class IdentityRule:
         if blocked:
             raise blocked[0]
         paths = [path for fields in alternatives for path in fields.paths]
-        raise Rejected("no-identity", f"no identity: {_empty(paths)}", paths[0])
+        raise Rejected("no-identity", f"no identity: {are_empty(paths)}", paths[0])
 
     def read(self, value: object, field: str) -> str:
         """Return a field's identity, empty if the field is; raise Rejected: it is blocked, too long or none."""
@@ -145,14 +144,7 @@ class IdentityRule:
             return blocked[0]
         paths = self._preferred.paths + (self._other.paths if self._settings.identity_fallback else ())
         hint = "" if self._settings.identity_fallback else ", and identity_fallback is off"
-        return Rejected("no-identity", f"no identity: {_empty(paths)}{hint}")
-
-
-def _empty(paths: Sequence[str]) -> str:
-    """Return a clause: `customer_id and device_id are both empty`."""
-    if len(paths) < 2:
-        return f"{paths[0]} is empty" if paths else "no field can hold one"
-    return f"{', '.join(paths[:-1])} and {paths[-1]} are {'both' if len(paths) == 2 else 'all'} empty"
+        return Rejected("no-identity", f"no identity: {are_empty(paths)}{hint}")
 
 
 def to_identity(value: object) -> str:

@@ -196,8 +196,11 @@ class PropertyMaker:
 
     def _layout(self, fields: tuple[str, ...], used: _Used, under: str, prefix: str) -> list[tuple[str, _FieldRule]]:
         """Return the fields of an object that may become properties, each with its rule."""
-        is_top = prefix == (f"{under}." if under else "")
-        campaign = self._campaign_fields(fields, under) if is_top else {}
+        campaign = {}
+        if prefix == (f"{under}." if under else ""):
+            known = dict.fromkeys(fields if under else (*self._listed, *fields))
+            meant = spelled(self._campaign, known, self._warn_once)
+            campaign = {f"{prefix}{field}": self._campaign[name] for name, field in meant.items()}
         layout = []
         for field in fields:
             path = f"{prefix}{field}"
@@ -225,30 +228,23 @@ class PropertyMaker:
             other = "the amount" if rule.folded in self._reserved else "another field of the row"
             self._warn_once(f"field {rule.path!r} is dropped: {other} is already property {rule.name!r}")
 
-    def _is_excluded(self, path: str) -> bool:
-        left_out = is_metadata(path) or self._exclude.match(path)
-        return left_out or (self._include is not None and not self._include.match(path))
-
-    def _campaign_fields(self, fields: tuple[str, ...], under: str) -> Mapping[str, str]:
-        """Return the paths of the campaign's fields in rows with these fields, and the properties they become."""
-        names = dict.fromkeys(fields if under else (*self._listed, *fields))
-        found = spelled(self._campaign, names, self._warn_once)
-        return {f"{under}.{field}" if under else field: self._campaign[name] for name, field in found.items()}
-
     def _work_out(self, path: str, under: str, campaign: str | None) -> _FieldRule:
         name = path[len(under) + 1 :] if under else path
+        named = path if self._own is None else name  # as the entry names it
         # `include` chooses among the row's own fields; an object that becomes its own call is chosen as a whole.
-        if self._own is not None:
-            excluded = self._own.match(path) or self._is_excluded(name)
-        else:
-            excluded = is_metadata(name) or (self._exclude.match(path) if under else self._is_excluded(path))
-        if excluded:
+        include = self._include if self._own is not None or not under else None
+        if (
+            is_metadata(name)
+            or self._exclude.match(named)
+            or (include is not None and not include.match(named))
+            or (self._own is not None and self._own.match(path))
+        ):
             return _FieldRule(path, _nothing)
         strict = self._moments.get(path)
         moment = self._iso_texts or strict is not None
         write = self._values.writer(moment=moment, strict=bool(strict))
         try:
-            wanted = self._rename.get(path) or (self._rename.get(name) if self._own is not None else None) or campaign
+            wanted = self._rename.get(path) or self._rename.get(named) or campaign
             if wanted is None:
                 # The field is checked alone first: a prefix must not make a property of a reserved name.
                 wanted = names.property_name(name)

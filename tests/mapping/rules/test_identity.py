@@ -76,7 +76,7 @@ def test_without_fallback_the_preferred_id_still_identifies() -> None:
 def test_a_row_about_nobody_is_rejected_and_told_where_an_id_was_looked_for(row: dict[str, Any]) -> None:
     problem = rejected(row)
     assert problem.code == "no-identity"
-    assert "device_id and customer_id are both empty" in problem.reason
+    assert "device_id, customer_id are all empty" in problem.reason
     assert "identity_fallback" not in problem.reason
 
 
