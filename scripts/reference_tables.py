@@ -22,9 +22,9 @@ import click
 from target_kissmetrics.commands import check, replay, verify
 from target_kissmetrics.config.about import shown_default, shown_type
 from target_kissmetrics.config.settings import SCHEMA
-from target_kissmetrics.mapping.kinds import alias, event, experiment
-from target_kissmetrics.mapping.registry import kinds_of
-from target_kissmetrics.mapping.reject_codes import REASONS, Reason
+from target_kissmetrics.mapping.kinds import event, people
+from target_kissmetrics.mapping.registry import BY_NAME
+from target_kissmetrics.mapping.reject_codes import REASONS
 from target_kissmetrics.mapping.rules import clock, identity
 from target_kissmetrics.preview import cli as preview_cli
 from target_kissmetrics.reporting.counts import FIGURES
@@ -48,9 +48,9 @@ FOUND: Mapping[str, tuple[str, ...]] = {
     "event_name": event.EVENT_NAME_CANDIDATES,
     "line_items": event.LINE_ITEM_CANDIDATES,
     "user_attributes": event.USER_ATTRIBUTE_CANDIDATES,
-    "previous_id": alias.PREVIOUS_ID_CANDIDATES,
-    "experiment": experiment.EXPERIMENT_CANDIDATES,
-    "variant": experiment.VARIANT_CANDIDATES,
+    "previous_id": people.PREVIOUS_ID_CANDIDATES,
+    "experiment": people.EXPERIMENT_CANDIDATES,
+    "variant": people.VARIANT_CANDIDATES,
 }
 """Fields that are tried where an entry names none."""
 
@@ -115,7 +115,7 @@ def stream_kinds_table() -> str:
     """Give the table of the kinds for which each key has a meaning."""
     rows = []
     for name in _keys():
-        kinds = ", ".join(f"`{kind}`" for kind in kinds_of(name))
+        kinds = ", ".join(f"`{kind}`" for kind, one in BY_NAME.items() if name in one.keys and kind != "ignore")
         rows.append((f"`{name}`", kinds or "all"))
     return _table(("key", "kinds"), rows)
 
@@ -130,14 +130,12 @@ def found_table() -> str:
 
 
 def reasons_in_full() -> str:
-    """Return the table of reject codes, with the remedies for messages and batches, whose entries name no fields."""
-    return _reasons(
-        lambda reason: (
-            reason.to_do
-            if reason.in_messages in {None, reason.to_do}
-            else f"{reason.to_do}. In messages and batches: {reason.in_messages}"
-        )
-    )
+    """Return the table of reject codes."""
+    rows = [
+        (f"`{code}`", f"the {reason.lost}", _marked(reason.meaning), _marked(reason.to_do))
+        for code, reason in REASONS.items()
+    ]
+    return _table(("code", "not sent", "what happened", "what to do"), rows)
 
 
 def metrics_table() -> str:
@@ -267,14 +265,6 @@ def _json_type(hint: object) -> str:
     if origin is abc.Sequence:
         return f"array of {_json_type(inner[0])}"
     return _JSON_TYPES[hint]
-
-
-def _reasons(to_do: Callable[[Reason], str]) -> str:
-    rows = [
-        (f"`{code}`", f"the {reason.lost}", _marked(reason.meaning), _marked(to_do(reason)))
-        for code, reason in REASONS.items()
-    ]
-    return _table(("code", "not sent", "what happened", "what to do"), rows)
 
 
 def _type(schema: Mapping[str, Any]) -> str:

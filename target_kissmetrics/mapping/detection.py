@@ -12,29 +12,30 @@ from typing import NamedTuple
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.mapping.registry import BY_NAME, DETECTION_ORDER, FLAT_KINDS, check_keys
 from target_kissmetrics.mapping.result import Mapped, Rejection
-from target_kissmetrics.mapping.rules.conditions import When
 from target_kissmetrics.mapping.rules.fields import Row
 from target_kissmetrics.mapping.rules.schemas import listed
-from target_kissmetrics.mapping.rules.unwrap import Unwrap
+from target_kissmetrics.mapping.rules.unwrap import Unwrap, When
 from target_kissmetrics.mapping.settings import PROPERTY_KEYS
 from target_kissmetrics.mapping.stream import Stream, StreamMapping
 
+_TO_CHOOSE = (
+    "event, customer_id: FIELD, event_name: NAME, timestamp: FIELD",
+    "user_attributes, customer_id: FIELD",
+    "alias, customer_id: FIELD, previous_id: FIELD",
+    "experiment, customer_id: FIELD, experiment: FIELD, variant: FIELD",
+    "ignore",
+)
+
 
 class Detected(NamedTuple):
-    """The name of a kind, and why the stream is of this kind."""
+    """The name of a kind, and why the stream is of this kind: a clause for the log."""
 
     kind: str
     why: str
 
 
 class ResolvedStream(NamedTuple):
-    """A stream whose kind is decided.
-
-    Attributes:
-        kind: Name of the kind.
-        why: Why it is of this kind: a clause for the log.
-        mapping: Maps its rows; None for `kind: ignore`.
-    """
+    """A stream whose kind is decided, as in `Detected`, and what maps its rows; None for `kind: ignore`."""
 
     kind: str
     why: str
@@ -44,8 +45,7 @@ class ResolvedStream(NamedTuple):
 def resolve(stream: Stream) -> ResolvedStream:
     """Decide a stream's kind and create its mapping.
 
-    Raises:
-        ConfigError: The kind is ambiguous, or the entry names a key or a field that the stream does not have.
+    Raises ConfigError: the kind is ambiguous, or the entry names a key or a field that the stream does not have.
     """
     entry = stream.entry
     stream = unwrapped(stream)
@@ -66,26 +66,18 @@ def resolve(stream: Stream) -> ResolvedStream:
 
 
 class ChosenRows:
-    """Maps the rows of a stream that its entry chooses, with their parts lifted (`unwrap`, `when`).
-
-    Args:
-        stream: The stream.
-        mapping: Maps the lifted rows.
-    """
+    """Maps the rows of a stream that its entry chooses, with their parts lifted (`unwrap`, `when`)."""
 
     def __init__(self, stream: Stream, mapping: StreamMapping) -> None:
         entry = stream.entry
-        for field, _ in entry.when or ():
-            stream.checked("when", field)
         self._mapping = mapping
         self._unwrap = Unwrap(entry.unwrap, stream.warn) if entry.unwrap else None
-        self._when = When(entry.when or ())
-        self._names = ", ".join(field for field, _ in entry.when or ())
+        self._when = When(stream)
         self.sends_once = getattr(mapping, "sends_once", False)
 
     def describe(self) -> str:
         """Return which fields have which role, in one line."""
-        return self._mapping.describe() + (f"; rows by {self._names}" if self._names else "")
+        return self._mapping.describe() + (f"; rows by {', '.join(self._when.names)}" if self._when.names else "")
 
     def map(self, row: Row, extracted: object = None) -> Mapped:
         """Return what a row becomes; nothing if it is not chosen."""
@@ -99,11 +91,7 @@ class ChosenRows:
 
 
 def unwrapped(stream: Stream) -> Stream:
-    """Return a stream as it is once its parts are lifted; its rows decide where the schema lists no fields of a part.
-
-    Raises:
-        ConfigError: The stream has no such part.
-    """
+    """Return a stream once its parts are lifted; its rows decide where the schema lists no fields of a part."""
     for part in stream.entry.unwrap:
         stream.checked("unwrap", part)
         fields = dict(stream.schema.get("properties") or {})
@@ -116,24 +104,15 @@ def unwrapped(stream: Stream) -> Stream:
 def detect(stream: Stream) -> Detected:
     """Detect a stream's kind from its schema. Fields that the entry names count as found.
 
-    Raises:
-        ConfigError: It is ambiguous. The text lists the fields and the entries to choose from.
+    Raises ConfigError if it is ambiguous, which lists the fields and the entries to choose from.
     """
     for kind in DETECTION_ORDER:
         why = kind.detect(stream)
         if why:
             return Detected(kind.name, why)
-    raise ConfigError("streams", _ambiguous(stream))
-
-
-def _ambiguous(stream: Stream) -> str:
-    name = stream.name
-    return (
-        f"stream {name!r} could be anything, and Kissmetrics cannot delete data ({stream.list_fields()}); "
-        "set its kind with one of these entries of streams: "
-        f"{{stream: {name}, kind: event, customer_id: FIELD, event_name: NAME, timestamp: FIELD}}, "
-        f"{{stream: {name}, kind: user_attributes, customer_id: FIELD}}, "
-        f"{{stream: {name}, kind: alias, customer_id: FIELD, previous_id: FIELD}}, "
-        f"{{stream: {name}, kind: experiment, customer_id: FIELD, experiment: FIELD, variant: FIELD}}, "
-        f"{{stream: {name}, kind: ignore}}"
+    entries = ", ".join(f"{{stream: {stream.name}, kind: {kind}}}" for kind in _TO_CHOOSE)
+    raise ConfigError(
+        "streams",
+        f"stream {stream.name!r} could be anything, and Kissmetrics cannot delete data ({stream.list_fields()}); "
+        f"set its kind with one of these entries of streams: {entries}",
     )

@@ -9,14 +9,14 @@ from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.mapping.formats import kissmetrics_export
 from target_kissmetrics.mapping.formats.mparticle import mapping as mparticle
 from target_kissmetrics.mapping.formats.segment import mapping as segment
-from target_kissmetrics.mapping.kinds import alias, event, experiment, user_attributes
+from target_kissmetrics.mapping.kinds import event, people
 from target_kissmetrics.mapping.settings import ROW_KEYS, StreamSettings
 from target_kissmetrics.mapping.stream import Kind
 
 ALL_KEYS = frozenset(key.name for key in fields(StreamSettings)) - {"place", "given", "stream", "kind", *ROW_KEYS}
 """Keys of an entry that have a meaning for some kinds only."""
 
-_FLAT = (event.KIND, user_attributes.KIND, alias.KIND, experiment.KIND)
+_FLAT = (event.KIND, people.USER_ATTRIBUTES, people.ALIAS, people.EXPERIMENT)
 _MESSAGE_FORMATS = (
     segment.KIND,
     mparticle.KIND,
@@ -32,26 +32,12 @@ FLAT_KINDS = tuple(kind.name for kind in _FLAT)
 """Kinds whose rows are flat: one event, one person's attributes, one alias or one assignment a row. Their entries name
 fields; those of message formats do not."""
 
-DETECTION_ORDER = (*_MESSAGE_FORMATS, alias.KIND, experiment.KIND, event.KIND, user_attributes.KIND)
+DETECTION_ORDER = (*_MESSAGE_FORMATS, people.ALIAS, people.EXPERIMENT, event.KIND, people.USER_ATTRIBUTES)
 """The first kind that recognizes a stream's schema wins."""
 
 
-def kinds_of(key: str) -> tuple[str, ...]:
-    """Return the kinds for which a key of an entry has a meaning, except `ignore`."""
-    return tuple(kind.name for kind in (*_FLAT, *_MESSAGE_FORMATS) if key in kind.keys)
-
-
 def check_keys(entry: StreamSettings, kind: str, keys: Collection[str] = ALL_KEYS) -> None:
-    """Check that every key of an entry has a meaning for the stream's kind.
-
-    Args:
-        entry: The entry.
-        kind: Name of the stream's kind.
-        keys: The keys to check.
-
-    Raises:
-        ConfigError: A key would have no effect.
-    """
+    """Raise ConfigError if one of some keys of an entry has no meaning for the stream's kind, so no effect."""
     for key in fields(StreamSettings):
         given = key.name in keys and getattr(entry, key.name) != key.default
         if given and key.name not in BY_NAME[kind].keys:

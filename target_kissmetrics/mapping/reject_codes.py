@@ -26,97 +26,78 @@ class Reason(NamedTuple):
         lost: What is not sent. In a batch, or a list in a message, `row` is one event or item.
         meaning: What is wrong.
         to_do: What to do next. It follows `meaning` in a sentence and begins with a verb.
-        in_messages: The same for message formats, whose entries of `streams` name no fields; None: the same words.
     """
 
     lost: Lost
     meaning: str
     to_do: str
-    in_messages: str | None = None
 
 
 _FIX = "fix it at the source or with a stream map"
 _FILTER = "filter out such rows with a stream map (__filter__)"
 _RENAME = "rename it (rename in the stream's entry, or a stream map) or drop it"
 _EXCLUDE = "drop the field (exclude in the stream's entry, or a stream map)"
+_ENTRY = "in the stream's entry (not for message formats)"
+_ID_ELSEWHERE = f"set customer_id or device_id (previous_id of an alias) {_ENTRY}"
 
 REASONS: Mapping[Code, Reason] = {
     "no-identity": Reason(
         "row",
         "no identity: every field that can hold an ID is empty",
-        "set customer_id or device_id in the stream's entry to the field that holds the ID, or fill it in at the "
-        "source",
-        f"fill one in at the source, or {_FILTER}",
+        f"fill one in at the source, {_ID_ELSEWHERE} to the field that holds it, or {_FILTER}",
     ),
     "blocked-identity": Reason(
         "row",
-        "many people share this ID (all zeros, or in blocked_identities), and it would merge them into one person "
-        "permanently",
-        "set customer_id or device_id (previous_id of an alias) in the stream's entry to another field, or fix it at "
-        "the source; if the ID belongs to one person, remove it from blocked_identities",
-        f"fix it at the source, or {_FILTER}; if the ID belongs to one person, remove it from blocked_identities",
+        "many people share this ID (all zeros, or in blocked_identities), which would merge them permanently",
+        f"{_FIX}, or {_ID_ELSEWHERE}; if it is one person's, remove it from blocked_identities",
     ),
     "bad-identity": Reason(
         "row",
         "the ID is an object, an array, a boolean or no finite number",
-        "set customer_id or device_id (previous_id of an alias) in the stream's entry to the field that holds the ID "
-        "itself (user.id), or take it out of the object with a stream map",
-        _FIX,
+        f"{_FIX}, or {_ID_ELSEWHERE} to the field of the ID itself (user.id)",
     ),
     "identity-too-long": Reason(
         "row",
         "the ID is longer than 255 characters, the limit of Kissmetrics",
-        "set customer_id or device_id (previous_id of an alias) in the stream's entry to the field of a shorter ID, or "
-        "hash it with a stream map (md5)",
-        "use a shorter ID at the source, or hash it with a stream map (md5)",
+        f"use a shorter ID: hash it with a stream map (md5), or {_ID_ELSEWHERE}",
     ),
     "alias-limit": Reason(
         "alias",
         "the alias would give one identity more partners than max_aliases_per_identity",
-        "check whether the ID belongs to one person: add a shared one to blocked_identities, and raise "
-        "max_aliases_per_identity only for a person who really has so many",
+        "check whether the ID is one person's: add a shared one to blocked_identities, else raise the limit",
     ),
     "no-event-name": Reason(
         "row",
         "no event name: a field of the name is absent, null, empty or not a scalar",
-        "set event_name in the stream's entry (a field in braces, or a constant), or fill in the field at the source",
-        _FIX,
+        f"{_FIX}, or set event_name {_ENTRY}: a field in braces, or a constant",
     ),
     "event-name-too-long": Reason(
         "row",
         "the event name is longer than 255 characters, the limit of Kissmetrics",
-        "use a shorter name: event_name in the stream's entry, or a stream map",
-        "use a shorter name at the source, or cut it with a stream map",
+        f"use a shorter name: cut it with a stream map, or set event_name {_ENTRY}",
     ),
     "no-timestamp": Reason(
         "row",
         "the time is null or empty, and a guessed time would create a new event in each run",
-        "fill it in at the source or with a stream map, or set timestamp in the stream's entry to another field",
-        _FIX,
+        f"{_FIX}, or set timestamp {_ENTRY} to another field",
     ),
     "bad-timestamp": Reason(
         "row",
         "the time cannot be read, or is after the year 2100",
-        f"{_FIX}, or set timestamp in the stream's entry to another field",
-        _FIX,
+        f"{_FIX}, or set timestamp {_ENTRY} to another field",
     ),
     "future-timestamp": Reason(
         "row",
         "the time is further ahead of the clock than max_future_seconds",
-        f"{_FIX}, set timestamp in the stream's entry to another field, or raise max_future_seconds",
-        f"{_FIX}, or raise max_future_seconds",
+        f"{_FIX}, set timestamp {_ENTRY} to another field, or raise max_future_seconds",
     ),
     "too-old": Reason(
         "row",
         "the time is before 2009-01-01, and Kissmetrics keeps no older data",
-        f"{_FILTER}; if the year is wrong, fix it at the source, or set timestamp in the stream's entry to another "
-        "field",
-        f"{_FILTER}; if the year is wrong, fix it at the source",
+        f"{_FILTER}; if the year is wrong, fix it at the source, or set timestamp {_ENTRY} to another field",
     ),
     "no-key": Reason(
-        "row",
-        "the row lacks a key property of its stream",
-        "fix the tap or its catalog, or set __key_properties__ with a stream map",
+        "row", "the row lacks a key property of its stream", "fix the tap, or set __key_properties__ with a stream map"
     ),
     "schema": Reason(
         "row",
@@ -124,32 +105,16 @@ REASONS: Mapping[Code, Reason] = {
         "fix the tap or its catalog, or set validate_records to false to send such rows anyway",
     ),
     "no-type": Reason(
-        "row",
-        "the message, or the event of a batch, has no type",
-        "fill in its type at the source; if the stream holds no messages, set another kind in its entry",
+        "row", "the message has no type", "fill it in at the source; if the rows are no messages, set another kind"
     ),
     "unknown-type": Reason(
-        "row", "the type of the message is not one of Segment's", f"fix the type at the source, or {_FILTER}"
+        "row", "the type of the message is not one of Segment's", f"fix it at the source, or {_FILTER}"
     ),
-    "bad-message": Reason(
-        "row or property", "a part of the message does not have the shape that its format requires", _FIX
-    ),
-    "no-experiment": Reason(
-        "row",
-        "the row names no experiment",
-        "set experiment in the stream's entry to the field that does, or fill it in at the source",
-    ),
-    "no-variant": Reason(
-        "row",
-        "the row names no variant",
-        "set variant in the stream's entry to the field that does, or fill it in at the source",
-    ),
-    "no-property-name": Reason(
-        "property", "the property name is empty once surrounding spaces, commas and colons are removed", _RENAME
-    ),
-    "name-too-long": Reason(
-        "property", "the property name is longer than 255 characters, the limit of Kissmetrics", _RENAME
-    ),
+    "bad-message": Reason("row or property", "a part does not have the shape that its format requires", _FIX),
+    "no-experiment": Reason("row", "the row names no experiment", f"{_FIX}, or set experiment to another field"),
+    "no-variant": Reason("row", "the row names no variant", f"{_FIX}, or set variant to another field"),
+    "no-property-name": Reason("property", "the property name is empty but for spaces, commas and colons", _RENAME),
+    "name-too-long": Reason("property", "the property name is longer than 255 characters, Kissmetrics' limit", _RENAME),
     "reserved-name": Reason("property", "the property name starts with '_', which Kissmetrics reserves", _RENAME),
     "value-too-long": Reason(
         "property",
@@ -169,17 +134,8 @@ REASONS: Mapping[Code, Reason] = {
         "the value is not a date or date-time, as the schema says it is",
         f"fix it at the source, correct the schema in the tap's catalog, or {_EXCLUDE}",
     ),
-    "bad-amount": Reason(
-        "amount",
-        "the revenue field holds no amount",
-        "fix it at the source, or set revenue in the stream's entry to another field",
-        _FIX,
-    ),
-    "too-deep": Reason(
-        "row or property",
-        "objects or lists are nested too deeply",
-        f"flatten them at the source or with a stream map, or {_EXCLUDE}",
-    ),
+    "bad-amount": Reason("amount", "the revenue field holds no amount", f"{_FIX}, or set revenue to another field"),
+    "too-deep": Reason("row or property", "objects or lists are nested too deeply", f"flatten them, or {_EXCLUDE}"),
     "not-in-plan": Reason(
         "row or property",
         "the event or the property is not in the tracking plan",
@@ -188,24 +144,15 @@ REASONS: Mapping[Code, Reason] = {
     ),
     "too-many-names": Reason(
         "row or property",
-        "its name would be one more than max_event_names or max_property_names allows the product; Kissmetrics keeps "
-        "65,535 of each, permanently",
-        "if names are made from data (an order number, a URL), send that part of the name as a property's value, or "
-        "drop the field; raise the setting only for names that you chose yourself",
+        "its name would be one more than max_event_names or max_property_names; Kissmetrics keeps 65,535 of each",
+        "if names are made from data (an order number, a URL), send that part as a property's value, or drop the "
+        "field; raise the setting only for names that you chose yourself",
     ),
 }
 """Every code."""
 
-
-def advice(code: Code, *, in_messages: bool) -> str:
-    """Return what to do about a code, for a stream whose entry can name fields, or for a message format."""
-    reason = REASONS[code]
-    return (in_messages and reason.in_messages) or reason.to_do
-
-
-def zeros_advice(*, in_messages: bool) -> str:
-    """Return what to do about an ID of zeros, which no setting lets through."""
-    return advice("blocked-identity", in_messages=in_messages).partition("; if the ID")[0]
+ZEROS_ADVICE = REASONS["blocked-identity"].to_do.partition("; if it is")[0]
+"""For an ID of zeros, which no setting lets through."""
 
 
 class Rejected(Exception):  # noqa: N818 - it reads as what happened
@@ -216,17 +163,14 @@ class Rejected(Exception):  # noqa: N818 - it reads as what happened
         problem: What is wrong with this row or part.
         field: The field at fault, as a path.
         to_do: What to do about it, where the code's own advice does not fit.
-        in_messages: The row is of a message format, so that the advice must name no key of its entry.
     """
 
-    def __init__(
-        self, code: Code, problem: str, field: str | None = None, *, to_do: str | None = None, in_messages: bool = False
-    ) -> None:
+    def __init__(self, code: Code, problem: str, field: str | None = None, *, to_do: str | None = None) -> None:
         super().__init__(problem)
         self.code: Code = code
         self.problem = problem
         self.field = field
-        self.to_do = to_do or advice(code, in_messages=in_messages)
+        self.to_do = to_do or REASONS[code].to_do
 
     @property
     def reason(self) -> str:

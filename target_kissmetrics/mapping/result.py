@@ -15,7 +15,6 @@ class Rejection(NamedTuple):
     """A part of a row that is not sent, while the rest is: a dropped property, or an event of a batch.
 
     Attributes:
-        code: The reject code.
         reason: What is wrong and what to do, in one line.
         field: The field at fault, as a path: `events[3].data`.
         counts_as_row: The part is what a row is in other formats, such as an event of a batch.
@@ -35,12 +34,8 @@ class Rejection(NamedTuple):
 class Deletion(NamedTuple):
     """A user attribute that was deleted at its source.
 
-    Kissmetrics cannot delete it. Its last sent value is forgotten, so that it is sent again if it comes back.
-
-    Attributes:
-        person: One identity of the person.
-        name: The property's name.
-        time: When it was deleted, in seconds since the Unix epoch.
+    Kissmetrics cannot delete it. Its last sent value is forgotten, so that it is sent again if it comes back. `person`
+    is one identity, `time` is in seconds since the Unix epoch.
     """
 
     person: str
@@ -55,8 +50,7 @@ class EventSlot(msgspec.Struct, gc=False):
         row: Identifies the row; stable between runs if `spread`, else within this process.
         record: Index of the event among the row's calls.
         seconds: How many consecutive seconds the event and its line items take.
-        spread: Move the event to a free second if another row has its second.
-        may_spread: The stream's entry may ask for that.
+        spread: Move the event to a free second if another row has its second; `may_spread`: the entry may ask for it.
         revenue_property: The property that holds its amount, if any. Kissmetrics counts two amounts of one person in
             one second as one, even if the events have different names.
         key: The row's key, if its event is sent once, whatever changes in the row.
@@ -83,9 +77,7 @@ class Mapped(msgspec.Struct):
     """What one row becomes.
 
     Attributes:
-        calls: The calls, in any order.
-        rejections: Parts that are not sent.
-        slots: One for each event among the calls.
+        slots: One for each event among the calls, in their order.
         alias_field: The field that held the other identity, if the calls alias one.
         deletions: Attributes that were deleted at their source, before those of the calls are set.
         skipped_types: Types of the parts that have no meaning for Kissmetrics, one for each part.

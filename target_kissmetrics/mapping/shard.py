@@ -15,20 +15,15 @@ from target_kissmetrics.mapping.settings import setting
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One slice.
-
-    Raises:
-        ConfigError: There is no such slice.
-    """
+    """One slice; ConfigError if there is no such slice."""
 
     index: int = setting("Which slice, from 0.", required="write both, such as {index: 0, count: 4}", minimum=0)
     count: int = setting("How many slices there are.", required="write both, such as {index: 0, count: 4}", minimum=1)
 
     def __post_init__(self) -> None:  # noqa: D105
         if self.index >= self.count:
-            raise ConfigError(
-                "shard.index", f"must be at most {self.count - 1} with count {self.count}, not {self.index}"
-            )
+            problem = f"must be at most {self.count - 1} with count {self.count}, not {self.index}"
+            raise ConfigError("shard.index", problem)
 
     def takes(self, person: str) -> bool:
         """Return whether a person is in this slice."""

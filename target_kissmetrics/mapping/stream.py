@@ -16,14 +16,11 @@ from target_kissmetrics.mapping.rules.properties import PropertyMaker
 from target_kissmetrics.mapping.rules.schemas import allows_others, holds, meant, paths
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 
-MAX_LISTED_FIELDS = 40
-"""Fields that an error lists."""
-
 
 def list_names(names: Sequence[str]) -> str:
-    """Return the first of some names of fields, for an error."""
-    more = f" and {len(names) - MAX_LISTED_FIELDS} more" if len(names) > MAX_LISTED_FIELDS else ""
-    return f"{', '.join(names[:MAX_LISTED_FIELDS])}{more}"
+    """Return the first 40 of some names of fields, for an error."""
+    more = f" and {len(names) - 40} more" if len(names) > 40 else ""
+    return f"{', '.join(names[:40])}{more}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +28,8 @@ class Stream:
     """What is known of a stream before its first row.
 
     Attributes:
-        name: As the tap, or a stream map, calls it.
         schema: Its JSON Schema, with `properties`.
-        key_properties: Its key.
         entry: Its entry of `streams`; an empty one if none matches.
-        settings: What all streams share.
         warn: Called with each warning, one line.
         now: Returns seconds since the Unix epoch.
         rows_decide: Rows have fields that the schema does not list, so that each row decides which are meant.
@@ -61,8 +55,6 @@ class Stream:
         """The field that is the stream's whole key, if there is one."""
         return self.key_properties[0] if len(self.key_properties) == 1 else None
 
-    # Fields by role
-
     def first_of(self, names: Iterable[str]) -> str | None:
         """Return the first of some names that the schema has, in exactly this spelling."""
         return next((name for name in names if name in self.fields), None)
@@ -71,19 +63,14 @@ class Stream:
         """Return the first field of the schema that some candidates mean, in any spelling."""
         return next((field for field in (meant(self.fields, name) for name in candidates) if field), None)
 
-    def fields_for(self, candidates: Iterable[str], *, unless: Callable[[str], bool] | None = None) -> FirstOf:
-        """Return the fields that candidates mean, in their order. Where the schema lists none, each row decides.
-
-        Args:
-            candidates: Names, or dotted paths, that the mapping knows.
-            unless: Says which fields do not count.
-        """
+    def fields_for(self, candidates: Iterable[str]) -> FirstOf:
+        """Return the fields that candidates mean, also dotted paths. Where the schema lists none, each row decides."""
         names = tuple(candidates)
         loose = not self.fields or any("." in name for name in names)
         if self.fields:
             found = [meant(self.fields, name, self.warn) for name in names]
             names = tuple(dict.fromkeys(field for field in found if field))
-        return FirstOf(names, loose=loose, unless=unless, warn=self.warn)
+        return FirstOf(names, loose=loose, warn=self.warn)
 
     def named(self, key: str) -> str | None:
         """Return the field that the entry names; a glob entry may name one that this stream does not have."""
@@ -91,7 +78,7 @@ class Stream:
         return next((path for path in given if not self.entry.is_glob or holds(self.fields, path)), None)
 
     def _given(self, key: str) -> tuple[str, ...] | None:
-        """Return the fields that the entry names for a role; None if it says nothing, none for `false`."""
+        """Return the fields that the entry names for a role; None if it says nothing, an empty tuple for `false`."""
         given: str | tuple[str, ...] | None = getattr(self.entry, key)
         return ((given,) if given else ()) if isinstance(given, str) else given
 
@@ -101,18 +88,12 @@ class Stream:
         candidates = CUSTOMER_ID_CANDIDATES + DEVICE_ID_CANDIDATES
         return self.named("customer_id") or self.named("device_id") or self.field_for(candidates)
 
-    def _lacks(self, path: str) -> bool:
-        """Return whether no row has a field: the schema lists fields, and neither this one nor its parent object."""
-        is_listed = path.partition(".")[0] in self.fields or not allows_others(self.schema)
-        return bool(self.fields) and not self.entry.is_glob and is_listed and not holds(self.fields, path)
-
-    def _did_you_mean(self, path: str) -> str:
-        return did_you_mean(path, paths(self.fields))
-
     def checked(self, key: str, path: str) -> str:
         """Return a field that the entry names, or raise ConfigError if the stream does not have it."""
-        if self._lacks(path):
-            problem = f"stream {self.name!r} has no field {path!r}{self._did_you_mean(path)}"
+        is_certain = bool(self.fields) and not self.entry.is_glob
+        may_be = holds(self.fields, path) or (self.is_open and path.partition(".")[0] not in self.fields)
+        if is_certain and not may_be:
+            problem = f"stream {self.name!r} has no field {path!r}{did_you_mean(path, paths(self.fields))}"
             raise ConfigError(f"{self.entry.place}.{key}", f"{problem} ({self.list_fields()}); name one of them")
         return path
 
@@ -125,30 +106,23 @@ class Stream:
         problem = f"stream {self.name!r} has no known field for {role}; name one ({self.list_fields()})"
         return ConfigError(f"{self.entry.place}.{key}", problem)
 
-    def choose(self, key: str, candidates: Iterable[str], *, unless: Callable[[str], bool] | None = None) -> FirstOf:
-        """Return the fields for a role: the one that the entry names, else those of `fields_for`.
-
-        Raises:
-            ConfigError: The entry names a field that the stream does not have.
-        """
+    def choose(self, key: str, candidates: Iterable[str]) -> FirstOf:
+        """Return the fields for a role: those that the entry names (see `checked`), else those of `fields_for`."""
         given = self._given(key)
         if given is None:
-            return self.fields_for(candidates, unless=unless)
-        return FirstOf([self.checked(key, path) for path in given], unless=unless)
+            return self.fields_for(candidates)
+        return FirstOf(self.checked(key, path) for path in given)
 
     def id_fields(self, *, key_is_person: bool = False) -> tuple[FirstOf, FirstOf]:
-        """Return the fields of the customer ID and those of the device ID, in the order they are tried.
+        """Return the fields of the customer ID and those of the device ID.
 
-        Args:
-            key_is_person: The stream's only key is the customer ID where no other field is.
+        With `key_is_person`, the stream's only key is the customer ID where no other field is.
         """
         device = self.choose("device_id", DEVICE_ID_CANDIDATES)
         is_person = key_is_person and self.only_key is not None and self.only_key not in device.paths
         last = (self.only_key or "",) if is_person else ()
         customer = self.choose("customer_id", CUSTOMER_ID_CANDIDATES + last)
         return customer, device
-
-    # Rules for rows
 
     def identity_rule(self, *, key_is_person: bool = False) -> IdentityRule:
         """Return the rule for who a row is about; see `id_fields`. Raises ConfigError if no field can hold an ID."""
@@ -157,24 +131,15 @@ class Stream:
             raise self.missing("customer_id", "an ID")
         return IdentityRule(self.settings, customer, device)
 
-    def row_clock(self, fields: FirstOf, *, required: bool, in_messages: bool = False) -> RowClock:
+    def row_clock(self, fields: FirstOf, *, required: bool) -> RowClock:
         """Return the rule for when a row happened; see `RowClock`."""
-        return RowClock(
-            fields,
-            required=required,
-            now=self.now,
-            max_future=self.settings.max_future_seconds,
-            in_messages=in_messages,
-            zone=self.entry.zone,
-        )
+        max_future = self.settings.max_future_seconds
+        return RowClock(fields, required=required, now=self.now, max_future=max_future, zone=self.entry.zone)
 
     def clock(self, candidates: Sequence[str], *, required: bool = False, is_one: bool = False) -> RowClock:
-        """Return the rule for when a row happened: `timestamp` of the entry, else the candidates.
+        """Return the rule for when a row happened: `timestamp` of the entry, else the candidates; see `RowClock`.
 
-        Args:
-            candidates: Names that the mapping knows.
-            required: See `RowClock`.
-            is_one: Only the first field that the schema lists counts, also in rows where it is empty.
+        With `is_one`, only the first field that the schema lists counts, also in rows where it is empty.
         """
         fields = self.choose("timestamp", candidates)
         if is_one and not fields.is_loose:
@@ -190,7 +155,7 @@ class Stream:
             for path in Template(value).fields:
                 self.checked(f"set ({name})", path)
         for path, key in self.unmatched.items() if not (self.is_open or self.entry.is_glob) else ():
-            self.warn(f"{key} {path!r} matches no field of the stream{self._did_you_mean(path)}")
+            self.warn(f"{key} {path!r} matches no field of the stream{did_you_mean(path, paths(self.fields))}")
         return PropertyMaker(self.entry, self.settings, self.schema, self.warn, reserved)
 
     @property
@@ -203,12 +168,12 @@ class Stream:
         """The names and globs in the entry that match no listed field, each with its key."""
         entry = self.entry
         renamed = [path for path, _ in entry.rename]
-        chosen = (("include", entry.include or ()), ("exclude", entry.exclude), ("rename", renamed))
-        known = list(paths(self.fields)) if any(names for _, names in chosen) else []
+        chosen = dict.fromkeys(entry.include or (), "include") | dict.fromkeys(entry.exclude, "exclude")
+        chosen |= dict.fromkeys(renamed, "rename")
+        known = list(paths(self.fields)) if chosen else []
         return {
             path: key
-            for key, names in chosen
-            for path in names
+            for path, key in chosen.items()
             if not (holds(self.fields, path) or any(map(Globs((path,)).match, known)))
         }
 
@@ -220,15 +185,7 @@ class StreamMapping(Protocol):
         """Return which fields have which role, in one line."""
 
     def map(self, row: Row, extracted: object = None) -> Mapped:
-        """Return what a row becomes.
-
-        Args:
-            row: The row, after stream maps.
-            extracted: The message's `time_extracted`, or None.
-
-        Raises:
-            Rejected: The row cannot become calls.
-        """
+        """Return what a row becomes, after stream maps, or raise Rejected; `extracted` is its `time_extracted`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,8 +193,7 @@ class Kind:
     """What a stream's rows are. Each kind is declared in the module that maps it, and listed in `registry`.
 
     Attributes:
-        name: As in `kind` of an entry of `streams`.
-        keys: The keys of an entry that have a meaning for it; message formats have none.
+        keys: The keys of an entry that have a meaning for it.
         detect: Returns why a stream is of this kind, as a clause for the log; None if it is not.
         mapping: Creates the mapping of a stream, or raises ConfigError; None: its rows are ignored.
         item_keys: The keys of an item of `events` that have a meaning for it.

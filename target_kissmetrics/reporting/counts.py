@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, cast
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
-from target_kissmetrics.mapping.reject_codes import REASONS, Code, advice
+from target_kissmetrics.mapping.reject_codes import REASONS, Code
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.fields import Globs, Row, paths_in
 
@@ -61,7 +61,6 @@ class StreamCounts:
     amount_collisions: int = _count("Amounts that may count as one", "Amounts in the second of another of the person.")
     item_collisions: int = _count("Line items that lose a value", "Line items in the second of another value.")
 
-    in_messages: bool = False  # of a message format, whose entry of `streams` names no fields
     accepted: int = 0  # rows that became calls, or that rightly have none
     late: int = 0  # of those, rows that the pipeline rejected
     parts: int = 0  # rows accepted or rejected; in a format that batches events, the events of each row
@@ -171,7 +170,7 @@ class StreamCounts:
         """Give a line with a remedy for each of the commonest reject codes."""
         lost = self.rejected + self.set_aside
         return [
-            f"{count:,} {code}: {REASONS[code].meaning}; {advice(code, in_messages=self.in_messages)}"
+            f"{count:,} {code}: {REASONS[code].meaning}; {REASONS[code].to_do}"
             for code, count in cast("list[tuple[Code, int]]", lost.most_common(MAX_ADVICE))
         ]
 

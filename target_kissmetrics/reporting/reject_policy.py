@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from target_kissmetrics.errors import InputError, TooManyRejects
-from target_kissmetrics.mapping.reject_codes import REASONS, Code, Rejected, advice
+from target_kissmetrics.mapping.reject_codes import REASONS, Code, Rejected
 from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.reporting.counts import StreamCounts, by_code
 
@@ -58,7 +58,7 @@ class RejectPolicy:
             raise TooManyRejects(
                 f"stream '{counts.stream}': the first {counts.rejected.total()} rows were all rejected, most often "
                 f"as {code} ({REASONS[code].meaning}); they are in rejects_path, their STATE was not emitted: "
-                f"{advice(code, in_messages=counts.in_messages)}, and run again",
+                f"{REASONS[code].to_do}, and run again",
             )
 
     def parts(self, counts: StreamCounts, parts: Parts, record: Mapping[str, Any], *, late: bool = False) -> None:
@@ -119,7 +119,7 @@ def _first_reject(counts: StreamCounts, rejected: Rejected | Rejection) -> Input
     row = f"stream '{counts.stream}', row {counts.rows}"
     text = (
         f"{REASONS[rejected.code].meaning} ({rejected.code}); "
-        f"{advice(rejected.code, in_messages=counts.in_messages)}; or set on_invalid_record to reject: such rows are "
+        f"{REASONS[rejected.code].to_do}; or set on_invalid_record to reject: such rows are "
         "then written to rejects_path, and the run goes on"
     )
     return InputError(f"{row}{where}: {text}", without_data=f"{row}: {text}")

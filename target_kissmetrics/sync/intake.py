@@ -138,9 +138,9 @@ class StreamIntake:
 def watch_entry(counts: StreamCounts, stream: Stream, kind: str) -> None:
     """Let the counts watch for what the stream's entry names."""
     entry = stream.entry
-    counts.in_messages = kind not in FLAT_KINDS
     counts.revenue = entry.revenue or ()
-    unmatched = {} if counts.in_messages or entry.unwrap else stream.unmatched  # else by the names in the row
+    is_known = kind in FLAT_KINDS and not entry.unwrap  # else by the names in the row
+    unmatched = stream.unmatched if is_known else {}
     counts.expect(unmatched, is_open=stream.is_open, glob=entry.place if entry.is_glob else "")
 
 

@@ -74,7 +74,7 @@ class NameLimits:
                 # Of an event that was sent before only properties are sent.
                 is_kept = (slot is not None and slot.was_sent) or self._admits(call.event, is_event=True)
                 if not is_kept:
-                    problem = self._problem(row, call.event, is_event=True)
+                    problem = self._problem(call.event, is_event=True)
                     if slot is None or not slot.place:
                         mapped.calls, mapped.slots, mapped.deletions = [], [], []
                         self._reject(row, [problem])
@@ -91,7 +91,7 @@ class NameLimits:
         if not isinstance(call, Alias):
             properties = {name: text for name, text in call.properties.items() if self._admits(name)}
             for name in (name for name in call.properties if name not in properties):
-                dropped[False, folded(name)] = Rejection.of(self._problem(row, name), name)
+                dropped[False, folded(name)] = Rejection.of(self._problem(name), name)
             call = replace(call, properties=properties)
         if isinstance(call, Record) and slot is not None:
             row.mapped.add_event(call, slot)
@@ -113,7 +113,7 @@ class NameLimits:
         spelled.add(name)
         return True
 
-    def _problem(self, row: BatchRow, name: str, *, is_event: bool = False) -> Rejected:
+    def _problem(self, name: str, *, is_event: bool = False) -> Rejected:
         what, setting = ("event", "max_event_names") if is_event else ("property", "max_property_names")
         problem = f"{what} name {name[:60]!r} would be one more than {self._max[is_event]:,} ({setting})"
-        return Rejected("too-many-names", problem, in_messages=row.counts.in_messages)
+        return Rejected("too-many-names", problem)

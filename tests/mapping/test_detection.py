@@ -8,7 +8,7 @@ from mapping_streams import stream_of
 
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.mapping.detection import Detected, detect
-from target_kissmetrics.mapping.kinds.user_attributes import named_for_people
+from target_kissmetrics.mapping.kinds.people import named_for_people
 from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES, DEVICE_ID_CANDIDATES
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mapping_streams import ISO, any_type, mapping_of, stream_of
 
 import target_kissmetrics
-from target_kissmetrics.mapping.reject_codes import REASONS, Code, Rejected, advice
+from target_kissmetrics.mapping.reject_codes import REASONS, Code, Rejected
 from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.values import plain_number
@@ -154,19 +154,17 @@ def test_the_codes_that_may_be_written_are_those_that_are_known() -> None:
 def test_each_code_says_in_one_line_what_it_means_and_what_to_do(code: Code) -> None:
     reason = REASONS[code]
     assert re.fullmatch("[a-z]+(-[a-z]+)*", code)
-    for text in (reason.meaning, reason.to_do, reason.in_messages or reason.to_do):
+    for text in (reason.meaning, reason.to_do):
         assert text.isprintable()
         assert text == text.strip(" .;")
         assert 20 < len(text) < 250
-    for text in (reason.to_do, reason.in_messages or reason.to_do):
-        assert text.split()[0] in VERBS
+    assert reason.to_do.split()[0] in VERBS
 
 
 @pytest.mark.parametrize("code", REASONS)
-def test_advice_for_messages_names_no_key_that_their_entries_do_not_have(code: Code) -> None:
-    text = advice(code, in_messages=True)
-    fields = {"customer_id", "device_id", "timestamp", "event_name"}
-    assert not [field for field in fields if re.search(rf"\b(as|name|set) {field}\b", text)]
+def test_advice_that_names_keys_of_an_entry_says_that_message_formats_have_none(code: Code) -> None:
+    names_a_key = re.search(r"\b(as|name|set) (customer_id|device_id|timestamp|event_name)\b", REASONS[code].to_do)
+    assert not names_a_key or "not for message formats" in REASONS[code].to_do
 
 
 def test_every_code_is_given_by_some_row() -> None:
@@ -186,9 +184,6 @@ def test_what_is_told_of_a_row_says_what_is_wrong_and_what_to_do(
     assert problem
     assert [part for part in rest if part.split()[0] in VERBS]
     assert one[1].isprintable()
-    if entry["kind"] in {"segment", "mparticle", "kissmetrics"}:
-        # Their entries name no fields: such advice would be refused as a mistake in the config.
-        assert not re.search(r"\b(as|name|set) (customer_id|device_id|timestamp|event_name)\b", one[1])
 
 
 def test_a_rejection_names_its_field_and_may_have_its_own_advice() -> None:
@@ -197,7 +192,6 @@ def test_a_rejection_names_its_field_and_may_have_its_own_advice() -> None:
     placed = problem.at("note")
     assert (placed.code, placed.field, placed.reason) == ("bad-text", "note", problem.reason)
     assert Rejected("too-old", "old").reason == f"old; {REASONS['too-old'].to_do}"
-    assert Rejected("too-old", "old", in_messages=True).reason == f"old; {REASONS['too-old'].in_messages}"
 
 
 def test_a_rejected_part_takes_the_problem_s_field_before_the_one_of_its_place() -> None:

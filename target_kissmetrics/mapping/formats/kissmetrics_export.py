@@ -26,7 +26,6 @@ _OCTAL = re.compile(r"(?:\\[23][0-7]{2})+")
 """Bytes past ASCII, as some exports write UTF-8: `\\302\\243` is a pound sign."""
 
 _PERSON, _OTHER = FirstOf(("_p",)), FirstOf(("_p2",))
-_FIX = "fix the line, in its file or with a stream map"
 
 
 def detect(stream: Stream) -> str | None:
@@ -39,8 +38,8 @@ class ExportMapping:
     """Maps the lines of one stream."""
 
     def __init__(self, stream: Stream) -> None:
-        self._identity = IdentityRule(stream.settings, _PERSON, FirstOf(()), in_messages=True)
-        self._clock = stream.row_clock(FirstOf(("_t",)), required=True, in_messages=True)
+        self._identity = IdentityRule(stream.settings, _PERSON, FirstOf(()))
+        self._clock = stream.row_clock(FirstOf(("_t",)), required=True)
         self._plan = TrackingPlan(stream.settings)
         self._passes_sender = stream.settings.send_ip_and_user_agent
         # Without the schema: a text that it calls a date was written by Kissmetrics, and stays.
@@ -54,7 +53,7 @@ class ExportMapping:
         """Return a line's calls."""
         mapped = Mapped()
         row = _decoded(row)
-        person = self._identity.require(row, _PERSON, to_do=_FIX)
+        person = self._identity.require(row, _PERSON)
         time, _ = self._clock.read(row, extracted)
         properties = self._maker.make(row, mapped.rejections, used=_NO_PROPERTIES)
         sender = Sender(person, time)
@@ -67,7 +66,7 @@ class ExportMapping:
         elif properties:
             mapped.calls.append(Set(person, time, properties, sender.address, sender.user_agent))
         if not is_empty(row.get("_p2")):
-            other = self._identity.require(row, _OTHER, to_do=_FIX)
+            other = self._identity.require(row, _OTHER)
             if other != person:
                 mapped.calls.append(Alias(person, other, time))
                 mapped.alias_field = "_p2"

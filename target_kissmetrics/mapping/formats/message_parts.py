@@ -13,11 +13,11 @@ from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import EventSlot, Mapped, Rejection, row_token
 from target_kissmetrics.mapping.rules import names
+from target_kissmetrics.mapping.rules.event_parts import Revenue
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row, glob_pattern, is_empty, is_json
 from target_kissmetrics.mapping.rules.identity import Person
 from target_kissmetrics.mapping.rules.plan import TrackingPlan
 from target_kissmetrics.mapping.rules.properties import PropertyMaker
-from target_kissmetrics.mapping.rules.revenue import Revenue
 from target_kissmetrics.mapping.rules.row_keys import RowKey, digest
 from target_kissmetrics.mapping.settings import ITEM_KEYS, PROPERTY_KEYS, EventSettings
 from target_kissmetrics.mapping.stream import Stream
@@ -157,7 +157,7 @@ def amounts_of(stream: Stream, usual: Sequence[str]) -> FirstOf:
 def revenue_of(stream: Stream, fields: FirstOf, under: str) -> Revenue:
     """Return what finds the amounts of events in some fields of an object in messages."""
     divide_by = stream.entry.revenue_divide_by
-    return Revenue(stream.settings.revenue_key, fields, under=under, in_messages=True, divide_by=divide_by)
+    return Revenue(stream.settings.revenue_key, fields, under=under, divide_by=divide_by)
 
 
 def message_maker(
@@ -233,11 +233,11 @@ def event_name(value: object, path: str) -> str:
     """
     if not isinstance(value, str):
         problem = f"the event name must be a string, not {_shape(value)}"
-        raise Rejected("no-event-name", problem, path, in_messages=True)
+        raise Rejected("no-event-name", problem, path)
     try:
         return names.event_name(value)
     except Rejected as problem:
-        raise Rejected(problem.code, problem.problem, path, in_messages=True) from None
+        raise Rejected(problem.code, problem.problem, path) from None
 
 
 def passable(value: object) -> str | None:

@@ -8,9 +8,9 @@ becomes a *set* call that is change-tracked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Properties, Record, Set
@@ -18,15 +18,14 @@ from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import EventSlot, Mapped, Rejection, row_token
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.clock import EVENT_TIME_CANDIDATES
-from target_kissmetrics.mapping.rules.conditions import When
-from target_kissmetrics.mapping.rules.event_parts import EventParts
+from target_kissmetrics.mapping.rules.event_parts import EventParts, Revenue
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row, Template, getter, parsed, scalar_text
 from target_kissmetrics.mapping.rules.loaders import is_metadata
 from target_kissmetrics.mapping.rules.plan import TrackingPlan
 from target_kissmetrics.mapping.rules.properties import CAMPAIGN_PROPERTIES
-from target_kissmetrics.mapping.rules.revenue import Revenue
 from target_kissmetrics.mapping.rules.row_keys import RowKey, digest
 from target_kissmetrics.mapping.rules.schemas import times_in
+from target_kissmetrics.mapping.rules.unwrap import When
 from target_kissmetrics.mapping.settings import ITEM_KEYS, PERSON_KEYS, PROPERTY_KEYS
 from target_kissmetrics.mapping.stream import Kind, Stream, list_names
 
@@ -64,11 +63,10 @@ class EventMapping:
         self._maker = stream.property_maker(reserved=self._revenue.reserved)
         unprefixed = CAMPAIGN_PROPERTIES.values() if settings.campaign_properties else ()
         self._parts = EventParts(settings, self._maker, unprefixed)
-        unless = self._maker.excludes
-        self._line_items = stream.choose("line_items", LINE_ITEM_CANDIDATES, unless=unless)
-        self._user_attributes = stream.choose("user_attributes", USER_ATTRIBUTE_CANDIDATES, unless=unless)
+        self._line_items = _Part(stream, "line_items", LINE_ITEM_CANDIDATES, self._maker.excludes)
+        self._user_attributes = _Part(stream, "user_attributes", USER_ATTRIBUTE_CANDIDATES, self._maker.excludes)
         if not self._clock.paths and entry.timestamp is None:
-            _check_times(stream, self._user_attributes)
+            _check_times(stream, self._user_attributes.paths)
         self._key = tuple(getter(key) for key in stream.key_properties)
         self._salt = _salt(stream)
         self._row_key = RowKey(self._salt, stream.key_properties)
@@ -80,8 +78,8 @@ class EventMapping:
         return self._clock.paths[0] if self._clock.paths else self._entry.place.rpartition(".")[2]
 
     def has_happened(self, row: Row) -> bool:
-        """Return whether a row holds the event's time."""
-        return not self._clock.paths or self._clock.holds_time(row)
+        """Return whether a row holds the event's time, or no field does."""
+        return self._clock.holds_time(row)
 
     def describe(self) -> str:
         """Return which fields have which role, in one line."""
@@ -93,10 +91,9 @@ class EventMapping:
         ]
         if self.sends_once:
             parts.append("sent once: by the row's key")
-        if self._line_items.paths:
-            parts.append(f"line items: {', else '.join(self._line_items.paths)}")
-        if self._user_attributes.paths:
-            parts.append(f"user attributes: {', else '.join(self._user_attributes.paths)}")
+        for role, part in (("line items", self._line_items), ("user attributes", self._user_attributes)):
+            if part.paths:
+                parts.append(f"{role}: {', else '.join(part.paths)}")
         return "; ".join(parts)
 
     def map(self, row: Row, extracted: object = None) -> Mapped:
@@ -106,8 +103,8 @@ class EventMapping:
         person = self._identity.identify(row)
         time, time_field = self._clock.read(row, extracted)
         event, name_fields = self._event_name(row)
-        items_field, items = self._items_in(row, rejections)
-        attributes_field, attributes = self._attributes_in(row, rejections)
+        items_field, items = self._line_items.find(row, rejections)
+        attributes_field, attributes = self._user_attributes.find(row, rejections)
         used = (*person.used, *name_fields, time_field, items_field, attributes_field)
 
         amount = self._revenue.find(row, rejections, refund=entry.refund)
@@ -157,30 +154,6 @@ class EventMapping:
     def _tried(self) -> Sequence[str]:
         return [self._name.text] if self._name else [f"{{{path}}}" for path in self._name_fields.paths]
 
-    def _items_in(self, row: Row, rejections: list[Rejection]) -> tuple[str | None, Sequence[Mapping[str, Any]]]:
-        for path, value in self._line_items.all(row) if self._line_items.paths else ():
-            part = _part(value, path, "a list of objects", rejections, is_named=self._entry.line_items is not None)
-            if part is None:
-                return path, ()
-            if items := _objects(part):
-                return path, items
-            if part is not value and self._entry.line_items is not None:
-                rejections.append(_bad_part(path, "a list of objects", "other JSON text"))
-                return path, ()
-        return None, ()
-
-    def _attributes_in(self, row: Row, rejections: list[Rejection]) -> tuple[str | None, Row]:
-        for path, value in self._user_attributes.all(row) if self._user_attributes.paths else ():
-            part = _part(value, path, "an object", rejections, is_named=self._entry.user_attributes is not None)
-            if part is None:
-                return path, {}
-            if isinstance(part, Mapping):
-                return path, part
-            if part is not value and self._entry.user_attributes is not None:
-                rejections.append(_bad_part(path, "an object", "other JSON text"))
-                return path, {}
-        return None, {}
-
     def _row_identity(self, row: Row, properties: Properties) -> bytes:
         """Return what identifies the row: its key, or its whole content."""
         if not self._entry.spread_duplicates:
@@ -189,6 +162,52 @@ class EventMapping:
             return row_token((self._salt, content))
         content = [get(row) for get in self._key] or {k: v for k, v in row.items() if not is_metadata(k)}
         return digest(self._salt, content)
+
+
+class _Part:
+    """A part of an event that becomes calls of its own, and may be JSON text: its line items or its user attributes.
+
+    `key` is the entry's key for the field that holds it; `unless` says which fields are left out.
+    """
+
+    def __init__(self, stream: Stream, key: str, candidates: Sequence[str], unless: Callable[[str], bool]) -> None:
+        self._fields = stream.choose(key, candidates)
+        self.paths = [path for path in self._fields.paths if not unless(path)]
+        self._unless = unless
+        self._is_named = getattr(stream.entry, key) is not None
+        self._is_list = key == "line_items"
+
+    def find(self, row: Row, rejections: list[Rejection]) -> tuple[str | None, Any]:
+        """Return the field that holds the part, and the part, empty if it is rejected; without a field: no part.
+
+        Text that is no JSON at all is none of a field that the entry names, and a property of one that is recognized.
+        """
+        for path, value in self._fields.all(row) if self.paths else ():
+            if self._unless(path):
+                continue
+            try:
+                part = parsed(value)
+                problem = "text" if isinstance(part, str) else "other JSON text"
+            except ValueError:
+                part, problem = None, "text that does not parse"
+            shaped = self._shaped(part)
+            if shaped is not None:
+                return path, shaped
+            is_json = part is not value
+            if part is None or (part and self._is_named and (is_json or isinstance(part, str))):
+                expected = "a list of objects" if self._is_list else "an object"
+                rejections.append(Rejection.of(Rejected("bad-message", f"must be {expected}, not {problem}", path)))
+                return path, {}
+            if is_json and not part:
+                return path, {}
+        return None, {}
+
+    def _shaped(self, part: Any) -> Any:
+        """Return an object, or the objects of a list that holds nothing else but nulls; None for any other part."""
+        if not self._is_list:
+            return part if isinstance(part, Mapping) else None
+        items = [item for item in part if item is not None] if isinstance(part, (list, tuple)) else []
+        return items if items and all(isinstance(item, Mapping) for item in items) else None
 
 
 class SeveralEvents:
@@ -200,9 +219,7 @@ class SeveralEvents:
         for event in entry.events:
             # A field that is recognized as the amount would count for each of the events.
             own = replace(stream, entry=replace(event, revenue=event.revenue or ()))
-            for field, _ in event.when or ():
-                own.checked("when", field)
-            self._events.append((When(event.when or ()), EventMapping(own)))
+            self._events.append((When(own), EventMapping(own)))
         unnamed = stream.fields_for(stream.settings.revenue_fields).paths if stream.fields else ()
         if unnamed and all(event.revenue is None for event in entry.events):
             stream.warn(
@@ -239,18 +256,18 @@ class SeveralEvents:
 
 def _add(whole: Mapped, event: Mapped) -> None:
     """Add an event to those of its row, whose aliases and user attributes are sent once."""
-    for slot in event.slots:
-        whole.add_event(cast("Record", event.calls[slot.record]), slot)
-    for call in event.calls[1:]:
-        is_once = isinstance(call, Alias) or (isinstance(call, Set) and call.distinct)
-        if not is_once or all(_content(call) != _content(other) for other in whole.calls):
-            whole.calls.append(call)
-    whole.rejections += [one for one in event.rejections if one not in whole.rejections]
+    sent = [_sent_once(call) for call in whole.calls]
+    event.calls = [call for call in event.calls if _sent_once(call) is None or _sent_once(call) not in sent]
+    event.rejections = [one for one in event.rejections if one not in whole.rejections]
+    whole.add(event)
     whole.alias_field = whole.alias_field or event.alias_field
 
 
-def _content(call: Call) -> object:
-    return type(call), call.person, call.other if isinstance(call, Alias) else call.properties
+def _sent_once(call: Call) -> object:
+    """Return what a call says, if a row says it once."""
+    if isinstance(call, Alias):
+        return call.person, call.other
+    return (call.person, call.properties) if isinstance(call, Set) and call.distinct else None
 
 
 def _salt(stream: Stream) -> str:
@@ -260,18 +277,12 @@ def _salt(stream: Stream) -> str:
     return "\0".join([stream.name, *((entry.event_name or "", entry.timestamp or "") if is_one_of_several else ())])
 
 
-def create(stream: Stream) -> EventMapping | SeveralEvents:
-    """Return the mapping of a stream, whose rows are one event each, or several."""
-    return SeveralEvents(stream) if stream.entry.events else EventMapping(stream)
+def _check_times(stream: Stream, of_person: Sequence[str]) -> None:
+    """Raise ConfigError if a stream without a known field for the time of its events holds other times.
 
-
-def _check_times(stream: Stream, of_person: FirstOf) -> None:
-    """Check that a stream without a known field for the time holds no other time.
-
-    Raises:
-        ConfigError: It does: events must not get the time of extraction by a guess.
+    Events must not get the time of extraction by a guess.
     """
-    times = [path for path in times_in(stream.schema) if path.partition(".")[0] not in of_person.paths]
+    times = [path for path in times_in(stream.schema) if path.partition(".")[0] not in of_person]
     if times:
         raise ConfigError(
             f"{stream.entry.place}.timestamp",
@@ -305,11 +316,7 @@ def _amount_fields(stream: Stream) -> FirstOf:
 
 
 def _sends_once(stream: Stream, revenue: Sequence[str]) -> bool:
-    """Return whether a row's event is sent once.
-
-    Raises:
-        ConfigError: The entry says so, and it cannot be.
-    """
+    """Return whether a row's event is sent once; ConfigError if the entry says so, and it cannot be."""
     entry, has_key = stream.entry, bool(stream.key_properties)
     if entry.send_once_per_row is None:
         return has_key and bool(revenue) and not entry.once
@@ -322,36 +329,10 @@ def _sends_once(stream: Stream, revenue: Sequence[str]) -> bool:
     return entry.send_once_per_row and has_key
 
 
-def _part(value: object, path: str, expected: str, rejections: list[Rejection], *, is_named: bool) -> object:
-    """Return a part of an event, which may be JSON text; None if that is rejected, or empty: it is no property.
-
-    Text that is no JSON at all is none of a field that the entry names, and a property of one that is recognized.
-    """
-    try:
-        part = parsed(value)
-        if not (is_named and isinstance(part, str)):
-            return part if part or part is value else None
-        problem = "text"
-    except ValueError:
-        problem = "text that does not parse"
-    rejections.append(_bad_part(path, expected, problem))
-    return None
-
-
-def _bad_part(path: str, expected: str, found: str) -> Rejection:
-    return Rejection.of(Rejected("bad-message", f"must be {expected}, not {found}", path))
-
-
-def _objects(part: object) -> list[Mapping[str, Any]]:
-    """Return the objects of a list that holds nothing else but nulls."""
-    items = [item for item in part if item is not None] if isinstance(part, (list, tuple)) else []
-    return items if all(isinstance(item, Mapping) for item in items) else []
-
-
 KIND = Kind(
     "event",
     keys=PERSON_KEYS | PROPERTY_KEYS | _KEYS,
     detect=detect,
-    mapping=create,
+    mapping=lambda stream: SeveralEvents(stream) if stream.entry.events else EventMapping(stream),
     item_keys=ITEM_KEYS - {"ignore"},
 )

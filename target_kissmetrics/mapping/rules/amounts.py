@@ -36,13 +36,8 @@ _GROUPED = re.compile(
 )
 """Thousands, or thousands and then hundreds of them, as in India."""
 
-_NO_DIGIT = re.compile(r"[^0-9]")
-
 MAX_DIGITS = 40
-"""Of an amount."""
-
 MAX_CHARACTERS = 80
-"""Of a text that may be an amount."""
 
 
 def to_amount(value: object) -> str | None:
@@ -119,7 +114,7 @@ def _digits(text: str) -> str | None:
     if text.isdigit():
         return text
     if _GROUPED.fullmatch(text) and text.count(".") != 1:
-        return _NO_DIGIT.sub("", text)
+        return re.sub("[^0-9]", "", text)
     at = max(text.rfind("."), text.rfind(","))
     whole, point, fraction = text[: max(at, 0)], text[at], text[at + 1 :]
     if at < 0 or not fraction.isdigit():
@@ -129,5 +124,5 @@ def _digits(text: str) -> str | None:
         return f"{whole or 0}.{fraction}"
     grouped = _GROUPED.fullmatch(whole)
     if grouped and point not in {grouped["by"], grouped["lakh"]}:
-        return f"{_NO_DIGIT.sub('', whole)}.{fraction}"
+        return f"{re.sub('[^0-9]', '', whole)}.{fraction}"
     return None

@@ -8,9 +8,9 @@ from datetime import UTC, tzinfo
 from typing import Final
 
 from target_kissmetrics.kissmetrics.limits import EARLIEST_TIME, LATEST_TIME
-from target_kissmetrics.mapping.reject_codes import Code, Rejected
+from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.rules import times
-from target_kissmetrics.mapping.rules.fields import FirstOf, Row
+from target_kissmetrics.mapping.rules.fields import FirstOf, Row, are_empty
 
 EVENT_TIME_CANDIDATES = (
     "timestamp", "event_timestamp", "event_time", "occurred_at", "time", "derived_tstamp", "collector_tstamp",
@@ -32,29 +32,17 @@ class RowClock:
         required: Reject a row in which they are empty; False, or without fields: use `time_extracted`, else now.
         now: Returns seconds since the Unix epoch.
         max_future: Seconds that a time may be ahead of the clock.
-        in_messages: The fields are those of a message format, which no entry of `streams` can change.
         zone: That of times without one.
-
-    Attributes:
-        paths: Their paths.
     """
 
-    def __init__(  # noqa: PLR0913 - all but the first by name
-        self,
-        fields: FirstOf,
-        *,
-        required: bool,
-        now: Callable[[], float],
-        max_future: float,
-        in_messages: bool = False,
-        zone: tzinfo = UTC,
+    def __init__(
+        self, fields: FirstOf, *, required: bool, now: Callable[[], float], max_future: float, zone: tzinfo = UTC
     ) -> None:
         self.paths = fields.paths
         self._fields = fields
         self._required = required and bool(self.paths)
         self._now = now
         self._max_future = max_future
-        self._in_messages = in_messages
         self._zone = zone
 
     def describe(self) -> str:
@@ -62,49 +50,40 @@ class RowClock:
         return ", else ".join(self.paths if self._required else (*self.paths, "time_extracted", "now"))
 
     def holds_time(self, row: Row) -> bool:
-        """Return whether one of the fields is not empty in a row."""
-        return self._fields.find(row) is not None
+        """Return whether one of the fields, if there are any, is not empty in a row."""
+        return not self.paths or self._fields.find(row) is not None
 
     def read(self, row: Row, extracted: object) -> tuple[int, str | None]:
         """Return a row's time in whole seconds since the Unix epoch, and the field it came from; None: it is guessed.
 
-        Raises:
-            Rejected: There is no time, it cannot be read, or Kissmetrics does not keep it.
+        Raises Rejected: there is no time, it cannot be read, or Kissmetrics does not keep it.
         """
         found = self._fields.find(row)
         if found is not None:
             return self.seconds_of(found[1], found[0]), found[0]
         if extracted is NO_GUESS:
-            raise self._rejected("no-timestamp", "no time: the row was sent before with a guessed one")
+            raise Rejected("no-timestamp", "no time: the row was sent before with a guessed one")
         if self._required:
-            are_empty = "is empty" if len(self.paths) == 1 else "are all empty"
-            raise self._rejected("no-timestamp", f"no time: {', '.join(self.paths)} {are_empty}", self.paths[0])
+            raise Rejected("no-timestamp", f"no time: {are_empty(self.paths)}", self.paths[0])
         if extracted:
             with contextlib.suppress(ValueError, OverflowError):
                 return self._kept(times.to_seconds(extracted), "time_extracted"), None
         return int(self._now()), None
 
     def seconds_of(self, value: object, field: str) -> int:
-        """Return a field's time in whole seconds since the Unix epoch.
-
-        Raises:
-            Rejected: It cannot be read, or Kissmetrics does not keep it.
-        """
+        """Return a field's time in whole seconds since the Unix epoch, or raise Rejected; see `read`."""
         try:
             seconds = times.to_seconds(value, self._zone)
         except (ValueError, OverflowError) as problem:
-            raise self._rejected("bad-timestamp", str(problem), field) from None
+            raise Rejected("bad-timestamp", str(problem), field) from None
         return self._kept(seconds, field)
 
     def _kept(self, seconds: int, field: str) -> int:
         if seconds < EARLIEST_TIME:
-            raise self._rejected("too-old", "the time is before 2009-01-01, and Kissmetrics keeps no older data", field)
+            raise Rejected("too-old", "the time is before 2009-01-01, and Kissmetrics keeps no older data", field)
         if seconds >= LATEST_TIME:
-            raise self._rejected("bad-timestamp", "the time is after 2100-01-01, so its unit is probably wrong", field)
+            raise Rejected("bad-timestamp", "the time is after 2100-01-01, so its unit is probably wrong", field)
         if seconds > self._now() + self._max_future:
             problem = f"the time is more than {self._max_future:g} seconds ahead of the clock (max_future_seconds)"
-            raise self._rejected("future-timestamp", problem, field)
+            raise Rejected("future-timestamp", problem, field)
         return seconds
-
-    def _rejected(self, code: Code, problem: str, field: str | None = None) -> Rejected:
-        return Rejected(code, problem, field, in_messages=self._in_messages)

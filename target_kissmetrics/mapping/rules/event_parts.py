@@ -1,4 +1,4 @@
-"""Properties of an event and of its items: `prefix_properties`, the amount, and one *set* call for each item."""
+"""An event's amount, the final names of its properties (`prefix_properties`), and the *set* calls of its items."""
 
 from __future__ import annotations
 
@@ -6,20 +6,62 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from target_kissmetrics.kissmetrics.calls import Properties, Record, Set
-from target_kissmetrics.kissmetrics.limits import MAX_NAME_CHARACTERS
-from target_kissmetrics.mapping.reject_codes import Code, Rejected
+from target_kissmetrics.kissmetrics.names import folded
+from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped, Rejection
+from target_kissmetrics.mapping.rules import amounts, names
+from target_kissmetrics.mapping.rules.fields import FirstOf, Row
 from target_kissmetrics.mapping.rules.properties import PropertyMaker
 from target_kissmetrics.mapping.settings import MappingSettings
 
 
-class EventParts:
-    """Names the properties of events, and makes the sets of their items.
+class Revenue:
+    """Finds the amounts of one stream's events: the first of some fields that holds one.
 
     Args:
-        settings: Whether properties are named `{event} - {property}`, and which property holds the amount.
-        maker: Makes the items' properties.
-        unprefixed: Names that stay as they are, besides the revenue property.
+        key: The property that holds the amount.
+        fields: The fields, in the order they are tried.
+        under: The path of the object that `find` gets, for rejections.
+        divide_by: What the amounts are divided by: 100 for cents.
+
+    Attributes:
+        reserved: The key, folded: no other part of an event may have this name in the same second.
+    """
+
+    def __init__(self, key: str, fields: FirstOf, *, under: str = "", divide_by: int = 1) -> None:
+        self.key = key
+        self.reserved = (folded(key),)
+        self._fields = fields
+        self.paths = fields.paths
+        self._under = f"{under}." if under else ""
+        self._divide_by = divide_by
+
+    def find(self, row: Row, rejections: list[Rejection], *, refund: bool = False) -> str | None:
+        """Return the first amount other than 0, negative for a refund; None if there is none.
+
+        Kissmetrics counts each setting of the property as a purchase, also one of 0, which would take the second of a
+        real amount. Source: support.kissmetrics.io, "Revenue report". If no field of the row, or of the object in it,
+        holds an amount, `rejections` gets the first one that is not empty.
+        """
+        unreadable: str | None = None
+        for path, value in self._fields.all(row) if self.paths else ():
+            amount = amounts.to_amount(value)
+            if amount is None:
+                unreadable = unreadable or path
+            elif amount.strip("-0."):
+                if self._divide_by != 1:
+                    amount = amounts.divided(amount, self._divide_by)
+                return amounts.negative(amount) if refund else amount
+        if unreadable is not None:
+            problem = f"must be an amount; the event is sent without {self.key}"
+            rejections.append(Rejection.of(Rejected("bad-amount", problem, f"{self._under}{unreadable}")))
+        return None
+
+
+class EventParts:
+    """Names the properties of events (`prefix_properties`), and makes the sets of their items.
+
+    Names in `unprefixed` stay as they are, besides the revenue property.
     """
 
     def __init__(self, settings: MappingSettings, maker: PropertyMaker, unprefixed: Collection[str] = ()) -> None:
@@ -36,11 +78,10 @@ class EventParts:
         if self._prefixes:
             named = {}
             for name, value in properties.items():
-                full = name if name in self._unprefixed else f"{event} - {name}"
-                if len(full) > MAX_NAME_CHARACTERS or full.startswith("_"):
-                    code: Code = "name-too-long" if len(full) > MAX_NAME_CHARACTERS else "reserved-name"
-                    problem = f"prefix_properties makes its name {full[:60]!r}, which Kissmetrics does not accept"
-                    rejections.append(Rejection.of(Rejected(code, problem, name)))
+                try:
+                    full = name if name in self._unprefixed else names.property_name(f"{event} - {name}")
+                except Rejected as problem:
+                    rejections.append(Rejection.of(problem, name))
                 else:
                     named[full] = value
         if amount is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -34,12 +34,9 @@ def loose(name: str) -> str:
 def spelled(
     candidates: Iterable[str], names: Collection[str], warn: Callable[[str], None] | None = None
 ) -> dict[str, str]:
-    """Return which of some names each candidate means: the exact spelling, else the first loose one.
+    """Return which of some names of fields each candidate means: the exact spelling, else the first loose one.
 
-    Args:
-        candidates: Names that the mapping knows; those that are meant by no name are left out of the result.
-        names: Names of fields, in the schema's or the row's order.
-        warn: Called for a candidate that has several loose spellings.
+    Candidates that no name means are left out. `warn` is called for one that has several loose spellings.
     """
     loosely = _by_loose_form(tuple(names))
     found: dict[str, str] = {}
@@ -89,20 +86,19 @@ def is_empty(value: object) -> bool:
     return value is None or (isinstance(value, str) and (not value or value.isspace()))
 
 
+def are_empty(paths: Sequence[str]) -> str:
+    """Return a clause that fields are all empty."""
+    return f"{', '.join(paths)} {'is' if len(paths) == 1 else 'are all'} empty" if paths else "no field can hold one"
+
+
 def is_json(value: object) -> bool:
     """Return whether a value is a text that begins like an object or a list in JSON."""
     return isinstance(value, str) and value.lstrip()[:1] in {"[", "{"}
 
 
 def parsed(value: object) -> Any:
-    """Return a value; an object or a list in place of one that is written as JSON text.
-
-    Raises:
-        ValueError: The text begins like one, and is none.
-    """
-    if not is_json(value):
-        return value
-    return decode(str(value))
+    """Return a value, that of JSON text of an object or a list; ValueError if a text only begins like one."""
+    return decode(str(value)) if is_json(value) else value
 
 
 def paths_in(row: Row, prefix: str = "", depth: int = 0) -> Iterator[str]:
@@ -119,46 +115,27 @@ class FirstOf:
     Args:
         paths: The fields, in the order they are tried.
         loose: They are candidates, and the fields that they mean are decided by each row's names; see `spelled`.
-        unless: Says which fields do not count.
         warn: Called once for a candidate that several fields of a row may mean.
-
-    Attributes:
-        paths: As given.
-        is_loose: As given.
     """
 
-    __slots__ = ("_getters", "_of_names", "_unless", "_warn", "is_loose", "paths")
-
-    def __init__(
-        self,
-        paths: Iterable[str],
-        *,
-        loose: bool = False,
-        unless: Callable[[str], bool] | None = None,
-        warn: Callable[[str], None] | None = None,
-    ) -> None:
-        self.paths = tuple(path for path in paths if unless is None or not unless(path))
+    def __init__(self, paths: Iterable[str], *, loose: bool = False, warn: Callable[[str], None] | None = None) -> None:
+        self.paths = tuple(paths)
         self.is_loose = loose
-        self._unless = unless
         self._warn = lru_cache(MAX_NAME_SETS)(warn) if warn is not None else None
         self._getters = tuple((path, getter(path)) for path in self.paths)
         self._of_names = lru_cache(MAX_NAME_SETS)(self._meant)
 
-    def getters(self, row: Row) -> tuple[tuple[str, Getter], ...]:
-        """Return each field with what reads it from a row."""
-        return self._of_names(tuple(row)) if self.is_loose else self._getters
+    def __str__(self) -> str:
+        """Return the paths in one line."""
+        return ", else ".join(self.paths)
 
     def find(self, row: Row) -> tuple[str, Any] | None:
         """Return the field and its value, or None if all are absent, null or blank."""
-        for path, get in self.getters(row):
-            value = get(row)
-            if value is not None and (not isinstance(value, str) or (value and not value.isspace())):
-                return path, value
-        return None
+        return next(self.all(row), None)
 
     def all(self, row: Row) -> Iterator[tuple[str, Any]]:
         """Yield each field that is not empty, with its value."""
-        for path, get in self.getters(row):
+        for path, get in self._of_names(tuple(row)) if self.is_loose else self._getters:
             value = get(row)
             if value is not None and (not isinstance(value, str) or (value and not value.isspace())):
                 yield path, value
@@ -174,7 +151,7 @@ class FirstOf:
                 found.setdefault(meant[candidate], getter(meant[candidate]))
             elif dot and head in meant:
                 found.setdefault(f"{meant[head]}.{rest}", _loose_getter(meant[head], rest))
-        return tuple((path, get) for path, get in found.items() if self._unless is None or not self._unless(path))
+        return tuple(found.items())
 
 
 def _loose_getter(head: str, rest: str) -> Getter:
@@ -188,14 +165,7 @@ def _loose_getter(head: str, rest: str) -> Getter:
 
 
 class Template:
-    """A constant, or a text with `{field}` in it.
-
-    Attributes:
-        text: As written in the config.
-        fields: The fields it names, as paths.
-    """
-
-    __slots__ = ("_parts", "fields", "text")
+    """A constant, or a text with `{field}` in it, whose paths are its `fields`."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -230,8 +200,6 @@ def scalar_text(value: object) -> str | None:
 
 class Globs:
     """Names and globs (`*`, `?`) that choose fields. A chosen object includes its fields."""
-
-    __slots__ = ("_names", "_patterns")
 
     def __init__(self, globs: Iterable[str]) -> None:
         globs = tuple(globs)

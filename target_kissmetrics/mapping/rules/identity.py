@@ -8,15 +8,15 @@ Source: support.kissmetrics.io, "Identities and aliases".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 
 import msgspec
 
 from target_kissmetrics.kissmetrics.limits import MAX_IDENTITY_CHARACTERS
-from target_kissmetrics.mapping.reject_codes import Code, Rejected, zeros_advice
+from target_kissmetrics.mapping.reject_codes import ZEROS_ADVICE, Rejected
 from target_kissmetrics.mapping.rules import names
-from target_kissmetrics.mapping.rules.fields import FirstOf, Row, parsed
+from target_kissmetrics.mapping.rules.fields import FirstOf, Row, are_empty, parsed
 from target_kissmetrics.mapping.settings import MappingSettings
 
 CUSTOMER_ID_CANDIDATES = ("customer_id", "user_id", "km_person", "distinct_id")
@@ -26,16 +26,14 @@ DEVICE_ID_CANDIDATES = (
 )  # fmt: skip
 
 _ZEROS = "0-. {}"
-_BRACKETS = {"{": "an object", "[": "an array"}
+"""Of an identity of nothing but zeros, such as a phone's advertising ID that its owner limits."""
 
 
 class Person(msgspec.Struct, frozen=True, gc=False):
     """Who a row is about.
 
     Attributes:
-        identity: The identity in the row's calls.
-        other: The row's other ID, if both are to be aliased.
-        other_field: The field that holds it.
+        other: The row's other ID, if both are to be aliased; `other_field` holds it.
         used: The fields that held IDs, also blocked ones.
         problem: Why the other ID, which is to be aliased, cannot be one.
     """
@@ -48,41 +46,21 @@ class Person(msgspec.Struct, frozen=True, gc=False):
 
 
 class IdentityRule:
-    """Decides who a row is about.
+    """Decides who a row is about, by the fields of the customer ID and those of the device ID."""
 
-    Args:
-        settings: Which ID is preferred, whether the other may stand in, which identities are blocked.
-        customer_id: Fields of the customer ID, in the order they are tried.
-        device_id: Fields of the device ID, likewise.
-        in_messages: The fields are those of a message format, which no entry of `streams` can change.
-    """
-
-    def __init__(
-        self,
-        settings: MappingSettings,
-        customer_id: FirstOf,
-        device_id: FirstOf,
-        *,
-        in_messages: bool = False,
-    ) -> None:
+    def __init__(self, settings: MappingSettings, customer_id: FirstOf, device_id: FirstOf) -> None:
         self._settings = settings
-        self._in_messages = in_messages
         ids = [customer_id, device_id]
         self._preferred, self._other = ids if settings.use_customer_id else ids[::-1]
 
     def describe(self) -> str:
         """Return which fields hold the identity, in the order they are tried."""
         preferred, other = "/".join(self._preferred.paths), "/".join(self._other.paths)
-        if not self._settings.identity_fallback:
-            return preferred or f"no {'customer' if self._settings.use_customer_id else 'device'} ID field"
-        return ", else ".join(fields for fields in (preferred, other) if fields) or "no ID field"
+        tried = (preferred, other) if self._settings.identity_fallback else (preferred,)
+        return ", else ".join(filter(None, tried)) or "no ID field"
 
     def identify(self, row: Row) -> Person:
-        """Return the person.
-
-        Raises:
-            Rejected: The row has no identity, but for a blocked one, or one that is none or too long.
-        """
+        """Return the person, or raise Rejected: the row has no identity that can be used."""
         settings = self._settings
         used: list[str] = []
         blocked: list[Rejected] = []
@@ -90,34 +68,23 @@ class IdentityRule:
         if preferred is not None and not settings.alias_identities:
             other = self._other.find(row) if self._other.paths else None
             return Person(preferred[1], None, None, (*used, other[0]) if other else tuple(used))
-        if preferred is None and not settings.identity_fallback:
-            raise blocked[0] if blocked else self._no_identity()
-        problem = None
+        other = problem = None
         try:
-            other = self._find(self._other, row, used, blocked)
+            if preferred is not None or settings.identity_fallback:
+                other = self._find(self._other, row, used, blocked)
         except Rejected as rejected:
             if preferred is None:
                 raise
-            other, problem = None, rejected
+            problem = rejected
         chosen = preferred or other
         if chosen is None:
-            raise blocked[0] if blocked else self._no_identity()
+            raise self._no_identity(blocked)
         if preferred is None or other is None or preferred[1] == other[1]:
             return Person(chosen[1], None, None, tuple(used), problem)
         return Person(chosen[1], other[1], other[0], tuple(used))
 
-    def require(self, row: Row, *alternatives: FirstOf, needed_for: str = "", to_do: str | None = None) -> str:
-        """Return the first identity that some fields hold.
-
-        Args:
-            row: The row.
-            alternatives: The fields, in the order they are tried.
-            needed_for: Why there must be one, as a clause.
-            to_do: What to do if there is none, instead of the usual advice.
-
-        Raises:
-            Rejected: There is none, but for a blocked one, or one that is none or too long.
-        """
+    def require(self, row: Row, *alternatives: FirstOf) -> str:
+        """Return the first identity that some fields hold, or raise Rejected: they hold none that can be used."""
         blocked: list[Rejected] = []
         for fields in alternatives:
             found = self._find(fields, row, [], blocked)
@@ -126,50 +93,37 @@ class IdentityRule:
         if blocked:
             raise blocked[0]
         paths = [path for fields in alternatives for path in fields.paths]
-        raise self._rejected("no-identity", f"no identity: {_empty(paths)}{needed_for}", paths[0], to_do)
+        raise Rejected("no-identity", f"no identity: {are_empty(paths)}", paths[0])
 
     def read(self, value: object, field: str) -> str:
-        """Return the identity in a field; an empty text if the field is empty.
-
-        Raises:
-            Rejected: It is blocked, no identity, or too long.
-        """
+        """Return a field's identity, empty if the field is; raise Rejected: it is blocked, too long or none."""
         try:
             identity = to_identity(value)
         except ValueError as problem:
-            raise self._rejected("bad-identity", str(problem), field) from None
+            raise Rejected("bad-identity", str(problem), field) from None
         if self._settings.lowercase_identities:
             identity = identity.lower()
         if len(identity) > MAX_IDENTITY_CHARACTERS:
             too_long = f"the identity has {len(identity)} characters, over the limit of {MAX_IDENTITY_CHARACTERS}"
-            raise self._rejected("identity-too-long", too_long, field)
-        if identity[:1] in _ZEROS and is_all_zero(identity):
+            raise Rejected("identity-too-long", too_long, field)
+        if identity[:1] in _ZEROS and "0" in identity and not identity.strip(_ZEROS):
             zeros = f"{identity!r} is all zeros, which many people share, and would merge them permanently"
-            raise self._rejected("blocked-identity", zeros, field, zeros_advice(in_messages=self._in_messages))
+            raise Rejected("blocked-identity", zeros, field, to_do=ZEROS_ADVICE)
         if identity.lower() in self._settings.blocked_identities:
             shared = f"{identity!r} is shared by many people (blocked_identities) and would merge them permanently"
-            raise self._rejected("blocked-identity", shared, field)
+            raise Rejected("blocked-identity", shared, field)
         if not names.is_utf8(identity):
-            raise self._rejected("bad-text", "the identity has an unpaired UTF-16 surrogate", field)
+            raise Rejected("bad-text", "the identity has an unpaired UTF-16 surrogate", field)
         return identity
 
     def _find(self, fields: FirstOf, row: Row, used: list[str], blocked: list[Rejected]) -> tuple[str, str] | None:
         """Return the first field that holds an acceptable identity, and the identity.
 
-        Args:
-            fields: The fields.
-            row: The row.
-            used: Gets the fields that hold something, up to this one.
-            blocked: Gets the blocked identities before it.
-
-        Raises:
-            Rejected: None does, and what one of them holds is no identity, or too long.
+        `used` gets the fields that hold something, up to this one, `blocked` the blocked identities before it. Raises
+        Rejected if none is acceptable, and what one of them holds is no identity, or too long.
         """
         problem: Rejected | None = None
-        for field, get in fields.getters(row):
-            value = get(row)
-            if value is None or (isinstance(value, str) and (not value or value.isspace())):
-                continue
+        for field, value in fields.all(row):
             used.append(field)
             try:
                 identity = self.read(value, field)
@@ -185,31 +139,22 @@ class IdentityRule:
             raise problem
         return None
 
-    def _no_identity(self) -> Rejected:
+    def _no_identity(self, blocked: list[Rejected]) -> Rejected:
+        if blocked:
+            return blocked[0]
         paths = self._preferred.paths + (self._other.paths if self._settings.identity_fallback else ())
         hint = "" if self._settings.identity_fallback else ", and identity_fallback is off"
-        return self._rejected("no-identity", f"no identity: {_empty(paths)}{hint}")
-
-    def _rejected(self, code: Code, problem: str, field: str | None = None, to_do: str | None = None) -> Rejected:
-        return Rejected(code, problem, field, to_do=to_do, in_messages=self._in_messages)
-
-
-def _empty(paths: Sequence[str]) -> str:
-    """Return a clause for fields that are all empty: `customer_id and device_id are both empty`."""
-    if len(paths) < 2:
-        return f"{paths[0]} is empty" if paths else "no field can hold one"
-    return f"{', '.join(paths[:-1])} and {paths[-1]} are {'both' if len(paths) == 2 else 'all'} empty"
+        return Rejected("no-identity", f"no identity: {are_empty(paths)}{hint}")
 
 
 def to_identity(value: object) -> str:
     """Return an identity as Kissmetrics stores it; empty if there is none. Whole numbers lose their fraction.
 
-    Raises:
-        ValueError: The value cannot be an identity. The text says what it is.
+    Raises ValueError, whose text says what the value is instead.
     """
     if isinstance(value, str):
-        if value[:1] in _BRACKETS and _is_json(value):
-            raise ValueError(f"an ID must be a text or a number, not JSON text of {_BRACKETS[value[0]]}")
+        if value[:1] in {"{", "["} and _is_json(value):
+            raise ValueError("an ID must be a text or a number, not JSON text of an object or an array")
         return names.clean(value)
     if value is None:
         return ""
@@ -232,8 +177,3 @@ def _is_json(text: str) -> bool:
     except ValueError:
         return False
     return bool(content) and not isinstance(content, str)
-
-
-def is_all_zero(identity: str) -> bool:
-    """Return whether an identity is of nothing but zeros, such as a phone's advertising ID that its owner limits."""
-    return "0" in identity and not identity.strip(_ZEROS)

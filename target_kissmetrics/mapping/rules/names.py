@@ -44,11 +44,7 @@ def clean(text: str) -> str:
 
 
 def event_name(text: str) -> str:
-    """Return an event's name.
-
-    Raises:
-        Rejected: It is empty or too long, or cannot be encoded as UTF-8.
-    """
+    """Return an event's name, or raise Rejected: it is empty or too long, or cannot be encoded as UTF-8."""
     name = clean(text)
     if not name:
         raise Rejected("no-event-name", "the event name is empty")
@@ -57,11 +53,7 @@ def event_name(text: str) -> str:
 
 
 def property_name(text: str) -> str:
-    """Return a property's name.
-
-    Raises:
-        Rejected: It is empty, reserved or too long, or cannot be encoded as UTF-8.
-    """
+    """Return a property's name, or raise Rejected: it is empty, reserved or too long, or cannot be encoded as UTF-8."""
     name = clean(text)
     if not name:
         raise Rejected("no-property-name", "the property name is empty")

@@ -17,19 +17,11 @@ class TrackingPlan:
         self._revenue = folded(settings.revenue_key)
 
     def check_event(self, event: str, field: str | None) -> None:
-        """Check an event's name, which comes from a field or a constant.
-
-        Raises:
-            Rejected: It is not in the plan.
-        """
+        """Raise Rejected if an event, whose name a field may hold, is not in the plan."""
         if self._events is not None and not self._events.match(event):
             raise Rejected("not-in-plan", f"event {event[:80]!r} is not in allowed_events", field)
 
     def check_property(self, name: str, field: str | None) -> None:
-        """Check a property's name; that of revenue is always in the plan.
-
-        Raises:
-            Rejected: It is not in the plan.
-        """
+        """Raise Rejected if a property is not in the plan; that of revenue always is."""
         if self._properties is not None and folded(name) != self._revenue and not self._properties.match(name):
             raise Rejected("not-in-plan", f"property {name[:80]!r} is not in allowed_properties", field)

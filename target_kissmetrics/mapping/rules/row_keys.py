@@ -19,12 +19,7 @@ _SORTED_JSON = msgspec.json.Encoder(order="sorted")
 
 
 class RowKey:
-    """The key of one stream's rows.
-
-    Args:
-        salt: What the key is unique in: the stream, or one of the events of its rows.
-        key_properties: The stream's key. The order in which the tap lists it does not matter.
-    """
+    """The key of one stream's rows, unique in `salt`; the order in which the tap lists its parts does not matter."""
 
     def __init__(self, salt: str, key_properties: Sequence[str]) -> None:
         self._salt = _as_bytes(salt)
@@ -39,11 +34,7 @@ class RowKey:
 
 
 def digest(salt: str, content: Any) -> bytes:
-    """Return what identifies a row by its content, the same in every run.
-
-    Raises:
-        Rejected: The content is nested too deeply.
-    """
+    """Return what identifies a row by its content, the same in every run; Rejected if that is nested too deeply."""
     return hashlib.blake2b(salt.encode("utf-8", "surrogatepass") + b"\0" + _as_bytes(content), digest_size=8).digest()
 
 
@@ -56,7 +47,6 @@ def _key_bytes(value: Any) -> bytes:
 
 
 def _as_bytes(content: Any) -> bytes:
-    """Serialize a row's content, the same way each time."""
     try:
         return _SORTED_JSON.encode(content)
     except (UnicodeEncodeError, TypeError, ValueError):

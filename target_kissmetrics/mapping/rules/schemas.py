@@ -42,23 +42,16 @@ def meant(fields: Mapping[str, Any], candidate: str, warn: Callable[[str], None]
     return f"{name}.{spelled_rest}" if spelled_rest else None
 
 
-def paths(fields: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[str]:
+def paths(fields: Mapping[str, Any]) -> Iterator[str]:
     """Yield listed fields, and those below objects whose fields are listed."""
-    for name, field in fields.items():
-        yield f"{prefix}{name}"
-        if depth < MAX_DEPTH:
-            yield from paths(listed(field), f"{prefix}{name}.", depth + 1)
+    return (path for path, _, _ in _walk({"properties": fields}))
 
 
-def times_in(schema: object, prefix: str = "", depth: int = 0) -> Iterator[str]:
-    """Yield the fields that look like times, by their format or their name; not those that loaders add."""
-    for name, field in listed(schema).items() if depth <= MAX_DEPTH else ():
-        shapes = list(_shapes(field))
-        if is_metadata(name) or any("array" in _list(shape.get("type")) or "items" in shape for shape in shapes):
-            continue
-        if any(shape.get("format") in _TIMES for shape in shapes) or _TIME_NAME.search(name):
-            yield f"{prefix}{name}"
-        yield from times_in(field, f"{prefix}{name}.", depth + 1)
+def times_in(schema: object) -> Iterator[str]:
+    """Yield the fields that look like times, by their format or their name; not those of loaders or in lists."""
+    for path, shapes, is_in_list in _walk(schema):
+        if not is_in_list and not is_metadata(path) and (_is_dated(shapes) or _TIME_NAME.search(path)):
+            yield path
 
 
 def listed(schema: object) -> dict[str, Any]:
@@ -70,22 +63,30 @@ def listed(schema: object) -> dict[str, Any]:
     return fields
 
 
-def moments(schema: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, bool]]:
+def moments(schema: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
     """Yield the paths of fields that a JSON Schema calls dates or date-times, and whether all their texts are.
 
     Some taps write `anyOf` a date-time and any text, since their source may hold other texts, too.
     """
-    properties = schema.get("properties")
-    if not isinstance(properties, Mapping) or depth > MAX_DEPTH:
-        return
-    for name, field in properties.items():
-        shapes = list(_shapes(field, depth))
-        dated = [shape for shape in shapes if shape.get("format") in _TIMES]
-        if dated:
-            others = [shape for shape in shapes if shape not in dated and "string" in _list(shape.get("type"))]
-            yield f"{prefix}{name}", not others
-        for shape in shapes:
-            yield from moments(shape, f"{prefix}{name}.", depth + 1)
+    for path, shapes, _ in _walk(schema):
+        if _is_dated(shapes):
+            others = [shape for shape in shapes if shape.get("format") not in _TIMES]
+            yield path, not any("string" in _list(shape.get("type")) for shape in others)
+
+
+def _walk(
+    schema: object, prefix: str = "", depth: int = 0, *, in_list: bool = False
+) -> Iterator[tuple[str, list[Mapping[str, Any]], bool]]:
+    """Yield the path of each listed field, its schema with the parts of that, and whether it is a list or in one."""
+    for name, field in listed(schema).items() if depth <= MAX_DEPTH else ():
+        shapes = list(_shapes(field))
+        is_list = in_list or any("array" in _list(shape.get("type")) or "items" in shape for shape in shapes)
+        yield f"{prefix}{name}", shapes, is_list
+        yield from _walk(field, f"{prefix}{name}.", depth + 1, in_list=is_list)
+
+
+def _is_dated(shapes: list[Mapping[str, Any]]) -> bool:
+    return any(shape.get("format") in _TIMES for shape in shapes)
 
 
 def _shapes(field: object, depth: int = 0) -> Iterator[Mapping[str, Any]]:

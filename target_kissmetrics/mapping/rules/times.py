@@ -30,11 +30,7 @@ milliseconds in 1973."""
 
 
 def to_seconds(value: object, zone: tzinfo = UTC) -> int:
-    """Return a time as whole seconds since the Unix epoch; `zone` is that of times without one.
-
-    Raises:
-        ValueError: It is not a time. The text says what is expected.
-    """
+    """Return a time as whole seconds since the Unix epoch, or raise ValueError, whose text says what is expected."""
     if isinstance(value, str):
         return _text_to_seconds(value, zone)
     if isinstance(value, datetime):
@@ -52,11 +48,7 @@ def is_full_iso(text: str) -> bool:
 
 
 def to_iso(value: object, zone: tzinfo = UTC) -> str:
-    """Return a time as ISO 8601 in UTC: `2024-01-31T08:00:00Z`; a plain date stays one.
-
-    Raises:
-        ValueError: It is not a time.
-    """
+    """Return a time as ISO 8601 in UTC: `2024-01-31T08:00:00Z`; a plain date stays one. ValueError: it is no time."""
     if isinstance(value, date) and not isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, str) and len(value.strip()) == 10 and value.strip()[4] == "-":

@@ -1,4 +1,4 @@
-"""Lifts the fields of nested parts to the top of a row (`unwrap`).
+"""Which rows of a stream are mapped (`when`), with the fields of which parts lifted to the top of the row (`unwrap`).
 
 A part is an object, a list of `{key, value}` or `{name, value}` objects, or JSON text of either. In such a list a value
 may be an object of which one member is set, as in GA4's and Firebase's export to BigQuery.
@@ -7,22 +7,40 @@ may be an object of which one member is set, as in GA4's and Firebase's export t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Rejection
-from target_kissmetrics.mapping.rules.fields import Row, is_empty, parsed
+from target_kissmetrics.mapping.rules.fields import Row, getter, is_empty, parsed
+from target_kissmetrics.mapping.stream import Stream
 
 _TYPED = ("string_value", "int_value", "float_value", "double_value", "bool_value")
 
 
-class Unwrap:
-    """Lifts fields in the rows of one stream.
+class When:
+    """Chooses the rows of one stream by the values of their fields. Numbers are compared whatever their type."""
 
-    Args:
-        parts: The fields that hold them, in the order in which they are lifted.
-        warn: Called once for each lifted field that meets another one of its name.
-    """
+    def __init__(self, stream: Stream) -> None:
+        conditions = stream.entry.when or ()
+        self.names = [stream.checked("when", path) for path, _ in conditions]
+        self._conditions = [(getter(path), frozenset(map(_comparable, values))) for path, values in conditions]
+
+    def matches(self, row: Row) -> bool:
+        """Return whether a row has one of the values in each of the fields."""
+        return all(_comparable(get(row)) in values for get, values in self._conditions)
+
+
+def _comparable(value: Any) -> tuple[str, Any]:
+    if isinstance(value, bool):
+        return "boolean", value
+    if isinstance(value, (int, float, Decimal)):
+        return "number", Decimal(repr(value)) if isinstance(value, float) else value
+    return "other", value if value is None or isinstance(value, str) else repr(value)
+
+
+class Unwrap:
+    """Lifts fields in the rows of one stream, part by part; warns once of each that meets another one of its name."""
 
     def __init__(self, parts: Sequence[str], warn: Callable[[str], None]) -> None:
         self._parts = parts
@@ -48,11 +66,7 @@ class Unwrap:
 
 
 def _inner(part: object) -> Iterator[tuple[str, Any]]:
-    """Yield the fields in a part.
-
-    Raises:
-        ValueError: It is neither an object nor a list of keys with values. The text says what is expected.
-    """
+    """Yield the fields in a part, or raise ValueError, whose text says what is expected."""
     expected = "must be an object, or a list of {key, value} objects"
     try:
         part = parsed(part)

@@ -24,12 +24,11 @@ MAX_NUMBER_DIGITS = 400
 """A longer number is rejected, not written out: an exponent could ask for gigabytes."""
 
 _SHORT_NUMBER = 40
+_DIGITS = "0123456789"
 
 
 class Values:
     """Writes values as `datetime_format` and `max_value_length` say; `zone` is that of times without one."""
-
-    __slots__ = ("_limit", "_unix", "_zone")
 
     def __init__(self, settings: MappingSettings, zone: tzinfo = UTC) -> None:
         self._zone = zone
@@ -37,22 +36,13 @@ class Values:
         self._limit = settings.max_value_length
 
     def writer(self, *, moment: bool = False, strict: bool = True) -> Callable[[Any], str]:
-        """Return `write` for one field."""
-        return partial(self.write, moment=True, strict=strict) if moment else self.write
+        """Return `write` for a field whose texts may be moments: all are if `strict`, else those in full ISO 8601."""
+        return partial(self.write, of_text=self._moment if strict else self._moment_or_text) if moment else self.write
 
-    def write(self, value: Any, *, moment: bool = False, strict: bool = True) -> str:
-        """Return a scalar, or a list of scalars, as text; empty if there is nothing to send.
-
-        Args:
-            value: The value.
-            moment: Its texts are dates or date-times.
-            strict: All of them are; False: only those that are full ISO 8601, the others are plain text.
-
-        Raises:
-            Rejected: It cannot be sent.
-        """
+    def write(self, value: Any, of_text: Callable[[str], str] | None = None) -> str:
+        """Return a scalar, or a list of scalars, as text, empty if there is nothing to send, or raise Rejected."""
         if isinstance(value, str):
-            return self._moment_or_text(value, strict=strict) if moment else self._text(value)
+            return of_text(value) if of_text is not None else self._text(value)
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, (int, Decimal, float)):
@@ -60,22 +50,19 @@ class Values:
         if isinstance(value, date):
             return self._moment(value)
         if isinstance(value, (list, tuple)):
-            texts = [self.write(item, moment=moment, strict=strict) for item in value]
-            return self._text(",".join([text for text in texts if text]))
+            return self._text(",".join(filter(None, [self.write(item, of_text) for item in value])))
         return "" if value is None else self._text(str(value))
 
     def _moment(self, value: str | date) -> str:
+        if isinstance(value, str) and not value.strip():
+            return ""
         try:
             return str(times.to_seconds(value, self._zone)) if self._unix else times.to_iso(value, self._zone)
         except (ValueError, OverflowError):
             problem = f"must be a date or date-time, as the schema says, not {str(value)[:60]!r}"
             raise Rejected("bad-datetime", problem) from None
 
-    def _moment_or_text(self, text: str, *, strict: bool) -> str:
-        if not text.strip():
-            return ""
-        if strict:
-            return self._moment(text)
+    def _moment_or_text(self, text: str) -> str:
         try:
             return self._moment(text) if times.is_full_iso(text) else self._text(text)
         except Rejected:
@@ -100,8 +87,7 @@ def is_scalar(value: object) -> bool:
 def plain_number(value: float | Decimal) -> str:
     """Return a number without exponent, with all its digits; equal numbers are the same text (10, 10.0, 1e1).
 
-    Raises:
-        Rejected: It is not finite, or has too many digits.
+    Raises Rejected: it is not finite, or has too many digits.
     """
     if isinstance(value, int):
         # A digit takes 3.3 bits; Python refuses to write numbers of some thousand digits.
@@ -110,7 +96,7 @@ def plain_number(value: float | Decimal) -> str:
         return str(value)
     number = value if isinstance(value, Decimal) else Decimal(repr(value))
     text = str(number)
-    if len(text) <= _SHORT_NUMBER and text[0] in "123456789" and "E" not in text:
+    if len(text) <= _SHORT_NUMBER and text[0] in _DIGITS and "E" not in text:
         return text.rstrip("0").rstrip(".") if "." in text else text
     if not number.is_finite():
         raise Rejected("bad-number", f"must be a finite number, not {number}")

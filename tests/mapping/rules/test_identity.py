@@ -76,7 +76,7 @@ def test_without_fallback_the_preferred_id_still_identifies() -> None:
 def test_a_row_about_nobody_is_rejected_and_told_where_an_id_was_looked_for(row: dict[str, Any]) -> None:
     problem = rejected(row)
     assert problem.code == "no-identity"
-    assert "device_id and customer_id are both empty" in problem.reason
+    assert "device_id, customer_id are all empty" in problem.reason
     assert "identity_fallback" not in problem.reason
 
 
@@ -174,8 +174,8 @@ def test_identities_are_written_as_kissmetrics_would_make_them(value: Any, ident
         ({"id": 1}, "an object"),
         ([], "an array"),
         (["ann"], "an array"),
-        ('["ann", "bob"]', "JSON text of an array"),
-        ('{"id": "ann"}', "JSON text of an object"),
+        ('["ann", "bob"]', "JSON text of an object or an array"),
+        ('{"id": "ann"}', "JSON text of an object or an array"),
         (Decimal("NaN"), "a number out of range"),
         (Decimal("sNaN"), "a number out of range"),
         (float("inf"), "a number out of range"),
@@ -286,7 +286,7 @@ def test_a_person_is_described_by_the_fields_in_the_order_they_are_tried() -> No
     assert stream_of(fields).identity_rule().describe() == "device_id, else customer_id/user_id"
     assert stream_of(fields, use_customer_id=True).identity_rule().describe() == "customer_id/user_id, else device_id"
     assert stream_of(fields, identity_fallback=False).identity_rule().describe() == "device_id"
-    assert stream_of(("user_id",), identity_fallback=False).identity_rule().describe() == "no device ID field"
+    assert stream_of(("user_id",), identity_fallback=False).identity_rule().describe() == "no ID field"
 
 
 def test_people_of_no_fields_say_so() -> None:

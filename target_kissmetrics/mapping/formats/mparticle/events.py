@@ -112,7 +112,7 @@ class MParticleEvents:
         impressions = data.get("product_impressions")
         if not action and not promotion and not impressions:
             problem = "the event has no product_action, promotion_action or product_impressions"
-            raise Rejected("no-event-name", problem, DATA, in_messages=True)
+            raise Rejected("no-event-name", problem, DATA)
         _attributes_of(data)
         after = 0
         if action:
@@ -192,7 +192,7 @@ def _sum(products: list[Row], rejections: list[Rejection]) -> Decimal | None:
     if amounts and None not in amounts:
         return sum(map(Decimal, filter(None, amounts)), Decimal())
     problem = "the order has no total_amount, and not every product a total_product_amount; it is sent without revenue"
-    rejections.append(Rejection.of(Rejected("bad-amount", problem, f"{_ACTION}.total_amount", in_messages=True)))
+    rejections.append(Rejection.of(Rejected("bad-amount", problem, f"{_ACTION}.total_amount")))
     return None
 
 
@@ -206,7 +206,7 @@ def _products_of(impression: Row, rejections: list[Rejection]) -> Iterator[Row]:
 def _event_of(what: str, action: object, path: str) -> str:
     """Return the name of an action's event: `add_to_cart` -> "Product Add To Cart"."""
     if not isinstance(action, str) or not action.strip():
-        raise Rejected("no-event-name", "no event name: action is empty", f"{path}.action", in_messages=True)
+        raise Rejected("no-event-name", "no event name: action is empty", f"{path}.action")
     return event_name(f"{what} {' '.join(action.replace('_', ' ').split()).title()}", f"{path}.action")
 
 

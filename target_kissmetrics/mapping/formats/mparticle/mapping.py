@@ -93,9 +93,9 @@ class MParticleMapping:
     """Maps the batches of one stream."""
 
     def __init__(self, stream: Stream) -> None:
-        self._identity = IdentityRule(stream.settings, FirstOf((_CUSTOMER_ID,)), FirstOf(_DEVICE_IDS), in_messages=True)
-        self._clock = stream.row_clock(FirstOf((_TIME,)), required=True, in_messages=True)
-        self._guess = stream.row_clock(FirstOf((_TIME,)), required=False, in_messages=True)
+        self._identity = IdentityRule(stream.settings, FirstOf((_CUSTOMER_ID,)), FirstOf(_DEVICE_IDS))
+        self._clock = stream.row_clock(FirstOf((_TIME,)), required=True)
+        self._guess = stream.row_clock(FirstOf((_TIME,)), required=False)
         self._passes_address = stream.settings.send_ip_and_user_agent
         self._warn = stream.warn
         self._warned_of_deletion = False

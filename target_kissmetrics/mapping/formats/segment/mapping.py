@@ -54,8 +54,6 @@ from target_kissmetrics.mapping.rules.properties import PropertyMaker
 from target_kissmetrics.mapping.rules.values import Values, is_scalar
 from target_kissmetrics.mapping.stream import Kind, Stream
 
-_NEEDED_FOR = ", and an alias needs two identities"
-
 _ORDER_COMPLETED = re.compile(r"[ _]?(completed[ _]?order|order[ _]?completed)[ _]?", re.IGNORECASE)
 """`Order Completed`, and its former names `Completed Order` and `orderCompleted`."""
 _ORDER_REFUNDED = re.compile(r"[ _]?(refunded[ _]?order|order[ _]?refunded)[ _]?", re.IGNORECASE)
@@ -72,8 +70,8 @@ class SegmentMapping:
         self._only_type = "identify" if self._table == "users" else self._table
         places = places_in(stream, self._table)
         self._device = FirstOf(places.device_id)
-        self._identity = IdentityRule(stream.settings, FirstOf(places.customer_id), self._device, in_messages=True)
-        self._clock = stream.row_clock(FirstOf(places.timestamp), required=True, in_messages=True)
+        self._identity = IdentityRule(stream.settings, FirstOf(places.customer_id), self._device)
+        self._clock = stream.row_clock(FirstOf(places.timestamp), required=True)
         self._aliased, self._previous = FirstOf(places.aliased_id), FirstOf(places.previous_id)
         sends_both = stream.settings.send_ip_and_user_agent
         self._address = FirstOf(places.address if sends_both else ())
@@ -110,8 +108,8 @@ class SegmentMapping:
         address, user_agent = passable(_value(self._address, context)), passable(_value(self._user_agent, context))
         if kind == "alias":
             # The anonymous ID stands in for a missing one, as in Segment's browser library (Spec: Alias).
-            current = self._identity.require(message, self._aliased, self._device, needed_for=_NEEDED_FOR)
-            previous = self._identity.require(message, self._previous, self._device, needed_for=_NEEDED_FOR)
+            current = self._identity.require(message, self._aliased, self._device)
+            previous = self._identity.require(message, self._previous, self._device)
             if current != previous:
                 mapped.calls.append(Alias(current, previous, time, address, user_agent))
             return mapped

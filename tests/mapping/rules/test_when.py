@@ -10,11 +10,11 @@ from mapping_streams import EVENT, mapping_of, stream_of
 
 from target_kissmetrics.config.stream_entries import read_entry
 from target_kissmetrics.errors import ConfigError
-from target_kissmetrics.mapping.rules.conditions import When
+from target_kissmetrics.mapping.rules.unwrap import When
 
 
 def chooses(when: dict[str, Any], row: dict[str, Any]) -> bool:
-    return When(read_entry({"stream": "a", "when": when}, 0).when or ()).matches(row)
+    return When(stream_of(when, {"when": when})).matches(row)
 
 
 @pytest.mark.parametrize(
