@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from target_kissmetrics.config.run_ids import new_run_id
+from target_kissmetrics.config.paths import new_run_id
 from target_kissmetrics.config.settings import Settings
 from target_kissmetrics.config.stream_entries import entry_for
 from target_kissmetrics.config.stream_names import NameWatch, of_entries
@@ -22,11 +22,10 @@ from target_kissmetrics.errors import ConfigError, TargetError
 from target_kissmetrics.kissmetrics.http import transport
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.reporting.counts import StreamCounts, by_code
-from target_kissmetrics.reporting.dry_run import DryRunDelivery
-from target_kissmetrics.reporting.monitor import Monitor, make_monitor
-from target_kissmetrics.reporting.reject_policy import LoggedRejects, RejectPolicy, RejectSink
+from target_kissmetrics.reporting.dry_run import DryRunDelivery, LoggedRejects
+from target_kissmetrics.reporting.monitor import Monitor, log_summary, make_monitor
+from target_kissmetrics.reporting.reject_policy import RejectPolicy, RejectSink
 from target_kissmetrics.reporting.rejects import Rejects
-from target_kissmetrics.reporting.summary import log_rejects, log_summary
 from target_kissmetrics.singer.state import write_state
 from target_kissmetrics.singer.termination import SECOND_SIGNAL_SECONDS, Termination
 from target_kissmetrics.store.protocol import StoredRun
@@ -148,7 +147,7 @@ class Runtime:
                     "stream '%s': every row so far was rejected: %s; STATE waits until one is accepted or the input "
                     "ends; they are in rejects_path",
                     counts.stream,
-                    by_code(counts.all_rejected),
+                    by_code(counts.rejected),
                 )
         self._running().state(value, on_probation)
 
@@ -225,9 +224,9 @@ class Runtime:
     def _summarize(self, stopped_by: str | None) -> None:
         streams, self._counts = list(self._counts.values()), {}
         retries = self._monitor.retries if self._monitor is not None else 0
-        log_summary(streams, self._logger, time.monotonic() - self._started, retries, is_dry_run=self.settings.dry_run)
-        if not self._is_replay and not self.settings.dry_run:
-            log_rejects(streams, self._logger, self.settings.rejects_path)
+        seconds, dry_run = time.monotonic() - self._started, self.settings.dry_run
+        rejects_path = None if self._is_replay or dry_run else self.settings.rejects_path
+        log_summary(streams, self._logger, seconds, retries, is_dry_run=dry_run, rejects_path=rejects_path)
         if self.report is not None:
             self.report.write(streams, sys.exc_info()[1], stopped_by)
             self.report = None
