@@ -14,6 +14,7 @@ sent.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -59,17 +60,25 @@ Call = Record | Set | Alias
 
 
 class Outgoing(NamedTuple):
-    """A call to send, and what the caller identifies it by; the latter is never sent."""
+    """A call to send, and what the caller identifies it by, which is never sent.
+
+    Attributes:
+        rows: What to reject if a host refuses the call for its size; without them, such an answer ends the run.
+    """
 
     source: Any
     call: Call
+    rows: Sequence[Any] = ()
 
 
 class Delivery(Protocol):
     """Delivers calls: through the tracking API, as import files, or (a dry run) to the log alone."""
 
-    def send(self, calls: Sequence[Outgoing], acknowledged: Callable[[], None]) -> None:
-        """Begin to deliver; `acknowledged` is called once, from any thread, when every call was acknowledged."""
+    def send(self, calls: Sequence[Outgoing], acknowledged: Callable[..., None]) -> None:
+        """Begin to deliver; `acknowledged` is called once, from any thread, when every call was acknowledged.
+
+        Its argument, if any, is the list of the calls that the host refused for their size.
+        """
 
     def tick(self) -> None:
         """Do what is due by time alone. Called several times a second, from the thread that sends."""

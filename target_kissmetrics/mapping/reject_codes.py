@@ -14,7 +14,7 @@ Code = Literal[
     "event-name-too-long", "no-timestamp", "bad-timestamp", "future-timestamp", "too-old", "no-key", "schema",
     "no-type", "unknown-type", "bad-message", "no-experiment", "no-variant", "no-property-name", "name-too-long",
     "reserved-name", "value-too-long", "bad-number", "bad-text", "bad-datetime", "bad-amount", "too-deep",
-    "not-in-plan", "too-many-names",
+    "not-in-plan", "too-many-names", "call-too-large",
 ]  # fmt: skip
 Lost = Literal["row", "property", "alias", "amount", "row or property"]
 
@@ -147,6 +147,12 @@ REASONS: Mapping[Code, Reason] = {
         "its name would be one more than max_event_names or max_property_names; Kissmetrics keeps 65,535 of each",
         "if names are made from data (an order number, a URL), send that part as a property's value, or drop the "
         "field; raise the setting only for names that you chose yourself",
+    ),
+    "call-too-large": Reason(
+        "row",
+        "the host refused the call for its size (413, 414)",
+        "drop or shorten fields (exclude in the stream's entry, or a stream map), or raise the limit of a proxy in "
+        "between",
     ),
 }
 """Every code."""

@@ -272,9 +272,9 @@ class Recorder:
         """Record times and names of the calls of an acknowledged batch, and their number where that is all there is."""
         with self._lock:
             moment = self._seconds()
-            for counts, call in calls:
-                details = self._details(counts.stream)
-                details.note(call)
+            for outgoing in calls:
+                details = self._details(outgoing.source.stream)
+                details.note(outgoing.call)
                 if not self._has_durations:
                     self._bucket(details, moment).calls += 1
 

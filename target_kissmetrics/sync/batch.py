@@ -6,13 +6,13 @@ acknowledges the calls; the store commits; and the STATE behind the batch is emi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
 
-from target_kissmetrics.kissmetrics.calls import Outgoing
+from target_kissmetrics.kissmetrics.calls import Alias, Call, Outgoing
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.store.protocol import StoreUpdate
@@ -25,11 +25,13 @@ class BatchRow(msgspec.Struct):
         counts: Its stream's counts.
         mapped: What the mapping made of it.
         record: The row as the tap sent it, for the file of rejects.
+        refused: A host refused one of its calls for its size.
     """
 
     counts: StreamCounts
     mapped: Mapped
     record: Mapping[str, Any]
+    refused: bool = False
 
 
 class State(NamedTuple):
@@ -55,7 +57,8 @@ class Batch:
         update: What the store learns once the calls are acknowledged.
         intents: Numbers of the intents to clear once the batch is committed and its STATE emitted.
         state: The STATE message behind the rows; None while there is none.
-        acknowledged: Every call was acknowledged.
+        acknowledged: Every call was acknowledged, but for those in `refused`.
+        refused: Calls that the host refused for their size.
     """
 
     rows: list[BatchRow] = field(default_factory=list)
@@ -64,3 +67,14 @@ class Batch:
     intents: list[int] = field(default_factory=list)
     state: State | None = None
     acknowledged: bool = False
+    refused: Sequence[Outgoing] = ()
+
+
+LARGE_CALL_CHARACTERS = 1000
+"""From this size on, in names and values, a call keeps its rows until it is acknowledged: a host may refuse it."""
+
+
+def outgoing(rows: Sequence[BatchRow], call: Call) -> Outgoing:
+    """Return a call to send, with its rows if it is large."""
+    size = 0 if isinstance(call, Alias) else sum(map(len, call.properties)) + sum(map(len, call.properties.values()))
+    return Outgoing(rows[0].counts, call, rows if size >= LARGE_CALL_CHARACTERS else ())

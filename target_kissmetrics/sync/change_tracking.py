@@ -23,13 +23,12 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from target_kissmetrics.kissmetrics.calls import Outgoing, Properties, Set
+from target_kissmetrics.kissmetrics.calls import Properties, Set
 from target_kissmetrics.mapping.result import Deletion
-from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.store import digests
 from target_kissmetrics.store.intents import Intent, LastSent, NewValue, PropertyIntents
 from target_kissmetrics.store.packed import LastCall, PackedPerson
-from target_kissmetrics.sync.batch import Batch
+from target_kissmetrics.sync.batch import Batch, BatchRow, outgoing
 from target_kissmetrics.sync.view import StoreView
 
 
@@ -86,7 +85,7 @@ class MergedSet(msgspec.Struct):
     """Calls that set attributes of one person and second, to be sent as one call with the last values."""
 
     batch: Batch
-    counts: StreamCounts
+    rows: list[BatchRow]
     calls: list[Set]
     person: bytes
 
@@ -132,8 +131,9 @@ def steps_of(batches: Sequence[Batch], product: digests.Digests) -> list[Step]:
                 key = (call.person, call.time, deletions[call.person] if deletions else 0)
                 entry = merged.get(key)
                 if entry is None:
-                    merged[key] = entry = MergedSet(batch, row.counts, [], product.person(call.person))
+                    merged[key] = entry = MergedSet(batch, [], [], product.person(call.person))
                     steps.append(entry)
+                entry.rows.append(row)
                 entry.calls.append(call)
     return steps
 
@@ -151,7 +151,7 @@ def plan_changes(steps: Sequence[Step], view: StoreView, *, include_all: bool) -
         if isinstance(step, Forgetting):
             _forget(step, view)
         elif not include_all and _is_plainly_unchanged(step, view):
-            step.counts.unchanged += len(step.calls[0].properties)
+            step.rows[0].counts.unchanged += len(step.calls[0].properties)
         else:
             _plan_set(step, view, noted, include_all)
 
@@ -182,7 +182,7 @@ def _plan_set(step: MergedSet, view: StoreView, noted: set[tuple[bytes, bytes]],
         after = _latest_replaced(new, others, pending)
         sent = property_change(last, new, pending, always=include_all, after=after)
         if sent is None:
-            step.counts.unchanged += 1
+            step.rows[0].counts.unchanged += 1
         else:
             by_time.setdefault(sent.time, {})[name] = text
             if sent.is_last:
@@ -199,7 +199,7 @@ def _plan_set(step: MergedSet, view: StoreView, noted: set[tuple[bytes, bytes]],
     if by_time and len(step.calls) == 1:
         update.last_calls[person] = LastCall(view.digests.whole(call.properties), pairs)
     for time, changed in by_time.items():
-        step.batch.calls.append(Outgoing(step.counts, replace(call, time=time, properties=changed)))
+        step.batch.calls.append(outgoing(step.rows, replace(call, time=time, properties=changed)))
 
 
 def _latest_replaced(new: NewValue, replaced: Sequence[bytes], pending: PropertyIntents) -> int:

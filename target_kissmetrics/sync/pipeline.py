@@ -274,9 +274,10 @@ class Pipeline:
         if self._limit.is_reached:
             self._interrupt()
 
-    def _when_acknowledged(self, batch: Batch) -> Callable[[], None]:
-        def acknowledged() -> None:
+    def _when_acknowledged(self, batch: Batch) -> Callable[..., None]:
+        def acknowledged(refused: Sequence[Outgoing] = ()) -> None:
             with self._changed:
+                batch.refused = refused
                 batch.acknowledged = True
                 if self._in_flight and batch is self._in_flight[0]:
                     self._changed.notify_all()
@@ -309,8 +310,11 @@ class Pipeline:
         self._uncommitted.append(batch)
         self._calls_uncommitted += len(batch.calls)
         self._calls_in_flight -= len(batch.calls)
-        for counts, call in batch.calls:
-            counts.delivered(call)
+        for outgoing in batch.refused:
+            batch.calls.remove(outgoing)
+            self._planner.refused(batch, outgoing)
+        for outgoing in batch.calls:
+            outgoing.source.delivered(outgoing.call)
         self._monitor.batch_acknowledged(batch.calls)
 
     def _take_due(self) -> list[Batch]:

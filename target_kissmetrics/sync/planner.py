@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Outgoing, Record, Set
-from target_kissmetrics.mapping.reject_codes import Rejected
+from target_kissmetrics.mapping.reject_codes import REASONS, Rejected
 from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.store.protocol import Store
 from target_kissmetrics.sync.aliases import plan_alias
-from target_kissmetrics.sync.batch import Batch, BatchRow
+from target_kissmetrics.sync.batch import Batch, BatchRow, outgoing
 from target_kissmetrics.sync.change_tracking import plan_changes, steps_of
 from target_kissmetrics.sync.collisions import CollisionCounter
 from target_kissmetrics.sync.name_limits import NameLimits, Reject
@@ -75,8 +75,8 @@ class Planner:
         self._plan(batches)
         if self._remember_only:
             for batch in batches:
-                for counts, _ in batch.calls:
-                    counts.remembered += 1
+                for one in batch.calls:
+                    one.source.remembered += 1
                 batch.calls = []
 
     def _plan(self, batches: Sequence[Batch]) -> None:
@@ -105,6 +105,21 @@ class Planner:
         """Drop what was kept of a batch, now that the store has it."""
         self._view.committed(batch.update)
 
+    def refused(self, batch: Batch, call: Outgoing) -> None:
+        """Reject the rows of a call that the host refused for its size; the store learns nothing of its person.
+
+        What else was sent of the person is sent again, the same, with the next row: Kissmetrics ignores it.
+        """
+        for row in call.rows:
+            keys = [self._digests.sent_row(slot.key) for slot in row.mapped.slots if slot.key is not None]
+            for subject in (self._digests.person(call.call.person), *keys):
+                batch.update.last_calls.pop(subject, None)
+                if batch.update.people.pop(subject, None):
+                    self._view.drop(subject)
+            if not row.refused:
+                row.refused = True
+                self._reject(row, [Rejected("call-too-large", REASONS["call-too-large"].meaning)])
+
     def _plan_others(self, others: _Others, keyed: Sequence[KeyedRow]) -> None:
         """Plan what is not change-tracked: events, line items, aliases."""
         rows = [row for _, row in others]
@@ -118,7 +133,7 @@ class Planner:
             for call in row.mapped.calls:
                 planned = self._plan_call(batch, row, call)
                 if planned is not None:
-                    batch.calls.append(Outgoing(row.counts, planned))
+                    batch.calls.append(outgoing([row], planned))
 
     def _plan_call(self, batch: Batch, row: BatchRow, call: Call) -> Call | None:
         if isinstance(call, Set):

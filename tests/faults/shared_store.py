@@ -97,7 +97,7 @@ def work(url: str, seed: int, rows: int) -> Sent:
         batch = Batch(rows=[_row(counts, draw, moment) for _ in range(min(CHUNK_ROWS, rows - start))])
         planner.plan([batch])
         in_flight.append(batch)
-        sent += [one for _, call in batch.calls for one in _properties(call)]
+        sent += [one for outgoing in batch.calls for one in _properties(outgoing.call)]
         if len(in_flight) > CHUNKS_UNDER_WAY:
             _commit(store, planner, in_flight.popleft())
     for batch in in_flight:

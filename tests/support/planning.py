@@ -57,7 +57,7 @@ class Run:
 
 
 def calls_of(batch: Batch) -> list[Call]:
-    return [call for _, call in batch.calls]
+    return [outgoing.call for outgoing in batch.calls]
 
 
 def store_in(folder: str | Path) -> SqlStore:

@@ -78,6 +78,7 @@ class Result:
     errors: list[DeliveryError] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     calls: list[tuple[Call, float, int]] = field(default_factory=list)
+    refused: list[Call] = field(default_factory=list)
     retries: list[str] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -87,8 +88,9 @@ class Result:
             self.changed.notify_all()
 
     def batch(self, number: int) -> Callable[[], None]:
-        def acknowledged() -> None:
+        def acknowledged(refused: Sequence[Outgoing] = ()) -> None:
             with self.changed:
+                self.refused += [outgoing.call for outgoing in refused]
                 self.batches.append(number)
                 self.changed.notify_all()
 

@@ -47,7 +47,8 @@ class Process:
 
 
 def sent(planned: Batch) -> list[str]:
-    return [call.person + call.other for _, call in planned.calls if isinstance(call, Alias)]
+    calls = [outgoing.call for outgoing in planned.calls]
+    return [call.person + call.other for call in calls if isinstance(call, Alias)]
 
 
 @pytest.fixture

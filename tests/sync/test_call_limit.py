@@ -29,7 +29,7 @@ class Answering:
         self.calls: list[Call] = []
 
     def send(self, calls: Sequence[Outgoing], acknowledged: Callable[[], None]) -> None:
-        self.calls += [call for _, call in calls]
+        self.calls += [outgoing.call for outgoing in calls]
         acknowledged()
 
     def tick(self) -> None:

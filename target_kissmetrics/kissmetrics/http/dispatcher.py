@@ -13,12 +13,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from target_kissmetrics.errors import DeliveryError, Refused, Unreachable
 from target_kissmetrics.kissmetrics.calls import Outgoing
 from target_kissmetrics.kissmetrics.http.pacing import Pacing, Window
-from target_kissmetrics.kissmetrics.http.retry import GiveUp, Retry, RetryPolicy, is_acknowledged
+from target_kissmetrics.kissmetrics.http.retry import TOO_LARGE_STATUSES, GiveUp, Retry, RetryPolicy, is_acknowledged
 from target_kissmetrics.kissmetrics.http.transport import Outcome, Transport
 from target_kissmetrics.kissmetrics.wire import Encoder, Request
 
@@ -39,10 +39,11 @@ NEVER = "; no call was ever acknowledged: check tracking_url, the network and an
 
 @dataclass(slots=True)
 class _Batch:
-    """Calls of one `send`: how many are not acknowledged, and whom to tell when none is left."""
+    """Calls of one `send`: how many have no final answer, what to call when none is left, and the refused ones."""
 
-    unacknowledged: int
-    acknowledged: Callable[[], None]
+    unanswered: int
+    acknowledged: Callable[..., None]
+    refused: list[Outgoing] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
@@ -92,7 +93,7 @@ class Dispatcher:
         self._retry_numbers = itertools.count()
         self._in_flight = 0
 
-    def send(self, calls: Sequence[Outgoing], acknowledged: Callable[[], None]) -> None:
+    def send(self, calls: Sequence[Outgoing], acknowledged: Callable[..., None]) -> None:
         """Begin to deliver a batch. Returns at once; the caller bounds how many calls are in flight. For one thread."""
         if not calls:
             acknowledged()
@@ -163,11 +164,14 @@ class Dispatcher:
             if is_acknowledged(outcome):
                 self._has_acknowledged = True
                 self.acknowledged(call.outgoing, monotonic - call.began, call.attempts)
-                call.batch.unacknowledged -= 1
-                if not call.batch.unacknowledged:
-                    call.batch.acknowledged()
+            elif outcome.status in TOO_LARGE_STATUSES and call.outgoing.rows:
+                call.batch.refused.append(call.outgoing)
             else:
                 failures.append((call, outcome))
+                continue
+            call.batch.unanswered -= 1
+            if not call.batch.unanswered:
+                call.batch.acknowledged(call.batch.refused)
         was_overloaded = self._window.is_overloaded
         self._window.answered(len(outcomes), len(failures), self._in_flight)
         if was_overloaded and not self._window.is_overloaded:

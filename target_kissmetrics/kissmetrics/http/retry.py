@@ -18,6 +18,9 @@ from target_kissmetrics.kissmetrics.http.transport import Outcome
 RETRIED_STATUSES = frozenset({408, 425, 429})
 """In addition to every 5xx."""
 
+TOO_LARGE_STATUSES = frozenset({413, 414})
+"""A call that no later attempt makes smaller."""
+
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
 

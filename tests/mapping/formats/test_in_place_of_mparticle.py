@@ -74,7 +74,7 @@ def test_include_all_user_attributes(tmp_path: Path, flag: bool, sent: list[int]
         reject=lambda *_: None,
         warn=lambda *_: None,
     ).plan([batch])
-    calls: list[Call] = [call for _, call in batch.calls]
+    calls: list[Call] = [outgoing.call for outgoing in batch.calls]
     assert [call.time for call in calls] == sent
     store.close()
 
