@@ -14,7 +14,6 @@ sent.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec

@@ -151,8 +151,8 @@ REASONS: Mapping[Code, Reason] = {
     "call-too-large": Reason(
         "row",
         "the host refused the call for its size (413, 414)",
-        "drop or shorten fields (exclude in the stream's entry, or a stream map), or raise the limit of a proxy in "
-        "between",
+        "cut its fields with a stream map, or drop some (exclude in the stream's entry); or raise the limit of a proxy "
+        "in between",
     ),
 }
 """Every code."""

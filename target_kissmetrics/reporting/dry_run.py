@@ -20,8 +20,8 @@ class DryRunDelivery:
 
     def send(self, calls: Sequence[Outgoing], acknowledged: Callable[[], None]) -> None:
         """Log the calls."""
-        for _, call in calls:
-            self._log(json.dumps(as_import_line(call), ensure_ascii=False))
+        for outgoing in calls:
+            self._log(json.dumps(as_import_line(outgoing.call), ensure_ascii=False))
         acknowledged()
 
     def tick(self) -> None:

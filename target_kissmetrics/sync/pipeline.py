@@ -14,10 +14,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from target_kissmetrics.kissmetrics.calls import Delivery
+from target_kissmetrics.kissmetrics.calls import Delivery, Outgoing
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.monitor import Monitor
 from target_kissmetrics.store.protocol import Store, StoreUpdate

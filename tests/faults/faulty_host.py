@@ -48,6 +48,11 @@ class Exchange:
         self._body = body
         self.is_open = True
 
+    @property
+    def length(self) -> int:
+        """Of the target and the body, in bytes."""
+        return len(self._target) + len(self._body)
+
     def take(self) -> None:
         """Keep the call, as Kissmetrics would before it answers."""
         self._host.take(self._target, self._body)
@@ -192,6 +197,12 @@ def _connection_close(exchange: Exchange) -> None:
     exchange.hang_up()
 
 
+def _interim_answers(exchange: Exchange) -> None:
+    """Take the call, and say before the answer that it is under way (RFC 9110, section 15.2; RFC 8297)."""
+    exchange.take()
+    exchange.send(b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n" + OK + GIF)
+
+
 def _more_than_announced(exchange: Exchange) -> None:
     """Take the call, and send an answer that goes on after its end."""
     exchange.take()
@@ -250,6 +261,7 @@ HARMLESS: dict[str, Serve] = {
     "closes-a-kept-connection": _close_a_kept_connection,
     "resets-a-kept-connection": _reset_a_kept_connection,
     "connection-close": _connection_close,
+    "interim-answers": _interim_answers,
     "more-than-announced": _more_than_announced,
 }
 """The call was taken, and the client knows it."""

@@ -86,7 +86,7 @@ def send(request: pytest.FixtureRequest) -> Send:
             retried=sent.retried,
         )
         calls_out = [Outgoing(None, Record("ada", "E", 1_700_000_000 + n, {"n": str(n)})) for n in range(calls)]
-        delivery.send(calls_out, sent.delivered)
+        delivery.send(calls_out, lambda _: sent.delivered())
         assert sent.over.wait(PATIENCE), "neither delivered nor failed"
         delivery.close(PATIENCE)
         return sent
@@ -256,10 +256,13 @@ def test_a_certificate_that_is_not_trusted_stops_at_once(certificate: tuple[Path
     assert host.requests == 0
 
 
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
 def test_one_that_is_trusted_is_used(
-    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, send: Send
+    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, send: Send, variable: str
 ) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, str(certificate[0]))
     with faulty_host(tls_context(*certificate)) as host:
         host.script(("reset", RETRIED["reset"]), ("endless-header", RETRIED["endless-header"]))
         sent = send(host.url, timeout=2)

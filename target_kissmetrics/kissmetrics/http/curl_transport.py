@@ -17,7 +17,6 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
 
-import certifi
 import pycurl
 
 from target_kissmetrics.kissmetrics.http import transport
@@ -146,7 +145,7 @@ class CurlTransport:
 def _options(host: Host) -> list[tuple[int, Any]]:
     """Return the options of each handle. libcurl itself reads only some of the environment's variables for proxies."""
     proxies = getproxies_environment()
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or certifi.where()
+    bundle = transport.certificates()
     options = [
         (pycurl.NOSIGNAL, 1),
         (pycurl.HTTPHEADER, ["Accept: image/gif, */*", "Expect:", f"User-Agent: {host.user_agent}"]),

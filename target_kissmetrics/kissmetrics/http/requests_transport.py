@@ -17,6 +17,7 @@ import time
 from collections.abc import Hashable, Sequence
 from contextlib import closing, suppress
 from http import HTTPStatus
+from http.client import HTTPResponse
 from typing import Any
 
 import requests
@@ -108,10 +109,21 @@ class RequestsTransport:
                 self._outcomes.put((mark, outcome))
 
 
+class _FinalResponse(HTTPResponse):
+    """An answer; `http.client` takes an interim one, but for 100, for the answer (RFC 9110, section 15.2)."""
+
+    def begin(self) -> None:
+        """Read the status and the headers of the first answer that is not an interim one."""
+        super().begin()
+        while self.status in {102, 103}:
+            self.headers = self.msg = None  # type: ignore[assignment]
+            super().begin()
+
+
 class _Connection:
     """Makes one attempt at a time. For one thread, except for `interrupt`.
 
-    Proxies and the CA bundle come from the environment (`HTTPS_PROXY`, `NO_PROXY`, `REQUESTS_CA_BUNDLE`), read once.
+    Proxies and certificates come from the environment (`HTTPS_PROXY`, `NO_PROXY`, `REQUESTS_CA_BUNDLE`), read once.
     """
 
     def __init__(self, host: Host) -> None:
@@ -170,7 +182,7 @@ class _Connection:
     def _open_pool(self) -> None:
         """Make the pool of connections to the host, and the prefix of each target there: the whole URL for a proxy."""
         environment = requests.Session().merge_environment_settings(self._base_url, {}, None, None, None)
-        verify = True if environment["verify"] is None else environment["verify"]
+        verify = transport.certificates()
         proxies = dict(environment["proxies"])
         any_request = requests.Request("GET", f"{self._base_url}/").prepare()
         adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
@@ -180,6 +192,7 @@ class _Connection:
 
         def make_and_remember(*arguments: Any, **named: Any) -> Any:
             self._latest = make_connection(*arguments, **named)
+            self._latest.response_class = _FinalResponse
             return self._latest
 
         pool.ConnectionCls = make_and_remember

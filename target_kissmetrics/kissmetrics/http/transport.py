@@ -8,11 +8,14 @@ the error texts of HTTP libraries hold the URL and so the key.
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
+
+import certifi
 
 from target_kissmetrics.kissmetrics.wire import Request
 
@@ -66,8 +69,16 @@ TIMED_OUT = Outcome(cause="no answer in time")
 NOT_TLS = Outcome(cause="it does not speak TLS; is its address one of http://?", permanent=True)
 UNUSABLE_ADDRESS = Outcome(cause="the address or the proxy's address cannot be used", permanent=True)
 NO_CERTIFICATES = Outcome(
-    cause="the certificates that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names cannot be read", permanent=True
+    cause="the certificates that REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or SSL_CERT_FILE names cannot be read",
+    permanent=True,
 )
+
+
+def certificates() -> str:
+    """Return the file or folder of the certificates to trust: the first that the environment names, or certifi's."""
+    names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+    return next(filter(None, map(os.environ.get, names)), certifi.where())
+
 
 _IMAGES = (b"GIF8", b"\x89PNG", b"\xff\xd8\xff")
 
