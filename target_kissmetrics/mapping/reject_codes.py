@@ -169,24 +169,19 @@ class Rejected(Exception):  # noqa: N818 - it reads as what happened
         problem: What is wrong with this row or part.
         field: The field at fault, as a path.
         to_do: What to do about it, where the code's own advice does not fit.
+
+    Attributes:
+        reason: What is wrong and what to do, in one line. It may hold data of the row, so it must not be logged.
     """
 
     def __init__(self, code: Code, problem: str, field: str | None = None, *, to_do: str | None = None) -> None:
-        super().__init__(problem)
         self.code: Code = code
         self.problem = problem
         self.field = field
         self.to_do = to_do or REASONS[code].to_do
-
-    @property
-    def reason(self) -> str:
-        """What is wrong and what to do, in one line. It may hold data of the row, so it must not be logged."""
-        return f"{self.problem}; {self.to_do}"
+        self.reason = f"{problem}; {self.to_do}"
+        super().__init__(self.reason)
 
     def at(self, field: str | None) -> Rejected:
         """Return the same rejection for a field."""
         return Rejected(self.code, self.problem, field, to_do=self.to_do)
-
-    def __str__(self) -> str:
-        """Return the reason."""
-        return self.reason

@@ -167,9 +167,8 @@ class Stream:
     def unmatched(self) -> dict[str, str]:
         """The names and globs in the entry that match no listed field, each with its key."""
         entry = self.entry
-        renamed = [path for path, _ in entry.rename]
         chosen = dict.fromkeys(entry.include or (), "include") | dict.fromkeys(entry.exclude, "exclude")
-        chosen |= dict.fromkeys(renamed, "rename")
+        chosen |= dict.fromkeys(dict(entry.rename), "rename")
         known = list(paths(self.fields)) if chosen else []
         return {
             path: key

@@ -56,7 +56,8 @@ class EventMapping:
         self._clock = stream.clock(EVENT_TIME_CANDIDATES, required=True, is_one=True)
         self._name, self._name_fields = _event_name(stream)
         self._plan = TrackingPlan(settings)
-        self._revenue = Revenue(settings.revenue_key, _amount_fields(stream), divide_by=entry.revenue_divide_by)
+        amounts = stream.choose("revenue", settings.revenue_fields)
+        self._revenue = Revenue(settings.revenue_key, amounts, divide_by=entry.revenue_divide_by)
         if "revenue_divide_by" in entry.given and not (self._revenue.paths or entry.is_glob):
             problem = "has no effect, since no field holds the amount; name the field as revenue, or take the key out"
             raise ConfigError(f"{entry.place}.revenue_divide_by", problem)
@@ -68,7 +69,9 @@ class EventMapping:
         if not self._clock.paths and entry.timestamp is None:
             _check_times(stream, self._user_attributes.paths)
         self._key = tuple(getter(key) for key in stream.key_properties)
-        self._salt = _salt(stream)
+        # The row's key is unique in the stream, or in one of the events of its rows.
+        own = (entry.event_name or "", entry.timestamp or "") if ".events[" in entry.place else ()
+        self._salt = "\0".join([stream.name, *own])
         self._row_key = RowKey(self._salt, stream.key_properties)
         self.sends_once = _sends_once(stream, self._revenue.paths)
 
@@ -270,13 +273,6 @@ def _sent_once(call: Call) -> object:
     return (call.person, call.properties) if isinstance(call, Set) and call.distinct else None
 
 
-def _salt(stream: Stream) -> str:
-    """Return what the row's key is unique in: the stream, or one of the events of its rows."""
-    entry = stream.entry
-    is_one_of_several = ".events[" in entry.place
-    return "\0".join([stream.name, *((entry.event_name or "", entry.timestamp or "") if is_one_of_several else ())])
-
-
 def _check_times(stream: Stream, of_person: Sequence[str]) -> None:
     """Raise ConfigError if a stream without a known field for the time of its events holds other times.
 
@@ -307,12 +303,6 @@ def _event_name(stream: Stream) -> tuple[Template | None, FirstOf]:
     if not fields.paths:
         raise stream.missing("event_name", "the event name")
     return None, fields
-
-
-def _amount_fields(stream: Stream) -> FirstOf:
-    if stream.entry.revenue is None:
-        return stream.fields_for(stream.settings.revenue_fields)
-    return FirstOf(stream.checked("revenue", path) for path in stream.entry.revenue)
 
 
 def _sends_once(stream: Stream, revenue: Sequence[str]) -> bool:

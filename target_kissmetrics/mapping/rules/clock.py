@@ -19,7 +19,6 @@ EVENT_TIME_CANDIDATES = (
 ATTRIBUTE_TIME_CANDIDATES = ("updated_at", "modified_at", "last_modified", "timestamp", "km_time")
 """Not `created_at`: attributes may be set later than their row is created."""
 
-
 NO_GUESS: Final = object()
 """Given in the place of a message's `time_extracted`: reject a row that holds no time, do not guess one."""
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
 
 from target_kissmetrics.kissmetrics.calls import Properties, Record, Set
 from target_kissmetrics.kissmetrics.names import folded
@@ -20,7 +19,6 @@ class Revenue:
 
     Args:
         key: The property that holds the amount.
-        fields: The fields, in the order they are tried.
         under: The path of the object that `find` gets, for rejections.
         divide_by: What the amounts are divided by: 100 for cents.
 
@@ -89,13 +87,7 @@ class EventParts:
         return named
 
     def add_items(  # noqa: PLR0913, PLR0917 - what they are items of, and where they come from
-        self,
-        mapped: Mapped,
-        record: Record,
-        items: Sequence[Mapping[str, Any]],
-        under: str,
-        taken: Collection[str],
-        after: int = 0,
+        self, mapped: Mapped, record: Record, items: Sequence[Row], under: str, taken: Collection[str], after: int = 0
     ) -> None:
         """Add a set for each item of an event that has properties, each in its own second.
 

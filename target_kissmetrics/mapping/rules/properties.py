@@ -121,13 +121,7 @@ class PropertyMaker:
         self._cached_layout = lru_cache(MAX_LAYOUTS)(self._layout)
 
     def make(
-        self,
-        row: Row,
-        rejections: list[Rejection],
-        *,
-        used: _Used = (),
-        taken: Collection[str] = (),
-        under: str = "",
+        self, row: Row, rejections: list[Rejection], *, used: _Used = (), taken: Collection[str] = (), under: str = ""
     ) -> Properties:
         """Return a row's properties.
 
