@@ -30,7 +30,7 @@ from target_kissmetrics.reporting.rejects import Rejects
 from target_kissmetrics.reporting.summary import log_rejects, log_summary
 from target_kissmetrics.singer.state import write_state
 from target_kissmetrics.singer.termination import SECOND_SIGNAL_SECONDS, Termination
-from target_kissmetrics.store.protocol import StoredRun
+from target_kissmetrics.store.update import StoredRun
 from target_kissmetrics.sync.batch import BatchRow
 from target_kissmetrics.sync.call_limit import CallLimit
 from target_kissmetrics.sync.intake import StreamContext
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from target_kissmetrics.kissmetrics.http.dispatcher import Dispatcher
     from target_kissmetrics.reporting.reject_policy import Parts
     from target_kissmetrics.reporting.report_writer import ReportWriter
-    from target_kissmetrics.store.protocol import Store
+    from target_kissmetrics.store.sql import SqlStore
     from target_kissmetrics.sync.import_run import FilesRun
     from target_kissmetrics.sync.pipeline import Pipeline
 
@@ -92,7 +92,7 @@ class Runtime:
         self._run = StoredRun(run_id or new_run_id(), int(time.time()))
         self._started = time.monotonic()
         self._pipeline: Pipeline | None = None
-        self._store: Store | None = None
+        self._store: SqlStore | None = None
         self._monitor: Monitor | None = None
         self._import_run: FilesRun | None = None
         self.rejects = RejectPolicy(
@@ -277,7 +277,7 @@ class Runtime:
             batch_rows=self._batch_rows or BATCH_ROWS,
         )
 
-    def _make_delivery(self, store: Store, monitor: Monitor, failed: Callable[[BaseException], None]) -> Delivery:
+    def _make_delivery(self, store: SqlStore, monitor: Monitor, failed: Callable[[BaseException], None]) -> Delivery:
         if self.settings.dry_run:
             return DryRunDelivery(self._logger.info)
         if self.settings.delivery == "files":
@@ -304,7 +304,7 @@ class Runtime:
             monitor=monitor,
         )
 
-    def _build_import_run(self, store: Store) -> FilesRun:
+    def _build_import_run(self, store: SqlStore) -> FilesRun:
         from target_kissmetrics.store.overlay import OverlayStore  # noqa: PLC0415
         from target_kissmetrics.sync.import_run import FilesRun  # noqa: PLC0415
 
@@ -329,7 +329,7 @@ class Runtime:
             self._emit(value)
 
 
-def open_store(settings: Settings) -> Store:
+def open_store(settings: Settings) -> SqlStore:
     """Open the store that the settings ask for.
 
     Raises:

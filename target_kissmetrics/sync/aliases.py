@@ -6,7 +6,7 @@ from target_kissmetrics.kissmetrics.calls import Alias
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.store.intents import alias_intent
-from target_kissmetrics.store.protocol import StoreUpdate
+from target_kissmetrics.store.update import StoreUpdate
 from target_kissmetrics.sync.view import StoreView
 
 

@@ -20,7 +20,8 @@ from typing import Any, Protocol
 from target_kissmetrics.kissmetrics.delivery import Delivery
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.monitor import Monitor
-from target_kissmetrics.store.protocol import Store, StoreUpdate
+from target_kissmetrics.store.sql import SqlStore
+from target_kissmetrics.store.update import StoreUpdate
 from target_kissmetrics.sync.batch import Batch, BatchRow, State
 from target_kissmetrics.sync.call_limit import CallLimit
 from target_kissmetrics.sync.planner import Planner
@@ -70,7 +71,7 @@ class Pipeline:
         self,
         *,
         planner: Planner,
-        store: Store,
+        store: SqlStore,
         delivery: Callable[[Callable[[BaseException], None]], Delivery],
         emit: Callable[[Any], None],
         rejects: Flushes,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Outgoing, Record, Set
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Rejection
-from target_kissmetrics.store.protocol import Store
+from target_kissmetrics.store.sql import SqlStore
 from target_kissmetrics.sync.aliases import plan_alias
 from target_kissmetrics.sync.batch import Batch, BatchRow
 from target_kissmetrics.sync.change_tracking import plan_changes, steps_of
@@ -47,7 +47,7 @@ class Planner:
     def __init__(  # noqa: PLR0913 - all by name
         self,
         *,
-        store: Store,
+        store: SqlStore,
         include_all: bool,
         max_aliases: int,
         remember_only: bool = False,
