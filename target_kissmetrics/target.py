@@ -186,7 +186,7 @@ class TargetKissmetrics(Target):
             self.runtime.report = None
             make: Any = functools.partial(CheckSink, check=self.check)
         else:
-            make = functools.partial(KissmetricsSink, context=self.runtime.stream_context(stream_name))
+            make = functools.partial(KissmetricsSink, intake=self.runtime.intake)
         return cast("type[Sink]", make)
 
     def _ignores(self, stream: str) -> bool:

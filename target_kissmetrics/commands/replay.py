@@ -138,9 +138,8 @@ class Replay:
             return
         for stream_map in mapper.stream_maps[message["stream"]]:
             alias, keys = stream_map.stream_alias, stream_map.transformed_key_properties or ()
-            context = self.runtime.stream_context(alias)
-            intake = StreamIntake(context, stream_map.transformed_schema, keys)
-            named, usual = context.entry.revenue, context.settings.revenue_fields
+            intake = self.runtime.intake(alias, stream_map.transformed_schema, keys)
+            named, usual = self.runtime.entry_of(alias).revenue, self._target.settings.revenue_fields
             has_revenue = bool(usual if named is None else named)
             intake.mapping = self._mappings[alias] = PartsMapping(intake.mapping, has_revenue=has_revenue)
             self._intakes[alias] = intake
