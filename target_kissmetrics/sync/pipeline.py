@@ -18,7 +18,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from target_kissmetrics.kissmetrics.delivery import Delivery
+from target_kissmetrics.kissmetrics.calls import Delivery
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.monitor import Monitor
 from target_kissmetrics.reporting.reject_policy import RejectSink
