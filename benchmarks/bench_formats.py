@@ -26,8 +26,8 @@ from target_kissmetrics.mapping.detection import resolve
 from target_kissmetrics.mapping.settings import BLOCKED_IDENTITIES, MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.reporting.counts import StreamCounts
-from target_kissmetrics.store.protocol import StoreUpdate
 from target_kissmetrics.store.sql import SqlStore
+from target_kissmetrics.store.update import StoreUpdate
 from target_kissmetrics.sync.batch import Batch, BatchRow
 from target_kissmetrics.sync.planner import Planner
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from target_kissmetrics.config.stream_names import NameWatch, of_entries
 from target_kissmetrics.errors import ConfigError, TargetError
 from target_kissmetrics.kissmetrics.http import transport
 from target_kissmetrics.mapping.settings import StreamSettings
+from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.reporting.counts import StreamCounts, by_code
 from target_kissmetrics.reporting.dry_run import DryRunDelivery, LoggedRejects
 from target_kissmetrics.reporting.monitor import Monitor, log_summary, make_monitor
@@ -28,18 +29,17 @@ from target_kissmetrics.reporting.reject_policy import RejectPolicy, RejectSink
 from target_kissmetrics.reporting.rejects import Rejects
 from target_kissmetrics.singer.state import write_state
 from target_kissmetrics.singer.termination import SECOND_SIGNAL_SECONDS, Termination
-from target_kissmetrics.store.protocol import StoredRun
+from target_kissmetrics.store.update import StoredRun
 from target_kissmetrics.sync.batch import BatchRow
 from target_kissmetrics.sync.call_limit import CallLimit
-from target_kissmetrics.sync.intake import StreamContext
+from target_kissmetrics.sync.intake import StreamIntake
 from target_kissmetrics.sync.run_record import ended
 
 if TYPE_CHECKING:
     from target_kissmetrics.kissmetrics.calls import Delivery
-    from target_kissmetrics.kissmetrics.http.dispatcher import Dispatcher
     from target_kissmetrics.reporting.reject_policy import Parts
     from target_kissmetrics.reporting.report_writer import ReportWriter
-    from target_kissmetrics.store.protocol import Store
+    from target_kissmetrics.store.sql import SqlStore
     from target_kissmetrics.sync.import_run import FilesRun
     from target_kissmetrics.sync.pipeline import Pipeline
 
@@ -90,9 +90,8 @@ class Runtime:
         self._run = StoredRun(run_id or new_run_id(), int(time.time()))
         self._started = time.monotonic()
         self._pipeline: Pipeline | None = None
-        self._store: Store | None = None
+        self._store: SqlStore | None = None
         self._monitor: Monitor | None = None
-        self._import_run: FilesRun | None = None
         self.rejects = RejectPolicy(
             sink=replay
             or (LoggedRejects(logger) if settings.dry_run else Rejects(settings.rejects_path, self._run.run_id)),
@@ -105,13 +104,23 @@ class Runtime:
 
     # Streams and messages
 
-    def stream_context(self, stream: str) -> StreamContext:
-        """Give what the rows of one stream need of the run."""
-        return StreamContext(
+    def intake(self, stream: str, schema: Mapping[str, Any], key_properties: Sequence[str]) -> StreamIntake:
+        """Make what takes the rows of one stream; its name, schema and key are those after stream maps.
+
+        Raises:
+            ConfigError: The stream's kind is not certain, or its entry of `streams` does not fit it.
+        """
+        described = Stream(
             name=stream,
-            counts=self._counts.setdefault(stream, StreamCounts(stream)),
+            schema=schema,
+            key_properties=tuple(key_properties),
             entry=self.entry_of(stream),
             settings=self.settings,
+            warn=lambda text: self._warn_of(stream, text),
+        )
+        return StreamIntake(
+            described,
+            counts=self._counts.setdefault(stream, StreamCounts(stream)),
             shard=None if self._is_replay else self.settings.shard,
             rejects=self.rejects,
             add=lambda row: self._running().add(row),
@@ -143,12 +152,9 @@ class Runtime:
         for counts in on_probation:
             if counts.stream not in self._on_probation_warned:
                 self._on_probation_warned.add(counts.stream)
-                self._logger.warning(
-                    "stream '%s': every row so far was rejected: %s; STATE waits until one is accepted or the input "
-                    "ends; they are in rejects_path",
-                    counts.stream,
-                    by_code(counts.rejected),
-                )
+                rejected = f"every row so far was rejected: {by_code(counts.rejected)}"
+                waits = "STATE waits until one is accepted or the input ends; they are in rejects_path"
+                self._warn_of(counts.stream, f"{rejected}; {waits}")
         self._running().state(value, on_probation)
 
     # The end
@@ -239,8 +245,8 @@ class Runtime:
         return self._pipeline
 
     def _start(self) -> Pipeline:
-        from target_kissmetrics.sync.name_limits import NameLimits  # noqa: PLC0415
-        from target_kissmetrics.sync.pipeline import BATCH_ROWS, Pipeline  # noqa: PLC0415 - --version starts fast
+        from target_kissmetrics.sync.name_limits import NameLimits  # noqa: PLC0415 - --version starts fast
+        from target_kissmetrics.sync.pipeline import BATCH_ROWS, Pipeline  # noqa: PLC0415
         from target_kissmetrics.sync.planner import Planner  # noqa: PLC0415
 
         settings = self.settings
@@ -254,6 +260,7 @@ class Runtime:
             is_dry_run=settings.dry_run,
             recorder=self.report.recorder if self.report is not None else None,
         )
+        files = self._make_files(store)
         planner = Planner(
             store=store,
             include_all=settings.include_all_user_attributes,
@@ -261,13 +268,13 @@ class Runtime:
             remember_only=settings.remember_only,
             names=NameLimits(store, settings, self._reject),
             reject=self._reject,
-            warn=lambda stream, text: self._logger.warning("stream '%s': %s", stream, text),
+            warn=self._warn_of,
         )
         return Pipeline(
             planner=planner,
             store=store,
-            delivery=lambda failed: self._make_delivery(store, monitor, failed),
-            emit=self._emit_earned,
+            delivery=lambda failed: files or self._make_delivery(monitor, failed),
+            emit=self._write_state if files is None else files.emit,
             rejects=self.rejects.sink,
             monitor=monitor,
             interrupt=self._interrupt,
@@ -275,21 +282,30 @@ class Runtime:
             batch_rows=self._batch_rows or BATCH_ROWS,
         )
 
-    def _make_delivery(self, store: Store, monitor: Monitor, failed: Callable[[BaseException], None]) -> Delivery:
-        if self.settings.dry_run:
-            return DryRunDelivery(self._logger.info)
-        if self.settings.delivery == "files":
-            self._import_run = self._build_import_run(store)
-            return self._import_run
-        return self._build_dispatcher(monitor, failed)
+    def _make_files(self, store: SqlStore) -> FilesRun | None:
+        from target_kissmetrics.store.overlay import OverlayStore  # noqa: PLC0415
+        from target_kissmetrics.sync.import_run import FilesRun  # noqa: PLC0415
 
-    def _build_dispatcher(self, monitor: Monitor, failed: Callable[[BaseException], None]) -> Dispatcher:
+        settings = self.settings
+        if settings.dry_run or not isinstance(store, OverlayStore):
+            return None
+        return FilesRun(
+            store=store,
+            url=settings.files_url,
+            base=settings.files_base_name,
+            max_rows=settings.files_max_rows,
+            emit=self._write_state,
+        )
+
+    def _make_delivery(self, monitor: Monitor, failed: Callable[[BaseException], None]) -> Delivery:
         from target_kissmetrics.kissmetrics.http.dispatcher import Dispatcher  # noqa: PLC0415
         from target_kissmetrics.kissmetrics.http.pacing import Pacing  # noqa: PLC0415
         from target_kissmetrics.kissmetrics.http.retry import RetryPolicy  # noqa: PLC0415
         from target_kissmetrics.kissmetrics.wire import Encoder  # noqa: PLC0415
 
         settings, host = self.settings, tracking_host(self.settings, self._version)
+        if settings.dry_run:
+            return DryRunDelivery(self._logger.info)
         return Dispatcher(
             encoder=Encoder(settings.api_key, settings.http_method, urlsplit(settings.tracking_url).path),
             transport=lambda: transport.build_transport(http_library(settings), host),
@@ -303,32 +319,18 @@ class Runtime:
             retried=monitor.retried,
         )
 
-    def _build_import_run(self, store: Store) -> FilesRun:
-        from target_kissmetrics.store.overlay import OverlayStore  # noqa: PLC0415
-        from target_kissmetrics.sync.import_run import FilesRun  # noqa: PLC0415
-
-        assert isinstance(store, OverlayStore)  # noqa: S101 - `open_store` opened it
-        return FilesRun(
-            store=store,
-            url=self.settings.files_url,
-            base=self.settings.files_base_name,
-            max_rows=self.settings.files_max_rows,
-            emit=self._write_state,
-        )
+    def _warn_of(self, stream: str, text: str) -> None:
+        self._logger.warning("stream '%s': %s", stream, text)
 
     def _reject(self, row: BatchRow, parts: Parts) -> None:
         self.rejects.parts(row.counts, parts, row.record, late=True)
-
-    def _emit_earned(self, value: Any) -> None:
-        """Emit a STATE whose calls were acknowledged; in import files, it waits until they are whole."""
-        (self._write_state if self._import_run is None else self._import_run.emit)(value)
 
     def _write_state(self, value: Any) -> None:
         if not self.settings.dry_run:
             self._emit(value)
 
 
-def open_store(settings: Settings) -> Store:
+def open_store(settings: Settings) -> SqlStore:
     """Open the store that the settings ask for.
 
     Raises:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from singer_sdk import Target
 from singer_sdk.sinks import Sink
 
-from target_kissmetrics.sync.intake import StreamContext, StreamIntake
+from target_kissmetrics.sync.intake import StreamIntake
 
 METRIC_ROWS = 100
 """The SDK's metric is counted up in steps of so many rows: each step costs as much as mapping a small row."""
@@ -31,11 +31,11 @@ class KissmetricsSink(Sink):
         schema: dict[str, Any],
         key_properties: Sequence[str] | None,
         *,
-        context: StreamContext,
+        intake: Callable[[str, Mapping[str, Any], Sequence[str]], StreamIntake],
     ) -> None:
         super().__init__(target, stream_name, schema, key_properties)
         self._uncounted = 0
-        self.intake = StreamIntake(context, schema, self.key_properties)
+        self.intake = intake(stream_name, schema, self.key_properties)
 
     def get_validator(self) -> None:
         """Leave validation to the stream mapper."""

@@ -156,9 +156,9 @@ class TargetKissmetrics(Target):
         """Whether this is `meltano config test`, which stores nothing: no store is made for its STATE."""
         return list(self.stream_mapper.stream_maps) == [CHECK_STREAM]
 
-    def get_sink_class(self, stream_name: str) -> type[Sink]:
+    def get_sink_class(self, stream_name: str) -> type[Sink]:  # noqa: ARG002
         """Give what makes a stream's sink: its class, with what it needs of the run in the place of this target."""
-        make = functools.partial(KissmetricsSink, context=self.runtime.stream_context(stream_name))
+        make = functools.partial(KissmetricsSink, intake=self.runtime.intake)
         return cast("type[Sink]", make)
 
     def _ignores(self, stream: str) -> bool:

@@ -22,8 +22,8 @@ from target_kissmetrics.sandbox.running import running
 from target_kissmetrics.sandbox.service import Sandbox
 from target_kissmetrics.store.intents import Intent, LastSent, NewValue
 from target_kissmetrics.store.overlay import OverlayStore
-from target_kissmetrics.store.protocol import StoreUpdate
 from target_kissmetrics.store.sql import SqlStore
+from target_kissmetrics.store.update import StoreUpdate
 from target_kissmetrics.sync.import_run import FilesRun
 
 EVENTS = {

@@ -110,9 +110,8 @@ class Replay:
         mapper = self._target.stream_mapper
         for stream_map in mapper.stream_maps[message["stream"]] if mapper.register(message) else ():
             alias, keys = stream_map.stream_alias, stream_map.transformed_key_properties or ()
-            context = self.runtime.stream_context(alias)
-            intake = StreamIntake(context, stream_map.transformed_schema, keys)
-            named, usual = context.entry.revenue, context.settings.revenue_fields
+            intake = self.runtime.intake(alias, stream_map.transformed_schema, keys)
+            named, usual = self.runtime.entry_of(alias).revenue, self._target.settings.revenue_fields
             mapping = PartsMapping(intake.mapping, has_revenue=bool(usual if named is None else named))
             intake.mapping = mapping
             self._streams[alias] = intake, mapping

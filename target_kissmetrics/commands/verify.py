@@ -30,8 +30,8 @@ from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.logs import ending_in_one_line
 from target_kissmetrics.reporting.report_writer import write_whole
-from target_kissmetrics.store.protocol import StoredRun
 from target_kissmetrics.store.sql import open_read_only
+from target_kissmetrics.store.update import StoredRun
 from target_kissmetrics.target import TargetKissmetrics
 
 UNKNOWN = """\

@@ -3,9 +3,8 @@
 digests   identities, names and values -> the few bytes the store keeps of them
 intents   last sent values, and intents: what a run is about to send
 packed    the last sent values of a person as bytes
-protocol  the Store protocol, and the update that a batch commits
+update    what a batch and a run leave in the store
 sql       the store in SQLite or PostgreSQL
 layout    its tables, and how it connects
-ledger    which names were sent, and the runs
 overlay   a store over another one, for dry runs and import files
 """

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import backoff
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
@@ -161,35 +161,37 @@ def sqlite_file(url: sa.URL) -> Path | None:
     return Path(name) if name and name != ":memory:" else None
 
 
-def keep_private(url: sa.URL) -> None:
-    """Let nobody but the owner read SQLite's files."""
-    file = sqlite_file(url)
-    for suffix in ("", "-wal", "-shm", "-journal") if file is not None else ():
-        with suppress(OSError):  # not there, or another user's
-            Path(f"{file}{suffix}").chmod(0o600)
-
-
-def sqlite_files(url: str) -> list[Path]:
+def sqlite_files(url: str | sa.URL) -> list[Path]:
     """Give the files that SQLite writes: the database, and the journals that lie beside it."""
     file = sqlite_file(parsed(url))
-    real = os.path.realpath(file) if file is not None else ""
-    return [Path(f"{real}{end}") for end in ("", "-wal", "-shm", "-journal")] if real else []
+    if file is None:
+        return []
+    return [Path(f"{os.path.realpath(file)}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")]
 
 
-def check_file(file: Path) -> None:
-    """Check that a file can be written, and others created beside it: SQLite's journal.
+def keep_private(url: sa.URL) -> None:
+    """Let nobody but the owner read SQLite's files."""
+    for file in sqlite_files(url):
+        with suppress(OSError):  # not there, or another user's
+            file.chmod(0o600)
+
+
+def is_missing(url: str) -> bool:
+    """Tell whether SQLite's file has to be created.
 
     Raises:
-        ConfigError: They cannot.
+        ConfigError: The URL cannot be used, or the file cannot be created.
     """
+    file = sqlite_file(parsed(url))
+    if file is None or file.exists():
+        return False
     folder = file.absolute().parent
     if not os.access(folder, os.W_OK):
         raise ConfigError(SETTING, f"no file can be created in {folder}; use another folder, or make it writable")
-    if file.exists() and not os.access(file, os.W_OK):
-        raise ConfigError(SETTING, f"{file} is not writable; make it writable, or use another file")
+    return True
 
 
-def parsed(url: str) -> sa.URL:
+def parsed(url: str | sa.URL) -> sa.URL:
     """Read a SQLAlchemy URL.
 
     Raises:
@@ -271,18 +273,18 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     connection.execute(f"PRAGMA cache_size=-{SQLITE_CACHE_KIB}")
 
 
+@backoff.on_exception(
+    backoff.constant,
+    sqlite3.OperationalError,
+    giveup=lambda error: getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY,
+    max_time=LOCK_TIMEOUT_SECONDS,
+    interval=0.01,
+    jitter=None,
+    logger=None,
+)
 def _keep_write_ahead_log(connection: sqlite3.Connection) -> None:
     """Switch a new file to a write-ahead log. SQLite does not wait for this lock: it answers "busy" at once."""
-    deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
+    connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _begin_sqlite(connection: Connection) -> None:

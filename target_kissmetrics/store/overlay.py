@@ -7,19 +7,18 @@ wait for their file, which must not fill the process's memory; claims and intent
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from target_kissmetrics.errors import StoreError
 from target_kissmetrics.store.intents import Intent, IntentChanges, PersonValues
 from target_kissmetrics.store.layout import store_errors
 from target_kissmetrics.store.packed import merge
-from target_kissmetrics.store.protocol import Claim, Store, StoredRun, StoreUpdate
 from target_kissmetrics.store.sql import SqlStore
+from target_kissmetrics.store.update import Claim, StoredRun, StoreUpdate
 
 
-class OverlayStore:
+class OverlayStore(SqlStore):
     """Answers as if everything new were committed to the base.
 
     Args:
@@ -27,57 +26,54 @@ class OverlayStore:
         dry_run: Write nothing to the base.
     """
 
-    def __init__(self, base: Store | None, *, dry_run: bool) -> None:
+    def __init__(self, base: SqlStore | None, *, dry_run: bool) -> None:
         self._base = base or SqlStore("sqlite://", "")
-        self.digests = self._base.digests
         self._dry_run = dry_run
+        self._cleared: list[int] = []
         with store_errors(None, "of this machine"):
             self._folder = tempfile.TemporaryDirectory(prefix="target-kissmetrics-")
         folder = Path(self._folder.name)
-        url = f"sqlite:///{(folder / 'scratch.db').as_posix()}"
-        try:
-            self._scratch = SqlStore(url, "", temporary=str(folder.parent))
-        except StoreError:
-            self._folder.cleanup()
-            raise
-        self._cleared: list[int] = []
+        super().__init__(f"sqlite:///{(folder / 'scratch.db').as_posix()}", "", temporary=str(folder.parent))
+        self.digests = self._base.digests
 
     def last_sent(self, people: Collection[bytes]) -> Mapping[bytes, PersonValues]:
-        """Give the last sent values of people; unknown people are absent."""
-        joined: dict[bytes, PersonValues] = dict(self._base.last_sent(people))
-        for person, properties in self._scratch.last_sent(people).items():
+        """Join the values of both."""
+        joined = dict(self._base.last_sent(people))
+        for person, properties in super().last_sent(people).items():
             joined[person] = merge(joined[person], properties) if person in joined else properties
         return joined
 
-    def partners(self, people: Collection[bytes]) -> Mapping[bytes, set[bytes]]:
-        """Give the people whom each of these was aliased with; people without an alias are absent."""
-        joined = {person: set(partners) for person, partners in self._base.partners(people).items()}
-        for person, partners in self._scratch.partners(people).items():
+    def partners(self, people: Collection[bytes]) -> dict[bytes, set[bytes]]:
+        """Join the partners in both."""
+        joined = self._base.partners(people)
+        for person, partners in super().partners(people).items():
             joined.setdefault(person, set()).update(partners)
         return joined
 
-    def claimed(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
-        """Give what is claimed under these keys; free ones are absent."""
-        return {**self._base.claimed(keys), **(self._scratch.claimed(keys) if self._dry_run else {})}
+    def claimed(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Join what is claimed in both."""
+        return {**self._base.claimed(keys), **super().claimed(keys)}
 
-    def claim(self, claims: Sequence[Claim]) -> Mapping[bytes, bytes]:
+    def claim(self, claims: Sequence[Claim]) -> dict[bytes, bytes]:
         """Claim seconds: permanently, or in a dry run until its end."""
-        return (self._scratch if self._dry_run else self._base).claim(claims)
+        return super().claim(claims) if self._dry_run else self._base.claim(claims)
 
-    def planning(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def planning(self) -> Iterator[None]:
         """Keep other processes from planning, unless nothing is about to be sent."""
-        return nullcontext() if self._dry_run else self._base.planning()
+        with nullcontext() if self._dry_run else self._base.planning():
+            yield
 
     def pending_intents(self, seen: Collection[int]) -> IntentChanges:
-        """Give how the base's pending intents differ from those seen."""
+        """Give the base's."""
         return self._base.pending_intents(seen)
 
     def add_intents(self, intents: Sequence[Intent]) -> int | None:
-        """Add intents to the base; a dry run has none."""
+        """Add intents to the base, unless nothing is about to be sent."""
         return None if self._dry_run else self._base.add_intents(intents)
 
-    def add_names(self, new: Mapping[bytes, bool]) -> Mapping[bytes, bool]:
-        """Add digests of names to the base, which a dry run does not; give those of all names that were sent."""
+    def add_names(self, new: Mapping[bytes, bool]) -> dict[bytes, bool]:
+        """Add names to the base, except in a dry run."""
         return self._base.add_names({} if self._dry_run else new)
 
     def put_run(self, run: StoredRun) -> None:
@@ -88,12 +84,12 @@ class OverlayStore:
     def commit(self, update: StoreUpdate, cleared: Collection[int]) -> None:
         """Keep an update and the numbers to clear until they are committed to the base."""
         if update:
-            self._scratch.commit(update, ())
+            super().commit(update, ())
         self._cleared.extend(cleared)
 
     def commit_to_base(self) -> None:
         """Commit every update to the base. Intents stay until the STATE behind them is emitted."""
-        for update in self._scratch.drain():
+        for update in self.drain():
             self._base.commit(update, ())
 
     def clear_intents(self) -> None:
@@ -104,6 +100,6 @@ class OverlayStore:
 
     def close(self) -> None:
         """Close both stores; what was not committed to the base is lost."""
-        self._scratch.close()
+        super().close()
         self._folder.cleanup()
         self._base.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -19,15 +19,27 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from target_kissmetrics.errors import StoreError
-from target_kissmetrics.store import layout, ledger
+from target_kissmetrics.store import layout
 from target_kissmetrics.store.digests import PERSON_BYTES, SECOND_BYTES, VALUE_BYTES, Digests, derived_key
-from target_kissmetrics.store.intents import Intent, IntentChanges, LastSent, NewValue
-from target_kissmetrics.store.layout import ALIASES, INTENTS, PEOPLE, SECONDS, ConnectionLostError, store_errors
+from target_kissmetrics.store.intents import Intent, IntentChanges, LastSent, NewValue, PersonValues
+from target_kissmetrics.store.layout import (
+    ALIASES,
+    INTENTS,
+    NAMES,
+    PEOPLE,
+    RUNS,
+    SECONDS,
+    ConnectionLostError,
+    store_errors,
+)
 from target_kissmetrics.store.packed import UNIT, PackedPerson, merge, pack, unpack
-from target_kissmetrics.store.protocol import Claim, StoredRun, StoreUpdate
+from target_kissmetrics.store.update import Claim, StoredRun, StoreUpdate
 
 INTENT_LIFETIME_SECONDS = 30 * 24 * 3600
 """Pending intents of a run that was never repeated are deleted after this."""
+
+RUN_LIFETIME_SECONDS = 400 * 24 * 3600
+"""Runs that began before this are deleted."""
 
 KEYS_PER_QUERY = 1000
 
@@ -51,11 +63,13 @@ _again_if_lost = backoff.on_exception(
 
 
 class SqlStore:
-    """Stores in SQLite or PostgreSQL.
+    """Keeps what was sent. For one thread; several processes may share the database.
+
+    Every method raises StoreError when the database cannot be read or written.
 
     Args:
         url: SQLAlchemy URL.
-        api_key: Of the product whose intents concern this run.
+        api_key: Of the product whose intents, names and runs concern this run.
         read_only: Create and delete nothing: for a dry run.
         transaction: All happens within it, and the caller ends it: for a check.
         temporary: The folder of a store that ends with the run; errors name it.
@@ -102,7 +116,7 @@ class SqlStore:
             layout.keep_private(self._engine.url)
 
     @_again_if_lost
-    def last_sent(self, people: Collection[bytes]) -> dict[bytes, PackedPerson]:
+    def last_sent(self, people: Collection[bytes]) -> Mapping[bytes, PersonValues]:
         """Give the last sent values of people; unknown people are absent."""
         with self._reading() as connection:
             query = sa.select(PEOPLE.c.person, PEOPLE.c.properties)
@@ -145,11 +159,9 @@ class SqlStore:
 
         It ends with `add_intents`, if that is called.
         """
-        self._reach()
-        with store_errors(self._engine), self._connect_to_write() as connection:
+        with closing(self._begin_plan()) as connection, store_errors(self._engine):
             self._shared, self._plan = connection, _Plan()
             try:
-                self._lock_plan()
                 yield
                 connection.commit()
             finally:
@@ -167,8 +179,8 @@ class SqlStore:
         return IntentChanges(new, set(seen) - pending)
 
     @_again_if_lost
-    def add_intents(self, intents: Sequence[Intent]) -> int:
-        """Add intents; give the number to clear them by."""
+    def add_intents(self, intents: Sequence[Intent]) -> int | None:
+        """Add intents; give the number to clear them by, or None if nothing is about to be sent."""
         entries = b"".join([_INTENT.pack(*new, moment) for new, moment in intents])
         row = {"product": self.digests.product, "made_at": int(time.time()), "entries": entries}
         with self._writing() as connection:
@@ -197,19 +209,28 @@ class SqlStore:
     @_again_if_lost
     def add_names(self, new: Mapping[bytes, bool]) -> dict[bytes, bool]:
         """Add digests of names, each with whether it is an event's; give those of all names that were sent."""
-        with self._writing() if new else self._reading() as connection:
-            return ledger.add_names(connection, self._insert, self.digests.product, new)
+        product = self.digests.product
+        rows = [{"product": product, "name": name, "is_event": is_event} for name, is_event in sorted(new.items())]
+        with self._writing() if rows else self._reading() as connection:
+            if rows:
+                connection.execute(self._insert(NAMES).on_conflict_do_nothing(), rows)
+            found = connection.execute(sa.select(NAMES.c.name, NAMES.c.is_event).where(NAMES.c.product == product))
+            return {row.name: row.is_event for row in found}
 
     @_again_if_lost
     def put_run(self, run: StoredRun) -> None:
         """Add a run, or replace what is stored of it; delete old runs."""
         with self._writing() as connection:
-            ledger.put_run(connection, self.digests.product, run)
+            connection.execute(sa.delete(RUNS).where(RUNS.c.started_at < int(time.time()) - RUN_LIFETIME_SECONDS))
+            connection.execute(sa.delete(RUNS).where(RUNS.c.run_id == run.run_id))
+            connection.execute(sa.insert(RUNS), {"product": self.digests.product, **run._asdict()})
 
     def runs_since(self, moment: int) -> list[StoredRun]:
         """Give the runs that began at a moment or later, in their order."""
+        query = sa.select(*(RUNS.c[name] for name in StoredRun._fields)).order_by(RUNS.c.run_id)
         with self._reading() as connection:
-            return ledger.runs_since(connection, self.digests.product, moment)
+            found = connection.execute(query.where(RUNS.c.product == self.digests.product, RUNS.c.started_at >= moment))
+            return [StoredRun(*row) for row in found]
 
     def drain(self) -> Iterator[StoreUpdate]:
         """Give everything that is stored of people and aliases, in updates of bounded size, and then delete it."""
@@ -254,15 +275,15 @@ class SqlStore:
                 missing = sorted({row["person"] for row in new} - set(connection.execute(added, new).scalars()))
 
     @_again_if_lost
-    def _reach(self) -> None:
-        """Connect: what comes next may not be repeated."""
-        with self._reading():
-            pass
-
-    @_again_if_lost
-    def _lock_plan(self) -> None:
-        with self._writing() as connection:
-            layout.lock(connection, layout.PLANNING_LOCK)
+    def _begin_plan(self) -> Connection:
+        with store_errors(self._engine):
+            connection = self._connect_to_write()
+            try:
+                layout.lock(connection, layout.PLANNING_LOCK)
+            except sa.exc.SQLAlchemyError:
+                connection.close()
+                raise
+            return connection
 
     def _pending(self, connection: Connection) -> set[int]:
         query = sa.select(INTENTS.c.id).where(INTENTS.c.product == self.digests.product)
@@ -318,9 +339,7 @@ def open_read_only(url: str, api_key: str) -> SqlStore | None:
         ConfigError: The URL cannot be used, or its folder is missing.
         StoreError: The database cannot be reached.
     """
-    file = layout.sqlite_file(layout.parsed(url))
-    if file is not None and not file.exists():
-        layout.check_file(file)
+    if layout.is_missing(url):
         return None
     store = SqlStore(url, api_key, read_only=True)
     if not store.is_new:
@@ -333,26 +352,23 @@ def check_store(url: str) -> None:
     """Check that a run could use the store: do what it does, and roll it back.
 
     Raises:
-        ConfigError: The URL cannot be used, or its file is not writable.
+        ConfigError: The URL cannot be used, or its folder is missing.
         StoreError: The database cannot be reached or written.
     """
-    file = layout.sqlite_file(layout.parsed(url))
-    if file is not None:
-        layout.check_file(file)
-        if not file.exists():
-            return
+    if layout.is_missing(url):
+        return
     engine = layout.engine(url, read_only=False)
     options = {"target_writes": True, "target_rolls_back": True}
     try:
         with store_errors(engine), engine.connect().execution_options(**options) as connection:
             store = SqlStore(url, "", transaction=connection)
             person, key = bytes(PERSON_BYTES), bytes(VALUE_BYTES)
-            number = store.add_intents([Intent(NewValue(person, key, key, 0), 0)])
+            store.add_intents([Intent(NewValue(person, key, key, 0), 0)])
             store.claim([{person: key}])
             store.add_names({key: True})
             store.put_run(StoredRun("check", 0))
             for _ in range(2):  # a new person, and a known one
-                store.commit(StoreUpdate({person: {key: LastSent(key, 0, 0)}}, {(person, person)}), [number])
+                store.commit(StoreUpdate({person: {key: LastSent(key, 0, 0)}}, {(person, person)}), [0])
     finally:
         engine.dispose()
 

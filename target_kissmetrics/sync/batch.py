@@ -15,7 +15,7 @@ import msgspec
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Outgoing
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.reporting.counts import StreamCounts
-from target_kissmetrics.store.protocol import StoreUpdate
+from target_kissmetrics.store.update import StoreUpdate
 
 
 class BatchRow(msgspec.Struct):

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, takewhile
 
-from target_kissmetrics.store.protocol import StoreUpdate
+from target_kissmetrics.store.update import StoreUpdate
 from target_kissmetrics.sync.batch import Batch, BatchRow
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from target_kissmetrics.errors import ConfigError
@@ -13,7 +12,7 @@ from target_kissmetrics.mapping.registry import FLAT_KINDS
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.loaders import is_deleted
-from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
+from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.shard import Shard
 from target_kissmetrics.mapping.stream import Stream, StreamMapping
 from target_kissmetrics.reporting.counts import StreamCounts
@@ -21,38 +20,16 @@ from target_kissmetrics.reporting.reject_policy import RejectPolicy
 from target_kissmetrics.sync.batch import BatchRow
 
 
-@dataclass(frozen=True, slots=True)
-class StreamContext:
-    """What the rows of one stream need of the run.
-
-    Attributes:
-        name: The stream's name, after stream maps.
-        counts: Its counts: one object for a stream, however often its schema changes.
-        entry: Its entry of `streams`.
-        settings: Settings of the mapping.
-        shard: The slice of people that this run sends; None for everybody.
-        rejects: What happens to rejected rows.
-        add: Adds a mapped row to the pipeline.
-        logger: The log.
-    """
-
-    name: str
-    counts: StreamCounts
-    entry: StreamSettings
-    settings: MappingSettings
-    shard: Shard | None
-    rejects: RejectPolicy
-    add: Callable[[BatchRow], None]
-    logger: logging.Logger
-
-
 class StreamIntake:
     """Takes the rows of one stream under one schema.
 
     Args:
-        context: What it needs of the run.
-        schema: The stream's schema, after stream maps.
-        key_properties: The stream's key, after stream maps.
+        stream: The stream, its names after stream maps.
+        counts: Its counts: one object for a stream, however often its schema changes.
+        shard: The slice of people that this run sends; None for everybody.
+        rejects: What happens to rejected rows.
+        add: Adds a mapped row to the pipeline.
+        logger: The log.
 
     Attributes:
         kind: Name of the stream's kind.
@@ -63,26 +40,28 @@ class StreamIntake:
         ConfigError: The stream's kind is not certain, or its entry of `streams` does not fit it.
     """
 
-    def __init__(self, context: StreamContext, schema: Mapping[str, Any], key_properties: Sequence[str]) -> None:
-        self._context = context
-        self._counts = context.counts
-        self._shard = context.shard
-        self.keys = tuple(key_properties)
-        stream = Stream(
-            name=context.name,
-            schema=schema,
-            key_properties=tuple(key_properties),
-            entry=context.entry,
-            settings=context.settings,
-            warn=lambda text: context.logger.warning("stream '%s': %s", context.name, text),
-        )
+    def __init__(  # noqa: PLR0913 - all by name
+        self,
+        stream: Stream,
+        *,
+        counts: StreamCounts,
+        shard: Shard | None,
+        rejects: RejectPolicy,
+        add: Callable[[BatchRow], None],
+        logger: logging.Logger,
+    ) -> None:
+        self._counts = counts
+        self._shard = shard
+        self._rejects = rejects
+        self._add = add
+        self.keys = stream.key_properties
         resolved = resolve(stream)
         self.kind = resolved.kind
         assert resolved.mapping is not None  # noqa: S101 - the stream maps drop the streams that are ignored
         self.mapping = resolved.mapping
-        watch_entry(self._counts, stream, self.kind)
-        context.logger.info(
-            "stream '%s' is read as %s, because %s. %s", context.name, self.kind, resolved.why, self.mapping.describe()
+        watch_entry(counts, stream, self.kind)
+        logger.info(
+            "stream '%s' is read as %s, because %s. %s", stream.name, self.kind, resolved.why, self.mapping.describe()
         )
 
     def take(
@@ -115,24 +94,24 @@ class StreamIntake:
             mapped = self.mapping.map(row, extracted)
         except Rejected as rejected:
             if self._shard is None or self._shard.takes_nobody:
-                self._context.rejects.row(counts, rejected, record)
+                self._rejects.row(counts, rejected, record)
             return
         if mapped.is_filtered:
             counts.filtered += 1
             return
         counts.accept(mapped)
-        self._context.rejects.accepted(counts)
+        self._rejects.accepted(counts)
         if self._shard is None or self._shard.takes_row(mapped):
-            self._add(mapped, record)
+            self._add_parts(mapped, record)
 
-    def _add(self, mapped: Mapped, record: Mapping[str, Any]) -> None:
+    def _add_parts(self, mapped: Mapped, record: Mapping[str, Any]) -> None:
         if mapped.skipped_types or mapped.deletions:
             self._counts.mapped(mapped.skipped_types, len(mapped.deletions))
         if mapped.rejections:
-            self._context.rejects.parts(self._counts, mapped.rejections, record)
+            self._rejects.parts(self._counts, mapped.rejections, record)
         if mapped.calls or mapped.deletions:
             for event in mapped.by_event() if len(mapped.slots) > 1 else (mapped,):
-                self._context.add(BatchRow(self._counts, event, record))
+                self._add(BatchRow(self._counts, event, record))
 
 
 def watch_entry(counts: StreamCounts, stream: Stream, kind: str) -> None:

@@ -17,7 +17,7 @@ from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import EventSlot, Rejection
 from target_kissmetrics.mapping.settings import MappingSettings
 from target_kissmetrics.reporting.reject_policy import Parts
-from target_kissmetrics.store.protocol import Store
+from target_kissmetrics.store.sql import SqlStore
 from target_kissmetrics.sync.batch import Batch, BatchRow
 
 Reject = Callable[[BatchRow, Parts], None]
@@ -36,7 +36,7 @@ class NameLimits:
         reject: Called with what is rejected of a row.
     """
 
-    def __init__(self, store: Store, settings: MappingSettings, reject: Reject) -> None:
+    def __init__(self, store: SqlStore, settings: MappingSettings, reject: Reject) -> None:
         self._store = store
         self._reject = reject
         self._revenue_key = folded(settings.revenue_key)

@@ -25,7 +25,7 @@ from target_kissmetrics.mapping.result import EventSlot
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.store import digests
 from target_kissmetrics.store.intents import Intent, LastSent, NewValue
-from target_kissmetrics.store.protocol import StoreUpdate
+from target_kissmetrics.store.update import StoreUpdate
 from target_kissmetrics.sync.batch import Batch, BatchRow
 from target_kissmetrics.sync.view import StoreView
 

@@ -15,12 +15,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 from target_kissmetrics.kissmetrics.calls import Delivery, Outgoing
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.monitor import Monitor
-from target_kissmetrics.store.protocol import Store, StoreUpdate
+from target_kissmetrics.reporting.reject_policy import RejectSink
+from target_kissmetrics.store.sql import SqlStore
+from target_kissmetrics.store.update import StoreUpdate
 from target_kissmetrics.sync.batch import Batch, BatchRow, State
 from target_kissmetrics.sync.call_limit import CallLimit
 from target_kissmetrics.sync.planner import Planner
@@ -44,15 +47,11 @@ CLOSE_SECONDS = 5.0
 """How long a failed run waits for answers that are still on their way."""
 
 
-class Flushes(Protocol):
-    """Holds rejects that have to be on disk before a STATE that covers them is emitted."""
-
-    def flush(self) -> None:
-        """Write them out."""
-
-
 class Pipeline:
     """Delivers the rows and STATE messages of one thread.
+
+    Attributes:
+        calls_in_flight: How many calls were sent and are not known to be acknowledged.
 
     Args:
         planner: Decides what is sent.
@@ -70,10 +69,10 @@ class Pipeline:
         self,
         *,
         planner: Planner,
-        store: Store,
+        store: SqlStore,
         delivery: Callable[[Callable[[BaseException], None]], Delivery],
         emit: Callable[[Any], None],
-        rejects: Flushes,
+        rejects: RejectSink,
         monitor: Monitor,
         interrupt: Callable[[], None],
         limit: CallLimit | None = None,
@@ -95,7 +94,7 @@ class Pipeline:
         self._complete = False
         self._failure: BaseException | None = None
         self._in_flight: deque[Batch] = deque()
-        self._calls_in_flight = 0
+        self.calls_in_flight = 0
         self._uncommitted: deque[Batch] = deque()
         self._calls_uncommitted = 0
         self._intents_to_clear: list[int] = []
@@ -106,11 +105,6 @@ class Pipeline:
         self._thread.start()
 
     # From the caller's thread
-
-    @property
-    def calls_in_flight(self) -> int:
-        """How many calls were sent and are not known to be acknowledged."""
-        return self._calls_in_flight
 
     def add(self, row: BatchRow) -> None:
         """Add a row; waits while the open batches are full.
@@ -173,9 +167,12 @@ class Pipeline:
             self._interrupt()
 
     def _wait_for_room(self) -> None:
-        while self._failure is None and max(self._open_rows, len(self._open)) >= self._batch_rows:
+        while self._failure is None and self._is_full():
             self._changed.wait()
         self._raise_failure()
+
+    def _is_full(self) -> bool:
+        return max(self._open_rows, len(self._open)) >= self._batch_rows
 
     def _last_open(self) -> Batch:
         """Give the batch that rows are added to; a STATE ends it."""
@@ -231,16 +228,15 @@ class Pipeline:
             self._send(batches)
         self._commit_acknowledged()
         self._delivery.tick()
-        self._monitor.tick(in_flight=self._calls_in_flight)
+        self._monitor.tick(in_flight=self.calls_in_flight)
         return True
 
     def _is_due(self) -> bool:
-        if not self._open or self._calls_in_flight > MAX_CALLS_IN_FLIGHT:
+        if not self._open or self.calls_in_flight > MAX_CALLS_IN_FLIGHT:
             return False
         if len(self._in_flight) > MAX_BATCHES_IN_FLIGHT:
             return False
-        is_full = max(self._open_rows, len(self._open)) >= self._batch_rows
-        return self._closed or is_full or time.monotonic() - self._open_since >= BATCH_SECONDS
+        return self._closed or self._is_full() or time.monotonic() - self._open_since >= BATCH_SECONDS
 
     @property
     def _is_complete(self) -> bool:
@@ -266,23 +262,20 @@ class Pipeline:
             self._planner.plan(part)
             self._limit.count(part)
             for batch in part:
-                self._calls_in_flight += len(batch.calls)
+                self.calls_in_flight += len(batch.calls)
                 batch.rows = []  # planned: what waits for an answer is small
                 self._in_flight.append(batch)
             for batch in part:
-                self._delivery.send(batch.calls, self._when_acknowledged(batch))
+                self._delivery.send(batch.calls, partial(self._acknowledged, batch))
         if self._limit.is_reached:
             self._interrupt()
 
-    def _when_acknowledged(self, batch: Batch) -> Callable[..., None]:
-        def acknowledged(refused: Sequence[Outgoing] = ()) -> None:
-            with self._changed:
-                batch.refused = refused
-                batch.acknowledged = True
-                if self._in_flight and batch is self._in_flight[0]:
-                    self._changed.notify_all()
-
-        return acknowledged
+    def _acknowledged(self, batch: Batch, refused: Sequence[Outgoing] = ()) -> None:
+        with self._changed:
+            batch.refused = refused
+            batch.acknowledged = True
+            if self._is_first_acknowledged():
+                self._changed.notify_all()
 
     def _commit_acknowledged(self) -> None:
         """Commit the batches that are acknowledged, and emit the STATE behind them.
@@ -307,12 +300,12 @@ class Pipeline:
 
     def _count(self, batch: Batch) -> None:
         """Count an acknowledged batch; it is committed later."""
-        self._uncommitted.append(batch)
-        self._calls_uncommitted += len(batch.calls)
-        self._calls_in_flight -= len(batch.calls)
+        self.calls_in_flight -= len(batch.calls)
         for outgoing in batch.refused:
             batch.calls.remove(outgoing)
             self._planner.refused(batch, outgoing)
+        self._uncommitted.append(batch)
+        self._calls_uncommitted += len(batch.calls)
         for outgoing in batch.calls:
             outgoing.source.delivered(outgoing.call)
         self._monitor.batch_acknowledged(batch.calls)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Outgoing, Record, Set
 from target_kissmetrics.mapping.reject_codes import REASONS, Rejected
 from target_kissmetrics.mapping.result import Rejection
-from target_kissmetrics.store.protocol import Store
-from target_kissmetrics.sync.aliases import plan_alias
+from target_kissmetrics.store.intents import alias_intent
+from target_kissmetrics.store.sql import SqlStore
 from target_kissmetrics.sync.batch import Batch, BatchRow, outgoing
 from target_kissmetrics.sync.change_tracking import plan_changes, steps_of
 from target_kissmetrics.sync.collisions import CollisionCounter
@@ -47,7 +47,7 @@ class Planner:
     def __init__(  # noqa: PLR0913 - all by name
         self,
         *,
-        store: Store,
+        store: SqlStore,
         include_all: bool,
         max_aliases: int,
         remember_only: bool = False,
@@ -141,11 +141,38 @@ class Planner:
         if isinstance(call, Record):
             return self._once.plan_event(call, row.counts, batch.update) if call.once else call
         try:
-            return plan_alias(call, row.counts, self._view, batch.update, max_partners=self._max_aliases)
+            return self._plan_alias(batch, row, call)
         except Rejected as rejected:
             is_row = len(row.mapped.calls) == 1
             self._reject(row, [rejected if is_row else Rejection.of(rejected, row.mapped.alias_field)])
             return None
+
+    def _plan_alias(self, batch: Batch, row: BatchRow, call: Alias) -> Alias | None:
+        """Give an alias if it was never sent.
+
+        Raises:
+            Rejected: One of the identities has `max_aliases` already.
+        """
+        one, other = self._digests.person(call.person), self._digests.person(call.other)
+        intent, partners, pending = alias_intent(one, other), self._view.partners, self._view.pending
+        if other in partners[one]:
+            pending.repeated(intent)
+            row.counts.unchanged += 1
+            return None
+        # An alias that a killed run or another process is about to send adds no partner.
+        if other not in pending.partners_of(one):
+            for identity, person in ((call.person, one), (call.other, other)):
+                count = len(partners[person] | pending.partners_of(person))
+                if count >= self._max_aliases:
+                    problem = f"{identity!r} has {count} aliases already (max_aliases_per_identity)"
+                    why = "an alias of a shared identity would merge all its people permanently"
+                    raise Rejected("alias-limit", f"{problem}; {why}")
+        pending.repeated(intent)
+        self._view.intents.append(intent)
+        partners[one].add(other)
+        partners[other].add(one)
+        batch.update.aliases.add((one, other))
+        return call
 
 
 def _is_change_tracked(calls: Sequence[Call]) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.report_writer import ending_of
-from target_kissmetrics.store.protocol import StoredRun
+from target_kissmetrics.store.update import StoredRun
 
 
 def ended(

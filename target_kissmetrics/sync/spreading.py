@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from target_kissmetrics.kissmetrics.calls import Record
 from target_kissmetrics.mapping.result import EventSlot
 from target_kissmetrics.store.digests import SECOND_BYTES, Digests
-from target_kissmetrics.store.protocol import Claim, Store
+from target_kissmetrics.store.sql import SqlStore
+from target_kissmetrics.store.update import Claim
 from target_kissmetrics.sync.batch import BatchRow
 from target_kissmetrics.sync.once import moved
 
@@ -33,7 +34,7 @@ class _Wanted:
     found: int | None = None
 
 
-def spread_duplicates(rows: Iterable[BatchRow], digests: Digests, store: Store) -> None:
+def spread_duplicates(rows: Iterable[BatchRow], digests: Digests, store: SqlStore) -> None:
     """Claim a second for each event that wants one, permanently, and move it there with its line items."""
     wanted = [
         _Wanted(row, event, slot, digests.row(event.person, event.event, event.time, slot.row))
@@ -63,7 +64,7 @@ class _Finder:
         claimed: Digests of seconds and rows -> what is claimed under them; None: free.
     """
 
-    def __init__(self, digests: Digests, store: Store) -> None:
+    def __init__(self, digests: Digests, store: SqlStore) -> None:
         self._digests = digests
         self._store = store
         self.claimed: dict[bytes, bytes | None] = {}

@@ -7,7 +7,8 @@ from collections.abc import Collection
 
 from target_kissmetrics.store.intents import Intent, LastSent, PendingIntents
 from target_kissmetrics.store.packed import PackedPerson, merge
-from target_kissmetrics.store.protocol import Store, StoreUpdate
+from target_kissmetrics.store.sql import SqlStore
+from target_kissmetrics.store.update import StoreUpdate
 
 
 class StoreView:
@@ -19,7 +20,7 @@ class StoreView:
         intents: What the plan is about to send.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: SqlStore) -> None:
         self.digests = store.digests
         self.pending = PendingIntents()
         self.people: dict[bytes, PackedPerson | dict[bytes, LastSent]] = {}

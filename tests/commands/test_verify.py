@@ -17,7 +17,7 @@ import pytest
 from target_kissmetrics.commands.verify import Acknowledged, acknowledged
 from target_kissmetrics.kissmetrics.http.query_api import PAGE
 from target_kissmetrics.sandbox.running import RunningSandbox, running
-from target_kissmetrics.store.protocol import StoredRun
+from target_kissmetrics.store.update import StoredRun
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 PASSWORD = "sesame-open-sesame"

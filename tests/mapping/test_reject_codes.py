@@ -23,7 +23,7 @@ ELSEWHERE = {
     "not-in-plan": "mapping/rules/plan.py",
     "schema": "sync/intake.py",
     "no-key": "sync/intake.py",
-    "alias-limit": "sync/aliases.py",
+    "alias-limit": "sync/planner.py",
     "too-many-names": "sync/name_limits.py",
     "call-too-large": "sync/planner.py",
 }

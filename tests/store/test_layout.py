@@ -15,8 +15,8 @@ from sqlalchemy.engine import Connection
 from target_kissmetrics.errors import StoreError
 from target_kissmetrics.store import layout
 from target_kissmetrics.store.intents import Intent, LastSent, NewValue
-from target_kissmetrics.store.protocol import StoreUpdate
 from target_kissmetrics.store.sql import SqlStore, check_store, open_read_only
+from target_kissmetrics.store.update import StoreUpdate
 
 KEY = "k" * 40
 ANN, BOB = b"a" * 16, b"b" * 16

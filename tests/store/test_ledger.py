@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from contextlib import closing
 
-from target_kissmetrics.store.ledger import RUN_LIFETIME_SECONDS
-from target_kissmetrics.store.protocol import StoredRun
-from target_kissmetrics.store.sql import SqlStore
+from target_kissmetrics.store.sql import RUN_LIFETIME_SECONDS, SqlStore
+from target_kissmetrics.store.update import StoredRun
 
 KEY = "k" * 40
 NOW = int(time.time())

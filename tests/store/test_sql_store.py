@@ -16,8 +16,8 @@ from target_kissmetrics.errors import ConfigError, StoreError
 from target_kissmetrics.store import layout
 from target_kissmetrics.store.intents import Intent, LastSent, NewValue
 from target_kissmetrics.store.packed import LastCall
-from target_kissmetrics.store.protocol import StoreUpdate
 from target_kissmetrics.store.sql import INTENT_LIFETIME_SECONDS, SqlStore, open_read_only
+from target_kissmetrics.store.update import StoreUpdate
 
 PRODUCT, OTHER_PRODUCT = "p" * 16, "q" * 16
 ANN, BOB, CAT = (letter * 16 for letter in (b"a", b"b", b"c"))

@@ -11,8 +11,8 @@ from typing import Any
 from forked import command as command_of
 
 from target_kissmetrics.sandbox.running import RunningSandbox
-from target_kissmetrics.store.protocol import StoredRun
 from target_kissmetrics.store.sql import SqlStore
+from target_kissmetrics.store.update import StoredRun
 
 KEY = "0123456789abcdef"
 T0 = 1_704_067_200

@@ -14,7 +14,8 @@ from target_kissmetrics.kissmetrics.wire import Request
 from target_kissmetrics.store.digests import Digests
 from target_kissmetrics.store.intents import Intent, IntentChanges, PersonValues
 from target_kissmetrics.store.packed import LastCall, PackedPerson, merge, pack
-from target_kissmetrics.store.protocol import Claim, Store, StoredRun, StoreUpdate
+from target_kissmetrics.store.sql import SqlStore
+from target_kissmetrics.store.update import Claim, StoredRun, StoreUpdate
 
 DEADLINE_SECONDS = 20.0
 """How long a test waits for what should happen at once, before it says that it did not."""
@@ -156,7 +157,7 @@ class MemoryStore:
         self.is_closed = True
 
 
-def pending(store: Store) -> list[Intent]:
+def pending(store: SqlStore) -> list[Intent]:
     """Give the intents that are pending in a store."""
     return [intent for _, intents in sorted(store.pending_intents(()).new.items()) for intent in intents]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
 from target_kissmetrics.mapping.result import Deletion, EventSlot, Mapped
 from target_kissmetrics.reporting.counts import StreamCounts
-from target_kissmetrics.store.protocol import Store
 from target_kissmetrics.store.sql import SqlStore
 from target_kissmetrics.sync.batch import Batch, BatchRow
 from target_kissmetrics.sync.planner import Planner
@@ -25,7 +24,7 @@ class Run:
         warnings: Messages.
     """
 
-    def __init__(self, store: Store, *, include_all: bool = False, max_aliases: int = 10) -> None:
+    def __init__(self, store: SqlStore, *, include_all: bool = False, max_aliases: int = 10) -> None:
         self.store = store
         self.rejected: list[str] = []
         self.warnings: list[str] = []

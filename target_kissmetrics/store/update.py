@@ -1,0 +1,64 @@
+"""What a batch and a run leave in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from target_kissmetrics.store.intents import LastSent
+from target_kissmetrics.store.packed import LastCall
+
+Claim = Mapping[bytes, bytes]
+"""What one row claims, whole or not at all: digests of seconds with the row's, and the row's own with its second."""
+
+
+@dataclass(slots=True)
+class StoreUpdate:
+    """What to store once calls are acknowledged.
+
+    Attributes:
+        people: Person -> property key -> last sent value.
+        aliases: Pairs of people that were aliased.
+        last_calls: Person -> the last call that changed something.
+    """
+
+    people: dict[bytes, dict[bytes, LastSent]] = field(default_factory=dict)
+    aliases: set[tuple[bytes, bytes]] = field(default_factory=set)
+    last_calls: dict[bytes, LastCall] = field(default_factory=dict)
+
+    def add(self, person: bytes, key: bytes, last: LastSent) -> None:
+        """Add one property."""
+        self.people.setdefault(person, {})[key] = last
+
+    def update(self, later: StoreUpdate) -> None:
+        """Add a later update."""
+        for person, properties in later.people.items():
+            self.people.setdefault(person, {}).update(properties)
+        self.aliases |= later.aliases
+        self.last_calls.update(later.last_calls)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to store."""
+        return bool(self.people or self.aliases)
+
+
+class StoredRun(NamedTuple):
+    """A run; one that was killed, or still runs, has only its start. Times are seconds since the Unix epoch.
+
+    Attributes:
+        run_id: Sorts by the start.
+        outcome: `complete`, `failed` or `stopped`.
+        reason: Why it failed or stopped, in one line without personal data.
+        counts: JSON: stream -> its figures, and rejects by code.
+        events: JSON: name -> how many acknowledged events had it (`count`), with their first and last second (`first`,
+            `last`).
+    """
+
+    run_id: str
+    started_at: int
+    ended_at: int | None = None
+    outcome: str | None = None
+    reason: str | None = None
+    counts: str = "{}"
+    events: str = "{}"
