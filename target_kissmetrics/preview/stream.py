@@ -30,7 +30,7 @@ from target_kissmetrics.preview.totals import Totals
 from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.reject_policy import PROBATION_ROWS
-from target_kissmetrics.singer.stream_maps import StreamMapper, transformed
+from target_kissmetrics.singer.stream_maps import StreamMapper
 from target_kissmetrics.sync.intake import check_row, check_sources, watch_entry
 
 SAMPLED_ROWS = 200
@@ -235,7 +235,9 @@ class StreamPreview:
         if self.suggestion is None or not self.suggestion.stream_map:
             return stream
         mapper = StreamMapper({"stream_maps": {self.name: self.suggestion.stream_map}}, _LOG, lambda _: False)
-        mapper.register_raw_stream_schema(self.name, dict(stream.schema), list(stream.key_properties))
+        mapper.register(
+            {"stream": self.name, "schema": dict(stream.schema), "key_properties": list(stream.key_properties)}
+        )
         (self._fix,) = mapper.stream_maps[self.name]
         return replace(stream, schema=self._fix.transformed_schema)
 
@@ -247,7 +249,7 @@ class StreamPreview:
             self.counts.deleted += 1
             return
         if self._fix is not None and invalid is None:
-            row = transformed(self._fix, dict(row)) or {}
+            row = self._fix.transform(dict(row)) or {}
         outcome: Mapped | Rejected
         try:
             check_row(row, self._stream.key_properties, invalid)
