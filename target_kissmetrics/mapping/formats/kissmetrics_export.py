@@ -56,9 +56,8 @@ class ExportMapping:
         person = self._identity.require(row, _PERSON)
         time, _ = self._clock.read(row, extracted)
         properties = self._maker.make(row, mapped.rejections, used=_NO_PROPERTIES)
-        sender = Sender(person, time)
-        if self._passes_sender:
-            sender = Sender(person, time, passable(row.get("_ip")), passable(row.get("_ua")))
+        address, user_agent = (row.get("_ip"), row.get("_ua")) if self._passes_sender else (None, None)
+        sender = Sender(person, time, passable(address), passable(user_agent))
         if not is_empty(row.get("_n")):
             name = event_name(row["_n"], "_n")
             self._plan.check_event(name, "_n")
@@ -81,7 +80,10 @@ def _decoded(row: Row) -> Row:
     escaped = [name for name, value in row.items() if "\\" in name or (isinstance(value, str) and "\\" in value)]
     if not escaped:
         return row
-    return {_letters(name): _letters(value) if isinstance(value, str) else value for name, value in row.items()}
+    return {
+        _OCTAL.sub(_letters, name): _OCTAL.sub(_letters, value) if isinstance(value, str) else value
+        for name, value in row.items()
+    }
 
 
 @lru_cache(MAX_NAME_SETS)
@@ -89,15 +91,11 @@ def _in_capitals(names: tuple[str, ...]) -> dict[str, str]:
     return {name: name.lower() for name in names if name not in _NO_PROPERTIES and name.lower() in _NO_PROPERTIES}
 
 
-def _letters(text: str) -> str:
-    return _OCTAL.sub(lambda found: _utf8(found[0]), text)
-
-
-def _utf8(escapes: str) -> str:
+def _letters(escapes: re.Match[str]) -> str:
     try:
-        return bytes(int(digits, 8) for digits in escapes.split("\\")[1:]).decode()
+        return bytes(int(digits, 8) for digits in escapes[0].split("\\")[1:]).decode()
     except UnicodeDecodeError:
-        return escapes
+        return escapes[0]
 
 
 KIND = Kind("kissmetrics", keys=frozenset(), detect=detect, mapping=ExportMapping)

@@ -34,13 +34,8 @@ _NOTHING: Row = {}
 
 
 class Sender(NamedTuple):
-    """Who did something, and when: the same in each call of a message.
-
-    Attributes:
-        person: Identity.
-        time: Seconds since the Unix epoch.
-        address: The person's IP address, if it may be passed on.
-        user_agent: The person's user agent, likewise.
+    """Who did something, and when, the same in each call of a message: an identity, seconds since the Unix epoch, and
+    the person's IP address and user agent, if they may be passed on.
     """
 
     person: str

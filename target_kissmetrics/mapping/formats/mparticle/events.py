@@ -17,7 +17,7 @@ names start with `$` are mParticle's own and not sent: `$Amount` beside `$Method
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -77,13 +77,12 @@ class MParticleEvents:
     """Adds events, by the keys of a stream's entry, or of an item of it."""
 
     def __init__(self, stream: Stream) -> None:
-        settings = stream.settings
         self._entry = stream.entry
-        self._revenue = revenue_of(stream, amounts_of(stream, settings.revenue_fields), _ATTRIBUTES)
+        self._revenue = revenue_of(stream, amounts_of(stream, stream.settings.revenue_fields), _ATTRIBUTES)
         self._ltv = revenue_of(stream, FirstOf(("$Amount",)), _ATTRIBUTES)
         self._total = revenue_of(stream, FirstOf(("total_amount",)), _ACTION)
         self._maker = message_maker(stream, own=(f"{_ATTRIBUTES}.$*",), rename=_RENAMES)
-        self._parts = EventParts(settings, self._maker)
+        self._parts = EventParts(stream.settings, self._maker)
 
     def handlers(self) -> dict[str, Handler]:
         """Return what adds the events of each type."""
@@ -196,11 +195,11 @@ def _sum(products: list[Row], rejections: list[Rejection]) -> Decimal | None:
     return None
 
 
-def _products_of(impression: Row, rejections: list[Rejection]) -> Iterator[Row]:
-    """Yield each product of an impression with the impression's name."""
+def _products_of(impression: Row, rejections: list[Rejection]) -> list[Row]:
+    """Return each product of an impression with the impression's name; the name alone if there is none."""
     name = {"product_impression_list": impression.get("product_impression_list")}
     products = objects_in(impression.get("products"), f"{_IMPRESSIONS}.products", rejections)
-    yield from ({**product, **name} for product in products) if products else (name,)
+    return [{**product, **name} for product in products or [{}]]
 
 
 def _event_of(what: str, action: object, path: str) -> str:

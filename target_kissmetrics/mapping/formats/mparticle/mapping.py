@@ -18,7 +18,6 @@ and "IDSync: supported identities" for the names.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -186,19 +185,17 @@ class MParticleMapping:
 
     def _add_attributes(self, batch: _Batch, identities: Row, mapped: Mapped) -> None:
         """Add what a batch says of its person, at the time of its last event, else at the batch's, else at a guess."""
-        rejections = mapped.rejections
+        row, rejections = batch.row, mapped.rejections
         properties = self._attributes.make(identities, rejections, under=_IDENTITIES)
-        attributes = object_or_nothing(
-            batch.row.get(_USER_ATTRIBUTES), _USER_ATTRIBUTES, rejections, counts_as_row=True
-        )
-        listed = list_or_nothing(batch.row.get(_DELETED), _DELETED, rejections)
+        attributes = object_or_nothing(row.get(_USER_ATTRIBUTES), _USER_ATTRIBUTES, rejections, counts_as_row=True)
+        listed = list_or_nothing(row.get(_DELETED), _DELETED, rejections)
         deleted = [name for name in listed if isinstance(name, str) and name.strip()]
         if not properties and not attributes and not deleted and batch.person.other is None:
             return
         if batch.times:
             last = max(batch.times)
         else:
-            last, field = self._guess.read(batch.row, batch.extracted)
+            last, field = self._guess.read(row, batch.extracted)
             mapped.is_undated = field is None
         taken = {folded(name) for name in properties}
         plain = _plain_attributes(attributes)
@@ -227,25 +224,22 @@ class MParticleMapping:
 
 def _identities(value: object, rejections: list[Rejection]) -> tuple[object, dict[str, Any]]:
     """Return the customer ID, and the identities that Kissmetrics does not know, as attributes: name -> value."""
+    if isinstance(value, list):
+        items = objects_in(value, _IDENTITIES, rejections)
+        found = [(item.get("identity_type"), item.get("identity")) for item in items]
+    else:
+        found = list(object_or_nothing(value, _IDENTITIES, rejections).items())
     customer_id = None
     others: dict[str, Any] = {}
-    for kind, identity in _pairs(value, rejections):
+    for kind, identity in found:
+        if not isinstance(kind, str) or is_empty(identity):
+            continue
         plain = kind.translate(_WITHOUT_SEPARATORS).lower()
         if plain in {"customerid", "customer"}:
             customer_id = identity if customer_id is None else customer_id
         elif plain:
             others.setdefault(_IDENTITY_NAMES.get(plain) or " ".join(kind.replace("_", " ").split()).title(), identity)
     return customer_id, others
-
-
-def _pairs(value: object, rejections: list[Rejection]) -> Iterator[tuple[str, Any]]:
-    """Yield the types and values of identities that are not empty, from an object or a list."""
-    if isinstance(value, list):
-        items = objects_in(value, _IDENTITIES, rejections)
-        found = [(item.get("identity_type"), item.get("identity")) for item in items]
-    else:
-        found = list(object_or_nothing(value, _IDENTITIES, rejections).items())
-    yield from ((kind, identity) for kind, identity in found if isinstance(kind, str) and not is_empty(identity))
 
 
 def _plain_attributes(attributes: Row) -> Row:

@@ -140,9 +140,8 @@ class Events:
         )
         self._maker = message_maker(stream, own=places.own, iso_texts=True)
         self._parts = EventParts(settings, self._maker)
-        self._page, self._screen = (
-            message_maker(stream, own=places.own, iso_texts=True, prefix=f"{what} - ") for what in ("Page", "Screen")
-        )
+        self._page = message_maker(stream, own=places.own, iso_texts=True, prefix="Page - ")
+        self._screen = message_maker(stream, own=places.own, iso_texts=True, prefix="Screen - ")
         within = [f"{self._under}.{title}" for title in places.titles if self._under]
         self._titles = FirstOf((*places.titles, *within))
         self._own_titles = places.titles if self._under else ()
@@ -205,18 +204,16 @@ class Events:
     def _add_campaign(self, message: Row, properties: Properties, rejections: list[Rejection]) -> None:
         """Add the campaign's properties to those of an event, unless it has such a property."""
         context: Any = message.get("context") if self._under else message
-        taken: set[str] | None = None
-        for part, fields in self._campaign if isinstance(context, Mapping) else ():
+        if not isinstance(context, Mapping):
+            return
+        taken = {folded(name) for name in properties}
+        for part, fields in self._campaign:
             holder = context.get(part) if part else context
             if not isinstance(holder, Mapping):
                 continue
             for field, name, folded_name in fields:
                 value = holder.get(field)
-                if value is None or not is_scalar(value) or is_empty(value):
-                    continue
-                if taken is None:
-                    taken = {folded(name) for name in properties}
-                if folded_name in taken:
+                if value is None or folded_name in taken or not is_scalar(value) or is_empty(value):
                     continue
                 taken.add(folded_name)
                 try:
