@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -29,6 +30,7 @@ from target_kissmetrics.reporting.reject_policy import RejectPolicy, RejectSink
 from target_kissmetrics.reporting.rejects import Rejects
 from target_kissmetrics.singer.state import write_state
 from target_kissmetrics.singer.termination import SECOND_SIGNAL_SECONDS, Termination
+from target_kissmetrics.store import add_rejects
 from target_kissmetrics.store.update import StoredRun
 from target_kissmetrics.sync.batch import BatchRow
 from target_kissmetrics.sync.call_limit import CallLimit
@@ -92,9 +94,10 @@ class Runtime:
         self._pipeline: Pipeline | None = None
         self._store: SqlStore | None = None
         self._monitor: Monitor | None = None
+        store = partial(add_rejects, settings.attribute_store_url, settings.api_key)
         self.rejects = RejectPolicy(
             sink=replay
-            or (LoggedRejects(logger) if settings.dry_run else Rejects(settings.rejects_path, self._run.run_id)),
+            or (LoggedRejects(logger) if settings.dry_run else Rejects(settings.rejects_path, self._run.run_id, store)),
             schemas=self._schemas,
             fail=settings.on_invalid_record == "fail",
             max_rejects=None if self._is_replay else settings.max_rejects,

@@ -121,7 +121,7 @@ class TargetKissmetrics(Target):
         self.settings = replace(settings, rejects_path=path_of(settings.rejects_path, self.run_id), report_path=report)
         if self.settings.sends_in_clear:
             self.logger.warning("tracking_url: the API key and all data travel in clear over http://; use https://")
-        check_rejects_path(self.settings.rejects_path)
+        check_rejects_path(self.settings.rejects_path, settings.attribute_store_url)
         self.batch_storage = read_storage(self._config)
         self._map_names = NameWatch(of_stream_maps(self._config.get("stream_maps")))
         if report is not None:

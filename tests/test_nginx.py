@@ -117,6 +117,4 @@ def test_a_bundle_that_is_not_there_is_named(tmp_path: Path) -> None:
     with running_nginx(tmp_path, "127.0.0.1:9", http2=True, requests=100) as host:
         done = send(tmp_path, host, "curl", 3, ca=tmp_path / "none.pem")
     assert done.returncode == 1
-    assert (
-        b"CURL_CA_BUNDLE or SSL_CERT_FILE names cannot be read" in done.stderr
-    )
+    assert b"CURL_CA_BUNDLE or SSL_CERT_FILE names cannot be read" in done.stderr

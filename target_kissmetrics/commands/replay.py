@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -30,8 +31,9 @@ from target_kissmetrics.mapping.rules.clock import NO_GUESS
 from target_kissmetrics.mapping.rules.fields import Row
 from target_kissmetrics.mapping.stream import StreamMapping
 from target_kissmetrics.reporting.logs import ending_in_one_line
-from target_kissmetrics.reporting.rejects import SCHEMAS_SUFFIX
+from target_kissmetrics.reporting.rejects import SCHEMAS_SUFFIX, STORE
 from target_kissmetrics.runtime import Runtime
+from target_kissmetrics.store.rejects_table import RejectsTable
 from target_kissmetrics.sync.intake import StreamIntake
 from target_kissmetrics.target import TargetKissmetrics
 
@@ -157,6 +159,8 @@ class Replay:
 
 def replay(path: Path, target: TargetKissmetrics) -> int:
     """Send a file's rows again; give how many lines are left. After an error or a signal, the file is as it was."""
+    if str(path) == STORE:
+        return _replay_stored(target)
     target.check_files(replayed=str(path))
     with closing(RejectsFile(path)) as file:
         rows, source = file.rows(), Replay(target)
@@ -166,6 +170,18 @@ def replay(path: Path, target: TargetKissmetrics) -> int:
         if not target.settings.dry_run:
             file.replace(line for row in rows for line in row.left)
         return sum(len(row.left) for row in rows)
+
+
+def _replay_stored(target: TargetKissmetrics) -> int:
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "rejects.jsonl")
+        with closing(RejectsTable(target.settings.attribute_store_url, target.settings.api_key)) as table:
+            exported = table.export(file, Path(f"{file}{SCHEMAS_SUFFIX}"))
+            left = replay(file, target)
+            if not target.settings.dry_run:
+                with file.open("rb") as lines:
+                    table.replace(exported, lines)
+        return left
 
 
 def _schemas(path: Path, target: TargetKissmetrics) -> dict[str, dict[str, Any]]:

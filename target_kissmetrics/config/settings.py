@@ -129,7 +129,7 @@ class Settings(MappingSettings):
     )
     rejects_path: str = setting(
         "File for rejected records and dropped properties (appended, mode 0600), one JSON object a line. `{run_id}` "
-        "and `{date}` in it are those of the run.",
+        "and `{date}` in it are those of the run. `store`: a table of the store.",
         default="target-kissmetrics-rejects.jsonl",
         read=read_path,
     )

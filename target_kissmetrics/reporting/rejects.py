@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _SETTING = "rejects_path"
+STORE = "store"  # in the place of a path: the table of the store
 SCHEMAS_SUFFIX = ".schemas"
 BUFFERED_BYTES = 1 << 16  # a buffer of this size is written at once, a smaller one with the next STATE
 
@@ -91,11 +93,46 @@ class AppendedFile:
             self._descriptor = None
 
 
+class StoredLines:
+    """Keeps lines in a temporary file until they are stored, by the next flush. Thread-safe. StoreError."""
+
+    def __init__(self, store: Callable[[Iterable[bytes]], None]) -> None:
+        self._store = store
+        self._lines = tempfile.SpooledTemporaryFile(BUFFERED_BYTES)  # noqa: SIM115 - `close` closes it
+        self._lock = threading.Lock()
+
+    def append(self, line: bytes) -> None:
+        """Append one line."""
+        with self._lock:
+            self._lines.write(line)
+
+    def flush(self) -> None:
+        """Store every line."""
+        with self._lock:
+            if self._lines.tell():
+                self._lines.seek(0)
+                self._store(self._lines)
+                self._lines.seek(0)
+                self._lines.truncate()
+
+    def close(self) -> None:
+        """Store every line, and close the file."""
+        self.flush()
+        self._lines.close()
+
+
 class Rejects(RejectSink):
     """The rejects file and, in `PATH.schemas`, the SCHEMA messages of its streams, which a replay needs."""
 
-    def __init__(self, path: str, run_id: str | None = None) -> None:
-        self._lines, self._schemas = map(AppendedFile, rejects_files(path))
+    def __init__(
+        self, path: str, run_id: str | None = None, store: Callable[[Iterable[bytes]], None] | None = None
+    ) -> None:
+        self._lines: AppendedFile | StoredLines
+        self._schemas: AppendedFile | StoredLines
+        if store is not None and path == STORE:
+            self._lines, self._schemas = StoredLines(store), StoredLines(store)
+        else:
+            self._lines, self._schemas = AppendedFile(path), AppendedFile(f"{path}{SCHEMAS_SUFFIX}")
         self._run_id = run_id
         self._noted: dict[str, Mapping[str, Any]] = {}
 
@@ -150,13 +187,15 @@ def refuse_foreign(path: str | Path, descriptor: int | None = None) -> None:
         raise ConfigError(_SETTING, f"{path} belongs to another user; make it yours (chown), or name another file")
 
 
-def rejects_files(path: str) -> tuple[str, str]:
-    """Give the rejects file and its schemas file."""
-    return path, f"{path}{SCHEMAS_SUFFIX}"
+def rejects_files(path: str) -> tuple[str, ...]:
+    """Give the rejects file and its schemas file; nothing for the store."""
+    return () if path == STORE else (path, f"{path}{SCHEMAS_SUFFIX}")
 
 
-def check_rejects_path(path: str) -> None:
+def check_rejects_path(path: str, store_url: str) -> None:
     """Check, before any row is read, that both files can be written (else ConfigError). Changes nothing."""
+    if path == STORE and store_url in {"sqlite://", "sqlite:///:memory:"}:
+        raise ConfigError(_SETTING, "is store, but attribute_store_url keeps nothing after the run; name a file in one")
     for file in map(Path, rejects_files(path)):
         refuse_foreign(file)
         if problem := _problem_of(file):

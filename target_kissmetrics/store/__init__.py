@@ -8,3 +8,16 @@ sql       the store in SQLite or PostgreSQL
 layout    its tables, and how it connects
 overlay   a store over another one, for dry runs and import files
 """
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import closing
+
+
+def add_rejects(url: str, api_key: str, lines: Iterable[bytes]) -> None:
+    """Store lines of rejects (`rejects_path: store`). Imports the database's library only then. StoreError."""
+    from target_kissmetrics.store.rejects_table import RejectsTable  # noqa: PLC0415
+
+    with closing(RejectsTable(url, api_key)) as table:
+        table.add(lines)

@@ -7,6 +7,7 @@ target_kissmetrics_seconds   a second's digest -> the row that claimed it; a row
 target_kissmetrics_intents   what is about to be sent, until its STATE is emitted
 target_kissmetrics_names     digests of the names of events and properties that were sent
 target_kissmetrics_runs      the runs of the last 400 days, with the names of the events that they sent
+target_kissmetrics_rejects   what was rejected (`rejects_path: store`), and the SCHEMA messages of its streams
 target_kissmetrics_layout    the version of this layout, and the salt of all digests
 """
 
@@ -28,7 +29,7 @@ from target_kissmetrics.errors import ConfigError, StoreError
 from target_kissmetrics.store.digests import SALT_BYTES
 
 SETTING = "attribute_store_url"
-LAYOUT_VERSION = 3
+LAYOUT_VERSION = 4
 
 LOCK_TIMEOUT_SECONDS = 120
 """How long another process may lock the store before the run ends."""
@@ -84,11 +85,19 @@ RUNS = _table(
     *(sa.Column(name, kind) for name, kind in (("ended_at", sa.BigInteger), ("outcome", sa.Text), ("reason", sa.Text))),
     *(sa.Column(name, sa.Text, nullable=False) for name in ("counts", "events")),
 )
+REJECTS = _table(
+    "rejects",
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("product", _Bytes(16), nullable=False),
+    *(sa.Column(name, sa.Text) for name in ("run_id", "stream", "code")),  # no code: a SCHEMA message
+    sa.Column("line", sa.Text, nullable=False),
+    sqlite_autoincrement=True,  # a replay deletes up to a number
+)
 LAYOUT = _table(
     "layout", sa.Column("version", sa.Integer, primary_key=True), sa.Column("salt", _Bytes(SALT_BYTES), nullable=False)
 )
 
-MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {2: METADATA.create_all}
+MIGRATIONS: Mapping[int, Callable[[Connection], None]] = dict.fromkeys((2, 3), METADATA.create_all)
 """What makes the tables of a version into those of the next one, in place; 1 was never released."""
 
 
