@@ -148,7 +148,7 @@ class Events:
         self._campaign = [
             (part, [(field, name, folded(name)) for field, name in fields.items()])
             for part, fields in places.campaign.items()
-            if settings.campaign_properties
+            if settings.campaign_properties and fields
         ]
         self._values = Values(settings)
 
@@ -204,7 +204,7 @@ class Events:
     def _add_campaign(self, message: Row, properties: Properties, rejections: list[Rejection]) -> None:
         """Add the campaign's properties to those of an event, unless it has such a property."""
         context: Any = message.get("context") if self._under else message
-        if not isinstance(context, Mapping):
+        if not self._campaign or not isinstance(context, Mapping):
             return
         taken = {folded(name) for name in properties}
         for part, fields in self._campaign:
