@@ -165,12 +165,12 @@ def _checked(place: str, schema: Schema, given: Any) -> Any:
 
 def _number(place: str, schema: Schema, kind: str, given: Any) -> int | float:
     try:
-        value: int | float = math.nan if isinstance(given, bool) or "_" in str(given) else float(given)
+        number = math.nan if isinstance(given, bool) or "_" in str(given) else float(given)
     except (TypeError, ValueError, OverflowError):
-        value = math.nan
-    if not math.isfinite(value) or (kind == "integer" and not value.is_integer()):
+        number = math.nan
+    if not math.isfinite(number) or (kind == "integer" and not number.is_integer()):
         raise ConfigError(place, wrong_type([kind], given))
-    value = int(value) if kind == "integer" else value
+    value = int(number) if kind == "integer" else number
     if value < schema.get("minimum", value):
         raise ConfigError(place, f"must be at least {schema['minimum']}, not {value}")
     if value > schema.get("maximum", value):
