@@ -165,19 +165,19 @@ def _checked(place: str, schema: Schema, given: Any) -> Any:
 
 def _number(place: str, schema: Schema, kind: str, given: Any) -> int | float:
     try:
-        number = math.nan if isinstance(given, bool) or "_" in str(given) else float(given)
+        value = math.nan if isinstance(given, bool) or "_" in str(given) else float(given)
     except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number) or (kind == "integer" and not number.is_integer()):
+        value = math.nan
+    if not math.isfinite(value) or (kind == "integer" and not value.is_integer()):
         raise ConfigError(place, wrong_type([kind], given))
-    value = int(number) if kind == "integer" else number
-    if value < schema.get("minimum", value):
-        raise ConfigError(place, f"must be at least {schema['minimum']}, not {value}")
-    if value > schema.get("maximum", value):
-        raise ConfigError(place, f"must be at most {schema['maximum']}, not {value}")
-    if value <= schema.get("exclusiveMinimum", -math.inf):
-        raise ConfigError(place, f"must be more than {schema['exclusiveMinimum']}, not {value}")
-    return value
+    number: int | float = int(value) if kind == "integer" else value
+    if number < schema.get("minimum", number):
+        raise ConfigError(place, f"must be at least {schema['minimum']}, not {number}")
+    if number > schema.get("maximum", number):
+        raise ConfigError(place, f"must be at most {schema['maximum']}, not {number}")
+    if number <= schema.get("exclusiveMinimum", -math.inf):
+        raise ConfigError(place, f"must be more than {schema['exclusiveMinimum']}, not {number}")
+    return number
 
 
 def wrong_type(kinds: Collection[str], value: object) -> str:

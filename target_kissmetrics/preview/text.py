@@ -106,7 +106,7 @@ def _stream(stream: StreamPreview, stream_maps: Mapping[str, Any]) -> Iterator[R
     yield from _names("Properties", ("property", "count", "such as"), stream.totals.properties)
     yield from _losses("Rejected rows, and rejected events of batches", stream.rejected)
     yield from _losses("Dropped properties", stream.dropped)
-    ignored = stream.counts.skipped_types.most_common()
+    ignored = stream.counts.left_out.most_common()
     yield from _table("Ignored types", ("type", "count"), [(display.line(kind), f"{n:,}") for kind, n in ignored])
     yield from _warnings(stream.warnings)
 

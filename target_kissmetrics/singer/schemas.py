@@ -25,7 +25,7 @@ _MAX_CHARACTERS = 200
 
 
 class Unfolded(NamedTuple):
-    """A schema without references, those that are not followed (their fields may be anything), whether it is cut."""
+    """A schema without references, those that are not followed (fields of any type), and whether it is cut."""
 
     schema: dict[str, Any]
     not_followed: list[str]

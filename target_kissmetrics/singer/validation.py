@@ -59,8 +59,8 @@ def is_quick(pattern: str, text: str) -> bool:
     signs = _NO_SIGNS.sub("", pattern)
     if _REPEATED_GROUP.search(signs) and len(_REPETITION_OR_CHOICE.findall(signs)) > 1:
         return False
-    repetitions: int = len(_OPEN_REPETITION.findall(signs))
-    return bool((len(text) + 1) ** (repetitions + 1) <= MAX_STEPS)
+    steps: int = (len(text) + 1) ** (len(_OPEN_REPETITION.findall(signs)) + 1)
+    return steps <= MAX_STEPS
 
 
 def _where_quick(keyword: str) -> Callable[..., Iterator[ValidationError]]:
