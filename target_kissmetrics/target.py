@@ -83,7 +83,9 @@ class TargetKissmetrics(Target):
             batch_rows=self.config.get("batch_size_rows"),
             report=self._make_report(),
         )
-        self._mapper = self.stream_mapper = StreamMapper(self.config, self.logger, self._ignores)
+        self._mapper = self.stream_mapper = StreamMapper(
+            self.config, self.logger, lambda stream: self.runtime.entry_of(stream).kind == "ignore"
+        )
 
     def _make_report(self) -> ReportWriter | None:
         settings = self.settings
@@ -160,10 +162,6 @@ class TargetKissmetrics(Target):
         """Give what makes a stream's sink: its class, with what it needs of the run in the place of this target."""
         make = functools.partial(KissmetricsSink, intake=self.runtime.intake)
         return cast("type[Sink]", make)
-
-    def _ignores(self, stream: str) -> bool:
-        """Return whether a stream, by its name after stream maps, is ignored."""
-        return self.runtime.entry_of(stream).kind == "ignore"
 
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
         """Register a stream's schema. Of a stream that is not read, nothing but the name is looked at."""
