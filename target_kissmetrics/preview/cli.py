@@ -26,7 +26,6 @@ from target_kissmetrics.config.settings import SCHEMA
 from target_kissmetrics.errors import ExpressionError, InputError
 from target_kissmetrics.preview.configuration import plan_of, read_config
 from target_kissmetrics.preview.expected_calls import CallLines, read_expected
-from target_kissmetrics.preview.messages import read
 from target_kissmetrics.preview.preview import Preview
 from target_kissmetrics.preview.suggest.entry import as_yaml
 from target_kissmetrics.preview.text import as_page, print_preview
@@ -85,7 +84,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--suggest",
         action="store_true",
-        help="write the `streams` to use, and the `stream_maps` that they need, as YAML, and nothing else",
+        help="write the `streams` to use, as YAML, and nothing else",
     )
     return parser
 
@@ -121,7 +120,7 @@ def _show(
     if options.html is not None:
         write_whole(options.html, as_page(preview, problem))
     if options.suggest:
-        sys.stdout.write(as_yaml(preview.suggestions(), preview.plan.stream_maps))
+        sys.stdout.write(as_yaml(preview.suggestions()))
     else:
         print_preview(preview, sys.stdout)
     sys.stdout.flush()
@@ -146,7 +145,7 @@ def _read(name: str, preview: Preview, config: dict[str, Any]) -> str | None:
         raise InputError(f"nothing is piped in; try: tap-... | {_NAME} --config config.json, or name a file")
     with Path(name).open("rb") if name != "-" else nullcontext(sys.stdin.buffer) as lines:
         try:
-            read(cast("IO[str]", lines), preview, config)
+            preview.read(cast("IO[str]", lines), config)
         except (InputError, ExpressionError, SingerSDKError, SingerError) as problem:
             return in_one_line(problem)
         except KeyboardInterrupt:

@@ -63,5 +63,4 @@ def plan_of(config: Mapping[str, Any], rows_shown: int, now: int) -> Plan:
         ConfigError: The first mistake.
     """
     settings = read_settings(config)
-    given, stream_maps = tuple(config.get("streams") or ()), config.get("stream_maps") or {}
-    return Plan(settings, settings.streams, given, settings.max_aliases_per_identity, rows_shown, now, stream_maps)
+    return Plan(settings, settings.streams, tuple(config.get("streams") or ()), rows_shown, now)

@@ -1,25 +1,29 @@
-"""All streams of a preview, and what is wrong between them."""
+"""All streams of a preview, read from Singer messages as the target reads them, and what is wrong between them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import IO, Any
 
 from target_kissmetrics.config.stream_entries import entry_for
-from target_kissmetrics.config.stream_names import ConfiguredName, NameWatch, of_entries
+from target_kissmetrics.config.stream_names import ConfiguredName, NameWatch, of_entries, of_stream_maps
+from target_kissmetrics.errors import InputError
 from target_kissmetrics.preview.stream import Plan, StreamPreview
-from target_kissmetrics.preview.suggest.advice import about_different_ids
 from target_kissmetrics.preview.suggest.entry import Suggestion
 from target_kissmetrics.preview.totals import Names
 from target_kissmetrics.reporting import display
+from target_kissmetrics.singer.batch_files import batch_rows, read_storage
+from target_kissmetrics.singer.reader import MessageReader
+from target_kissmetrics.singer.stream_maps import StreamMapper, named_in
 
 MANY_EVENT_NAMES = 200
 MANY_PROPERTY_NAMES = 1000
-MAX_STREAMS_COMPARED = 100
 
 _MAX_SPELLINGS = 20
 _NAMES_LISTED = 5
-_NAME_CHARACTERS = 40
+_LOG = logging.getLogger("target-kissmetrics-preview")
 
 
 @dataclass(slots=True)
@@ -40,7 +44,43 @@ class Preview:
         """Give a stream; a new one when there is none of this name."""
         return self.streams.setdefault(name, StreamPreview(name, self.plan))
 
-    def ignores(self, name: str) -> bool:
+    def read(self, lines: IO[str], config: Mapping[str, Any]) -> None:
+        """Read an input to its end; of the config, `stream_maps`, `validate_records` and `batch_config` count.
+
+        Raises:
+            InputError: A line is no Singer message, a row comes before its schema, or a BATCH file cannot be read.
+        """
+        self.map_names = NameWatch(of_stream_maps(config.get("stream_maps")))
+        mapper = StreamMapper(config, _LOG, self._ignores, lambda name, text: self._warn(f"stream '{name}': {text}"))
+        storage = read_storage(config)
+
+        def record(message: dict[str, Any]) -> None:
+            for stream, row, _, problem in mapper.rows(message):
+                self.stream(stream).row(row, message.get("time_extracted"), problem)
+
+        def batch(message: dict[str, Any]) -> None:
+            for row in batch_rows(message, storage) if mapper.maps(message) else ():
+                record({**message, "type": "RECORD", "record": row})
+
+        handlers = {"SCHEMA": lambda message: self._schema(mapper, message), "RECORD": record, "BATCH": batch}
+        unused = dict.fromkeys(("STATE", "ACTIVATE_VERSION"), lambda _: None)
+        MessageReader().process_lines(lines, {**handlers, **unused})
+
+    def _schema(self, mapper: StreamMapper, message: dict[str, Any]) -> None:
+        name = named_in(message)
+        self.map_names.saw(name)
+        try:
+            if not mapper.register(message):
+                return
+        except InputError as problem:
+            if name not in mapper.stream_maps:
+                raise
+            self._warn(f"{problem}; a run stops; its rows are not validated here")
+        for stream_map in mapper.stream_maps[name]:
+            alias, keys = stream_map.stream_alias, tuple(stream_map.transformed_key_properties or ())
+            self.stream(alias).schema(stream_map.transformed_schema, keys, mapper.sources(alias))
+
+    def _ignores(self, name: str) -> bool:
         """Return whether a stream, by its name after stream maps, is ignored; list it."""
         entry = entry_for(self.plan.entries, name)
         if entry is None or entry.kind != "ignore":
@@ -48,21 +88,19 @@ class Preview:
         self.stream(name).ignore()
         return True
 
+    def _warn(self, text: str) -> None:
+        self.warnings.append(text)
+
     def finish(self) -> None:
         """Suggest entries and warn, once all rows are read."""
         for stream in self.streams.values():
             stream.finish()
         for one, problem in [*self._unmatched_entries(), *_unmatched(self.map_names)]:
             if self.streams or self.map_names.has_seen_any:
-                self.warnings.append(f"{one.place}: {problem}")
+                self._warn(f"{one.place}: {problem}")
         totals = [stream.totals for stream in self.streams.values()]
         self.warnings += _about_names("events", [total.events for total in totals], MANY_EVENT_NAMES)
         self.warnings += _about_names("properties", [total.properties for total in totals], MANY_PROPERTY_NAMES)
-        ids = {name: found for name, stream in self.streams.items() if (found := stream.ids())}
-        for *names, warning in about_different_ids(dict(list(ids.items())[:MAX_STREAMS_COMPARED])):
-            self.warnings.append(warning)
-            for name in names:
-                self.streams[name].add_reason(warning)
 
     def suggestions(self) -> list[Suggestion]:
         """Give the entries to use: those of the config, and new ones, in an order that works.
@@ -71,16 +109,15 @@ class Preview:
         in a run the glob wins, too.
         """
         streams = list(self.streams.values())
-        suggested = [stream.name for stream in streams if stream.suggestion]
+        replaced = [entry_for(self.plan.entries, stream.name) for stream in streams if stream.suggestion]
         problems = [(stream.entry.place, stream.problem) for stream in streams if stream.problem is not None]
         problems += [(one.place, problem) for one, problem in self._unmatched_entries() if streams]
         kept: list[Suggestion] = []
         globs: list[Suggestion] = []
         for entry, given in zip(self.plan.entries, self.plan.given, strict=True):
-            if not entry.is_glob and any(entry_for(self.plan.entries, name) is entry for name in suggested):
-                continue
-            why = ["as configured", *(problem for place, problem in problems if place == entry.place)]
-            (globs if globs or entry.is_glob else kept).append(Suggestion(dict(given), why))
+            if entry.is_glob or not any(entry is one for one in replaced):
+                why = ["as configured", *(problem for place, problem in problems if place == entry.place)]
+                (globs if globs or entry.is_glob else kept).append(Suggestion(dict(given), why))
         new = [stream.suggestion for stream in streams if stream.suggestion and stream.name.strip()]
         return [*kept, *new, *globs]
 
@@ -108,9 +145,7 @@ def _about_names(what: str, streams: list[Names], many: int) -> Iterator[str]:
         listed = ", ".join(repr(display.line(one)) for one in spellings)
         yield f"{what} that differ by case only are one to Kissmetrics: {listed}"
     if len(spelled) > many:
-        some = ", ".join(
-            repr(display.line(next(iter(one)), _NAME_CHARACTERS)) for one in list(spelled.values())[:_NAMES_LISTED]
-        )
+        some = ", ".join(repr(display.line(next(iter(one)), 40)) for one in list(spelled.values())[:_NAMES_LISTED])
         yield (
             f"{len(spelled):,} different names of {what} ({some}, ...); names made from data (a URL, an "
             "order number) use up Kissmetrics' 65,535 permanently"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, Any
+from collections.abc import Iterator, Sequence
+from typing import IO
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
@@ -16,7 +15,7 @@ from rich.text import Text
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
 from target_kissmetrics.mapping.reject_codes import Rejected
-from target_kissmetrics.preview.explaining import DELETED, MappedRow, deleted_names, shown
+from target_kissmetrics.preview.explaining import DELETED, MappedRow, shown
 from target_kissmetrics.preview.preview import Preview
 from target_kissmetrics.preview.stream import Loss, StreamPreview
 from target_kissmetrics.preview.suggest.entry import as_yaml
@@ -58,7 +57,7 @@ def as_page(preview: Preview, problem: str | None = None) -> str:
         console.print(block)
     console.print(Rule(Text("the entries of streams to use", "bold"), align="left"))
     # Not wrapped, so that comments can be pasted.
-    console.print(Text(as_yaml(preview.suggestions(), preview.plan.stream_maps), "green"), soft_wrap=True)
+    console.print(Text(as_yaml(preview.suggestions()), "green"), soft_wrap=True)
     return console.export_html(code_format=_PAGE, inline_styles=True)
 
 
@@ -76,7 +75,7 @@ def _message(text: str) -> str:
 
 def _blocks(preview: Preview) -> Iterator[RenderableType]:
     for stream in preview.streams.values():
-        yield from _stream(stream, preview.plan.stream_maps)
+        yield from _stream(stream)
         yield ""
     if not preview.streams:
         yield "The input has no stream."
@@ -88,13 +87,13 @@ def _warnings(warnings: Sequence[str]) -> Iterator[RenderableType]:
     yield from (Text(f"! {_message(warning)}", "yellow") for warning in warnings)
 
 
-def _stream(stream: StreamPreview, stream_maps: Mapping[str, Any]) -> Iterator[RenderableType]:
+def _stream(stream: StreamPreview) -> Iterator[RenderableType]:
     yield Rule(Text(f"stream {display.line(stream.name)}", "bold"), align="left")
     if stream.problem is not None:
         yield Text(f"A run would stop here: {_message(stream.problem)}", "bold red")
     if stream.suggestion is not None and stream.suggestion.is_needed:
         yield "Suggested, and used below:"
-        yield Padding(Text(as_yaml([stream.suggestion], stream_maps), "green"), (0, 0, 0, 2))
+        yield Padding(Text(as_yaml([stream.suggestion]), "green"), (0, 0, 0, 2))
     if stream.kind:
         yield Text(f"read as {stream.kind}: {_message(stream.why)}", "bold")
     if stream.described:
@@ -106,8 +105,6 @@ def _stream(stream: StreamPreview, stream_maps: Mapping[str, Any]) -> Iterator[R
     yield from _names("Properties", ("property", "count", "such as"), stream.totals.properties)
     yield from _losses("Rejected rows, and rejected events of batches", stream.rejected)
     yield from _losses("Dropped properties", stream.dropped)
-    ignored = stream.counts.skipped_types.most_common()
-    yield from _table("Ignored types", ("type", "count"), [(display.line(kind), f"{n:,}") for kind, n in ignored])
     yield from _warnings(stream.warnings)
 
 
@@ -121,6 +118,8 @@ def _figures(stream: StreamPreview) -> Iterator[str]:
         yield f"personal data with calls (send_ip_and_user_agent): {listed}"
     if totals.revenue:
         yield f"{totals.revenue_key} {totals.revenue:f}"
+    if counts.skipped_types:
+        yield f"skipped, by type: {_message(by_code(counts.skipped_types))}"
     yield from counts.if_any()
 
 
@@ -143,8 +142,7 @@ def _row(row: MappedRow) -> Iterator[RenderableType]:
         for part in mapped.rejections
         if part.counts_as_row
     ]
-    lines += [f"ignored, by type: {_message(by_code(Counter(mapped.skipped_types)))}"] if mapped.skipped_types else []
-    lines += [f"forget {display.line(name)}: {DELETED}" for name in deleted_names(mapped)]
+    lines += [f"forget {display.line(name)}: {DELETED}" for name in dict.fromkeys(one.name for one in mapped.deletions)]
     yield from (Text(f"-> {line}", "yellow") for line in lines)
 
 

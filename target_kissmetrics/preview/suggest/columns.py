@@ -46,7 +46,7 @@ class Column:
     is_moment: bool = False
     is_nested: bool = False
 
-    @cached_property
+    @property
     def words(self) -> str:
         """The words of its name."""
         return words(self.name)

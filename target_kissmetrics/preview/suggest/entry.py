@@ -7,9 +7,7 @@ mapping accept each entry; a stream that no entry makes work is suggested as `ki
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,11 +23,10 @@ from target_kissmetrics.mapping.rules.fields import spelled
 from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.stream import Stream
-from target_kissmetrics.preview.suggest import advice, roles
+from target_kissmetrics.preview.suggest import money, roles
 from target_kissmetrics.preview.suggest.columns import Columns
 from target_kissmetrics.preview.suggest.known import known
-from target_kissmetrics.preview.suggest.roles import best, rank
-from target_kissmetrics.preview.suggest.shapes import OTHER_SYSTEM, REFUNDED, shape_of, title, words_of
+from target_kissmetrics.preview.suggest.roles import OTHER_SYSTEM, REFUNDED, best, rank, shape_of, title, words_of
 from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.redaction import redact
 
@@ -43,43 +40,29 @@ class Suggestion:
 
     Attributes:
         is_needed: The run would stop at the stream without it.
-        stream_map: Expressions of a stream map by column, without which the entry would be wrong.
     """
 
     entry: dict[str, Any]
     why: list[str] = field(default_factory=list)
     is_needed: bool = False
-    stream_map: dict[str, str] = field(default_factory=dict)
 
 
-def as_yaml(suggestions: Sequence[Suggestion], stream_maps: Mapping[str, Any] | None = None) -> str:
-    """Write entries to paste, with their reasons as comments; and all `stream_maps`, if an entry needs one.
-
-    The YAML reads back as the same entries and maps, whatever names hold.
-    """
-    needed = {one.entry["stream"]: one.stream_map for one in suggestions if one.stream_map}
-    text = _dumped({"stream_maps": {**(stream_maps or {}), **needed}}) if needed else ""
-    text += "streams:\n" if suggestions else "streams: []\n"
+def as_yaml(suggestions: Sequence[Suggestion]) -> str:
+    """Write entries to paste, with their reasons as comments. It reads back as the same entries, whatever names hold."""
+    text = "streams:\n" if suggestions else "streams: []\n"
     for suggestion in suggestions:
+        as_json = json.dumps([suggestion.entry], ensure_ascii=False)
+        # In ASCII, a name with a line separator of Unicode stays on one line. Read again, no part has two places.
+        entry = yaml.safe_dump(
+            json.loads(as_json), sort_keys=False, allow_unicode=as_json.isprintable(), width=1_000_000
+        )
         comments = [f"# {display.line(reason, _COMMENT_CHARACTERS)}" for reason in suggestion.why]
-        text += "".join(f"  {line}\n" for line in [*comments, *_dumped([suggestion.entry]).splitlines()])
+        text += "".join(f"  {line}\n" for line in [*comments, *redact(entry).splitlines()])
     return text
 
 
-def _dumped(value: object) -> str:
-    # In ASCII, a name with a line separator of Unicode stays on one line.
-    is_plain = json.dumps(value, ensure_ascii=False).isprintable()
-    return redact(yaml.safe_dump(value, sort_keys=False, allow_unicode=is_plain, width=1_000_000))
-
-
-def suggest(  # noqa: PLR0913 - a stream, and what is known of it
-    stream: Stream,
-    columns: Columns,
-    given: Mapping[str, Any],
-    decided: Detected | None = None,
-    collisions: int = 0,
-    *,
-    is_mapped: bool = False,
+def suggest(
+    stream: Stream, columns: Columns, given: Mapping[str, Any], decided: Detected | None = None, collisions: int = 0
 ) -> Suggestion:
     """Suggest an entry for a stream.
 
@@ -89,46 +72,40 @@ def suggest(  # noqa: PLR0913 - a stream, and what is known of it
         given: The entry that the config has for it, or nothing. What it says stays where the target accepts it.
         decided: The kind that its schema decides; None when a run would stop at it.
         collisions: Its events that share person, name and second with another row's.
-        is_mapped: It has a stream map of its own, so none is suggested.
     """
     base = {key: value for key, value in given.items() if value is not None and key != "stream"}
-    found = None if base else _known(stream, columns, is_needed=decided is None)
+    found = None if base else known(columns)
     if found is not None:
-        return found
-    base, why = _decided(stream, base, decided)
+        entry, why = {"stream": stream.name, **found[0]}, found[1]
+        if _problem(stream, entry) is None:
+            return Suggestion(entry, why, decided is None)
+    why = [f"decided from its schema: {decided.why}"] if decided else []
+    kind = decided.kind if decided else _message_kind(stream)
+    if decided:
+        base["kind"] = decided.kind
+    elif kind and "kind" not in base:
+        base = {"kind": kind}  # columns of a message format say nothing of other kinds
     while True:
         draft = _Draft(stream, columns, base, is_decided=decided is not None)
-        draft.fill(collisions, is_mapped=is_mapped)
-        try:
-            resolve(replace(stream, entry=read_entry(draft.entry, 0), warn=lambda _: None))
-        except ConfigError as problem:
-            key = problem.setting.rpartition(".")[2]
-            why.append(f"without {key}: {str(problem).removeprefix(f'{problem.setting}: ')}")
-            if key == "kind" or base.pop(key, None) is None:
-                break
-        else:
-            return Suggestion(draft.entry, [*why, *draft.why], decided is None, draft.stream_map)
+        draft.fill(collisions)
+        problem = _problem(stream, draft.entry)
+        if problem is None:
+            return Suggestion(draft.entry, [*why, *draft.why], decided is None)
+        key = problem.setting.rpartition(".")[2]
+        why.append(f"without {key}: {str(problem).removeprefix(f'{problem.setting}: ')}")
+        if key == "kind" or base.pop(key, None) is None:
+            break
     if decided is None:
         why.append(f"ignored; fix it, {_NOT_IGNORED}")
     return Suggestion({"stream": stream.name, "kind": decided.kind if decided else "ignore"}, why, decided is None)
 
 
-def _decided(stream: Stream, base: dict[str, Any], decided: Detected | None) -> tuple[dict[str, Any], list[str]]:
-    if decided is not None:
-        return {**base, "kind": decided.kind}, [f"decided from its schema: {decided.why}"]
-    kind = _message_kind(stream) if "kind" not in base else None
-    # Columns of a message format say nothing of other kinds.
-    return ({"kind": kind} if kind is not None else base), []
-
-
-def _known(stream: Stream, columns: Columns, *, is_needed: bool) -> Suggestion | None:
-    """Suggest the entry of a known shape, if the target accepts it."""
-    found = known(columns)
-    if found is not None:
-        entry, why = {"stream": stream.name, **found[0]}, found[1]
-        with suppress(ConfigError):
-            resolve(replace(stream, entry=read_entry(entry, 0), warn=lambda _: None))
-            return Suggestion(entry, why, is_needed)
+def _problem(stream: Stream, entry: dict[str, Any]) -> ConfigError | None:
+    """Give what the target says against an entry."""
+    try:
+        resolve(replace(stream, entry=read_entry(entry, 0), warn=lambda _: None))
+    except ConfigError as problem:
+        return problem
     return None
 
 
@@ -146,36 +123,35 @@ class _Draft:
     def __init__(self, stream: Stream, columns: Columns, given: Mapping[str, Any], *, is_decided: bool) -> None:
         self.entry: dict[str, Any] = {"stream": stream.name, **given}
         self.why: list[str] = []
-        self.stream_map: dict[str, str] = {}
         self._stream, self._columns, self._shape = stream, columns, shape_of(stream.name)
         self._is_decided = is_decided
         self._key = stream.only_key
         self._customers = self._rank_customers()
         customers = _listed(given.get("customer_id")) or self._customers[:1]
         devices = _listed(given.get("device_id") or best(columns, roles.DEVICE, customers))
-        self._time: str | None = given.get("timestamp", best(columns, roles.EVENT_TIME)) or None
         if is_decided:
             found = stream.id_fields(key_is_person=given["kind"] == "user_attributes")
             customers, devices = (list(fields.paths) for fields in found)
         self._customer, self._device = next(iter(customers), None), next(iter(devices), None)
         self._ids = [*customers, *devices]
+        self._time: str | None = given.get("timestamp", best(columns, roles.EVENT_TIME)) or None
 
-    def fill(self, collisions: int, *, is_mapped: bool) -> None:
+    def fill(self, collisions: int) -> None:
         """Find the kind, and the columns that it needs and its own rules do not find."""
         if "kind" not in self.entry:
             kind, reason = self._kind()
             self.entry = {"stream": self._stream.name, "kind": kind, **self.entry}
             self.why.append(reason)
         if self.entry["kind"] == "event":
-            self._people()
-            self._event()
-            self._revenue(is_mapped=is_mapped)
-            self._spread(collisions)
-            self._exclude()
+            self._set_people()
+            self._set_event()
+            self._set_revenue()
+            self._set_spread(collisions)
+            self._set_exclude()
         elif self.entry["kind"] == "user_attributes":
-            self._people()
-            self._set_time(best(self._columns, roles.CHANGE_TIME), ATTRIBUTE_TIME_CANDIDATES)
-            self._exclude()
+            self._set_people()
+            self._set_time(roles.CHANGE_TIME, ATTRIBUTE_TIME_CANDIDATES)
+            self._set_exclude()
         if self._shape.note and not self._is_decided:
             self.why.append(self._shape.note)
 
@@ -211,43 +187,34 @@ class _Draft:
         if value:
             self.entry.setdefault(key, value)
 
-    def _set_time(self, name: str | None, candidates: Sequence[str]) -> None:
-        """Set the time, unless the kind's rules find one among their candidates."""
-        own = self._stream.choose("timestamp", candidates).paths if self._is_decided else ()
-        found = next((one for one in own if one in self._columns), None)
-        self._time = found or name
-        if found is None:
-            self._set("timestamp", name)
+    def _set_time(self, role: roles.Role, candidates: Sequence[str]) -> None:
+        """Set the time, unless the kind's own rule finds it among its candidates."""
+        own = self._stream.field_for(candidates) if self._is_decided else None
+        if own is None:
+            self._set("timestamp", best(self._columns, role))
+        self._time = self.entry.get("timestamp", own) or None
 
-    def _people(self) -> None:
-        settings = self._stream.settings
+    def _set_people(self) -> None:
         if not self._is_decided:
             self._set("customer_id", self._customer)
             self._set("device_id", self._device)
-        tried = self._ids
         if self._customer and self._device:
             ids, other_way = [self._customer, self._device], ""
-            if not settings.use_customer_id:
+            if not self._stream.settings.use_customer_id:
                 ids, other_way = ids[::-1], f"; set use_customer_id: true to prefer {self._customer}"
             self.why.append(f"{ids[0]} is the person, or {ids[1]} where it is empty{other_way}")
-            tried = tried if settings.identity_fallback else ids[:1]
         others = [name for name in self._customers if name not in self._ids]
         if self._ids and others:
             listed = " or ".join(others[:3])
             self.why.append(f"{listed} could be customer_id as well; use the ID that your product sends")
-        others += rank(self._columns, roles.DEVICE, tried)
-        self.why += advice.about_rows_without_id(self._columns, tried, others)
 
-    def _event(self) -> None:
+    def _set_event(self) -> None:
         if not self._is_decided:
             self._set("event_name", self._event_name())
             self._set("refund", self._shape.event_name == REFUNDED)
-        self._set_time(self._time, EVENT_TIME_CANDIDATES)
-        time = self._columns.get(self._time or "")
+        self._set_time(roles.EVENT_TIME, EVENT_TIME_CANDIDATES)
         if not self._time:
             self.why.append("no column says when: events get the time of extraction, and are new in each later run")
-        elif time and (empty := time.values.count(None)):
-            self.why.append(f"{empty} of {len(time.values)} sampled rows have no {time.name} and would be rejected")
 
     def _event_name(self) -> str:
         column = best(self._columns, roles.EVENT_NAME, [self._customer, self._device, self._time])
@@ -260,8 +227,8 @@ class _Draft:
         prefix = f"{title(table.rpartition(' ')[2])} " if self._shape.event_name and not is_known else ""
         return f"{prefix}{{{column}}}"
 
-    def _revenue(self, *, is_mapped: bool) -> None:
-        """Set the revenue. What would be wrong gets a stream map, or is left out."""
+    def _set_revenue(self) -> None:
+        """Set the revenue, and what puts it right."""
         if "events" in self.entry:
             return  # each has a revenue of its own
         is_own = self._is_decided or "revenue" in self.entry
@@ -269,24 +236,14 @@ class _Draft:
         if amount:
             self.entry["revenue"] = amount
             self.why.append(f"{amount} looks like the money; Kissmetrics wants it net, without tax and shipping")
-            beside = rank(self._columns, roles.TAX_OR_SHIPPING)
-            if beside and not re.search(r"\b(net|subtotal|revenue)\b", self._columns[amount].words):
-                self.why.append(f"if {amount} includes {', '.join(beside)}, subtract it with a stream map")
-        amount = amount or advice.own_amount(self._stream, self._columns)
-        if amount is None:
-            return
-        is_refund = bool(self.entry.get("refund"))
-        own, name = self._stream.entry, self.entry.get("event_name")
-        money = advice.about_money(self._columns, amount, own, name, refund=is_refund)
-        self.why += money.warnings
-        if money.fix and not money.is_mixed and not is_mapped:
-            self.stream_map[amount] = money.fix
-            self.why.append("stream_maps, above, fixes it")
-        elif money.is_wrong:
-            self.entry["revenue"] = False
-            self.why.append(f"revenue: {amount}")
+        own = replace(
+            self._stream.entry, event_name=self.entry.get("event_name"), refund=bool(self.entry.get("refund"))
+        )
+        warnings, keys = money.about(self._columns, amount or money.own_amount(self._stream, self._columns), own)
+        self.why += warnings
+        self.entry |= keys
 
-    def _spread(self, collisions: int) -> None:
+    def _set_spread(self, collisions: int) -> None:
         time = self._columns.get(self._time or "")
         is_date_only = time is not None and time.is_date_only
         if self.entry.get("once") or "spread_duplicates" in self.entry or not (is_date_only or collisions):
@@ -298,7 +255,7 @@ class _Draft:
             else f"{collisions} events share person, name and second with another row's"
         )
 
-    def _exclude(self) -> None:
+    def _set_exclude(self) -> None:
         """Exclude personal data and the number of a row, but no column that the entry names."""
         if "include" in self.entry or "exclude" in self.entry:
             return

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from target_kissmetrics.mapping.rules.fields import parsed
 from target_kissmetrics.preview.suggest.columns import Columns
+from target_kissmetrics.preview.suggest.money import WHEN_IS_SAMPLED
 
 _ZERO_DECIMALS = frozenset(
     "bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split()  # noqa: SIM905 - a table
@@ -65,9 +66,8 @@ def _stripe(columns: Columns) -> dict[str, Any]:
     events: list[dict[str, Any]] = []
     for currencies, divided in ((cents, {"revenue_divide_by": 100}), (whole, {})):
         if currencies:
-            only = {"currency": list(currencies)} if whole and cents else {}
+            only = {"currency": currencies} if whole and cents else {}
             paid = {"revenue": "amount", **divided, "when": {"paid": True, **only}}
-            only = {name: list(one) for name, one in only.items()}
             back = {
                 "revenue": "amount_refunded",
                 **divided,
@@ -125,7 +125,7 @@ def known(columns: Columns) -> tuple[dict[str, Any], list[str]] | None:
             why = [f"its rows have the shape of {shape.name}"]
             entry = shape.entry(columns)
             if any("when" in event for event in entry.get("events", ())):
-                why.append("`when` has the values of the sampled rows; rows with others are left out: add them")
+                why.append(WHEN_IS_SAMPLED)
             return entry, why
     return None
 
