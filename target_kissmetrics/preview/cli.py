@@ -12,8 +12,8 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, cast
@@ -31,17 +31,17 @@ from target_kissmetrics.preview.suggest.entry import as_yaml
 from target_kissmetrics.preview.text import as_page, print_preview
 from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.logs import guard, in_one_line
-from target_kissmetrics.reporting.report_writer import write_whole
+from target_kissmetrics.reporting.report_writer import write_whole, written_whole
 
 _NAME = "target-kissmetrics-preview"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; give its exit code: 0, or 1 when something could not be read or written."""
+    """Run the command; give its exit code: 0, or 1 when something could not be read or written, or differs."""
     options = make_parser().parse_args(argv)
-    # A name may have characters that the terminal's encoding lacks.
     if sys.stdout is None:
         return _fail("standard output is closed; write it to a file (> preview.txt)")
+    # A name may have characters that the terminal's encoding lacks.
     cast("Any", sys.stdout).reconfigure(errors="backslashreplace")
     try:
         return _run(options)
@@ -63,29 +63,21 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=f"Example: tap-postgres --config tap.json | {_NAME} --config target.json --html preview.html",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "input", nargs="?", default="-", help="a file of Singer messages; standard input by default, or for -"
+    given = "a file of Singer messages; standard input by default, or for -"
+    parser.add_argument("input", nargs="?", default="-", help=given)
+    config = (
+        "the target's config in JSON or YAML, without api_key if you like; ENV reads TARGET_KISSMETRICS_... "
+        "variables; may be repeated"
     )
-    parser.add_argument(
-        "--config",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="the target's config in JSON or YAML, without api_key if you like; ENV reads TARGET_KISSMETRICS_... "
-        "variables; may be repeated",
-    )
+    parser.add_argument("--config", action="append", default=[], metavar="FILE", help=config)
     parser.add_argument("--rows", type=_rows, default=3, help="rows of each stream to show (%(default)s)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="also write the preview as one HTML page")
-    parser.add_argument(
-        "--calls", type=Path, metavar="FILE", help="write all calls, as lines of Kissmetrics' JSON import format"
-    )
+    calls = "write all calls, as lines of Kissmetrics' JSON import format"
+    parser.add_argument("--calls", type=Path, metavar="FILE", help=calls)
     expect = "compare all calls with such a file, in any order; list the difference and exit with 1 if there is one"
     parser.add_argument("--expect", type=Path, metavar="FILE", help=expect)
-    parser.add_argument(
-        "--suggest",
-        action="store_true",
-        help="write the `streams` to use, as YAML, and nothing else",
-    )
+    suggest = "write the `streams` to use, as YAML, and nothing else"
+    parser.add_argument("--suggest", action="store_true", help=suggest)
     return parser
 
 
@@ -98,48 +90,45 @@ def _rows(text: str) -> int:
 def _run(options: argparse.Namespace) -> int:
     config = read_config(options.config)
     guard(config)
-    written = [
-        (name, path) for name, path in (("--html", options.html), ("--calls", options.calls)) if path is not None
-    ]
-    files = [*(("--config", name) for name in options.config), ("the input", options.input)]
-    files += [("--expect", options.expect)] if options.expect not in {None, options.calls} else []
-    rejects = str(config.get("rejects_path") or SCHEMA["properties"]["rejects_path"]["default"])
-    check_distinct([*files, ("rejects_path", rejects)], written)
-    expected = read_expected(options.expect) if options.expect is not None else None
+    _check_paths(options, config)
+    expected = read_expected(options.expect) if options.expect else Counter[str]()
     plan = plan_of(config, options.rows, int(time.time()))
-    is_needed = options.calls is not None or expected is not None
-    with closing(CallLines()) as lines:
-        preview = Preview(replace(plan, on_calls=lines.add) if is_needed else plan)
-        return _show(options, preview, _read(options.input, preview, config), lines, expected)
-
-
-def _show(
-    options: argparse.Namespace, preview: Preview, problem: str | None, lines: CallLines, expected: Counter[str] | None
-) -> int:
-    preview.finish()
-    if options.html is not None:
-        write_whole(options.html, as_page(preview, problem))
-    if options.suggest:
-        sys.stdout.write(as_yaml(preview.suggestions()))
-    else:
-        print_preview(preview, sys.stdout)
-    sys.stdout.flush()
-    if problem is not None:
-        return _fail(problem)
-    if options.calls is not None:
-        lines.write(options.calls)
+    with written_whole(options.calls) if options.calls else nullcontext() as calls:
+        lines = CallLines(calls, expected)
+        preview = Preview(replace(plan, on_calls=lines.add))
+        problem = _read(options.input, preview, config)
+        preview.finish()
+        if options.html:
+            write_whole(options.html, as_page(preview, in_one_line(problem) if problem else None))
+        if options.suggest:
+            sys.stdout.write(as_yaml(preview.suggestions()))
+        else:
+            print_preview(preview, sys.stdout)
+        sys.stdout.flush()
+        if problem:
+            raise problem
     stops = [
         f"stream '{name}': a run would stop: {one.problem}" for name, one in preview.streams.items() if one.problem
     ]
-    difference = [*map(display.whole, stops), *lines.difference(expected)] if expected is not None else []
-    if not difference:
+    difference = [*map(display.whole, stops), *lines.difference()]
+    if not (options.expect and difference):
         return 0
     _fail(f"the calls are not those of {options.expect}; if they are right, write it again with --calls")
     sys.stderr.write("\n".join([*difference, ""]))
     return 1
 
 
-def _read(name: str, preview: Preview, config: dict[str, Any]) -> str | None:
+def _check_paths(options: argparse.Namespace, config: Mapping[str, Any]) -> None:
+    files = [*(("--config", name) for name in options.config), ("the input", options.input)]
+    if options.expect not in {None, options.calls}:
+        files.append(("--expect", options.expect))
+    files.append(("rejects_path", str(config.get("rejects_path") or SCHEMA["properties"]["rejects_path"]["default"])))
+    check_distinct(
+        files, [(name, path) for name, path in (("--html", options.html), ("--calls", options.calls)) if path]
+    )
+
+
+def _read(name: str, preview: Preview, config: Mapping[str, Any]) -> Exception | None:
     """Read the input; give what ended it early."""
     if name == "-" and (sys.stdin is None or sys.stdin.isatty()):
         raise InputError(f"nothing is piped in; try: tap-... | {_NAME} --config config.json, or name a file")
@@ -147,9 +136,9 @@ def _read(name: str, preview: Preview, config: dict[str, Any]) -> str | None:
         try:
             preview.read(cast("IO[str]", lines), config)
         except (InputError, ExpressionError, SingerSDKError, SingerError) as problem:
-            return in_one_line(problem)
+            return problem
         except KeyboardInterrupt:
-            return "stopped before the end of the input"
+            return InputError("stopped before the end of the input")
     return None
 
 

@@ -14,8 +14,6 @@ from target_kissmetrics.config.environment import read_environment
 from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_file
 from target_kissmetrics.preview.stream import Plan
 
-_NO_KEY = "preview-needs-no-key"
-
 
 class _Builtin(Target):
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
@@ -23,44 +21,27 @@ class _Builtin(Target):
         PluginCapabilities.BATCH,
     ]
 
-    @classmethod
-    def settings(cls) -> dict[str, Any]:
-        """Give the schemas of the settings that the SDK gives the target."""
-        builtin: dict[str, Any] = {"properties": {}}
-        cls.append_builtin_config(builtin)
-        return dict(builtin["properties"])
+
+def _builtin_settings() -> dict[str, Any]:
+    """Give the schemas of the settings that the SDK gives the target."""
+    builtin: dict[str, Any] = {"properties": {}}
+    _Builtin.append_builtin_config(builtin)
+    return dict(builtin["properties"])
 
 
 def read_config(sources: Sequence[str], environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Put a config together: files as `read_config_file` reads them, and `ENV`, the environment; a later one wins.
-
-    Raises:
-        ConfigError: One of them cannot be read.
-    """
+    """Put a config together: files, and `ENV`, the environment; a later one wins. Raises ConfigError."""
     config: dict[str, Any] = {}
     for source in sources:
         if source == FROM_ENVIRONMENT:
-            schemas = {**_Builtin.settings(), **own_settings.SCHEMA["properties"]}
-            config |= read_environment(environment, schemas)
+            config |= read_environment(environment, {**_builtin_settings(), **own_settings.SCHEMA["properties"]})
         else:
             config |= read_config_file(source)
     return config
 
 
-def read_settings(config: Mapping[str, Any]) -> own_settings.Settings:
-    """Read a config as the target does.
-
-    Raises:
-        ConfigError: The first mistake.
-    """
-    return own_settings.read_settings({**config, "api_key": config.get("api_key") or _NO_KEY}, _Builtin.settings())
-
-
 def plan_of(config: Mapping[str, Any], rows_shown: int, now: int) -> Plan:
-    """Read a config for a preview.
-
-    Raises:
-        ConfigError: The first mistake.
-    """
-    settings = read_settings(config)
+    """Read a config as the target does. Raises ConfigError with the first mistake."""
+    with_key = {**config, "api_key": config.get("api_key") or "preview-needs-no-key"}
+    settings = own_settings.read_settings(with_key, _builtin_settings())
     return Plan(settings, settings.streams, tuple(config.get("streams") or ()), rows_shown, now)

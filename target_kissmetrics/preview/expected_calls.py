@@ -1,61 +1,52 @@
-"""The calls of a preview as lines of Kissmetrics' import format, written to a file or compared with one.
+"""The calls of a preview as lines of Kissmetrics' import format, written to a file and compared with another one.
 
 The order of lines does not matter, nor that of the names in a line, nor whether a property is a number or the same
-digits as text, which are one to Kissmetrics. Calls are in a temporary file; only the expected ones are in memory.
+digits as text, which are one to Kissmetrics.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
 from target_kissmetrics.errors import InputError
 from target_kissmetrics.kissmetrics.calls import Call
 from target_kissmetrics.kissmetrics.wire import as_import_line
 from target_kissmetrics.reporting import display
-from target_kissmetrics.reporting.report_writer import written_whole
 
 MAX_SHOWN = 20
 
 
 class CallLines:
-    """The calls of a preview, as lines."""
+    """Writes calls as lines to a file, if there is one, and looks for them among the expected lines."""
 
-    def __init__(self) -> None:
-        self._file: IO[str] = SpooledTemporaryFile(1 << 20, "w+", encoding="utf-8", newline="\n")  # noqa: SIM115
+    def __init__(self, file: IO[str] | None, expected: Counter[str]) -> None:
+        self._file = file
+        self._missing = expected
+        self._surplus: list[str] = []
+        self._surplus_count = 0
 
     def add(self, calls: Iterable[Call]) -> None:
         """Add the calls of a row."""
-        self._file.writelines(f"{_as_text(as_import_line(call))}\n" for call in calls)
+        for line in (_as_text(as_import_line(call)) for call in calls):
+            if self._file is not None:
+                self._file.write(f"{line}\n")
+            if self._missing[line] > 0:
+                self._missing[line] -= 1
+                continue
+            self._surplus_count += 1
+            if self._surplus_count <= MAX_SHOWN:
+                self._surplus.append(line)
 
-    def close(self) -> None:
-        """Delete them."""
-        self._file.close()
-
-    def write(self, path: Path) -> None:
-        """Replace a file with the lines. Raises OSError if it cannot be written."""
-        self._file.seek(0)
-        with written_whole(path) as file:
-            shutil.copyfileobj(self._file, file)
-
-    def difference(self, expected: Counter[str]) -> list[str]:
-        """Give a readable difference from expected lines; nothing if there is none."""
-        missing, surplus, surplus_count = expected.copy(), list[str](), 0
-        self._file.seek(0)
-        for line in map(str.rstrip, self._file):
-            if missing[line] > 0:
-                missing[line] -= 1
-            else:
-                surplus_count += 1
-                surplus += [line] if surplus_count <= MAX_SHOWN else []
+    def difference(self) -> list[str]:
+        """Give a readable difference from the expected lines; nothing if there is none."""
+        missing = [*self._missing.elements()]
         return [
-            *_listed("missing", "-", [*missing.elements()][:MAX_SHOWN], missing.total()),
-            *_listed("not expected", "+", surplus, surplus_count),
+            *_listed("missing", "-", missing[:MAX_SHOWN], len(missing)),
+            *_listed("not expected", "+", self._surplus, self._surplus_count),
         ]
 
 

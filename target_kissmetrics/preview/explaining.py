@@ -39,11 +39,10 @@ class Field(NamedTuple):
 
 
 class MappedRow(NamedTuple):
-    """A row by its place in its stream: its first 100 fields, how many more there are, what the mapping made of it."""
+    """A row by its place in its stream, its first 100 fields, and what the mapping made of it."""
 
     number: int
     fields: list[Field]
-    more_fields: int
     outcome: Mapped | Rejected
 
 
@@ -97,10 +96,10 @@ def _effect(outcome: Mapped, without: Mapped | Rejected, name: str) -> tuple[str
     # Rejected events first.
     first, *others = sorted(losses, key=lambda part: not part.counts_as_row)
     role = "rejected" if first.counts_as_row else "dropped"
-    where = f" at {display.line(first.field)}" if first.field and first.field != name else ""
     more = f" and {len(others)} more" if others else ""
     rest = f"; the rest: {effect[1]}" if effect else ""
-    return role, f"{role} ({first.code}){where}: {display.line(first.reason, 200)}{more}{rest}"
+    reason = display.line(first.reason, 200)
+    return role, f"{role} ({first.code}) at {display.line(first.field or name)}: {reason}{more}{rest}"
 
 
 def _is_within(path: str, name: str) -> bool:
@@ -125,11 +124,11 @@ def _made(outcome: Mapped, without: Mapped | Rejected, name: str) -> tuple[str, 
     before, after = outcome.calls, without.calls
     remaining = set(_pairs(without))
     lost = [pair for pair in dict.fromkeys(_pairs(outcome)) if pair not in remaining]
-    role = _role(before, after)
+    role = _role(before[0], after[0]) if before and after else None
     if role is not None:
         # A field that takes this one's place is no property any more; that is not this field's effect.
         own = [pair for pair in lost if folded(pair[0]) == folded(names.clean(name)) or pair[0] in {"_ip", "_ua"}]
-        return role[0], ", ".join([role[1], *map(shown, own)])
+        return role, ", ".join(["event name" if role == "event" else role, *map(shown, own)])
     properties = _listed(map(shown, lost))
     counts = Counter(map(type_of, before)) - Counter(map(type_of, after))
     if any(isinstance(call, Record) for call in before) and counts["record"] + counts["set"]:
@@ -141,22 +140,17 @@ def _made(outcome: Mapped, without: Mapped | Rejected, name: str) -> tuple[str, 
     return ("calls", f"alias with {display.line(aliases[0].other)}") if aliases else None
 
 
-def _role(before: list[Call], after: list[Call]) -> tuple[str, str] | None:
-    if not before or not after:
-        return None
-    one, other = before[0], after[0]
-    if one.person != other.person:
-        return "identity", "identity"
-    if isinstance(one, Record) and isinstance(other, Record) and one.event != other.event:
-        return "event", "event name"
+def _role(before: Call, after: Call) -> str | None:
+    if before.person != after.person:
+        return "identity"
+    if isinstance(before, Record) and isinstance(after, Record) and before.event != after.event:
+        return "event"
     # When a call of another kind comes first, the field made calls; it holds no time.
-    return ("time", "time") if type(one) is type(other) and one.time != other.time else None
+    return "time" if type(before) is type(after) and before.time != after.time else None
 
 
 def _pairs(mapped: Mapped) -> list[tuple[str, str]]:
-    """Give the properties of calls, and deleted ones; addresses and user agents come first, so that no list cuts them
-    off.
-    """
+    """Give the properties of calls, and deleted ones; no list cuts off addresses and user agents, which come first."""
     carrying = [call for call in mapped.calls if not isinstance(call, Alias)]
     senders = [pair for call in carrying for pair in sender(call)]
     deleted = [(one.name, DELETED) for one in mapped.deletions]

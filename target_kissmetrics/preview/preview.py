@@ -10,6 +10,7 @@ from typing import IO, Any
 from target_kissmetrics.config.stream_entries import entry_for
 from target_kissmetrics.config.stream_names import ConfiguredName, NameWatch, of_entries, of_stream_maps
 from target_kissmetrics.errors import InputError
+from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.preview.stream import Plan, StreamPreview
 from target_kissmetrics.preview.suggest.entry import Suggestion
 from target_kissmetrics.preview.totals import Names
@@ -83,10 +84,10 @@ class Preview:
     def _ignores(self, name: str) -> bool:
         """Return whether a stream, by its name after stream maps, is ignored; list it."""
         entry = entry_for(self.plan.entries, name)
-        if entry is None or entry.kind != "ignore":
-            return False
-        self.stream(name).ignore()
-        return True
+        is_ignored = entry is not None and entry.kind == "ignore"
+        if is_ignored:
+            self.stream(name)
+        return is_ignored
 
     def _warn(self, text: str) -> None:
         self.warnings.append(text)
@@ -138,9 +139,8 @@ def _unmatched(watch: NameWatch) -> Iterator[tuple[ConfiguredName, str]]:
 def _about_names(what: str, streams: list[Names], many: int) -> Iterator[str]:
     """Warn of names over all streams, for one product has them all."""
     spelled: dict[str, dict[str, None]] = {}
-    for names in streams:
-        for folded, total in names.known.items():
-            spelled.setdefault(folded, {}).update(dict.fromkeys(total.spellings))
+    for name in (name for names in streams for name in names.known):
+        spelled.setdefault(folded(name), {})[name] = None
     for spellings in [found for found in spelled.values() if len(found) > 1][:_MAX_SPELLINGS]:
         listed = ", ".join(repr(display.line(one)) for one in spellings)
         yield f"{what} that differ by case only are one to Kissmetrics: {listed}"

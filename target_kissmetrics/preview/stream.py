@@ -17,7 +17,7 @@ from target_kissmetrics.mapping.rules.fields import Row
 from target_kissmetrics.mapping.rules.loaders import is_deleted
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream, StreamMapping
-from target_kissmetrics.preview.explaining import MAX_FIELDS, MappedRow, explain
+from target_kissmetrics.preview.explaining import MappedRow, explain
 from target_kissmetrics.preview.suggest import money
 from target_kissmetrics.preview.suggest.columns import columns_of
 from target_kissmetrics.preview.suggest.entry import Suggestion, suggest
@@ -31,6 +31,9 @@ from target_kissmetrics.sync.intake import check_row, check_sources, watch_entry
 
 SAMPLED_ROWS = 200
 """The first rows of a stream, from which an entry is suggested."""
+
+SUGGESTED = "the suggested entry"
+"""The place of an entry that is suggested because a run would stop at the stream without it."""
 
 MAX_WARNINGS = 100
 
@@ -82,23 +85,21 @@ class StreamPreview:
         self.problem: str | None = None
         self.suggestion: Suggestion | None = None
         self.entry: StreamSettings = entry_for(plan.entries, name) or StreamSettings(stream=name)
+        if self.entry.kind == "ignore":
+            self.kind, self.why = "ignore", f"{self.entry.place} says so"
         self.counts = StreamCounts(name)
         self.first: list[MappedRow] = []
-        self.totals = Totals(plan.mapping.revenue_key, plan.now, plan.mapping.max_aliases_per_identity)
+        self.totals = Totals(plan.mapping.revenue_key, plan.mapping.max_aliases_per_identity)
         self.rejected: dict[str, Loss] = {}
         self.dropped: dict[str, Loss] = {}
         self.warnings: list[str] = []
         self._plan = plan
         self._collisions = CollisionCounter(lambda _, text: self._warn(text))
         self._sample: list[Row] = []
-        self._waiting: list[tuple[Row, object, str | None]] | None = None
+        self._waiting: list[tuple[Row | None, object, str | None]] | None = None
         self._stream: Stream | None = None
         self._sources: Sequence[str] = ()
         self._mapping: StreamMapping | None = None
-
-    def ignore(self) -> None:
-        """Show it as one that is not read."""
-        self.kind, self.why = "ignore", f"{self.entry.place} says so"
 
     def schema(self, schema: Mapping[str, Any], key_properties: Sequence[str], sources: Sequence[str] = ()) -> None:
         """Begin, or go on with a changed schema, after stream maps; `sources` are the tap's streams that become it."""
@@ -114,7 +115,7 @@ class StreamPreview:
 
     def row(self, row: Row | None, extracted: object, invalid: str | None = None) -> None:
         """Add a row, after stream maps; None: they filter it. `invalid` is what is wrong with it by its schema."""
-        if self._waiting is None or row is None:
+        if self._waiting is None:
             self._map(row, extracted, invalid)
             return
         self._waiting.append((row, extracted, invalid))
@@ -126,29 +127,22 @@ class StreamPreview:
         self._map_waiting()
         if self._stream is None:
             return
+        if self.suggestion is not None and self.counts.rejected:
+            rows = display.plural(self.counts.rows, "row")
+            self.suggestion.why.append(f"of {rows}, rejected: {by_code(self.counts.rejected)}")
         if self.suggestion is None and self.kind == "event" and not self.entry.events:
             columns = columns_of(self._stream.schema, self._sample)
             warnings, _ = money.about(columns, money.own_amount(self._stream, columns), self.entry)
             self._warn(*warnings)
         if self.suggestion is None and self.kind and not self.entry.kind:
-            self._suggest(self._stream, self._sample, Detected(self.kind, self.why))
-            self.add_reason(self.problem)
-        elif self.suggestion is not None and self.counts.rejected:
-            self.add_reason(f"of {display.plural(self.counts.rows, 'row')}, rejected: {by_code(self.counts.rejected)}")
-        self._warn(*self.totals.warnings(self.counts.accepted))
-        if self.totals.equal_rows:
-            equal = (
-                f"{display.plural(self.totals.equal_rows, 'row')} equal to another one, and the stream has no key; "
-                "Kissmetrics keeps one event of them; to keep all, give the tap the table's key (key_properties)"
-            )
-            self._warn(equal)
-            self.add_reason(equal)
-        self._warn(*self.counts.warnings())
-
-    def add_reason(self, text: str | None) -> None:
-        """Add a reason to its suggestion, if it has one."""
-        if text and self.suggestion is not None:
-            self.suggestion.why.append(text)
+            suggestion = self._suggest(self._stream, self._sample, Detected(self.kind, self.why))
+            suggestion.why += [self.problem] if self.problem else []
+        told = [*self.totals.warnings(self.counts.accepted), *self.counts.warnings()]
+        self._warn(*told)
+        if self.suggestion is not None:
+            self.suggestion.why += told
+            if self.kind == "event" and self.counts.collisions and not self.entry.once:
+                self.suggestion.entry.setdefault("spread_duplicates", True)
 
     def _warn(self, *texts: str) -> None:
         self.warnings += [text for text in texts if text not in self.warnings][: MAX_WARNINGS - len(self.warnings)]
@@ -156,7 +150,7 @@ class StreamPreview:
     def _suggest(self, stream: Stream, rows: Sequence[Row], decided: Detected | None = None) -> Suggestion:
         pairs = zip(self._plan.entries, self._plan.given, strict=True)
         given = next((given for entry, given in pairs if entry is self.entry), {})
-        self.suggestion = suggest(stream, columns_of(stream.schema, rows), given, decided, self.counts.collisions)
+        self.suggestion = suggest(stream, columns_of(stream.schema, rows), given, decided)
         return self.suggestion
 
     def _resolve(self, stream: Stream) -> None:
@@ -170,7 +164,8 @@ class StreamPreview:
             check_sources(self.name, self.entry, self._mapping, self._sources)
         except ConfigError as problem:
             self.problem = self.problem or str(problem)
-            self.add_reason(str(problem))
+            if self.suggestion is not None:
+                self.suggestion.why.append(str(problem))
 
     def _map_waiting(self) -> None:
         """Map the rows that waited for an entry, with the suggested one."""
@@ -180,8 +175,8 @@ class StreamPreview:
         if not self.name.strip():
             self.kind, self.why = "ignore", "no entry of streams can match a stream without a name; fix the tap"
             return
-        suggestion = self._suggest(self._stream, [row for row, *_ in waiting])
-        self.entry = replace(read_entry(suggestion.entry, 0), place="the suggested entry")
+        suggestion = self._suggest(self._stream, [row for row, *_ in waiting if row is not None])
+        self.entry = replace(read_entry(suggestion.entry, 0), place=SUGGESTED)
         self._stream = replace(self._stream, entry=self.entry)
         self._resolve(self._stream)
         self.why = "as suggested"
@@ -204,17 +199,13 @@ class StreamPreview:
         try:
             check_row(row, stream.key_properties, invalid)
             outcome = mapping.map(row, extracted)
+            self._count(outcome)
         except Rejected as problem:
             outcome = problem
-            counts.rejected[problem.code] += 1
-            self._lose(self.rejected, problem.code, str(problem), problem.field)
-            if counts.suspicious.total() >= PROBATION_ROWS:
-                self._warn(f"all rows so far are rejected; a run would stop after the first {PROBATION_ROWS}")
-        else:
-            self._count(outcome)
+            self._reject(problem)
         if len(self.first) < self._plan.rows_shown:
             fields = explain(stream, mapping, row, extracted, outcome)
-            self.first.append(MappedRow(counts.rows, fields, max(0, len(row) - MAX_FIELDS), outcome))
+            self.first.append(MappedRow(counts.rows, fields, outcome))
         # Rows of message formats may be large, and nothing is suggested from their columns.
         is_left_out = isinstance(outcome, Mapped) and outcome.is_filtered
         if self.kind in FLAT_KINDS and not is_left_out and len(self._sample) < SAMPLED_ROWS:
@@ -231,6 +222,12 @@ class StreamPreview:
         self.totals.add(mapped, has_key=bool(self._stream and self._stream.key_properties))
         for part in mapped.rejections:
             self._lose(self.rejected if part.counts_as_row else self.dropped, part.code, part.reason, part.field)
+
+    def _reject(self, problem: Rejected) -> None:
+        self.counts.rejected[problem.code] += 1
+        self._lose(self.rejected, problem.code, str(problem), problem.field)
+        if self.counts.suspicious.total() >= PROBATION_ROWS:
+            self._warn(f"all rows so far are rejected; a run would stop after the first {PROBATION_ROWS}")
 
     def _lose(self, losses: dict[str, Loss], code: str, reason: str, field: str | None) -> None:
         first = Loss(0, display.line(reason, 300), self.counts.rows, display.line(field) if field else None)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record, Set
-from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.amounts import to_amount
 from target_kissmetrics.reporting import display
@@ -17,10 +16,9 @@ MAX_NAMES = 10_000
 """Names of events, or of properties, that are counted one by one; the rest are counted together."""
 
 MAX_IDENTITIES = 100_000
-"""Identities, and rows of a stream without a key, that are known one by one."""
+"""Identities, aliases, and rows of a stream without a key, that are known one by one."""
 
 _EXAMPLES = 3
-_SPELLINGS = 5
 _EXAMPLE_CHARACTERS = 200
 _LISTED = 5
 _SHORT = 40
@@ -28,11 +26,9 @@ _SHORT = 40
 
 @dataclass(slots=True)
 class NameTotal:
-    """The calls with one name: spellings and example values, at most a few; times in seconds since the Unix epoch."""
+    """The calls with one name: at most a few example values; times in seconds since the Unix epoch."""
 
-    name: str
     count: int = 0
-    spellings: list[str] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
     first: int = 0
     last: int = 0
@@ -41,20 +37,18 @@ class NameTotal:
 
 @dataclass(slots=True)
 class Names:
-    """Totals by folded name, of the first 10,000 names, and the number of calls with other names."""
+    """Totals by name, of the first 10,000 names, and the number of calls with other names."""
 
     known: dict[str, NameTotal] = field(default_factory=dict)
     others: int = 0
 
     def add(self, name: str) -> NameTotal:
         """Count a name and give its totals."""
-        key = folded(name)
-        if key not in self.known and len(self.known) >= MAX_NAMES:
+        if name not in self.known and len(self.known) >= MAX_NAMES:
             self.others += 1
-            return NameTotal(name)
-        total = self.known.setdefault(key, NameTotal(name))
+            return NameTotal()
+        total = self.known.setdefault(name, NameTotal())
         total.count += 1
-        _keep(name, total.spellings, _SPELLINGS)
         return total
 
 
@@ -64,45 +58,39 @@ class Totals:
 
     Attributes:
         max_aliases: More aliases than this of one ID are a risk.
-        identities: Identities with the rows that each has, of the first 100,000; `more_identities`: there are others.
-        future: Calls whose time is in the future.
+        identities: Identities with the rows that each has, of the first 100,000.
         senders: Calls with a person's address (`_ip`) or user agent (`_ua`).
         equal_rows: Rows that are equal to an earlier one, in a stream without a key.
     """
 
     revenue_key: str
-    now: int
     max_aliases: int = 10
     calls: Counter[str] = field(default_factory=Counter)
     events: Names = field(default_factory=Names)
     properties: Names = field(default_factory=Names)
     identities: Counter[str] = field(default_factory=Counter)
-    more_identities: bool = False
-    future: int = 0
     senders: Counter[str] = field(default_factory=Counter)
     equal_rows: int = 0
     _rows: set[bytes] = field(default_factory=set)
-    _partners: dict[str, set[int]] = field(default_factory=dict)
+    _pairs: set[frozenset[str]] = field(default_factory=set)
 
     def add(self, mapped: Mapped, *, has_key: bool) -> None:
         """Count a row's calls; `has_key` says that its stream has a key."""
         for call in mapped.calls:
             self.calls[type_of(call)] += 1
-            if isinstance(call, Alias):
-                self._add_partners(call)
-            else:
+            if not isinstance(call, Alias):
                 self._add_carrying(call)
+            elif len(self._pairs) < MAX_IDENTITIES:
+                self._pairs.add(frozenset((call.person, call.other)))
         for call in mapped.calls[:1]:
-            is_counted = call.person in self.identities or len(self.identities) < MAX_IDENTITIES
-            self.more_identities = self.more_identities or not is_counted
-            self.identities.update([call.person] if is_counted else [])
+            if call.person in self.identities or len(self.identities) < MAX_IDENTITIES:
+                self.identities[call.person] += 1
         for slot in mapped.slots[:1] if not has_key else ():
             self.equal_rows += slot.row in self._rows
             if len(self._rows) < MAX_IDENTITIES:
                 self._rows.add(slot.row)
 
     def _add_carrying(self, call: Record | Set) -> None:
-        self.future += call.time > self.now
         self.senders.update(name for name, _ in sender(call))
         if isinstance(call, Record):
             event = self.events.add(call.event)
@@ -110,15 +98,9 @@ class Totals:
             event.last = max(event.last, call.time)
             event.revenue += Decimal(to_amount(call.properties.get(self.revenue_key)) or 0)
         for name, value in call.properties.items():
-            _keep(value[:_EXAMPLE_CHARACTERS], self.properties.add(name).examples, _EXAMPLES)
-
-    def _add_partners(self, call: Alias) -> None:
-        for identity, partner in ((call.person, call.other), (call.other, call.person)):
-            if identity in self._partners or len(self._partners) < MAX_IDENTITIES:
-                partners = self._partners.setdefault(identity, set())
-                # One more than the limit is enough to know.
-                if len(partners) <= self.max_aliases:
-                    partners.add(hash(partner))
+            examples = self.properties.add(name).examples
+            if len(examples) < _EXAMPLES and value[:_EXAMPLE_CHARACTERS] not in examples:
+                examples.append(value[:_EXAMPLE_CHARACTERS])
 
     @property
     def revenue(self) -> Decimal:
@@ -127,9 +109,8 @@ class Totals:
 
     def warnings(self, rows: int) -> Iterator[str]:
         """Give what to warn of; `rows` were mapped."""
-        if self.future:
-            yield f"{display.plural(self.future, 'call')} with a time in the future; check its zone and unit"
-        shared = [identity for identity, partners in self._partners.items() if len(partners) > self.max_aliases]
+        partners = Counter(identity for pair in self._pairs for identity in pair)
+        shared = [identity for identity, count in partners.items() if count > self.max_aliases]
         if shared:
             yield (
                 f"{len(shared)} identities come with more than {self.max_aliases} others ({_some(shared)}); they look "
@@ -146,6 +127,11 @@ class Totals:
             if count >= 50 and count * 5 >= rows and len(self.identities) >= 10:
                 what = f"{count} of {rows} rows have the identity {display.line(identity, _SHORT)!r}"
                 yield f"{what}; if it is not one person, add it to blocked_identities"
+        if self.equal_rows:
+            yield (
+                f"{display.plural(self.equal_rows, 'row')} equal to another one, and the stream has no key; "
+                "Kissmetrics keeps one event of them; to keep all, give the tap the table's key (key_properties)"
+            )
         if self.calls["alias"]:
             yield f"{display.plural(self.calls['alias'], 'alias call')}: Kissmetrics never undoes an alias"
 
@@ -158,11 +144,6 @@ def sender(call: Record | Set) -> list[tuple[str, str]]:
 def type_of(call: Call) -> str:
     """Give `record`, `set` or `alias`."""
     return type(call).__name__.lower()
-
-
-def _keep(text: str, texts: list[str], most: int) -> None:
-    if len(texts) < most and text not in texts:
-        texts.append(text)
 
 
 def _some(identities: list[str]) -> str:

@@ -13,9 +13,9 @@ import yaml
 from preview_streams import NOW, messages
 
 from target_kissmetrics.mapping.result import Mapped
-from target_kissmetrics.preview.configuration import read_settings
+from target_kissmetrics.preview.configuration import plan_of
 from target_kissmetrics.preview.preview import Preview
-from target_kissmetrics.preview.stream import Plan, StreamPreview
+from target_kissmetrics.preview.stream import StreamPreview
 from target_kissmetrics.preview.suggest.entry import as_yaml
 
 N = range(12)
@@ -115,8 +115,7 @@ TABLES = {
 
 def previewed(config: Mapping[str, Any], table: Table) -> tuple[StreamPreview, dict[str, Any]]:
     """Give the stream's preview, and the config with what is suggested pasted into it."""
-    settings = read_settings(config)
-    made = Preview(Plan(settings, settings.streams, tuple(config.get("streams", ())), len(table.rows), NOW))
+    made = Preview(plan_of(config, len(table.rows), NOW))
     lines = messages(table.stream, table.rows, table.key)
     made.read(StringIO("".join(f"{json.dumps(line)}\n" for line in lines)), config)
     made.finish()

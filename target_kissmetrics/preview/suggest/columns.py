@@ -46,20 +46,15 @@ class Column:
     is_moment: bool = False
     is_nested: bool = False
 
-    @property
-    def words(self) -> str:
-        """The words of its name."""
-        return words(self.name)
-
     @cached_property
     def filled(self) -> list[Any]:
         """Its values that are not empty."""
         return [value for value in self.values if value is not None]
 
     @cached_property
-    def texts(self) -> dict[str, None]:
+    def texts(self) -> list[str]:
         """Its different texts and numbers, as text."""
-        return {str(value): None for value in self.filled if _is_scalar(value)}
+        return list(dict.fromkeys(str(value) for value in self.filled if _is_scalar(value)))
 
     @cached_property
     def amounts(self) -> list[Decimal | None]:

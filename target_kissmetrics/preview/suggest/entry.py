@@ -26,7 +26,7 @@ from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.preview.suggest import money, roles
 from target_kissmetrics.preview.suggest.columns import Columns
 from target_kissmetrics.preview.suggest.known import known
-from target_kissmetrics.preview.suggest.roles import OTHER_SYSTEM, REFUNDED, best, rank, shape_of, title, words_of
+from target_kissmetrics.preview.suggest.roles import best, look_up, rank, title, words_of
 from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.redaction import redact
 
@@ -36,19 +36,14 @@ _COMMENT_CHARACTERS = 2000
 
 @dataclass(slots=True)
 class Suggestion:
-    """An entry of `streams`, with reasons and advice for a person, in lines.
-
-    Attributes:
-        is_needed: The run would stop at the stream without it.
-    """
+    """An entry of `streams`, with reasons and advice for a person, in lines."""
 
     entry: dict[str, Any]
     why: list[str] = field(default_factory=list)
-    is_needed: bool = False
 
 
 def as_yaml(suggestions: Sequence[Suggestion]) -> str:
-    """Write entries to paste, with their reasons as comments. It reads back as the same entries, whatever names hold."""
+    """Write entries to paste, with their reasons as comments; it reads back as the same entries."""
     text = "streams:\n" if suggestions else "streams: []\n"
     for suggestion in suggestions:
         as_json = json.dumps([suggestion.entry], ensure_ascii=False)
@@ -61,9 +56,7 @@ def as_yaml(suggestions: Sequence[Suggestion]) -> str:
     return text
 
 
-def suggest(
-    stream: Stream, columns: Columns, given: Mapping[str, Any], decided: Detected | None = None, collisions: int = 0
-) -> Suggestion:
+def suggest(stream: Stream, columns: Columns, given: Mapping[str, Any], decided: Detected | None = None) -> Suggestion:
     """Suggest an entry for a stream.
 
     Args:
@@ -71,33 +64,37 @@ def suggest(
         columns: They hold a sample of rows.
         given: The entry that the config has for it, or nothing. What it says stays where the target accepts it.
         decided: The kind that its schema decides; None when a run would stop at it.
-        collisions: Its events that share person, name and second with another row's.
     """
     base = {key: value for key, value in given.items() if value is not None and key != "stream"}
     found = None if base else known(columns)
     if found is not None:
-        entry, why = {"stream": stream.name, **found[0]}, found[1]
-        if _problem(stream, entry) is None:
-            return Suggestion(entry, why, decided is None)
-    why = [f"decided from its schema: {decided.why}"] if decided else []
-    kind = decided.kind if decided else _message_kind(stream)
-    if decided:
+        suggestion = Suggestion({"stream": stream.name, **found[0]}, found[1])
+        if _problem(stream, suggestion.entry) is None:
+            return suggestion
+    if decided is not None:
         base["kind"] = decided.kind
-    elif kind and "kind" not in base:
+        return _drafted(stream, columns, base, [f"decided from its schema: {decided.why}"], decided.kind)
+    kind = _message_kind(stream)
+    if kind is not None and "kind" not in base:
         base = {"kind": kind}  # columns of a message format say nothing of other kinds
+    return _drafted(stream, columns, base, [], None)
+
+
+def _drafted(stream: Stream, columns: Columns, base: dict[str, Any], why: list[str], decided: str | None) -> Suggestion:
+    """Draft an entry; without the keys of the config that the target does not accept."""
     while True:
         draft = _Draft(stream, columns, base, is_decided=decided is not None)
-        draft.fill(collisions)
+        draft.fill()
         problem = _problem(stream, draft.entry)
         if problem is None:
-            return Suggestion(draft.entry, [*why, *draft.why], decided is None)
+            return Suggestion(draft.entry, [*why, *draft.why])
         key = problem.setting.rpartition(".")[2]
         why.append(f"without {key}: {str(problem).removeprefix(f'{problem.setting}: ')}")
         if key == "kind" or base.pop(key, None) is None:
             break
     if decided is None:
         why.append(f"ignored; fix it, {_NOT_IGNORED}")
-    return Suggestion({"stream": stream.name, "kind": decided.kind if decided else "ignore"}, why, decided is None)
+    return Suggestion({"stream": stream.name, "kind": decided or "ignore"}, why)
 
 
 def _problem(stream: Stream, entry: dict[str, Any]) -> ConfigError | None:
@@ -123,9 +120,10 @@ class _Draft:
     def __init__(self, stream: Stream, columns: Columns, given: Mapping[str, Any], *, is_decided: bool) -> None:
         self.entry: dict[str, Any] = {"stream": stream.name, **given}
         self.why: list[str] = []
-        self._stream, self._columns, self._shape = stream, columns, shape_of(stream.name)
-        self._is_decided = is_decided
-        self._key = stream.only_key
+        self._stream, self._columns, self._is_decided = stream, columns, is_decided
+        self._table = words_of(stream.name)
+        self._noun = self._table.rpartition(" ")[2]
+        self._event = look_up(roles.EVENT_TABLES, self._noun)
         self._customers = self._rank_customers()
         customers = _listed(given.get("customer_id")) or self._customers[:1]
         devices = _listed(given.get("device_id") or best(columns, roles.DEVICE, customers))
@@ -136,7 +134,7 @@ class _Draft:
         self._ids = [*customers, *devices]
         self._time: str | None = given.get("timestamp", best(columns, roles.EVENT_TIME)) or None
 
-    def fill(self, collisions: int) -> None:
+    def fill(self) -> None:
         """Find the kind, and the columns that it needs and its own rules do not find."""
         if "kind" not in self.entry:
             kind, reason = self._kind()
@@ -146,42 +144,38 @@ class _Draft:
             self._set_people()
             self._set_event()
             self._set_revenue()
-            self._set_spread(collisions)
             self._set_exclude()
         elif self.entry["kind"] == "user_attributes":
             self._set_people()
             self._set_time(roles.CHANGE_TIME, ATTRIBUTE_TIME_CANDIDATES)
             self._set_exclude()
-        if self._shape.note and not self._is_decided:
-            self.why.append(self._shape.note)
 
     def _rank_customers(self) -> list[str]:
         """Rank the columns that may hold the person's ID. The key of a table of people does."""
-        ranked = rank(self._columns, roles.CUSTOMER)
-        is_people = "user_attributes" in {self._shape.kind, self.entry.get("kind")}
-        if not is_people or self._key is None or self._key not in self._columns:
+        ranked, key = rank(self._columns, roles.CUSTOMER), self._stream.only_key
+        is_people = self._noun in roles.PEOPLE or self.entry.get("kind") == "user_attributes"
+        if not is_people or key not in self._columns:
             return ranked
-        has_own_numbers = self._shape.nouns == OTHER_SYSTEM
-        before = ranked if has_own_numbers else spelled(CUSTOMER_ID_CANDIDATES, ranked).values()
-        return list(dict.fromkeys([*(name for name in ranked if name in before), self._key, *ranked]))
+        before = ranked if self._noun in roles.OTHER_SYSTEM else spelled(CUSTOMER_ID_CANDIDATES, ranked).values()
+        return list(dict.fromkeys([*(name for name in ranked if name in before), key, *ranked]))
 
     def _kind(self) -> tuple[str, str]:
-        who, time, shape = self._customer or self._device, self._time, self._shape
-        table = title(words_of(self._stream.name))
+        who = self._customer or self._device
+        table, note = title(self._table), look_up(roles.OTHER_TABLES, self._noun)
         if who is None:
             return "ignore", f"no column looks like a person's ID; if one is, name it as customer_id, {_NOT_IGNORED}"
+        if self._event or not {"event_name", "events"}.isdisjoint(self.entry):
+            return "event", f"each row ({table}) is something that a person ({who}) did"
+        if self._noun in roles.PEOPLE:
+            return "user_attributes", f"its name is one for people, and {who} is their ID"
+        if note is None and self._time:
+            return "event", f"it has who ({who}) and when ({self._time}); check the event's name"
         column = self._columns.get(who)
         is_unique = column is not None and 1 < len(column.values) == len(column.texts)
-        if shape.event_name or not {"event_name", "events"}.isdisjoint(self.entry):
-            return "event", f"each row ({table}) is something that a person ({who}) did"
-        if shape.kind == "user_attributes":
-            return shape.kind, f"its name is one for people, and {who} is their ID"
-        if shape.kind != "ignore" and time:
-            return "event", f"it has who ({who}) and when ({time}); check the event's name"
-        if shape.kind != "ignore" and (who == self._key or is_unique):
+        if note is None and (who == self._stream.only_key or is_unique):
             return "user_attributes", f"it has no time, and one row for each {who}"
-        reason = f"{table} does not look like events or people; if it is, name event_name and timestamp, {_NOT_IGNORED}"
-        return "ignore", reason
+        advice = note or f"if it is, name event_name and timestamp, {_NOT_IGNORED}"
+        return "ignore", f"{table} does not look like events or people; {advice}"
 
     def _set(self, key: str, value: object) -> None:
         if value:
@@ -198,11 +192,11 @@ class _Draft:
         if not self._is_decided:
             self._set("customer_id", self._customer)
             self._set("device_id", self._device)
-        if self._customer and self._device:
-            ids, other_way = [self._customer, self._device], ""
-            if not self._stream.settings.use_customer_id:
-                ids, other_way = ids[::-1], f"; set use_customer_id: true to prefer {self._customer}"
-            self.why.append(f"{ids[0]} is the person, or {ids[1]} where it is empty{other_way}")
+        if self._customer and self._device and self._stream.settings.use_customer_id:
+            self.why.append(f"{self._customer} is the person, or {self._device} where it is empty")
+        elif self._customer and self._device:
+            other_way = f"set use_customer_id: true to prefer {self._customer}"
+            self.why.append(f"{self._device} is the person, or {self._customer} where it is empty; {other_way}")
         others = [name for name in self._customers if name not in self._ids]
         if self._ids and others:
             listed = " or ".join(others[:3])
@@ -211,21 +205,22 @@ class _Draft:
     def _set_event(self) -> None:
         if not self._is_decided:
             self._set("event_name", self._event_name())
-            self._set("refund", self._shape.event_name == REFUNDED)
+            self._set("refund", self._event == roles.REFUNDED)
         self._set_time(roles.EVENT_TIME, EVENT_TIME_CANDIDATES)
-        if not self._time:
+        time = self._columns.get(self._time or "")
+        if time is None:
             self.why.append("no column says when: events get the time of extraction, and are new in each later run")
+        elif time.is_date_only and not self.entry.get("once"):
+            self._set("spread_duplicates", True)
+            self.why.append(f"{self._time} has no time of day; spread_duplicates keeps events of one day apart")
 
     def _event_name(self) -> str:
         column = best(self._columns, roles.EVENT_NAME, [self._customer, self._device, self._time])
-        table = words_of(self._stream.name)
         if column is None or {"{", "}"} & set(column) or "event_name" in self.entry:
-            return self._shape.event_name or title(table) or "Happened"
-        values = list(self._columns[column].texts)
-        self.why.append(f"{column} names the event: {', '.join(map(repr, values[:4]))}{', ...' * (len(values) > 4)}")
+            return self._event or title(self._table) or "Happened"
+        self.why.append(f"{column} names the event: {', '.join(map(repr, self._columns[column].texts[:4]))}")
         is_known = column in spelled(EVENT_NAME_CANDIDATES, self._columns).values()
-        prefix = f"{title(table.rpartition(' ')[2])} " if self._shape.event_name and not is_known else ""
-        return f"{prefix}{{{column}}}"
+        return f"{title(self._noun)} {{{column}}}" if self._event and not is_known else f"{{{column}}}"
 
     def _set_revenue(self) -> None:
         """Set the revenue, and what puts it right."""
@@ -243,18 +238,6 @@ class _Draft:
         self.why += warnings
         self.entry |= keys
 
-    def _set_spread(self, collisions: int) -> None:
-        time = self._columns.get(self._time or "")
-        is_date_only = time is not None and time.is_date_only
-        if self.entry.get("once") or "spread_duplicates" in self.entry or not (is_date_only or collisions):
-            return
-        self.entry["spread_duplicates"] = True
-        self.why.append(
-            f"{self._time} has no time of day; spread_duplicates keeps events of one day apart"
-            if is_date_only
-            else f"{collisions} events share person, name and second with another row's"
-        )
-
     def _set_exclude(self) -> None:
         """Exclude personal data and the number of a row, but no column that the entry names."""
         if "include" in self.entry or "exclude" in self.entry:
@@ -263,11 +246,12 @@ class _Draft:
         private = {*rank(self._columns, roles.PRIVATE), *(["name"] if self.entry["kind"] == "user_attributes" else [])}
         found = [name for name in self._columns if name in private - used]
         if found:
-            listed = ", ".join(found[:6]) + ", ..." * (len(found) > 6)
+            listed = ", ".join(found[:6])
             self.why.append(f"exclude has personal data or secrets ({listed}); remove from it what you need")
-        if self._key in {"id", "_id", "ID", "Id"} - used:
-            self.why.append(f"{self._key} only numbers the rows of its table; exclude has it")
-            found.append(self._key)
+        key = self._stream.only_key
+        if key in {"id", "_id", "ID", "Id"} - used:
+            self.why.append(f"{key} only numbers the rows of its table; exclude has it")
+            found.append(key)
         self._set("exclude", found)
 
 

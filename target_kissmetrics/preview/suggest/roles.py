@@ -33,21 +33,21 @@ class Role(NamedTuple):
 
     fits: Callable[[Column], bool]
     patterns: tuple[str, ...]
-    last: str = ""
-    never: str = ""
+    last: str = "(?!)"
+    never: str = "(?!)"
 
 
 def rank(columns: Columns, role: Role, besides: Collection[str | None] = ()) -> list[str]:
     """Give the columns that have a role and are not in `besides`, the likeliest first, those of objects last."""
     ranked = []
     for number, column in enumerate(columns.values()):
-        places = [place for place, pattern in enumerate(role.patterns) if re.search(pattern, column.words)]
-        if role.last and _has(role.last, column.words):
+        name = words(column.name)
+        places = [place for place, pattern in enumerate(role.patterns) if re.search(pattern, name)]
+        if re.search(rf"\b({role.last})\b", name):
             places = [len(role.patterns)]
-        is_never = (column.values and not column.filled) or (role.never and _has(role.never, column.words))
+        is_never = (column.values and not column.filled) or re.search(rf"\b({role.never})\b", name)
         if places and column.name not in besides and not is_never and role.fits(column):
-            length = len(column.words.split())
-            ranked.append((column.is_nested, places[0], length, -len(column.filled), number, column.name))
+            ranked.append((column.is_nested, places[0], name.count(" "), -len(column.filled), number, column.name))
     return [name for *_, name in sorted(ranked)]
 
 
@@ -63,7 +63,7 @@ def _is_device(column: Column) -> bool:
 
 def _is_time(column: Column) -> bool:
     is_iso = column.is_text() and not column.is_date_only and all(map(times.is_full_iso, column.texts))
-    is_hinted = column.is_moment or is_iso or re.search(_TIME_NAME, column.words) is not None
+    is_hinted = column.is_moment or is_iso or re.search(_TIME_NAME, words(column.name)) is not None
     return is_hinted and column.has_most(len(column.seconds))
 
 
@@ -78,10 +78,6 @@ def _is_label(column: Column) -> bool:
     is_short = len(column.texts) <= _MAX_LABELS and max(map(len, column.texts), default=0) <= _MAX_LABEL_CHARACTERS
     comes_again = len(column.texts) * 2 <= max(len(column.filled), _FEW_ROWS)
     return is_short and comes_again and column.is_text() and not column.has_most(len(column.seconds))
-
-
-def _has(alternatives: str, text: str) -> bool:
-    return re.search(rf"\b({alternatives})\b", text) is not None
 
 
 def _exactly(candidates: Iterable[str]) -> tuple[str, ...]:
@@ -158,7 +154,7 @@ AMOUNT = Role(
 CURRENCY = Role(Column.is_text, (r"\bcurrency\b",))
 STATUS = Role(_is_label, (r"\b(status|state)\b",))
 PRIVATE = Role(
-    lambda column: column.is_id() or column.words.endswith("geo"),
+    lambda column: column.is_id() or column.name.lower().endswith("geo"),
     (
         r"\b(password|passwd|secret|token|ssn|iban|cvv|cvc|hash|salt|otp|passphrase|passport|surname|forename)\b",
         r"\b(card number|api key|credit card|social security|private key|user agent|address line|latitude|longitude)\b",
@@ -173,70 +169,56 @@ PRIVATE = Role(
 )
 """Secrets, and personal data that no report needs."""
 
-
-class Shape(NamedTuple):
-    """A table.
-
-    Attributes:
-        nouns: The last word of its name in the singular; alternatives are separated by `|`.
-        kind: What its rows are.
-        event_name: The name of its events. Amounts of refunds are sent negative.
-        note: What else to consider.
-    """
-
-    nouns: str
-    kind: str | None = None
-    event_name: str | None = None
-    note: str = ""
-
-
 REFUNDED = "Refunded"
-OTHER_SYSTEM = "contact|lead|prospect|person|people"
+
+EVENT_TABLES = {
+    "order|purchase|sale|transaction|checkout": "Purchased",
+    "refund|return|chargeback": REFUNDED,
+    "payment|charge": "Paid",
+    "invoice": "Invoiced",
+    "subscription": "Subscribed",
+    "signup|registration": "Signed Up",
+    "login": "Logged In",
+    "session": "Started Session",
+    "visit": "Visited Site",
+    "pageview|view": "Viewed Page",
+    "click": "Clicked",
+    "booking|reservation|appointment": "Booked",
+    "ticket": "Opened Ticket",
+}
+"""The event of a table's rows, by the last word of its name in the singular. Amounts of refunds are sent negative."""
+
+OTHER_SYSTEM = frozenset({"contact", "lead", "prospect", "person", "people"})
 """Their key numbers the records of another system, so an e-mail address is a better ID."""
 
-_TWICE = "where orders carry the same money, set revenue: false here, or it counts twice"
-_ALIAS = "if it links two IDs of a person, use kind: alias with customer_id and previous_id; an alias is permanent"
-_TEST = "if it says who got which variant, use kind: experiment with customer_id, experiment and variant"
+PEOPLE = OTHER_SYSTEM | {"user", "customer", "profile", "member", "visitor"}
 
-SHAPES = (
-    Shape("order|purchase|sale|transaction|checkout", "event", "Purchased"),
-    Shape("refund|return|chargeback", "event", REFUNDED),
-    Shape("payment|charge", "event", "Paid", _TWICE),
-    Shape("invoice", "event", "Invoiced", _TWICE),
-    Shape("subscription", "event", "Subscribed", _TWICE),
-    Shape("signup|registration", "event", "Signed Up"),
-    Shape("login", "event", "Logged In"),
-    Shape("session", "event", "Started Session"),
-    Shape("visit", "event", "Visited Site"),
-    Shape("pageview|view", "event", "Viewed Page"),
-    Shape("click", "event", "Clicked"),
-    Shape("booking|reservation|appointment", "event", "Booked"),
-    Shape("ticket", "event", "Opened Ticket"),
-    Shape(OTHER_SYSTEM, "user_attributes"),
-    Shape("user|customer|profile|member|visitor", "user_attributes"),
-    Shape("alias|merge|identity|link|mapping|map|stitch", "ignore", note=_ALIAS),
-    Shape("assignment|experiment|exposure|enrollment|variant|test|allocation", "ignore", note=_TEST),
-    Shape("country|currency|category|product|plan|setting|role|tag|status|type|migration|language|region", "ignore"),
-    Shape("sku|price|tax|permission|department|store|warehouse|coupon|feature|config|template|article", "ignore"),
-    Shape("lookup|version|rate|channel|campaign|brand", "ignore"),
-)
+OTHER_TABLES = {
+    "alias|merge|identity|link|mapping|map|stitch": "if it links two IDs of a person, use kind: alias with customer_id "
+    "and previous_id; an alias is permanent",
+    "assignment|experiment|exposure|enrollment|variant|test|allocation": "if it says who got which variant, use kind: "
+    "experiment with customer_id, experiment and variant",
+    "country|currency|category|product|plan|setting|role|tag|status|type|migration|language|region": "",
+    "sku|price|tax|permission|department|store|warehouse|coupon|feature|config|template|article": "",
+    "lookup|version|rate|channel|campaign|brand": "",
+}
+"""Tables that are ignored, and what to do about them."""
 
 
-def shape_of(stream: str) -> Shape:
-    """Give what is known of a table with a stream's name; an empty shape when nothing is."""
-    noun = words_of(stream).rpartition(" ")[2]
-    return next((shape for shape in SHAPES if noun in shape.nouns.split("|")), Shape(""))
+def look_up(table: dict[str, str], noun: str) -> str | None:
+    """Give what a table says of the last word of a stream's name."""
+    return next((said for nouns, said in table.items() if noun in nouns.split("|")), None)
 
 
 def words_of(stream: str) -> str:
     """Give the words of a stream's own name, the last one in the singular: `order item` for `public-order_items`."""
     name = words(re.split(r"[-./]", stream.strip("-./ "))[-1])
-    if len(name.rpartition(" ")[2]) > 4 and name.endswith("ies"):
+    length = len(name.rpartition(" ")[2])
+    if length > 4 and name.endswith("ies"):
         return f"{name[:-3]}y"
     if name.endswith(("sses", "xes", "ches", "shes", "uses")):
         return name[:-2]
-    is_plural = len(name.rpartition(" ")[2]) > 3 and name.endswith("s") and not name.endswith(("ss", "us", "is"))
-    return name[:-1] if is_plural else name
+    return name[:-1] if length > 3 and name.endswith("s") and not name.endswith(("ss", "us", "is")) else name
 
 
 def title(text: str) -> str:
