@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 import psycopg
 import yaml
 
-from target_kissmetrics.preview.configuration import plan_of
+from target_kissmetrics.preview.cli import plan_of
 from target_kissmetrics.preview.preview import Preview
 from target_kissmetrics.sandbox.running import running
 

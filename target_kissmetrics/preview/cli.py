@@ -8,30 +8,39 @@ differs from `--expect`, with the lines that differ.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, ClassVar, cast
 
+from singer_sdk import Target
 from singer_sdk.exceptions import SingerSDKError
+from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.singerlib.exceptions import SingerError
 
+from target_kissmetrics.config.environment import read_environment
+from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_file
 from target_kissmetrics.config.paths import check_distinct
-from target_kissmetrics.config.settings import SCHEMA
+from target_kissmetrics.config.settings import SCHEMA, read_settings
 from target_kissmetrics.errors import ExpressionError, InputError
-from target_kissmetrics.preview.configuration import plan_of, read_config
-from target_kissmetrics.preview.expected_calls import CallLines, read_expected
+from target_kissmetrics.kissmetrics.calls import Call
+from target_kissmetrics.kissmetrics.wire import as_import_line
 from target_kissmetrics.preview.preview import Preview
+from target_kissmetrics.preview.stream import Plan
 from target_kissmetrics.preview.suggest.entry import as_yaml
 from target_kissmetrics.preview.text import as_page, print_preview
 from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.logs import guard, in_one_line
 from target_kissmetrics.reporting.report_writer import write_whole, written_whole
+
+MAX_SHOWN = 20
+"""Lines that differ, of each kind, that are listed."""
 
 _NAME = "target-kissmetrics-preview"
 
@@ -85,6 +94,38 @@ def _rows(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 1000):
         raise argparse.ArgumentTypeError(f"must be a number from 0 to 1000, not {text!r}")
     return int(text)
+
+
+class _Builtin(Target):
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        *(capability for capability in Target.capabilities if capability is not PluginCapabilities.FLATTENING),
+        PluginCapabilities.BATCH,
+    ]
+
+
+def _builtin_settings() -> dict[str, Any]:
+    """Give the schemas of the settings that the SDK gives the target."""
+    builtin: dict[str, Any] = {"properties": {}}
+    _Builtin.append_builtin_config(builtin)
+    return dict(builtin["properties"])
+
+
+def read_config(sources: Sequence[str], environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Put a config together: files, and `ENV`, the environment; a later one wins. Raises ConfigError."""
+    config: dict[str, Any] = {}
+    for source in sources:
+        if source == FROM_ENVIRONMENT:
+            config |= read_environment(environment, {**_builtin_settings(), **SCHEMA["properties"]})
+        else:
+            config |= read_config_file(source)
+    return config
+
+
+def plan_of(config: Mapping[str, Any], rows_shown: int, now: int) -> Plan:
+    """Read a config as the target does. Raises ConfigError with the first mistake."""
+    with_key = {**config, "api_key": config.get("api_key") or "preview-needs-no-key"}
+    settings = read_settings(with_key, _builtin_settings())
+    return Plan(settings, settings.streams, tuple(config.get("streams") or ()), rows_shown, now)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -146,6 +187,61 @@ def _fail(text: str) -> int:
     if sys.stderr is not None:  # else it is closed
         sys.stderr.write(f"{_NAME}: {display.whole(' '.join(text.split()))}\n")
     return 1
+
+
+class CallLines:
+    """Writes calls as lines to a file, if there is one, and looks for them among the expected lines."""
+
+    def __init__(self, file: IO[str] | None, expected: Counter[str]) -> None:
+        self._file = file
+        self._missing = expected
+        self._surplus: list[str] = []
+        self._surplus_count = 0
+
+    def add(self, calls: Iterable[Call]) -> None:
+        """Add the calls of a row."""
+        for line in (_as_text(as_import_line(call)) for call in calls):
+            if self._file is not None:
+                self._file.write(f"{line}\n")
+            if self._missing[line] > 0:
+                self._missing[line] -= 1
+                continue
+            self._surplus_count += 1
+            if self._surplus_count <= MAX_SHOWN:
+                self._surplus.append(line)
+
+    def difference(self) -> list[str]:
+        """Give a readable difference from the expected lines; nothing if there is none."""
+        missing = [*self._missing.elements()]
+        return [
+            *_listed("missing", "-", missing[:MAX_SHOWN], len(missing)),
+            *_listed("not expected", "+", self._surplus, self._surplus_count),
+        ]
+
+
+def read_expected(path: Path) -> Counter[str]:
+    """Read a file of lines; a property may be a number, or its digits as text. Raises InputError or OSError."""
+    lines: Counter[str] = Counter()
+    for number, line in enumerate(path.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
+        try:
+            fields = json.loads(line.strip() or b"null", parse_int=str, parse_float=str)
+            lines.update([] if fields is None else [_as_text({**fields, "_p": fields["_p"], "_t": int(fields["_t"])})])
+        except (ValueError, TypeError, KeyError, RecursionError):
+            what = "is not a JSON object with _p and _t; write the file with --calls"
+            raise InputError(f"{path}, line {number}: {what}") from None
+    return lines
+
+
+def _as_text(fields: Mapping[str, Any]) -> str:
+    """Write a line, its reserved names first: the same text for the same call, whatever its order of names."""
+    ordered = sorted(fields.items(), key=lambda item: (not item[0].startswith("_"), item[0]))
+    return json.dumps(dict(ordered), ensure_ascii=False)
+
+
+def _listed(what: str, sign: str, lines: list[str], count: int) -> list[str]:
+    head = [f"{display.plural(count, 'call')} {what}:"] if count else []
+    more = [f"... and {count - len(lines):,} more"] if count > len(lines) else []
+    return [*head, *(f"{sign} {display.whole(line)}" for line in lines), *more]
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ MAX_FIELDS = 100
 
 DELETED = "deleted at the source; Kissmetrics keeps it"
 
-_LISTED = 4
+_PAIRS_LISTED = 4
 
 
 class Field(NamedTuple):
@@ -57,19 +57,15 @@ def explain(
             reason = f"{outcome.code}: {display.line(outcome.reason, 200)}"
             role, text = ("rejected", reason) if is_cause else ("unused", "not sent: the row is rejected")
         else:
-            without = _map(mapping, {key: other for key, other in row.items() if key != name}, extracted)
+            try:
+                without: Mapped | Rejected = mapping.map({key: row[key] for key in row if key != name}, extracted)
+            except Rejected as problem:
+                without = problem
             role, text = _effect(outcome, without, name) or ("unused", _why_unused(stream, name, value))
         if role == "property" and f"{stream.settings.revenue_key} = " in text:
             role = "revenue"
         fields.append(Field(display.line(name), display.value(value), role, text))
     return fields
-
-
-def _map(mapping: StreamMapping, row: Row, extracted: object) -> Mapped | Rejected:
-    try:
-        return mapping.map(row, extracted)
-    except Rejected as problem:
-        return problem
 
 
 def _why_unused(stream: Stream, name: str, value: Any) -> str:
@@ -164,5 +160,5 @@ def shown(pair: tuple[str, str]) -> str:
 
 def _listed(texts: Iterable[str]) -> str:
     every = list(texts)
-    more = f" and {len(every) - _LISTED} more" if len(every) > _LISTED else ""
-    return "; ".join(every[:_LISTED]) + more
+    more = f" and {len(every) - _PAIRS_LISTED} more" if len(every) > _PAIRS_LISTED else ""
+    return "; ".join(every[:_PAIRS_LISTED]) + more

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from target_kissmetrics.config.stream_entries import entry_for
-from target_kissmetrics.config.stream_names import ConfiguredName, NameWatch, of_entries, of_stream_maps
+from target_kissmetrics.config.stream_names import NameWatch, of_entries, of_stream_maps
 from target_kissmetrics.errors import InputError
 from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.preview.stream import Plan, StreamPreview
@@ -31,15 +31,14 @@ _LOG = logging.getLogger("target-kissmetrics-preview")
 class Preview:
     """The streams of an input, by name, in the order in which they came.
 
-    Attributes:
-        warnings: What is wrong between streams, or with no stream; complete once the preview is finished.
-        map_names: Watches the names in `stream_maps`; sees each stream as the tap names it.
+    `warnings` says what is wrong between streams, or with no stream; complete once the preview is finished.
     """
 
     plan: Plan
     streams: dict[str, StreamPreview] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     map_names: NameWatch = field(default_factory=lambda: NameWatch(()))
+    unmatched: list[tuple[str, str]] = field(default_factory=list)
 
     def stream(self, name: str) -> StreamPreview:
         """Give a stream; a new one when there is none of this name."""
@@ -52,7 +51,7 @@ class Preview:
             InputError: A line is no Singer message, a row comes before its schema, or a BATCH file cannot be read.
         """
         self.map_names = NameWatch(of_stream_maps(config.get("stream_maps")))
-        mapper = StreamMapper(config, _LOG, self._ignores, lambda name, text: self._warn(f"stream '{name}': {text}"))
+        mapper = StreamMapper(config, _LOG, self._ignores, self._warn_of)
         storage = read_storage(config)
 
         def record(message: dict[str, Any]) -> None:
@@ -67,6 +66,9 @@ class Preview:
         unused = dict.fromkeys(("STATE", "ACTIVATE_VERSION"), lambda _: None)
         MessageReader().process_lines(lines, {**handlers, **unused})
 
+    def _warn_of(self, stream: str, text: str) -> None:
+        self.warnings.append(f"stream '{stream}': {text}")
+
     def _schema(self, mapper: StreamMapper, message: dict[str, Any]) -> None:
         name = named_in(message)
         self.map_names.saw(name)
@@ -76,7 +78,7 @@ class Preview:
         except InputError as problem:
             if name not in mapper.stream_maps:
                 raise
-            self._warn(f"{problem}; a run stops; its rows are not validated here")
+            self.warnings.append(f"{problem}; a run stops; its rows are not validated here")
         for stream_map in mapper.stream_maps[name]:
             alias, keys = stream_map.stream_alias, tuple(stream_map.transformed_key_properties or ())
             self.stream(alias).schema(stream_map.transformed_schema, keys, mapper.sources(alias))
@@ -89,30 +91,25 @@ class Preview:
             self.stream(name)
         return is_ignored
 
-    def _warn(self, text: str) -> None:
-        self.warnings.append(text)
-
     def finish(self) -> None:
         """Suggest entries and warn, once all rows are read."""
         for stream in self.streams.values():
             stream.finish()
-        for one, problem in [*self._unmatched_entries(), *_unmatched(self.map_names)]:
-            if self.streams or self.map_names.has_seen_any:
-                self._warn(f"{one.place}: {problem}")
+        entries = NameWatch(of_entries(self.plan.entries))
+        for name in self.streams:
+            entries.saw(name)
+        if self.streams or self.map_names.has_seen_any:
+            self.unmatched = [*_unmatched(entries), *_unmatched(self.map_names)]
+        self.warnings += [f"{place}: {problem}" for place, problem in self.unmatched]
         totals = [stream.totals for stream in self.streams.values()]
         self.warnings += _about_names("events", [total.events for total in totals], MANY_EVENT_NAMES)
         self.warnings += _about_names("properties", [total.properties for total in totals], MANY_PROPERTY_NAMES)
 
     def suggestions(self) -> list[Suggestion]:
-        """Give the entries to use: those of the config, and new ones, in an order that works.
-
-        The first entry that matches wins, so new ones come before those with globs. Entries behind a glob stay there:
-        in a run the glob wins, too.
-        """
+        """Give the entries to use: those of the config, and new ones before its first glob, which would win."""
         streams = list(self.streams.values())
         replaced = [entry_for(self.plan.entries, stream.name) for stream in streams if stream.suggestion]
-        problems = [(stream.entry.place, stream.problem) for stream in streams if stream.problem is not None]
-        problems += [(one.place, problem) for one, problem in self._unmatched_entries() if streams]
+        problems = [(stream.entry.place, stream.problem) for stream in streams if stream.problem] + self.unmatched
         kept: list[Suggestion] = []
         globs: list[Suggestion] = []
         for entry, given in zip(self.plan.entries, self.plan.given, strict=True):
@@ -122,18 +119,12 @@ class Preview:
         new = [stream.suggestion for stream in streams if stream.suggestion and stream.name.strip()]
         return [*kept, *new, *globs]
 
-    def _unmatched_entries(self) -> Iterator[tuple[ConfiguredName, str]]:
-        watch = NameWatch(of_entries(self.plan.entries))
-        for stream in self.streams:
-            watch.saw(stream)
-        return _unmatched(watch)
 
-
-def _unmatched(watch: NameWatch) -> Iterator[tuple[ConfiguredName, str]]:
-    """Give what is wrong with names that match no stream."""
+def _unmatched(watch: NameWatch) -> Iterator[tuple[str, str]]:
+    """Give the places of names that match no stream, and what is wrong."""
     for one in watch.unseen:
         if not one.is_glob:
-            yield one, f"'{display.line(one.name)}' matches no stream of the input{watch.guess(one)}"
+            yield one.place, f"'{display.line(one.name)}' matches no stream of the input{watch.guess(one)}"
 
 
 def _about_names(what: str, streams: list[Names], many: int) -> Iterator[str]:
@@ -145,8 +136,6 @@ def _about_names(what: str, streams: list[Names], many: int) -> Iterator[str]:
         listed = ", ".join(repr(display.line(one)) for one in spellings)
         yield f"{what} that differ by case only are one to Kissmetrics: {listed}"
     if len(spelled) > many:
-        some = ", ".join(repr(display.line(next(iter(one)), 40)) for one in list(spelled.values())[:_NAMES_LISTED])
-        yield (
-            f"{len(spelled):,} different names of {what} ({some}, ...); names made from data (a URL, an "
-            "order number) use up Kissmetrics' 65,535 permanently"
-        )
+        some = ", ".join(repr(display.line(name, 40)) for name in list(spelled)[:_NAMES_LISTED])
+        told = "names made from data (a URL, an order number) use up Kissmetrics' 65,535 permanently"
+        yield f"{len(spelled):,} different names of {what} ({some}, ...); {told}"

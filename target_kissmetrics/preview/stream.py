@@ -18,9 +18,8 @@ from target_kissmetrics.mapping.rules.loaders import is_deleted
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream, StreamMapping
 from target_kissmetrics.preview.explaining import MappedRow, explain
-from target_kissmetrics.preview.suggest import money
-from target_kissmetrics.preview.suggest.columns import columns_of
-from target_kissmetrics.preview.suggest.entry import Suggestion, suggest
+from target_kissmetrics.preview.suggest.entry import Suggestion, about_money, own_amount, suggest
+from target_kissmetrics.preview.suggest.roles import columns_of
 from target_kissmetrics.preview.totals import Totals
 from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.counts import StreamCounts, by_code
@@ -33,7 +32,7 @@ SAMPLED_ROWS = 200
 """The first rows of a stream, from which an entry is suggested."""
 
 SUGGESTED = "the suggested entry"
-"""The place of an entry that is suggested because a run would stop at the stream without it."""
+"""The place of an entry without which a run would stop at the stream."""
 
 MAX_WARNINGS = 100
 
@@ -50,13 +49,7 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What holds for all streams of a preview: settings, and `streams` as it is in the config.
-
-    Attributes:
-        rows_shown: Rows of each stream to show.
-        now: Seconds since the Unix epoch; the same for all rows.
-        on_calls: Takes the calls of each row.
-    """
+    """What holds for all streams of a preview: settings, `streams` as given, the time in seconds since the epoch."""
 
     mapping: MappingSettings
     entries: Sequence[StreamSettings]
@@ -70,13 +63,9 @@ class StreamPreview:
     """A stream, by its name after stream maps.
 
     Attributes:
-        kind: What its rows are, and `why`; empty until that is known.
-        described: Which fields have which role.
         problem: Why the run would stop at it; None when it would not.
         suggestion: The entry to use; None for a stream that has an entry and no problem.
-        counts: Of its rows, as a run counts them.
         rejected: Rejected rows, and rejected events of batches, by code.
-        dropped: Dropped properties, by code.
     """
 
     def __init__(self, name: str, plan: Plan) -> None:
@@ -132,7 +121,7 @@ class StreamPreview:
             self.suggestion.why.append(f"of {rows}, rejected: {by_code(self.counts.rejected)}")
         if self.suggestion is None and self.kind == "event" and not self.entry.events:
             columns = columns_of(self._stream.schema, self._sample)
-            warnings, _ = money.about(columns, money.own_amount(self._stream, columns), self.entry)
+            warnings, _ = about_money(columns, own_amount(self._stream, columns), self.entry)
             self._warn(*warnings)
         if self.suggestion is None and self.kind and not self.entry.kind:
             suggestion = self._suggest(self._stream, self._sample, Detected(self.kind, self.why))

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
 from target_kissmetrics.mapping.reject_codes import Rejected
-from target_kissmetrics.preview.explaining import DELETED, MAX_FIELDS, MappedRow, shown
+from target_kissmetrics.preview.explaining import MAX_FIELDS, MappedRow, shown
 from target_kissmetrics.preview.preview import Preview
 from target_kissmetrics.preview.stream import SUGGESTED, Loss, StreamPreview
 from target_kissmetrics.preview.suggest.entry import as_yaml
@@ -110,9 +110,6 @@ def _figures(stream: StreamPreview) -> Iterator[str]:
     yield display.plural(counts.rows, "row")
     yield f"calls: {totals.calls['record']:,} record, {totals.calls['set']:,} set, {totals.calls['alias']:,} alias"
     yield f"identities: {'at least ' if len(totals.identities) == MAX_IDENTITIES else ''}{len(totals.identities):,}"
-    if totals.senders:
-        listed = ", ".join(f"{name} with {count:,}" for name, count in sorted(totals.senders.items()))
-        yield f"personal data with calls (send_ip_and_user_agent): {listed}"
     if totals.revenue:
         yield f"{totals.revenue_key} {totals.revenue:f}"
     if counts.skipped_types:
@@ -133,12 +130,6 @@ def _row(row: MappedRow) -> Iterator[RenderableType]:
         yield Text("-> filtered: `when` leaves it out, or nothing in it has happened", "yellow")
     elif not mapped.calls:
         yield Text("-> no call: no field of it is sent", "yellow")
-    for part in mapped.rejections:
-        if part.counts_as_row:
-            place = display.line(part.field or "")
-            yield Text(f"-> rejected at {place} ({part.code}): {_message(part.reason)}", "yellow")
-    for name in dict.fromkeys(deletion.name for deletion in mapped.deletions):
-        yield Text(f"-> forget {display.line(name)}: {DELETED}", "yellow")
 
 
 def _call(call: Call) -> Iterator[str]:

@@ -54,14 +54,7 @@ class Names:
 
 @dataclass(slots=True)
 class Totals:
-    """What a stream's calls add up to.
-
-    Attributes:
-        max_aliases: More aliases than this of one ID are a risk.
-        identities: Identities with the rows that each has, of the first 100,000.
-        senders: Calls with a person's address (`_ip`) or user agent (`_ua`).
-        equal_rows: Rows that are equal to an earlier one, in a stream without a key.
-    """
+    """What a stream's calls add up to, and its identities with the rows of each."""
 
     revenue_key: str
     max_aliases: int = 10
@@ -69,7 +62,6 @@ class Totals:
     events: Names = field(default_factory=Names)
     properties: Names = field(default_factory=Names)
     identities: Counter[str] = field(default_factory=Counter)
-    senders: Counter[str] = field(default_factory=Counter)
     equal_rows: int = 0
     _rows: set[bytes] = field(default_factory=set)
     _pairs: set[frozenset[str]] = field(default_factory=set)
@@ -91,7 +83,6 @@ class Totals:
                 self._rows.add(slot.row)
 
     def _add_carrying(self, call: Record | Set) -> None:
-        self.senders.update(name for name, _ in sender(call))
         if isinstance(call, Record):
             event = self.events.add(call.event)
             event.first = min(event.first or call.time, call.time)

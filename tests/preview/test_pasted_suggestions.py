@@ -13,7 +13,7 @@ import yaml
 from preview_streams import NOW, messages
 
 from target_kissmetrics.mapping.result import Mapped
-from target_kissmetrics.preview.configuration import plan_of
+from target_kissmetrics.preview.cli import plan_of
 from target_kissmetrics.preview.preview import Preview
 from target_kissmetrics.preview.stream import StreamPreview
 from target_kissmetrics.preview.suggest.entry import as_yaml

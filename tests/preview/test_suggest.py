@@ -517,14 +517,14 @@ def test_an_entry_without_a_kind_stays_and_gets_one() -> None:
 
 def visits() -> list[dict[str, Any]]:
     return [
-        {"visitor": f"v{n}", "member_no": f"m{n}" if n % 2 else None, "started_at": f"2025-01-01T00:00:{n:02}Z"}
+        {"visitor_id": f"v{n}", "member_no": f"m{n}" if n % 2 else None, "started_at": f"2025-01-01T00:00:{n:02}Z"}
         for n in range(12)
     ]
 
 
 def test_a_visitor_stands_in_for_a_member_who_is_not_logged_in() -> None:
     made = suggested("sessions", visits())
-    assert (made.entry["customer_id"], made.entry["device_id"]) == ("member_no", "visitor")
+    assert (made.entry["customer_id"], made.entry["device_id"]) == ("member_no", "visitor_id")
     assert any("set use_customer_id: true to prefer member_no" in reason for reason in made.why)
     assert "would be rejected" not in "\n".join(made.why)
     preview = previewed("sessions", visits(), use_customer_id=True).streams["sessions"]

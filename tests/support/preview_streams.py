@@ -15,8 +15,8 @@ from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.preview.preview import Preview
 from target_kissmetrics.preview.stream import Plan
-from target_kissmetrics.preview.suggest.columns import columns_of
 from target_kissmetrics.preview.suggest.entry import Suggestion, suggest
+from target_kissmetrics.preview.suggest.roles import columns_of
 from target_kissmetrics.preview.text import print_preview
 
 NOW = 1_750_000_000

@@ -7,6 +7,7 @@ mapping accept each entry; a stream that no entry makes work is suggested as `ki
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,19 +20,26 @@ from target_kissmetrics.mapping.detection import Detected, detect, resolve
 from target_kissmetrics.mapping.kinds.event import EVENT_NAME_CANDIDATES
 from target_kissmetrics.mapping.registry import FLAT_KINDS
 from target_kissmetrics.mapping.rules.clock import ATTRIBUTE_TIME_CANDIDATES, EVENT_TIME_CANDIDATES
-from target_kissmetrics.mapping.rules.fields import spelled
-from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES
+from target_kissmetrics.mapping.rules.fields import Template, spelled
+from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES, DEVICE_ID_CANDIDATES
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.stream import Stream
-from target_kissmetrics.preview.suggest import money, roles
-from target_kissmetrics.preview.suggest.columns import Columns
-from target_kissmetrics.preview.suggest.known import known
-from target_kissmetrics.preview.suggest.roles import best, look_up, rank, title, words_of
+from target_kissmetrics.preview.suggest import roles
+from target_kissmetrics.preview.suggest.known import WHEN_IS_SAMPLED, known
+from target_kissmetrics.preview.suggest.roles import Column, Columns, best, look_up, rank, title, words, words_of
 from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.redaction import redact
 
 _NOT_IGNORED = "and remove kind: ignore"
 _COMMENT_CHARACTERS = 2000
+_FEW_ROWS = 3
+_LEAST_CENTS = 100
+_CENTS = re.compile(r"\b(cents?|pence|pennies)\b")
+_REFUND = re.compile(r"\brefund(s|ed)?\b")
+_UNPAID = re.compile(
+    r"\b(failed|failure|cancell?ed|pending|draft|void|voided|declined|refused|refund|refunded|unpaid|uncollectible|"
+    r"expired|abandoned|incomplete|rejected|error)\b"
+)
 
 
 @dataclass(slots=True)
@@ -57,13 +65,9 @@ def as_yaml(suggestions: Sequence[Suggestion]) -> str:
 
 
 def suggest(stream: Stream, columns: Columns, given: Mapping[str, Any], decided: Detected | None = None) -> Suggestion:
-    """Suggest an entry for a stream.
+    """Suggest an entry for a stream; `decided` is the kind that its schema decides, None when a run would stop at it.
 
-    Args:
-        stream: The stream, with its `columns`.
-        columns: They hold a sample of rows.
-        given: The entry that the config has for it, or nothing. What it says stays where the target accepts it.
-        decided: The kind that its schema decides; None when a run would stop at it.
+    What the entry of the config says (`given`) stays where the target accepts it.
     """
     base = {key: value for key, value in given.items() if value is not None and key != "stream"}
     found = None if base else known(columns)
@@ -124,9 +128,9 @@ class _Draft:
         self._table = words_of(stream.name)
         self._noun = self._table.rpartition(" ")[2]
         self._event = look_up(roles.EVENT_TABLES, self._noun)
-        self._customers = self._rank_customers()
+        devices = _listed(given.get("device_id") or stream.field_for(DEVICE_ID_CANDIDATES))
+        self._customers = self._rank_customers(devices)
         customers = _listed(given.get("customer_id")) or self._customers[:1]
-        devices = _listed(given.get("device_id") or best(columns, roles.DEVICE, customers))
         if is_decided:
             found = stream.id_fields(key_is_person=given["kind"] == "user_attributes")
             customers, devices = (list(fields.paths) for fields in found)
@@ -150,11 +154,11 @@ class _Draft:
             self._set_time(roles.CHANGE_TIME, ATTRIBUTE_TIME_CANDIDATES)
             self._set_exclude()
 
-    def _rank_customers(self) -> list[str]:
+    def _rank_customers(self, devices: Sequence[str]) -> list[str]:
         """Rank the columns that may hold the person's ID. The key of a table of people does."""
-        ranked, key = rank(self._columns, roles.CUSTOMER), self._stream.only_key
+        ranked, key = rank(self._columns, roles.CUSTOMER, devices), self._stream.only_key
         is_people = self._noun in roles.PEOPLE or self.entry.get("kind") == "user_attributes"
-        if not is_people or key not in self._columns:
+        if not is_people or key is None or key not in self._columns:
             return ranked
         before = ranked if self._noun in roles.OTHER_SYSTEM else spelled(CUSTOMER_ID_CANDIDATES, ranked).values()
         return list(dict.fromkeys([*(name for name in ranked if name in before), key, *ranked]))
@@ -192,9 +196,7 @@ class _Draft:
         if not self._is_decided:
             self._set("customer_id", self._customer)
             self._set("device_id", self._device)
-        if self._customer and self._device and self._stream.settings.use_customer_id:
-            self.why.append(f"{self._customer} is the person, or {self._device} where it is empty")
-        elif self._customer and self._device:
+        if self._customer and self._device and not self._stream.settings.use_customer_id:
             other_way = f"set use_customer_id: true to prefer {self._customer}"
             self.why.append(f"{self._device} is the person, or {self._customer} where it is empty; {other_way}")
         others = [name for name in self._customers if name not in self._ids]
@@ -234,7 +236,7 @@ class _Draft:
         own = replace(
             self._stream.entry, event_name=self.entry.get("event_name"), refund=bool(self.entry.get("refund"))
         )
-        warnings, keys = money.about(self._columns, amount or money.own_amount(self._stream, self._columns), own)
+        warnings, keys = about_money(self._columns, amount or own_amount(self._stream, self._columns), own)
         self.why += warnings
         self.entry |= keys
 
@@ -258,3 +260,71 @@ class _Draft:
 def _listed(given: Any) -> list[str]:
     """Give the fields that a key names: one, several, or none."""
     return [given] if isinstance(given, str) and given else list(given or ())
+
+
+def own_amount(stream: Stream, columns: Columns) -> str | None:
+    """Give the column that a run takes for revenue."""
+    named = stream.entry.revenue
+    paths = stream.settings.revenue_fields if named is None else named
+    return next((path for path in spelled(paths, columns).values() if columns[path].filled), None)
+
+
+def about_money(columns: Columns, amount: str | None, entry: StreamSettings) -> tuple[list[str], dict[str, Any]]:
+    """Warn of amounts in cents or in several currencies, and of rows that nobody paid; give the keys that put it right.
+
+    What the `entry` puts right already is not warned of.
+    """
+    if amount is None:
+        return [], {}
+    mixed = _about_currencies(columns, amount)
+    if mixed:
+        return mixed, {"revenue": False}
+    warnings, keys = _about_cents(columns[amount]) if entry.revenue_divide_by == 1 else ([], {})
+    named = Template(entry.event_name).fields if entry.event_name else spelled(EVENT_NAME_CANDIDATES, columns).values()
+    for name in dict.fromkeys([*named, *rank(columns, roles.STATUS)]):
+        paid, unpaid = _by_payment(columns[name], columns[amount], entry) if name in columns else ([], [])
+        if unpaid:
+            listed = ", ".join(map(repr, unpaid))
+            warnings += [f"some rows with {name} {listed} have {amount}, which may be no revenue", WHEN_IS_SAMPLED]
+        if unpaid and not paid:
+            keys["revenue"] = False
+        elif unpaid and name in named:
+            keys["event_name"] = entry.event_name or f"{{{name}}}"
+            keys["events"] = [{"when": {name: paid}}, {"when": {name: unpaid}, "revenue": False}]
+        elif unpaid:
+            keys["when"] = {**dict(entry.when or ()), **keys.get("when", {}), name: paid}
+    return warnings, keys
+
+
+def _about_currencies(columns: Columns, amount: str) -> list[str]:
+    for name in rank(columns, roles.CURRENCY):
+        several = sorted({text.upper() for text in columns[name].texts})
+        if len(several) > 1:
+            mixed = f"{name} has more than one value ({', '.join(several[:4])}); amounts are summed and not converted"
+            return [mixed, f"convert {amount} to one currency at the source, then set revenue: {amount}"]
+    return []
+
+
+def _about_cents(money: Column) -> tuple[list[str], dict[str, Any]]:
+    is_whole = all(text.removeprefix("-").isdecimal() for text in money.texts)
+    if is_whole and _CENTS.search(words(money.name)):
+        told = f"{money.name} counts cents by its name; without revenue_divide_by: 100 it is 100 times too high"
+        return [told], {"revenue_divide_by": 100}
+    are_large = any(amount is not None and abs(amount) >= _LEAST_CENTS for amount in money.amounts)
+    if are_large and len(money.filled) >= _FEW_ROWS and all(isinstance(value, int) for value in money.filled):
+        return [f"{money.name} holds whole numbers only; if they are cents, set revenue_divide_by: 100"], {}
+    return [], {}
+
+
+def _by_payment(column: Column, money: Column, entry: StreamSettings) -> tuple[list[Any], list[str]]:
+    """Give a column's values, and apart from them its texts that say that nobody paid the row's amount.
+
+    Amounts below zero are refunds already, and of an order that is refunded in part, a part is revenue.
+    """
+    pairs = zip(column.values, money.amounts, strict=True)
+    texts = sorted({text for text, amount in pairs if isinstance(text, str) and amount is not None and amount > 0})
+    unpaid = [text for text in texts if _UNPAID.search(words(text)) and "partial" not in words(text)]
+    if entry.refund:
+        unpaid = [text for text in unpaid if not _REFUND.search(words(text))]
+    values = [value for value in column.values if value is None or isinstance(value, (str, int))]
+    return [value for value in dict.fromkeys(values) if value not in unpaid], unpaid

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from typing import Any
 
-from target_kissmetrics.mapping.rules.fields import parsed
-from target_kissmetrics.preview.suggest.columns import Columns
-from target_kissmetrics.preview.suggest.money import WHEN_IS_SAMPLED
+from target_kissmetrics.preview.suggest.roles import Columns
 
 _ZERO_DECIMALS = frozenset(
     "bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split()  # noqa: SIM905 - a table
 )
 """Currencies whose amounts Stripe does not count in hundredths. Source: Stripe's "Supported currencies"."""
+
+WHEN_IS_SAMPLED = "`when` has the values of the sampled rows; rows with others are left out: add them"
 
 Entry = dict[str, Any]
 
@@ -79,26 +78,15 @@ KNOWN: tuple[tuple[str, str, Callable[[Columns], Entry]], ...] = (
     ("Stripe's charges", "amount amount_refunded currency paid refunded created", _stripe),
     ("HubSpot's contacts", "properties.email properties.lifecyclestage", _hubspot),
 )
-"""Names of shapes, fields that all their rows have (as paths; those within JSON text count), and their entries."""
+"""Names of shapes, fields that all their rows have as paths, and their entries."""
 
 
 def known(columns: Columns) -> tuple[Entry, list[str]] | None:
     """Give the entry for a known shape, with the reasons for it; None for any other."""
     for name, fields, entry_for in KNOWN:
-        if all(_has(columns, field) for field in fields.split()):
+        if columns.keys() >= set(fields.split()):
             entry, why = entry_for(columns), [f"its rows have the shape of {name}"]
             if any("when" in event for event in entry.get("events", ())):
                 why.append(WHEN_IS_SAMPLED)
             return entry, why
     return None
-
-
-def _has(columns: Columns, path: str) -> bool:
-    head, _, rest = path.partition(".")
-    if path in columns or head not in columns:
-        return path in columns
-    for value in columns[head].filled[:1]:
-        with suppress(ValueError):
-            inner = parsed(value)
-            return isinstance(inner, Mapping) and rest in inner
-    return False
