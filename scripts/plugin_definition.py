@@ -93,7 +93,7 @@ def environment(told: Mapping[str, Any]) -> str:
     for name, schema in settings["properties"].items():
         is_required = name in settings["required"]
         lines += ["", *_comment(schema["description"])]
-        default = None if is_required else shown_default(schema, is_required=False)
+        default = None if is_required else shown_default(schema)
         mark = "" if is_required else "# "
         lines.append(f"{mark}{PREFIX}{name.upper()}={_quoted(default or '')}")
     lines += ["", "# Not the target's own"]

@@ -282,7 +282,7 @@ def _type(schema: Mapping[str, Any]) -> str:
 
 
 def _default(name: str, schema: Mapping[str, Any]) -> str:
-    default = shown_default(schema, is_required=False)
+    default = shown_default(schema)
     return "required" if name in SCHEMA["required"] else f"`{default}`" if default is not None else "none"
 
 

@@ -78,11 +78,11 @@ class DeliveryError(TargetError):
 
 
 class Unreachable(DeliveryError):  # noqa: N818 - it reads as what happened
-    """Retried for the whole retry budget without an answer that counts. Run again later."""
+    """Retried for the whole retry budget without an answer that counts."""
 
 
 class Refused(DeliveryError):  # noqa: N818 - it reads as what happened
-    """Answered in a way that no retry fixes: a wrong address, a proxy in between, an unexpected status."""
+    """Answered in a way that no retry fixes."""
 
 
 def did_you_mean(typed: str, known: Iterable[str]) -> str:

@@ -14,20 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from target_kissmetrics.config.run_ids import new_run_id
+from target_kissmetrics.config.paths import new_run_id
 from target_kissmetrics.config.settings import Settings
 from target_kissmetrics.config.stream_entries import entry_for
 from target_kissmetrics.config.stream_names import NameWatch, of_entries
 from target_kissmetrics.errors import ConfigError, TargetError
-from target_kissmetrics.kissmetrics.http.client import Library, affordable, build_transport, choose_library
-from target_kissmetrics.kissmetrics.http.transport import Host
+from target_kissmetrics.kissmetrics.http import transport
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.reporting.counts import StreamCounts, by_code
-from target_kissmetrics.reporting.dry_run import DryRunDelivery
-from target_kissmetrics.reporting.monitor import Monitor, make_monitor
-from target_kissmetrics.reporting.reject_policy import LoggedRejects, RejectPolicy, RejectSink
+from target_kissmetrics.reporting.dry_run import DryRunDelivery, LoggedRejects
+from target_kissmetrics.reporting.monitor import Monitor, log_summary, make_monitor
+from target_kissmetrics.reporting.reject_policy import RejectPolicy, RejectSink
 from target_kissmetrics.reporting.rejects import Rejects
-from target_kissmetrics.reporting.summary import log_rejects, log_summary
 from target_kissmetrics.singer.state import write_state
 from target_kissmetrics.singer.termination import SECOND_SIGNAL_SECONDS, Termination
 from target_kissmetrics.store.protocol import StoredRun
@@ -37,7 +35,7 @@ from target_kissmetrics.sync.intake import StreamContext
 from target_kissmetrics.sync.run_record import ended
 
 if TYPE_CHECKING:
-    from target_kissmetrics.kissmetrics.delivery import Delivery
+    from target_kissmetrics.kissmetrics.calls import Delivery
     from target_kissmetrics.kissmetrics.http.dispatcher import Dispatcher
     from target_kissmetrics.reporting.reject_policy import Parts
     from target_kissmetrics.reporting.report_writer import ReportWriter
@@ -149,7 +147,7 @@ class Runtime:
                     "stream '%s': every row so far was rejected: %s; STATE waits until one is accepted or the input "
                     "ends; they are in rejects_path",
                     counts.stream,
-                    by_code(counts.all_rejected),
+                    by_code(counts.rejected),
                 )
         self._running().state(value, on_probation)
 
@@ -226,9 +224,9 @@ class Runtime:
     def _summarize(self, stopped_by: str | None) -> None:
         streams, self._counts = list(self._counts.values()), {}
         retries = self._monitor.retries if self._monitor is not None else 0
-        log_summary(streams, self._logger, time.monotonic() - self._started, retries, is_dry_run=self.settings.dry_run)
-        if not self._is_replay and not self.settings.dry_run:
-            log_rejects(streams, self._logger, self.settings.rejects_path)
+        seconds, dry_run = time.monotonic() - self._started, self.settings.dry_run
+        rejects_path = None if self._is_replay or dry_run else self.settings.rejects_path
+        log_summary(streams, self._logger, seconds, retries, is_dry_run=dry_run, rejects_path=rejects_path)
         if self.report is not None:
             self.report.write(streams, sys.exc_info()[1], stopped_by)
             self.report = None
@@ -294,14 +292,15 @@ class Runtime:
         settings, host = self.settings, tracking_host(self.settings, self._version)
         return Dispatcher(
             encoder=Encoder(settings.api_key, settings.http_method, urlsplit(settings.tracking_url).path),
-            transport=lambda: build_transport(http_library(settings), host),
+            transport=lambda: transport.build_transport(http_library(settings), host),
             policy=RetryPolicy(settings.retry_timeout_seconds),
             pacing=Pacing(settings.max_requests_per_second),
-            connections=affordable(settings.max_connections, self._logger.warning),
+            connections=transport.affordable(settings.max_connections, self._logger.warning),
             host=settings.tracking_url,
             failed=failed,
             warn=self._logger.warning,
-            monitor=monitor,
+            acknowledged=monitor.acknowledged,
+            retried=monitor.retried,
         )
 
     def _build_import_run(self, store: Store) -> FilesRun:
@@ -346,9 +345,9 @@ def open_store(settings: Settings) -> Store:
     return OverlayStore(store, dry_run=False) if settings.delivery == "files" else store
 
 
-def http_library(settings: Settings) -> Library:
+def http_library(settings: Settings) -> transport.Library:
     """Return the HTTP library that sends the requests."""
-    return choose_library(settings.http_client)
+    return transport.choose_library(settings.http_client)
 
 
 def stored_files(settings: Settings) -> list[tuple[str, Path]]:
@@ -361,10 +360,10 @@ def stored_files(settings: Settings) -> list[tuple[str, Path]]:
     return files if folder is None else [*files, ("files_url", folder)]
 
 
-def tracking_host(settings: Settings, version: str) -> Host:
+def tracking_host(settings: Settings, version: str) -> transport.Host:
     """Return how the tracking host is reached; `version` is this target's."""
     parts = urlsplit(settings.tracking_url)
-    return Host(
+    return transport.Host(
         url=f"{parts.scheme}://{parts.netloc}",
         timeout=settings.request_timeout_seconds,
         connect_timeout=settings.connect_timeout_seconds,
@@ -382,7 +381,6 @@ def check(settings: Settings, version: str) -> str:
     Raises:
         TargetError: One of them cannot be used.
     """
-    from target_kissmetrics.kissmetrics.http.probe import probe  # noqa: PLC0415
     from target_kissmetrics.kissmetrics.import_files import check_writable  # noqa: PLC0415
     from target_kissmetrics.store.sql import check_store  # noqa: PLC0415
 
@@ -390,8 +388,8 @@ def check(settings: Settings, version: str) -> str:
     if settings.delivery == "files":
         check_writable(settings.files_url)
         return f"settings, store and {settings.files_url} are fine; nothing was written"
-    with closing(build_transport("requests", tracking_host(settings, version))) as transport:
-        problem = probe(transport, settings.tracking_url)
+    with closing(transport.build_transport("requests", tracking_host(settings, version))) as client:
+        problem = transport.probe(client, settings.tracking_url)
     if problem:
         raise ConfigError("tracking_url", f"{settings.tracking_url} {problem}")
     return f"settings, store and {settings.tracking_url} are fine; no call was sent, nothing was stored"

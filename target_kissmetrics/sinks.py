@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from singer_sdk import Target
@@ -19,15 +19,7 @@ class KissmetricsSink(Sink):
 
     Rows go straight on to the pipeline, which has batches of its own: the SDK's are always empty.
 
-    Args:
-        target: As the SDK passes it on; used by the SDK alone.
-        stream_name: The stream's name, after stream maps.
-        schema: Its schema.
-        key_properties: Its key.
-        context: What the rows need of the run.
-
-    Raises:
-        ConfigError: The stream's kind is not certain, or its entry of `streams` does not fit it.
+    A stream whose kind is not certain, or that its entry of `streams` does not fit, is a ConfigError.
     """
 
     current_size = 0
@@ -51,11 +43,7 @@ class KissmetricsSink(Sink):
     def take(
         self, row: dict[str, Any] | None, extracted: object, record: Mapping[str, Any], problem: str | None = None
     ) -> None:
-        """Take a row; see `StreamIntake.take`.
-
-        Raises:
-            TargetError: As `StreamIntake.take`.
-        """
+        """Take a row, as `StreamIntake.take` does."""
         self._uncounted += 1
         if self._uncounted == METRIC_ROWS:
             self._count()
@@ -75,45 +63,10 @@ class KissmetricsSink(Sink):
         """Do nothing: the SDK's batches are empty, and the target reads the files of BATCH messages."""
 
     def activate_version(self, new_version: int) -> None:  # noqa: ARG002
-        """Log that older versions of a table stay: Kissmetrics deletes nothing."""
+        """Log that older versions of a table stay."""
         self.logger.info("stream '%s': rows of older versions stay, Kissmetrics deletes nothing", self.stream_name)
 
     def clean_up(self) -> None:
         """Complete the SDK's metric `record_count`."""
         self._count()
         super().clean_up()
-
-
-class CheckSink(Sink):
-    """Takes the stream that `meltano config test` sends: checks, and neither sends nor stores anything.
-
-    Args:
-        target: As the SDK passes it on.
-        stream_name: The stream's name.
-        schema: Its schema.
-        key_properties: Its key.
-        check: Checks whether a run could begin.
-    """
-
-    current_size = 0
-
-    def __init__(
-        self,
-        target: Target,
-        stream_name: str,
-        schema: dict[str, Any],
-        key_properties: Sequence[str] | None,
-        *,
-        check: Callable[[], None],
-    ) -> None:
-        super().__init__(target, stream_name, schema, key_properties)
-        check()
-
-    def take(self, *_: object) -> None:
-        """Ignore the row."""
-
-    def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
-        """Ignore the row."""
-
-    def process_batch(self, context: dict[str, Any]) -> None:
-        """Do nothing."""

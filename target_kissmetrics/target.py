@@ -20,11 +20,8 @@ from target_kissmetrics.config import about
 from target_kissmetrics.config import settings as own_settings
 from target_kissmetrics.config.environment import read_environment
 from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_files
-from target_kissmetrics.config.paths import check_distinct
-from target_kissmetrics.config.redacted import redacted_settings
-from target_kissmetrics.config.run_ids import new_run_id, path_of
-from target_kissmetrics.config.stream_names import NameWatch, named, of_stream_maps
-from target_kissmetrics.errors import ConfigError
+from target_kissmetrics.config.paths import check_distinct, new_run_id, path_of
+from target_kissmetrics.config.stream_names import NameWatch, of_stream_maps
 from target_kissmetrics.reporting.logs import ending_in_one_line, guard
 from target_kissmetrics.reporting.rejects import check_rejects_path, rejects_files
 from target_kissmetrics.reporting.report import About
@@ -35,7 +32,7 @@ from target_kissmetrics.singer.reader import MessageReader
 from target_kissmetrics.singer.state import check_output, write_state
 from target_kissmetrics.singer.stream_maps import StreamMapper, named_in
 from target_kissmetrics.singer.termination import Termination, keep_input_open
-from target_kissmetrics.sinks import CheckSink, KissmetricsSink
+from target_kissmetrics.sinks import KissmetricsSink
 from target_kissmetrics.sync.intake import check_sources
 
 if TYPE_CHECKING:
@@ -93,20 +90,15 @@ class TargetKissmetrics(Target):
         if settings.report_path is None:
             return None
         delivery = "dry run" if settings.dry_run else "remember only" if settings.remember_only else settings.delivery
-        about = About(
+        about_run = About(
             run_id=self.run_id,
             version=self.get_plugin_version(),
             sdk=self.get_sdk_version(),
             delivery=delivery,
             client=http_library(settings) if delivery == "api" else None,
-            settings=redacted_settings(self.config, own_settings.SCHEMA["properties"]),
+            settings=about.redacted_settings(self.config, own_settings.SCHEMA["properties"]),
         )
-        return ReportWriter(
-            path=settings.report_path,
-            about=about,
-            names=settings.report_names,
-            log=self.logger,
-        )
+        return ReportWriter(path=settings.report_path, about=about_run, names=settings.report_names, log=self.logger)
 
     # Config
 
@@ -118,45 +110,31 @@ class TargetKissmetrics(Target):
         self.append_builtin_config(self.config_jsonschema)
         return read_environment(os.environ, self.config_jsonschema["properties"])
 
-    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        """Read the settings. The SDK's own check shows values, also of the key, and accepts unknown settings.
-
-        Raises:
-            ConfigError: The first mistake.
-        """
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:  # noqa: ARG002
+        """Read the settings. The SDK's own check shows values, also of the key, and accepts unknown settings."""
         guard(self._config, self.run_id)
         self.append_builtin_config(self.config_jsonschema)
         own = own_settings.SCHEMA["properties"]
         sdk = {name: schema for name, schema in self.config_jsonschema["properties"].items() if name not in own}
-        try:
-            settings = own_settings.read_settings(self._config, sdk)
-            report = settings.report_path and path_of(settings.report_path, self.run_id)
-            rejects = path_of(settings.rejects_path, self.run_id)
-            self.settings = replace(settings, rejects_path=rejects, report_path=report)
-            if self.settings.sends_in_clear:
-                self.logger.warning("tracking_url: the API key and all data travel in clear over http://; use https://")
-            check_rejects_path(self.settings.rejects_path)
-            self.batch_storage = read_storage(self._config)
-            self._map_names = NameWatch(of_stream_maps(self._config.get("stream_maps")))
-            if self.settings.report_path is not None:
-                check_report_path(self.settings.report_path)
-            self.check_files()
-        except ConfigError as problem:
-            if raise_errors:
-                raise
-            return [str(problem)]
+        settings = own_settings.read_settings(self._config, sdk)
+        report = settings.report_path and path_of(settings.report_path, self.run_id)
+        self.settings = replace(settings, rejects_path=path_of(settings.rejects_path, self.run_id), report_path=report)
+        if self.settings.sends_in_clear:
+            self.logger.warning("tracking_url: the API key and all data travel in clear over http://; use https://")
+        check_rejects_path(self.settings.rejects_path)
+        self.batch_storage = read_storage(self._config)
+        self._map_names = NameWatch(of_stream_maps(self._config.get("stream_maps")))
+        if report is not None:
+            check_report_path(report)
+        self.check_files()
         return []
 
     def check_files(self, *, replayed: str | None = None) -> None:
-        """Check that each file that a run writes is no other one of its files; a replay replaces the replayed one.
-
-        Raises:
-            ConfigError: Two are one file.
-        """
+        """Check that a run writes no file twice (else a ConfigError); a replay replaces the replayed one."""
         settings = self.settings
-        named = ("rejects_path", settings.rejects_path) if replayed is None else ("the file to replay", replayed)
+        name, path = ("rejects_path", settings.rejects_path) if replayed is None else ("the file to replay", replayed)
         written: list[tuple[str, str | Path]] = [*stored_files(settings)]
-        written += [(named[0], file) for file in rejects_files(named[1])]
+        written += [(name, file) for file in rejects_files(path)]
         if settings.report_path is not None:
             written += [("report_path", file) for file in report_paths(settings.report_path) if file is not None]
         check_distinct(getattr(self._config, "files", ()), written)
@@ -167,11 +145,9 @@ class TargetKissmetrics(Target):
         super().append_builtin_config(config_jsonschema)
         settings = config_jsonschema["properties"]
         settings["batch_config"] = {**settings["batch_config"], "secret": True}  # its params are credentials
-        settings["validate_records"] = {
-            **settings["validate_records"],
-            "default": False,
-            "description": "Reject rows that do not match the schema of their stream, as the tap sent them.",
-        }
+        settings["load_method"] = {**settings["load_method"], "default": "append-only"}  # the SDK has an enum there
+        meaning = "Reject rows that do not match the schema of their stream, as the tap sent them."
+        settings["validate_records"] = {**settings["validate_records"], "default": False, "description": meaning}
 
     # Messages
 
@@ -182,11 +158,7 @@ class TargetKissmetrics(Target):
 
     def get_sink_class(self, stream_name: str) -> type[Sink]:
         """Give what makes a stream's sink: its class, with what it needs of the run in the place of this target."""
-        if stream_name == CHECK_STREAM:
-            self.runtime.report = None
-            make: Any = functools.partial(CheckSink, check=self.check)
-        else:
-            make = functools.partial(KissmetricsSink, context=self.runtime.stream_context(stream_name))
+        make = functools.partial(KissmetricsSink, context=self.runtime.stream_context(stream_name))
         return cast("type[Sink]", make)
 
     def _ignores(self, stream: str) -> bool:
@@ -196,35 +168,30 @@ class TargetKissmetrics(Target):
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
         """Register a stream's schema. Of a stream that is not read, nothing but the name is looked at."""
         stream = named_in(message_dict)
+        if stream == CHECK_STREAM:
+            self.runtime.report = None
+            self.check()
+            self.stream_mapper.stream_maps[stream] = []  # its rows are not read
+            return
         for warning in self._map_names.saw(stream):
             self.logger.warning(warning)
-        before = self._sinks_of(stream)
         if not self.stream_mapper.register(message_dict):
             return
         message = {name: message_dict.get(name) for name in ("type", "stream", "schema", "key_properties")}
         for stream_map in self.stream_mapper.stream_maps[stream]:
             alias, schema = stream_map.stream_alias, stream_map.transformed_schema
             sink = self.get_sink(alias, schema=schema, key_properties=stream_map.transformed_key_properties)
-            if isinstance(sink, KissmetricsSink):
-                sources = self.stream_mapper.sources(alias)
-                check_sources(alias, self.runtime.entry_of(alias), sink.intake.mapping, sources)
+            sources = self.stream_mapper.sources(alias)
+            check_sources(alias, self.runtime.entry_of(alias), cast("KissmetricsSink", sink).intake.mapping, sources)
             self.runtime.schema(alias, message)
-        after = self._sinks_of(stream)
-        replaced = [sink for alias, sink in before.items() if after.get(alias) is not sink]
-        for sink in replaced:
-            sink.clean_up()
-        if replaced:
-            self.drain_all()  # else the SDK would keep them until the end of the input
-
-    def _sinks_of(self, stream: str) -> dict[str, Sink]:
-        aliases = [stream_map.stream_alias for stream_map in self.stream_mapper.stream_maps.get(stream, ())]
-        return {alias: self.get_sink(alias) for alias in aliases if self.sink_exists(alias)}
+        for replaced in self._sinks_to_clear:  # the SDK would keep them until the end of the input
+            replaced.clean_up()
+        self._sinks_to_clear.clear()
 
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
         """Process the rows of a BATCH message's files, as if each had come in a RECORD message.
 
-        A stop that is asked for ends it between two rows; the STATE behind it is not read any more, and so the next
-        run reads the files again.
+        A stop ends it between two rows; the STATE behind it is not read any more, so the next run reads them again.
         """
         if not self.stream_mapper.maps(message_dict):
             return
@@ -257,19 +224,15 @@ class TargetKissmetrics(Target):
     # The end
 
     def process_endofpipe(self) -> None:
-        """Deliver every row, emit the last STATE, and log the summary.
-
-        Raises:
-            TargetError: Something could not be delivered or stored.
-            SystemExit: A signal ended the run before its input did.
-        """
+        """Deliver every row, emit the last STATE, and log the summary; raises as `Runtime.end`."""
         super().process_endofpipe()
         self.runtime.end(self.termination)
         if self.message_reader.stop_requested:
             keep_input_open()
         unseen = [*self.runtime.entry_names.unseen, *self._map_names.unseen]
         if unseen and self.stream_mapper.stream_maps and not self._is_check:
-            self.logger.info("no stream of this run has the name %s", named(unseen))
+            names = ", ".join(f"'{one.name}' ({one.key})" for one in unseen)
+            self.logger.info("no stream of this run has the name %s", names)
 
     def _abandon(self) -> None:
         """End after an error while reading: rows before it are delivered, their STATE is emitted."""
@@ -283,11 +246,7 @@ class TargetKissmetrics(Target):
     # Commands
 
     def check(self) -> None:
-        """Check whether a run could begin; send no call, store nothing.
-
-        Raises:
-            TargetError: The store, the tracking host, or the folder of import files cannot be used.
-        """
+        """Check whether a run could begin (else a TargetError); send no call, store nothing."""
         self.logger.info(check(self.settings, self.get_plugin_version()))
 
     @classmethod

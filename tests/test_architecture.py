@@ -52,8 +52,8 @@ circle: nobody imports what stands further down."""
 
 LIBRARIES = {
     "singer_sdk": {"target", "sinks", "singer", "config", "reporting", "preview", "commands"},
-    "requests": {"kissmetrics/http/requests_connection.py", "kissmetrics/http/query_api.py"},
-    "urllib3": {"kissmetrics/http/requests_connection.py"},
+    "requests": {"kissmetrics/http/requests_transport.py", "kissmetrics/http/query_api.py"},
+    "urllib3": {"kissmetrics/http/requests_transport.py"},
     "pycurl": {"kissmetrics/http/curl_transport.py"},
     "fsspec": {"kissmetrics/import_files.py", "singer"},
     "pyarrow": {"singer"},

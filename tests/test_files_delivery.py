@@ -264,7 +264,7 @@ def test_a_file_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
     mine.write(b"mine\n")
     (tmp_path / "km-1.json").write_text("theirs\n")
     with pytest.raises(FileExistsError):
-        mine.complete()
+        mine.close()
     assert (tmp_path / "km-1.json").read_text() == "theirs\n"
 
 

@@ -117,4 +117,4 @@ def test_a_bundle_that_is_not_there_is_named(tmp_path: Path) -> None:
     with running_nginx(tmp_path, "127.0.0.1:9", http2=True, requests=100) as host:
         done = send(tmp_path, host, "curl", 3, ca=tmp_path / "none.pem")
     assert done.returncode == 1
-    assert b"the CA bundle (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE) cannot be read" in done.stderr
+    assert b"the certificates that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names cannot be read" in done.stderr

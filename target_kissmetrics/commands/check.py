@@ -1,8 +1,4 @@
-"""`target-kissmetrics-check --config config.json`: whether a run could begin; sends and stores nothing.
-
-It does what `meltano config test target-kissmetrics` makes the target do, for those who have no Meltano, or one whose
-test ends in an error of its own after the target's answer (Meltano 4.4: it stops a process that has ended already).
-"""
+"""`target-kissmetrics-check`: whether a run could begin, as `meltano config test target-kissmetrics` checks it."""
 
 from __future__ import annotations
 
@@ -10,16 +6,15 @@ from typing import Any
 
 import click
 
+from target_kissmetrics.commands import derived
 from target_kissmetrics.reporting.logs import ending_in_one_line
 from target_kissmetrics.target import TargetKissmetrics
 
 
 def command(own: click.Command) -> click.Command:
     """Give the command: the target's own, without its input."""
-    own.name, own.callback = "target-kissmetrics-check", _run
-    own.help = "Checks the settings, the store and the tracking host; sends and stores nothing."
-    own.params = [param for param in own.params if param.name in {"version", "config"}]
-    return own
+    text = "Checks the settings, the store and the tracking host; sends and stores nothing."
+    return derived(own, "target-kissmetrics-check", _run, text)
 
 
 def _run(*, config: Any) -> None:

@@ -6,7 +6,6 @@ first one has is left to send: properties of an event as a *set* in its second, 
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -20,23 +19,18 @@ from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.fields import Row, loose, parsed
 
-NO_AMOUNT = "bad-amount"
-"""The code of an amount alone: the field that was to hold it was sent as a property."""
-
-TOO_MANY_NAMES = "too-many-names"
-"""The code of a property, by its name, in each call of the row; or of a whole event, by its field."""
-
-_OF_TIMES = frozenset({"no-timestamp", "bad-timestamp", "too-old", "future-timestamp"})
-"""Codes of a whole event of a batch, whichever field the line names."""
+NO_AMOUNT = "bad-amount"  # of an amount alone: the field that was to hold it was sent as a property
+TOO_MANY_NAMES = "too-many-names"  # of a property, by its name, in each call of the row; or of an event, by its field
+_OF_TIMES = frozenset({"no-timestamp", "bad-timestamp", "too-old", "future-timestamp"})  # of a whole event of a batch
 
 _INDEX = re.compile(r"\[(\d+)\]\.?")
 _HEAD = re.compile(r"[.\[]")
 
 
 class Part(NamedTuple):
-    """A rejected part of a row: a field's path, and the reject code."""
+    """A rejected part of a row."""
 
-    field: str
+    field: str  # its path
     code: str
 
     @property
@@ -47,11 +41,7 @@ class Part(NamedTuple):
 
 
 def lacking(row: Row, parts: Collection[Part], mapped_from: Callable[[Row], Mapped]) -> Mapped | None:
-    """Give what a row lacked when it was sent; None if that cannot be known.
-
-    Raises:
-        Rejected: The whole row is rejected now.
-    """
+    """Give what a row lacked when it was sent; None if that cannot be known. Rejected if the whole row is now."""
     whole = mapped_from(row)
     amounts = {part.path for part in parts if part.code == NO_AMOUNT}
     try:
@@ -85,21 +75,18 @@ def lacking(row: Row, parts: Collection[Part], mapped_from: Callable[[Row], Mapp
 def _names_in(sent: Mapped, calls: Sequence[Call]) -> list[frozenset[str] | None]:
     """Give, for each call, the folded names of what was sent in its place; None where nothing was."""
     remaining = list(sent.calls)
-    found: list[Call | None] = [None] * len(calls)
-    for is_like in (operator.eq, _is_like):  # calls that are the same find each other first
+    found: dict[int, frozenset[str]] = {}
+    for essence in (lambda call: call, _without_properties):  # calls that are the same find each other first
         for index, call in enumerate(calls):
-            other = next((other for other in remaining if found[index] is None and is_like(other, call)), None)
-            if other is not None:
-                found[index] = other
+            others = (other for other in remaining if essence(other) == essence(call))
+            if index not in found and (other := next(others, None)) is not None:
+                found[index] = frozenset(map(folded, properties_of(other)))
                 remaining.remove(other)
-    return [None if call is None else frozenset(map(folded, properties_of(call))) for call in found]
+    return [found.get(index) for index in range(len(calls))]
 
 
-def _is_like(one: Call, other: Call) -> bool:
-    """Tell whether two calls are the same but for their properties."""
-    if isinstance(one, Alias) or isinstance(other, Alias):
-        return one == other
-    return replace(one, properties={}) == replace(other, properties={})
+def _without_properties(call: Call) -> Call:
+    return call if isinstance(call, Alias) else replace(call, properties={})
 
 
 def properties_of(call: Call) -> Properties:

@@ -21,6 +21,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from target_kissmetrics.commands import derived
 from target_kissmetrics.config.paths import check_distinct
 from target_kissmetrics.config.settings import Settings
 from target_kissmetrics.errors import ConfigError, InputError
@@ -62,22 +63,15 @@ class Acknowledged(NamedTuple):
 def acknowledged(runs: Iterable[StoredRun]) -> dict[str, Acknowledged]:
     """Add up the events of runs, by folded name."""
     events: dict[str, Acknowledged] = {}
-    for run in runs:
-        for given, event in json.loads(run.events).items():
-            count, first, last = event["count"], event["first"], event["last"]
-            known = events.get(folded(given), Acknowledged(given, 0, first, last))
-            total = Acknowledged(known.name, known.number + count, min(known.first, first), max(known.last, last))
-            events[folded(given)] = total
+    for given, event in (item for run in runs for item in json.loads(run.events).items()):
+        name, number, first, last = events.get(folded(given), (given, 0, event["first"], event["last"]))
+        total = number + event["count"]
+        events[folded(given)] = Acknowledged(name, total, min(first, event["first"]), max(last, event["last"]))
     return events
 
 
 def take_snapshot(settings: Settings) -> Snapshot:
-    """Ask for the total of each event.
-
-    Raises:
-        ConfigError: A setting is missing or wrong.
-        DeliveryError: There is no answer, or not such a one.
-    """
+    """Ask for the total of each event. ConfigError if a setting is missing or wrong; DeliveryError without answer."""
     if settings.query_api_user is None:
         raise ConfigError("query_api_user", "is required; use an account's e-mail address, or the API key")
     api, now = QueryApi(settings.query_url, settings.query_api_user, settings.query_api_password or ""), time.time()
@@ -119,10 +113,8 @@ def _runs_since(before: Snapshot, settings: Settings) -> list[StoredRun]:
 def _read_snapshot(path: Path, product_id: str | None) -> Snapshot:
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Snapshot)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; write it with --snapshot") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise InputError(f"{path} is not a snapshot; name another file, or write it with --snapshot") from None
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a snapshot ({error}); write it with --snapshot") from None
     if found.product_id != product_id:
         raise InputError(f"{path} is of product {found.product_id!r}, not of {product_id!r}; check product_id")
     return found
@@ -130,15 +122,14 @@ def _read_snapshot(path: Path, product_id: str | None) -> Snapshot:
 
 def command(own: click.Command) -> click.Command:
     """Give the command: the target's own, with a snapshot in the place of its input."""
-    own.name, own.callback = "target-kissmetrics-verify", _run
-    own.help = "Compares the growth of each event's total in Kissmetrics with the events acknowledged. Experimental."
-    own.params = [param for param in own.params if param.name in {"version", "config"}]
-    for name, text in (
-        ("--snapshot", "Store each event's total in this file, while no run is in progress."),
-        ("--since", "Compare with the totals in this file; exit with 1 if something is missing."),
-    ):
-        own.params.append(click.Option([name], type=click.Path(path_type=Path), metavar="FILE", help=text))
-    return own
+    text = "Compares the growth of each event's total in Kissmetrics with the events acknowledged. Experimental."
+    helps = {
+        "--snapshot": "Store each event's total in this file, while no run is in progress.",
+        "--since": "Compare with the totals in this file; exit with 1 if something is missing.",
+    }
+    file = click.Path(path_type=Path)
+    options = [click.Option([name], type=file, metavar="FILE", help=told) for name, told in helps.items()]
+    return derived(own, "target-kissmetrics-verify", _run, text, *options)
 
 
 def _run(*, config: Any, snapshot: Path | None, since: Path | None) -> None:

@@ -30,17 +30,9 @@ _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
 """JSON type -> its name in messages, and its Python types. `_number` reads numbers."""
 
 
-# Schema
-
-
 @cache
 def schema_of(settings: type, *, with_defaults: bool = True) -> dict[str, Any]:
-    """Return the JSON Schema of an object that holds settings.
-
-    Args:
-        settings: The dataclass that defines them.
-        with_defaults: Whether to include the defaults.
-    """
+    """Return the JSON Schema of an object that holds the settings which a dataclass defines."""
     hints = get_type_hints(settings)
     defined = sorted(_defined(settings), key=lambda one: not one.metadata["required"])
     return {
@@ -75,19 +67,12 @@ def _property_schema(setting: Field[Any], hint: Any, *, with_defaults: bool) -> 
     return {**schema, **keywords}
 
 
-# Values
-
 MAX_DEPTH = 50
 """Of lists and objects in a config."""
 
 
 def check_texts(given: object, place: str = "", depth: int = 0) -> None:
-    """Check what no setting may hold, whatever it means: it could neither be written to a file nor sent.
-
-    Args:
-        given: A config, or a part of it.
-        place: The part's name in messages.
-        depth: Lists and objects around it.
+    """Check a config, or what it has at a place: no setting may hold what could neither be written nor sent.
 
     Raises:
         ConfigError: A text has a NUL or an unpaired surrogate, or lists and objects are nested too deeply.
@@ -108,16 +93,13 @@ def check_texts(given: object, place: str = "", depth: int = 0) -> None:
 
 
 def read_object(settings: type, given: object, place: str = "", known: Collection[str] = ()) -> Any:
-    """Read an object that holds settings. A null is a setting that is missing.
+    """Read an object that holds settings into their dataclass. A null is a setting that is missing.
 
     Args:
         settings: The dataclass that defines them.
         given: The object, from a config.
         place: Its name in messages: `streams[2]`; empty for the config itself.
         known: Names that the config may hold besides; somebody else reads them.
-
-    Returns:
-        An instance of the dataclass.
 
     Raises:
         ConfigError: The first mistake.
@@ -160,13 +142,13 @@ def _read(setting: Field[Any], schema: Schema, place: str, given: object) -> Any
     return read(place, value) if read else value
 
 
-def _checked(place: str, schema: Schema, given: object) -> Any:
+def _checked(place: str, schema: Schema, given: Any) -> Any:
     """Check the type, the choices and the limits. Digits in a string count as a number, a list becomes a tuple."""
+    kinds = [kind for kind in schema["type"] if kind != "null"]
     if "enum" in schema:
         if given not in schema["enum"]:
             raise ConfigError(place, not_a_choice(schema["enum"], given))
         return given
-    kinds = [kind for kind in schema["type"] if kind != "null"]
     if kinds[0] in {"integer", "number"}:
         return _number(place, schema, kinds[0], given)
     is_blank = isinstance(given, str) and not given.strip()
@@ -175,35 +157,27 @@ def _checked(place: str, schema: Schema, given: object) -> Any:
         raise ConfigError(place, problem)
     if not isinstance(given, (list, tuple)):
         return given
-    if "properties" not in schema.get("items", ()) and not all(isinstance(item, str) for item in given):
-        raise ConfigError(place, f"must be a list of strings, not {given!r}")
+    is_of_texts = "properties" not in schema.get("items", ())
+    if is_of_texts and not all(isinstance(item, str) and item.strip() for item in given):
+        raise ConfigError(place, f"must be a list of non-empty strings, not {given!r}")
     return tuple(given)
 
 
 def _number(place: str, schema: Schema, kind: str, given: Any) -> int | float:
     try:
-        number = math.nan if isinstance(given, bool) or "_" in str(given) else float(given)
+        value = math.nan if isinstance(given, bool) or "_" in str(given) else float(given)
     except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number) or (kind == "integer" and not number.is_integer()):
+        value = math.nan
+    if not math.isfinite(value) or (kind == "integer" and not value.is_integer()):
         raise ConfigError(place, wrong_type([kind], given))
-    value = int(number) if kind == "integer" else number
-    check_limits(place, schema, value)
-    return value
-
-
-def check_limits(place: str, schema: Schema, value: float) -> None:
-    """Check `minimum` and `maximum`.
-
-    Raises:
-        ConfigError: The value is beyond one of them.
-    """
-    if value < schema.get("minimum", value):
-        raise ConfigError(place, f"must be at least {schema['minimum']}, not {value}")
-    if value > schema.get("maximum", value):
-        raise ConfigError(place, f"must be at most {schema['maximum']}, not {value}")
-    if value <= schema.get("exclusiveMinimum", -math.inf):
-        raise ConfigError(place, f"must be more than {schema['exclusiveMinimum']}, not {value}")
+    number: int | float = int(value) if kind == "integer" else value
+    if number < schema.get("minimum", number):
+        raise ConfigError(place, f"must be at least {schema['minimum']}, not {number}")
+    if number > schema.get("maximum", number):
+        raise ConfigError(place, f"must be at most {schema['maximum']}, not {number}")
+    if number <= schema.get("exclusiveMinimum", -math.inf):
+        raise ConfigError(place, f"must be more than {schema['exclusiveMinimum']}, not {number}")
+    return number
 
 
 def wrong_type(kinds: Collection[str], value: object) -> str:

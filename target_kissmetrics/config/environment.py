@@ -12,7 +12,6 @@ from contextlib import suppress
 from typing import Any
 
 from target_kissmetrics.config.definitions import Schema
-from target_kissmetrics.config.sdk_settings import NOT_OFFERED
 from target_kissmetrics.errors import ConfigError
 
 PREFIX = "TARGET_KISSMETRICS_"
@@ -22,20 +21,10 @@ _FALSE = frozenset({"false", "0", "no", "off"})
 
 
 def read_environment(variables: Mapping[str, str], schemas: Mapping[str, Schema]) -> dict[str, Any]:
-    """Read the settings that have a variable. An empty one is left out.
-
-    Args:
-        variables: The environment.
-        schemas: The JSON Schema of each setting.
-
-    Raises:
-        ConfigError: A flag is neither true nor false, or a list or object is not JSON.
-    """
-    return {
-        name: _value(name, schema, variables[variable_of(name)])
-        for name, schema in {**schemas, **NOT_OFFERED}.items()
-        if variables.get(variable_of(name))
-    }
+    """Read the settings that have a variable, by the JSON Schema of each. An empty one is left out."""
+    read = {**schemas, "flattening_enabled": {"type": ["boolean"]}}  # it is refused if it is true
+    given = {name: variables.get(variable_of(name)) for name in read}
+    return {name: _value(name, read[name], text) for name, text in given.items() if text}
 
 
 def variable_of(name: str) -> str:
@@ -65,12 +54,9 @@ def _value(name: str, schema: Schema, text: str) -> Any:
 
 def _integer(text: str) -> int | str:
     """Read an integer, also `8.0` and `1e2`; other text stays as it is, for the check of the setting."""
-    if not text.isascii() or "_" in text:  # numbers of Python, not of JSON
-        return text
     with suppress(ValueError):
-        return int(text)
-    with suppress(ValueError):
-        return int(float(text)) if float(text).is_integer() else text
+        if text.isascii() and "_" not in text and float(text).is_integer():  # else a number of Python, not of JSON
+            return int(float(text))
     return text
 
 

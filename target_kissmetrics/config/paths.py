@@ -1,34 +1,47 @@
-"""The files of a run: one that it writes is no other one of them. Each writer of files says which ones it writes."""
+"""The ID of a run, and the paths of its files: one that it writes is no other one of them."""
 
 from __future__ import annotations
 
 import os
+import re
+import secrets
 import stat
 import unicodedata
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from target_kissmetrics.errors import ConfigError
 
-_STREAMS = (
-    ("standard input", "/dev/stdin"),
-    ("standard output", "/dev/stdout"),
-    ("standard error", "/dev/stderr"),
-)
+_PLACEHOLDER = re.compile(r"\{[^{}]*\}")
+
+_STREAMS = (("standard input", "/dev/stdin"), ("standard output", "/dev/stdout"), ("standard error", "/dev/stderr"))
 """What a shell may have redirected to a file: the tap's messages, the STATE, the log."""
+
+
+def new_run_id() -> str:
+    """Return the ID of a run that begins now. IDs sort by their time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def read_path(place: str, value: str) -> str:
+    """Read a path that may hold `{run_id}` and `{date}`, and no other placeholder."""
+    unknown = [text for text in _PLACEHOLDER.findall(value) if text not in {"{run_id}", "{date}"}]
+    if unknown:
+        raise ConfigError(place, f"{unknown[0]!r} has no meaning in a path; use {{run_id}} or {{date}}")
+    return value
+
+
+def path_of(path: str, run_id: str) -> str:
+    """Return the path of a run: `{date}` is the day on which it began, in UTC."""
+    return path.replace("{run_id}", run_id).replace("{date}", f"{run_id[:4]}-{run_id[4:6]}-{run_id[6:8]}")
 
 
 def check_distinct(read: Iterable[tuple[str, str | Path]], written: Iterable[tuple[str, str | Path]]) -> None:
     """Check that no two paths lead to one file, by links, another spelling, or upper and lower case.
 
-    Names that differ in case alone are one file on macOS and Windows, so they are refused everywhere.
-
-    Args:
-        read: Files that are read, each with the setting or option that names it.
-        written: Likewise, files and folders that are written.
-
-    Raises:
-        ConfigError: Two are one file. The text names both settings.
+    Names that differ in case alone are one file on macOS and Windows, so they are refused everywhere. Each path comes
+    with the setting or option that names it; the ConfigError names both.
     """
     known = {key: named for named in (*_STREAMS, *read) for key in _identities(named[1])}
     for setting, path in written:

@@ -2,78 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jsonschema.exceptions import best_match
+from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.validators import extend
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
-from target_kissmetrics.config.definitions import Schema, check_limits, not_a_choice, wrong_type
+from target_kissmetrics.config.definitions import Schema, not_a_choice, wrong_type
 from target_kissmetrics.errors import ConfigError
 
-NOT_OFFERED: Mapping[str, Schema] = {
-    "flattening_enabled": {"type": ["boolean"]},
-    "flattening_max_depth": {"type": ["integer"]},
-    "flattening_max_key_length": {"type": ["integer"]},
-    "flattening_separator": {"type": ["string"]},
-}
-"""Settings that targets of the SDK have, and this one does not."""
 
-_MINIMA = {"batch_size_rows": 1}
-"""The least values that have an effect; the SDK's schemas have none."""
-
-
-def without_not_offered(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config without the settings that are not offered, where they have no effect.
-
-    Raises:
-        ConfigError: One of them would have an effect.
-    """
-    for name in NOT_OFFERED:
-        if config.get(name) is not None and (name, config[name]) != ("flattening_enabled", False):
+def without_flattening(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config without the SDK's settings of flattening, which must have no effect: they are not offered."""
+    for name, value in config.items():
+        if name.startswith("flattening_") and value is not None and (name, value) != ("flattening_enabled", False):
             raise ConfigError(name, "is not offered: this target flattens nested objects itself, with '.'; take it out")
-    return {name: value for name, value in config.items() if name not in NOT_OFFERED}
+    return {name: value for name, value in config.items() if not name.startswith("flattening_")}
 
 
 def check_sdk_settings(schemas: Mapping[str, Schema], config: Mapping[str, Any]) -> None:
-    """Check the settings of the SDK.
-
-    Args:
-        schemas: The SDK's JSON Schema of each.
-        config: The config, which may hold other settings.
-
-    Raises:
-        ConfigError: The first mistake.
-    """
-    given = {name: value for name, value in config.items() if name in schemas and value is not None}
-    for name, value in given.items():
-        _check(name, schemas[name], value)
-    if given.get("load_method") == "overwrite":
+    """Check the settings of the SDK, by its JSON Schema of each, in a config that may hold others."""
+    for name in (name for name in config if name in schemas and config[name] is not None):
+        error = best_match(_VALIDATOR(schemas[name]).iter_errors(config[name]))
+        if error is not None:
+            raise ConfigError(".".join([name, *map(str, error.absolute_path)]), _problem(error))
+    if config.get("load_method") == "overwrite":
         raise ConfigError("load_method", "must not be 'overwrite': Kissmetrics deletes nothing; take it out")
+    if (rows := config.get("batch_size_rows")) is not None and rows < 1:
+        raise ConfigError("batch_size_rows", f"must be at least 1, not {rows}")
 
 
-def _check(name: str, schema: Schema, value: Any) -> None:
-    error = best_match(DEFAULT_JSONSCHEMA_VALIDATOR(_fixed(schema)).iter_errors(value))
-    if error is None:
-        if name in _MINIMA:
-            check_limits(name, {"minimum": _MINIMA[name]}, value)
-        return
-    place = ".".join([name, *(str(step) for step in error.absolute_path)])
+def _problem(error: ValidationError) -> str:
+    wanted = error.validator_value
     if error.validator == "type":
-        kinds = error.validator_value
-        raise ConfigError(place, wrong_type([kinds] if isinstance(kinds, str) else kinds, error.instance))
+        return wrong_type([wanted] if isinstance(wanted, str) else wanted, error.instance)
     if error.validator == "enum":
-        raise ConfigError(place, not_a_choice(error.validator_value, error.instance))
-    raise ConfigError(place, f"must not be {error.instance!r}; see https://sdk.meltano.com/en/latest/, or take it out")
+        return not_a_choice(wanted, error.instance)
+    return f"must not be {error.instance!r}; see https://sdk.meltano.com/en/latest/, or take it out"
 
 
-def _fixed(schema: Any) -> Any:
-    """Remove what is no schema: the SDK (0.54) has a bare `null` among the alternatives of `__else__`."""
-    if isinstance(schema, list):
-        return [_fixed(item) for item in schema]
-    if not isinstance(schema, Mapping):
-        return schema
-    fixed = {word: _fixed(value) for word, value in schema.items()}
-    if "anyOf" in fixed:
-        fixed["anyOf"] = [choice for choice in fixed["anyOf"] if isinstance(choice, Mapping)]
-    return fixed
+def _any_of(validator: Any, choices: list[Any], value: Any, schema: Schema) -> Iterator[ValidationError]:
+    # The SDK (0.54) has a bare `null`, which is no schema, among the alternatives of `__else__`.
+    schemas = [choice for choice in choices if isinstance(choice, Mapping)]
+    yield from DEFAULT_JSONSCHEMA_VALIDATOR.VALIDATORS["anyOf"](validator, schemas, value, schema)
+
+
+_VALIDATOR = extend(DEFAULT_JSONSCHEMA_VALIDATOR, {"anyOf": _any_of})

@@ -14,8 +14,8 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from target_kissmetrics.config.definitions import Schema, check_texts, read_object, schema_of
-from target_kissmetrics.config.run_ids import read_path
-from target_kissmetrics.config.sdk_settings import check_sdk_settings, without_not_offered
+from target_kissmetrics.config.paths import read_path
+from target_kissmetrics.config.sdk_settings import check_sdk_settings, without_flattening
 from target_kissmetrics.config.stream_entries import check_reachable, checked
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.mapping.settings import MappingSettings, setting
@@ -35,8 +35,6 @@ def _read_api_key(place: str, value: str) -> str:
     return value
 
 
-_ENDPOINTS = frozenset({"e", "s", "a"})
-
 _TRACKING_URL = re.compile(
     r"https?://([\w.-]+|\[[\da-f:.]+\])(:\d+)?(/[\w.~:/@!$&'()*+,;=%-]*)?", re.ASCII | re.IGNORECASE
 )
@@ -44,23 +42,23 @@ _TRACKING_URL = re.compile(
 
 _LOOPBACK = re.compile(r"(.+\.)?localhost|127(\.\d+){3}|::1")
 
-
 _TRACKING = "https://trk.kissmetrics.io"
 _QUERY = "https://query.kissmetrics.io/v3"
 
 
+def _is_in_clear(url: str) -> bool:
+    """Return whether requests leave this machine without TLS."""
+    return url.startswith("http:") and not _LOOPBACK.fullmatch(urlsplit(url).hostname or "")
+
+
 def _read_query_url(place: str, value: str) -> str:
     url = _read_url(place, value, _QUERY)
-    if url.startswith("http:") and not _LOOPBACK.fullmatch(urlsplit(url).hostname or ""):
+    if _is_in_clear(url):
         raise ConfigError(place, "must start with https://, so that the password is not sent without TLS")
     return url
 
 
-def _read_tracking_url(place: str, value: str) -> str:
-    return _read_url(place, value, _TRACKING)
-
-
-def _read_url(place: str, value: str, example: str) -> str:
+def _read_url(place: str, value: str, example: str = _TRACKING) -> str:
     example = f"write a URL such as {example}"
     value = value.strip().rstrip("/")
     try:
@@ -68,12 +66,10 @@ def _read_url(place: str, value: str, example: str) -> str:
     except ValueError:  # it has no such port, or address
         is_url = False
     if not is_url:
-        what = (
-            "must be ASCII: https:// (or http://), a host, and at most a port and a path, with %XX for odd characters"
-        )
+        what = "must be ASCII: https:// (or http://), a host, a port and a path if need be, %XX for odd characters"
         raise ConfigError(place, f"{what}; {example}")
     parts = urlsplit(value)
-    if parts.path.rpartition("/")[2] in _ENDPOINTS:
+    if parts.path.rpartition("/")[2] in {"e", "s", "a"}:
         # The target appends the paths of the calls, and Kissmetrics may answer 200 to a path that means nothing.
         raise ConfigError(place, f"must not end with the path of a call; {example}")
     return f"{parts.scheme}://{parts.netloc}{parts.path}"
@@ -99,7 +95,7 @@ class Settings(MappingSettings):
     delivery: Literal["api", "files"] = setting(
         "The tracking API, or files for Kissmetrics' JSON import.", default="api"
     )
-    tracking_url: str = setting("The URL of the tracking API.", default=_TRACKING, read=_read_tracking_url)
+    tracking_url: str = setting("The URL of the tracking API.", default=_TRACKING, read=_read_url)
     http_method: Literal["auto", "get", "post"] = setting(
         "auto: GET, and POST once the request target exceeds 2,048 bytes.", default="auto"
     )
@@ -110,10 +106,7 @@ class Settings(MappingSettings):
     )
     request_timeout_seconds: float = setting("For one request.", default=30, exclusiveMinimum=0, maximum=_DAY)
     connect_timeout_seconds: float = setting(
-        "For setting up a connection, within `request_timeout_seconds`.",
-        default=10,
-        exclusiveMinimum=0,
-        maximum=_DAY,
+        "For setting up a connection, within `request_timeout_seconds`.", default=10, exclusiveMinimum=0, maximum=_DAY
     )
     retry_timeout_seconds: float = setting(
         "How long to retry one call before the run fails.", default=300, minimum=0, maximum=30 * _DAY
@@ -190,12 +183,8 @@ class Settings(MappingSettings):
     @property
     def sends_in_clear(self) -> bool:
         """Whether calls, with the API key in each, leave this machine without TLS."""
-        is_sent = (
-            self.delivery == "api"
-            and not (self.dry_run or self.remember_only)
-            and self.tracking_url.startswith("http:")
-        )
-        return is_sent and not _LOOPBACK.fullmatch(urlsplit(self.tracking_url).hostname or "")
+        is_sent = self.delivery == "api" and not (self.dry_run or self.remember_only)
+        return is_sent and _is_in_clear(self.tracking_url)
 
 
 SCHEMA: dict[str, Any] = schema_of(Settings)
@@ -203,29 +192,20 @@ SCHEMA: dict[str, Any] = schema_of(Settings)
 
 
 def read_settings(config: Mapping[str, Any], sdk_settings: Mapping[str, Schema] = MappingProxyType({})) -> Settings:
-    """Read a config.
-
-    Args:
-        config: The config from files, the environment or Meltano. A null is a setting that is missing.
-        sdk_settings: JSON Schemas of the settings that the SDK reads, by name. They are only checked.
+    """Read a config, in which a null is a setting that is missing; `sdk_settings` are only checked, by their schemas.
 
     Raises:
         ConfigError: The first mistake. It names the setting, and may show its value.
     """
     check_texts(config)
-    config = without_not_offered(config)
+    config = without_flattening(config)
     settings: Settings = read_object(Settings, config, known=sdk_settings.keys())
     settings = replace(settings, streams=tuple(map(checked, settings.streams)))
     check_reachable(settings.streams)
-    _check_together(settings)
     check_sdk_settings(sdk_settings, config)
-    return settings
-
-
-def _check_together(settings: Settings) -> None:
-    """Check what depends on more than one setting, or on installed packages."""
     is_files = settings.delivery == "files"
     if is_files and settings.files_url.startswith("s3:") and importlib.util.find_spec("s3fs") is None:
         raise ConfigError("files_url", "an s3:// URL needs: pip install 'target-kissmetrics[s3]'")
     if not is_files and settings.http_client == "curl" and importlib.util.find_spec("pycurl") is None:
         raise ConfigError("http_client", "'curl' needs: pip install 'target-kissmetrics[curl]'; or use auto")
+    return settings

@@ -19,20 +19,12 @@ def entry_for(entries: Iterable[StreamSettings], stream: str) -> StreamSettings 
 
 
 def read_entry(entry: object, index: int) -> StreamSettings:
-    """Read one entry.
-
-    Raises:
-        ConfigError: A key is wrong, or has no effect for the kind.
-    """
+    """Read one entry; a ConfigError names a key that is wrong, or has no effect for the kind."""
     return checked(read_object(StreamSettings, entry, f"streams[{index}]"))
 
 
 def checked(entry: StreamSettings) -> StreamSettings:
-    """Return an entry, each item of its `events` with the keys that it leaves out.
-
-    Raises:
-        ConfigError: A key has no effect.
-    """
+    """Return an entry, each item of its `events` with the keys that it leaves out, if every key has an effect."""
     events = tuple(entry.of_event(item) for item in entry.events)
     for event in events:
         if event.event_name is None:
@@ -58,11 +50,7 @@ def _check_renames(entry: StreamSettings) -> None:
 
 
 def check_reachable(entries: Sequence[StreamSettings]) -> None:
-    """Check that every entry can match a stream that no earlier one matches.
-
-    Raises:
-        ConfigError: An entry never takes effect.
-    """
+    """Check that every entry can match a stream that no earlier one matches, else raise a ConfigError."""
     for index, entry in enumerate(entries):
         for earlier in entries[:index]:
             if earlier.stream == entry.stream:

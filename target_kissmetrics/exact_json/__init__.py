@@ -16,7 +16,6 @@ MAX_DEPTH = 500
 """Of objects and lists in each other."""
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
-_MAX_INT_DIGITS = 4000
 _TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[{]+|[\]}]+', re.DOTALL)
 
 
@@ -35,9 +34,9 @@ def decode(text: str | bytes, lost: list[str] | None = None) -> Any:
     # Most rows are shorter than that.
     if len(text) > MAX_DEPTH and text.count(opening[0]) + text.count(opening[1]) > MAX_DEPTH:  # type: ignore[arg-type]
         problem, pruned = too_deep(text)
-        if problem and lost is None:
-            raise ValueError(problem)
-        if problem and lost is not None:
+        if problem:
+            if lost is None:
+                raise ValueError(problem)
             lost.append(problem)
             text = pruned
     try:
@@ -86,4 +85,4 @@ def too_deep(text: str | bytes, limit: int = MAX_DEPTH) -> tuple[str | None, byt
 
 
 def _integer(digits: str) -> int | Decimal:
-    return int(digits) if len(digits) < _MAX_INT_DIGITS else Decimal(digits)
+    return int(digits) if len(digits) < 4000 else Decimal(digits)  # `int` reads no more than 4,300

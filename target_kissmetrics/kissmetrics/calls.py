@@ -1,4 +1,4 @@
-"""The three calls of Kissmetrics: record an event, set properties, alias two identities.
+"""The three calls of Kissmetrics: record an event, set properties, alias two identities; and what delivers them.
 
 Source: support.kissmetrics.io, "API Specifications". The words *distinct* and *once* are those of Kissmetrics' mobile
 SDKs (`setDistinct`, `recordOnce`). They say how a call is deduplicated, not how it is written.
@@ -6,14 +6,15 @@ SDKs (`setDistinct`, `recordOnce`). They say how a call is deduplicated, not how
 msgspec's structs are frozen values like frozen dataclasses, made in a tenth of the time; a call is made for every row.
 They hold no cycles, so the garbage collector need not track them (`gc=False`).
 
-Attributes that several calls have: `person` is one identity of at most 255 characters; `time` is in seconds since the
+Attributes: `person` is one identity, `event` a name, both of at most 255 characters; `time` is in seconds since the
 Unix epoch, UTC; `address` and `user_agent` are the person's IP address (`_ip`) and user agent (`_ua`), if they may be
 sent.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -22,13 +23,7 @@ Properties = dict[str, str]
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """Record an event.
-
-    Attributes:
-        event: The event's name, at most 255 characters.
-        properties: Set on the person at the event's time.
-        once: Recorded only once for each person.
-    """
+    """Record an event, if `once` only once for each person, and set properties of the person at its time."""
 
     person: str
     event: str
@@ -40,12 +35,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 
 class Set(msgspec.Struct, frozen=True, gc=False):
-    """Set properties of a person.
-
-    Attributes:
-        properties: At least one.
-        distinct: Set only where a value differs from the one last set.
-    """
+    """Set properties of a person, at least one; if `distinct`, only where a value differs from the one last set."""
 
     person: str
     time: int
@@ -73,3 +63,16 @@ class Outgoing(NamedTuple):
 
     source: Any
     call: Call
+
+
+class Delivery(Protocol):
+    """Delivers calls: through the tracking API, as import files, or (a dry run) to the log alone."""
+
+    def send(self, calls: Sequence[Outgoing], acknowledged: Callable[[], None]) -> None:
+        """Begin to deliver; `acknowledged` is called once, from any thread, when every call was acknowledged."""
+
+    def tick(self) -> None:
+        """Do what is due by time alone. Called several times a second, from the thread that sends."""
+
+    def close(self, patience: float) -> None:
+        """End. Calls still in flight are waited for, so many seconds, then abandoned."""

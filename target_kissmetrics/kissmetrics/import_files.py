@@ -1,10 +1,10 @@
 """Kissmetrics' import files: one JSON object a line, in files that are complete under their final name or absent.
 
 Kissmetrics imports the files of a bucket that match `<base>*.json` in alphanumeric order, one an hour
-(support.kissmetrics.io, "Importing data"), so a name starts with the moment its file was begun. A random token follows,
-because several processes may write to one folder. A file in a local folder is written under a name that does not match,
-and locked meanwhile: what no process locks is the rest of a killed run, which the next one removes. Only its owner may
-read it. In a bucket (any fsspec URL) an object appears when its upload is complete.
+(support.kissmetrics.io, "Importing data"), so a name holds the moment its file was begun, and a random token, because
+several processes may write to one folder. A file in a local folder is written under a name that does not match, and
+locked meanwhile: what no process locks is the rest of a killed run, which the next one removes. In a bucket (any fsspec
+URL) an object appears when its upload is complete.
 """
 
 from __future__ import annotations
@@ -33,13 +33,15 @@ except ImportError:  # Windows
 KISSMETRICS_USER = "6acb81d7742ac437833f51ecb2a40c74cd831ce26909e5f72354fa6af42cfb1f"
 """Kissmetrics' canonical user at Amazon. Source: support.kissmetrics.io, "Importing data"."""
 
-_UNFINISHED = ".*Z-????????.json.part"
-
 GRANTS = {"GrantRead": f'id="{KISSMETRICS_USER}"', "GrantReadACP": f'id="{KISSMETRICS_USER}"'}
+
+_UNFINISHED = ".*Z-????????.json.part"
 
 
 class _LocalFile:
-    """A file that appears under its final name when it is complete."""
+    """A file that appears under its final name when it is closed. Has what is used of fsspec's files."""
+
+    closed = False
 
     def __init__(self, path: Path) -> None:
         for folder in reversed(path.parents):
@@ -47,7 +49,8 @@ class _LocalFile:
         self._path = path
         self._part = path.with_name(f".{path.name}.part")
         while True:
-            self._file = open(self._part, "xb", buffering=1 << 20, opener=_open_private)  # noqa: SIM115 - it stays open
+            descriptor = os.open(self._part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            self._file = os.fdopen(descriptor, "wb", buffering=1 << 20)
             _lock(self._file)
             if self._part.exists():
                 break
@@ -56,22 +59,20 @@ class _LocalFile:
     def write(self, data: bytes) -> object:
         return self._file.write(data)
 
-    def complete(self) -> None:
+    def close(self) -> None:
         with self._file:
             self._file.flush()
             os.fsync(self._file.fileno())
             if fcntl is None:  # Windows moves no open file
                 self._file.close()
-            publish(self._part, self._path)
+            if self._path.exists():
+                raise FileExistsError(17, "the file exists already")
+            self._part.rename(self._path)
 
     def discard(self) -> None:
         with suppress(OSError):
             self._file.close()
         self._part.unlink(missing_ok=True)
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _lock(file: IO[bytes], *, wait: bool = True) -> bool:
@@ -83,66 +84,24 @@ def _lock(file: IO[bytes], *, wait: bool = True) -> bool:
     return False
 
 
-def _remove_unfinished(folder: Path) -> None:
-    """Remove what killed runs left; files of runs that are alive are locked."""
-    for part in folder.glob(_UNFINISHED):
-        with suppress(OSError), part.open("rb") as file:
-            if _lock(file, wait=False):
-                part.unlink()
-
-
-def publish(part: Path, final: Path) -> None:
-    """Give a file its final name; never overwrite another file."""
-    try:
-        os.link(part, final)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links
-        if final.exists():
-            raise FileExistsError(17, "the file exists already") from None
-        part.rename(final)
-    else:
-        part.unlink()
-
-
-class _RemoteFile:
-    """An object that appears when its upload is complete."""
-
-    def __init__(self, fs: Any, path: str, grants: dict[str, str]) -> None:
-        self._fs = fs
-        self._path = path
-        self._file = fs.open(path, "wb", **grants)
-
-    def write(self, data: bytes) -> object:
-        return self._file.write(data)
-
-    def complete(self) -> None:
-        if self._fs.exists(self._path):
-            raise FileExistsError(17, "the file exists already")
-        self._file.close()
-
-    def discard(self) -> None:
-        with suppress(Exception):
-            self._file.discard()
-        self._file.closed = True
-
-
-OpenFile = _LocalFile | _RemoteFile
-
-
-def file_opener(url: str) -> Callable[[str], OpenFile]:
+def file_opener(url: str) -> Callable[[str], Any]:
     """Return a function that begins a file, given its name, in a local folder or at an fsspec URL.
+
+    The file is complete, and has its name, once it is closed. What killed runs left in a local folder is removed.
 
     Raises:
         ConfigError: The URL cannot be used.
     """
     folder = local_folder(url)
-    if folder is not None:
-        _remove_unfinished(folder)
-        return lambda name: _LocalFile(folder / name)
-    fs, root = _remote(url)
-    grants = GRANTS if url.startswith(("s3:", "s3a:")) else {}
-    return lambda name: _RemoteFile(fs, f"{root.rstrip('/')}/{name}", grants)
+    if folder is None:
+        fs, root = _remote(url)
+        grants = GRANTS if url.startswith(("s3:", "s3a:")) else {}
+        return lambda name: fs.open(f"{root.rstrip('/')}/{name}", "wb", **grants)
+    for part in folder.glob(_UNFINISHED):
+        with suppress(OSError), part.open("rb") as file:
+            if _lock(file, wait=False):  # files of runs that are alive are locked
+                part.unlink()
+    return lambda name: _LocalFile(folder / name)
 
 
 def check_writable(url: str) -> None:
@@ -157,13 +116,12 @@ def check_writable(url: str) -> None:
         try:
             fs.ls(root.split("/")[0], refresh=True)
         except Exception as error:  # noqa: BLE001 - whatever the library behind an fsspec URL raises
-            raise ConfigError("files_url", describe_error(url, error)) from None
+            raise ConfigError("files_url", _describe(url, error)) from None
         return
-    folder = folder.absolute()
-    while not os.path.exists(folder) and folder != folder.parent:  # noqa: PTH110 - never raises
-        folder = folder.parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise ConfigError("files_url", describe_error(url, PermissionError(13, "no file can be created there")))
+    path = folder.absolute()
+    existing = next(one for one in (path, *path.parents) if os.path.exists(one))  # noqa: PTH110 - never raises
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise ConfigError("files_url", _describe(url, PermissionError(13, "no file can be created there")))
 
 
 def local_folder(url: str) -> Path | None:
@@ -188,14 +146,9 @@ def _remote(url: str) -> tuple[Any, str]:
 
 @dataclass(kw_only=True, eq=False)
 class ImportFiles:
-    """Writes calls as lines of import files. For one thread.
+    """Writes calls as lines of files in a folder (a path or an fsspec URL), whose names start with `base`.
 
-    Args:
-        url: The folder: a path or an fsspec URL.
-        base: Names start with it.
-        max_rows: Lines of a file.
-        completed: Called whenever a file is complete under its final name.
-        clock: Seconds since the Unix epoch.
+    For one thread. `completed` is called whenever a file is complete under its final name.
     """
 
     url: str
@@ -209,7 +162,7 @@ class ImportFiles:
         self._open_file = file_opener(self.url)
         self._token = secrets.token_hex(4)
         self._last_milliseconds = 0
-        self._file: OpenFile | None = None
+        self._file: Any = None
         self._rows = 0
         self._opened_at = 0.0
         self._broken = False
@@ -241,7 +194,7 @@ class ImportFiles:
             return
         if self._file is not None:
             with self._discarding_on_error():
-                self._file.complete()
+                self._file.close()
             self._file, self._rows = None, 0
         self.completed()
 
@@ -265,11 +218,13 @@ class ImportFiles:
         except Exception as error:  # noqa: BLE001 - whatever the library behind an fsspec URL raises
             self._broken = True
             if self._file is not None:
-                self._file.discard()
-            raise Refused(f"files_url: {describe_error(self.url, error)}") from None
+                with suppress(Exception):
+                    self._file.discard()
+                self._file.closed = True  # else fsspec completes it at the end of the process
+            raise Refused(f"files_url: {_describe(self.url, error)}") from None
 
 
-def describe_error(url: str, error: Exception) -> str:
+def _describe(url: str, error: Exception) -> str:
     """Say why files cannot be written, and what to do about it."""
     if "AccessControlListNotSupported" in str(error):
         return f"{url} has ACLs disabled, but Kissmetrics needs a grant on each file; enable ACLs for it"

@@ -26,10 +26,7 @@ MAX_GET_TARGET_BYTES = 2048
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
-    """One HTTP request, without its host.
-
-    The target (path and, for GET, query) and the body (the form, for POST) hold the API key: never log them.
-    """
+    """One HTTP request, without its host. The target and the body (a form) hold the API key: never log them."""
 
     method: str
     target: str
@@ -41,13 +38,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
 
 class Encoder:
-    """Writes calls as requests of one product.
-
-    Args:
-        api_key: The product's key.
-        method: `get`, `post`, or `auto`: GET up to 2,048 bytes of target, POST past that.
-        prefix: Path in front of `/e`, `/s` and `/a`, for a tracking host behind a path.
-    """
+    """Writes calls as requests of one product; `prefix` is the path in front of `/e`, `/s` and `/a`."""
 
     def __init__(self, api_key: str, method: HttpMethod = "auto", prefix: str = "") -> None:
         self._key = f"_k={_quote(api_key)}"
@@ -55,11 +46,7 @@ class Encoder:
         self._prefix = prefix
 
     def encode(self, call: Call) -> Request:
-        """Write a call as a request.
-
-        Raises:
-            UnicodeEncodeError: A text holds a lone surrogate; the mapping lets none through.
-        """
+        """Write a call as a request; UnicodeEncodeError for a lone surrogate (the mapping lets none through)."""
         path, form = self._form(call)
         target = f"{self._prefix}{path}"
         length = len(target) + 1 + len(form)
@@ -98,19 +85,13 @@ def _quote(text: str) -> str:
 _quote_short = lru_cache(maxsize=16384)(_quote)
 """A stream's rows repeat property names, plans, countries and small numbers."""
 
-SHORT_CHARACTERS = 32
-
 
 def _quote_value(text: str) -> str:
-    return _quote_short(text) if len(text) <= SHORT_CHARACTERS else _quote(text)
+    return _quote_short(text) if len(text) <= 32 else _quote(text)
 
 
 def as_import_line(call: Call) -> dict[str, str | int]:
-    """Give a call as a line of Kissmetrics' JSON import files, which needs no key.
-
-    `_p` and `_t` always, `_n` for an event, `_p2` for an alias, every other name a property. Source:
-    support.kissmetrics.io, "Importing data".
-    """
+    """Give a call as a line of Kissmetrics' JSON import files, which need no key. Source: "Importing data"."""
     line: dict[str, str | int] = {"_p": call.person, "_t": call.time}
     if isinstance(call, Alias):
         line["_p2"] = call.other

@@ -74,37 +74,27 @@ def setting(  # noqa: PLR0913 - the parts of a definition
 
 
 def read_property_name(place: str, value: str) -> str:
-    """Read the name of a property.
+    """Read the name of a property; a ConfigError says why Kissmetrics does not accept it."""
+    return _read_name(place, value, names.property_name)
 
-    Raises:
-        ConfigError: Kissmetrics does not accept it.
-    """
+
+def _read_name(place: str, value: str, read: Callable[[str], str]) -> str:
     try:
-        return names.property_name(value)
+        return read(value)
     except Rejected as problem:
         raise ConfigError(place, f"{value[:60]!r}: {problem.problem}; write another name") from None
 
 
 def _read_event_name(place: str, value: str) -> str:
-    """Read the name of an event, which may be a template."""
     if not Template(value).fields:
-        try:
-            names.event_name(value)
-        except Rejected as problem:
-            raise ConfigError(place, f"{value[:60]!r}: {problem.problem}; write another name") from None
-    return value
-
-
-def _read_fields(place: str, value: tuple[str, ...]) -> tuple[str, ...]:
-    if not all(text.strip() for text in value):
-        raise ConfigError(place, f"must be a list of non-empty strings, not {list(value)!r}")
+        _read_name(place, value, names.event_name)
     return value
 
 
 def _read_one_or_more(place: str, value: str | tuple[str, ...]) -> tuple[str, ...]:
     if not value:
         raise ConfigError(place, "must be a field or a list of fields, not an empty list")
-    return _read_fields(place, (value,) if isinstance(value, str) else tuple(value))
+    return (value,) if isinstance(value, str) else value
 
 
 def _read_revenue(place: str, value: str | tuple[str, ...] | bool) -> tuple[str, ...]:
@@ -117,25 +107,20 @@ def _read_timezone(place: str, value: str) -> str:
     try:
         ZoneInfo(value)
     except (ValueError, OSError, KeyError):
-        likely = did_you_mean(value, sorted(available_timezones()))
-        raise ConfigError(
-            place, f"{value!r} is no time zone{likely or '; write an IANA name, such as Europe/Berlin'}"
-        ) from None
+        fix = did_you_mean(value, sorted(available_timezones())) or "; write an IANA name, such as Europe/Berlin"
+        raise ConfigError(place, f"{value!r} is no time zone{fix}") from None
     return value
 
 
 def _read_when(place: str, value: Mapping[str, Any]) -> tuple[tuple[str, tuple[Any, ...]], ...]:
     if not value:
         raise ConfigError(place, "is empty, so it has no effect; write {field: value}, or take it out")
-    conditions = []
-    for name, given in value.items():
-        wanted = tuple(given) if isinstance(given, (list, tuple)) else (given,)
-        if not wanted or not all(one is None or isinstance(one, (str, int, float)) for one in wanted):
-            raise ConfigError(
-                f"{place}.{name}", f"must be a text, a number, true, false, null, or a list of them, not {given!r}"
-            )
-        conditions.append((name, wanted))
-    return tuple(conditions)
+    wanted = {name: tuple(one) if isinstance(one, (list, tuple)) else (one,) for name, one in value.items()}
+    for name, values in wanted.items():
+        if not values or not all(one is None or isinstance(one, (str, int, float)) for one in values):
+            problem = f"must be a text, a number, true, false, null, or a list of them, not {value[name]!r}"
+            raise ConfigError(f"{place}.{name}", problem)
+    return tuple(wanted.items())
 
 
 def _read_timestamp(place: str, value: str | bool) -> str:
@@ -213,10 +198,8 @@ class EventSettings:
         read=_read_when,
         type=["object", "null"],
     )
-    include: tuple[str, ...] | None = setting(
-        "Fields or globs that become properties. Without it, all do.", read=_read_fields
-    )
-    exclude: tuple[str, ...] = setting("Fields or globs that do not become properties.", default=[], read=_read_fields)
+    include: tuple[str, ...] | None = setting("Fields or globs that become properties. Without it, all do.")
+    exclude: tuple[str, ...] = setting("Fields or globs that do not become properties.", default=[])
     rename: tuple[tuple[str, str], ...] = setting(
         "The property's name for a field.", default=[], of=_Rename, read=_read_renames
     )
@@ -248,7 +231,6 @@ class StreamSettings(EventSettings):
     unwrap: tuple[str, ...] = setting(
         "Fields whose own fields are lifted to the top of the row: objects, or lists of `{key, value}` objects.",
         default=[],
-        read=_read_fields,
     )
     timezone: str | None = setting(
         "IANA name of the time zone of times without one, such as `Europe/Berlin`; UTC without it.", read=_read_timezone
@@ -259,9 +241,7 @@ class StreamSettings(EventSettings):
         type=["string", "array", "null"],
     )
     device_id: tuple[str, ...] | None = setting(
-        "Field, or list of fields, that holds the device ID.",
-        read=_read_one_or_more,
-        type=["string", "array", "null"],
+        "Field, or list of fields, that holds the device ID.", read=_read_one_or_more, type=["string", "array", "null"]
     )
     set: tuple[tuple[str, str], ...] = setting(
         "Properties with a constant or computed value: `[{property: Plan, value: '{plan} {interval}'}]`.",
@@ -365,12 +345,10 @@ class MappingSettings:
         "Lower-case every identity: `Ada@Example.com` and `ada@example.com` are one person.", default=False
     )
     allowed_events: tuple[str, ...] | None = setting(
-        "A tracking plan: names, or globs, of events that may be sent; others are rejected with `not-in-plan`.",
-        read=_read_fields,
+        "A tracking plan: names, or globs, of events that may be sent; others are rejected with `not-in-plan`."
     )
     allowed_properties: tuple[str, ...] | None = setting(
-        "Likewise of properties, also of people; others are dropped. `revenue_key` is always allowed.",
-        read=_read_fields,
+        "Likewise of properties, also of people; others are dropped. `revenue_key` is always allowed."
     )
     campaign_properties: bool = setting(
         "Give campaign fields (`utm_source`, `referrer`, ...) the names that Kissmetrics' reports use.", default=True

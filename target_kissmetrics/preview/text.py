@@ -112,8 +112,8 @@ def _figures(stream: StreamPreview) -> Iterator[str]:
     yield f"identities: {'at least ' if len(totals.identities) == MAX_IDENTITIES else ''}{len(totals.identities):,}"
     if totals.revenue:
         yield f"{totals.revenue_key} {totals.revenue:f}"
-    if counts.skipped_types:
-        yield f"skipped, by type: {_message(by_code(counts.skipped_types))}"
+    if counts.left_out:
+        yield f"skipped, by type: {_message(by_code(counts.left_out))}"
     yield from counts.if_any()
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple, cast
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
 from target_kissmetrics.mapping.reject_codes import REASONS, Code, advice
@@ -24,48 +24,46 @@ class Figure(NamedTuple):
     meaning: str
 
 
-_FIGURES = {
-    "rows": ("Rows read", "Rows read, sent or not."),
-    "record_calls": ("Record calls", "Acknowledged events."),
-    "set_calls": ("Set calls", "Acknowledged calls that set properties."),
-    "alias_calls": ("Alias calls", "Acknowledged aliases."),
-    "unchanged": ("Unchanged not sent", "Attributes, aliases and once-only events that an earlier call sent."),
-    "rejected": ("Rejected", "Rows, and events of batches, that were not sent and are in the rejects file."),
-    "set_aside": ("Properties dropped", "Properties and aliases dropped from rows that were sent."),
-    "left_out": ("Events skipped by type", "Events of batches whose type becomes no call."),
-    "undated": ("Undated", "Rows of attributes without a time, sent with that of their extraction."),
-    "filtered": (
-        "Filtered",
-        "Rows left out by `when` or a stream map's `__filter__`, or of which nothing has happened.",
-    ),
-    "deleted": ("Deleted at the source", "Rows that a loader's column marks as deleted; Kissmetrics deletes nothing."),
-    "deleted_attributes": ("Attributes deleted at the source", "Deleted attributes; Kissmetrics keeps them."),
-    "already_sent": ("Already sent", "Rows whose event was sent with an earlier version of the row."),
-    "remembered": ("Remembered, not sent", "Calls that `remember_only` stored as if they had been sent."),
-    "skipped": ("Events skipped", "Events that `remember_only` neither sent nor stored."),
-    "moved": ("Events moved to a second of their own", "Events that `spread_duplicates` moved."),
-    "collisions": ("Events that may count as one", "Events with the person, name and second of another row's."),
-    "amount_collisions": ("Amounts that may count as one", "Amounts in the second of another amount of the person."),
-    "item_collisions": ("Line items that lose a value", "Line items in the second of another value of a property."),
-}
-FIGURES: Mapping[str, Figure] = {name: Figure(*texts) for name, texts in _FIGURES.items()}
-"""Each name that `StreamCounts.figures` gives, in the same order."""
+def _count(title: str, meaning: str) -> Any:
+    return field(default=0, metadata={"figure": Figure(title, meaning)})
 
-_IF_ANY = tuple(FIGURES)[tuple(FIGURES).index("undated") :]  # a summary has these only when they are not zero
+
+def _counter(title: str, meaning: str) -> Any:
+    return field(default_factory=Counter, metadata={"figure": Figure(title, meaning)})
 
 
 @dataclass(slots=True)
 class StreamCounts:
     """Counts of one stream. Rows are counted as they are read, calls once they are acknowledged.
 
-    Two threads count without a lock, so no field is written by both: the reading thread writes the first ones, the
-    pipeline's thread those from `record` on.
+    Two threads count, and no field is written by both but rejects, which are counted under the lock of the reject
+    policy. The reading thread counts rows, and what the mapping makes of them; the pipeline's thread all else.
     """
 
     stream: str
+    rows: int = _count("Rows read", "Rows read, sent or not.")
+    record_calls: int = _count("Record calls", "Acknowledged events.")
+    set_calls: int = _count("Set calls", "Acknowledged calls that set properties.")
+    alias_calls: int = _count("Alias calls", "Acknowledged aliases.")
+    unchanged: int = _count("Unchanged not sent", "Attributes, aliases and once-only events that an earlier call sent.")
+    rejected: Counter[str] = _counter("Rejected", "Rows, and events of batches, that are in the rejects file.")  # noqa: RUF009
+    set_aside: Counter[str] = _counter("Properties dropped", "Properties and aliases dropped from rows that were sent.")  # noqa: RUF009
+    left_out: Counter[str] = _counter("Events skipped by type", "Events of batches whose type becomes no call.")  # noqa: RUF009
+    undated: int = _count("Undated", "Rows of attributes without a time, sent with that of their extraction.")
+    filtered: int = _count("Filtered", "Rows left out by `when` or `__filter__`, or of which nothing has happened.")
+    deleted: int = _count("Deleted at the source", "Rows that a loader marks as deleted; Kissmetrics deletes nothing.")
+    deleted_attributes: int = _count("Attributes deleted at the source", "Deleted attributes; Kissmetrics keeps them.")
+    already_sent: int = _count("Already sent", "Rows whose event was sent with an earlier version of the row.")
+    remembered: int = _count("Remembered, not sent", "Calls that `remember_only` stored as if they had been sent.")
+    skipped: int = _count("Events skipped", "Events that `remember_only` neither sent nor stored.")
+    moved: int = _count("Events moved to a second of their own", "Events that `spread_duplicates` moved.")
+    collisions: int = _count("Events that may count as one", "Events with the person, name and second of another one.")
+    amount_collisions: int = _count("Amounts that may count as one", "Amounts in the second of another of the person.")
+    item_collisions: int = _count("Line items that lose a value", "Line items in the second of another value.")
+
     in_messages: bool = False  # of a message format, whose entry of `streams` names no fields
-    rows: int = 0
     accepted: int = 0  # rows that became calls, or that rightly have none
+    late: int = 0  # of those, rows that the pipeline rejected
     parts: int = 0  # rows accepted or rejected; in a format that batches events, the events of each row
     unmatched: dict[str, str] = field(default_factory=dict)  # names in the entry that no field matched, with their keys
     matched: set[str] = field(default_factory=set)
@@ -73,54 +71,22 @@ class StreamCounts:
     glob: str = ""  # the place of an entry that may match several streams; empty for another one
     revenue: tuple[str, ...] = ()  # the fields of the amount that the entry names
     without_amount: int = 0  # accepted events that had none there
-    undated: int = 0
-    filtered: int = 0
-    deleted: int = 0
-    deleted_attributes: int = 0
-    skipped_types: Counter[str] = field(default_factory=Counter)  # events of batches without a meaning, by type
-    rejected: Counter[str] = field(default_factory=Counter)  # rows, by code
-    dropped: Counter[str] = field(default_factory=Counter)  # properties and aliases of rows that were sent, by code
-
-    record: int = 0
     events: dict[str, list[int]] = field(default_factory=dict)  # acknowledged, by name: how many, first and last second
-    set: int = 0
-    alias: int = 0
-    unchanged: int = 0
-    already_sent: int = 0
-    remembered: int = 0
-    skipped: int = 0
-    moved: int = 0
-    collisions: int = 0
-    amount_collisions: int = 0
-    item_collisions: int = 0
-    late_parts: int = 0  # of those, events of rows that were sent without them
-    late: Counter[str] = field(default_factory=Counter)  # accepted rows that the pipeline rejected, by code
-    late_dropped: Counter[str] = field(default_factory=Counter)  # aliases that the pipeline dropped, by code
-
-    @property
-    def all_rejected(self) -> Counter[str]:
-        """Rejected rows, early or late, by code."""
-        return self.rejected.copy() + self.late.copy()  # copied at once: the other thread may write
-
-    @property
-    def all_dropped(self) -> Counter[str]:
-        """Dropped properties and aliases, early or late, by code."""
-        return self.dropped.copy() + self.late_dropped.copy()
 
     @property
     def left_accepted(self) -> int:
         """Rows that were accepted, and not rejected late."""
-        return self.accepted - self.late.copy().total() + self.late_parts
+        return self.accepted - self.late
 
     @property
     def calls(self) -> int:
         """Acknowledged calls."""
-        return self.record + self.set + self.alias
+        return self.record_calls + self.set_calls + self.alias_calls
 
     @property
     def suspicious(self) -> Counter[str]:
         """Rejected rows by code, if no row was accepted: the mapping may be wrong. A history may begin too early."""
-        rejected = Counter() if self.left_accepted else self.all_rejected
+        rejected = Counter() if self.left_accepted else self.rejected.copy()  # the other thread may write
         del rejected["too-old"]
         return rejected
 
@@ -152,34 +118,34 @@ class StreamCounts:
     def delivered(self, call: Call) -> None:
         """Count an acknowledged call."""
         if isinstance(call, Record):
-            self.record += 1
+            self.record_calls += 1
             event = self.events.setdefault(call.event, [0, call.time, call.time])
             event[:] = event[0] + 1, min(event[1], call.time), max(event[2], call.time)
         elif isinstance(call, Alias):
-            self.alias += 1
+            self.alias_calls += 1
         else:
-            self.set += 1
+            self.set_calls += 1
 
     def mapped(self, skipped_types: Collection[str], deleted_attributes: int) -> None:
         """Count what of a row has no call."""
         self.deleted_attributes += deleted_attributes
         for kind in skipped_types:
-            known = kind in self.skipped_types or len(self.skipped_types) < MAX_TYPES
-            self.skipped_types[kind if known else OTHER_TYPES] += 1
+            known = kind in self.left_out or len(self.left_out) < MAX_TYPES
+            self.left_out[kind if known else OTHER_TYPES] += 1
 
     def summary(self, *, is_dry_run: bool = False) -> str:
         """Give the line that a stream ends with, without its name."""
-        calls = "calls logged (dry run)" if is_dry_run else "calls sent"
+        calls = f"{self.record_calls:,} record, {self.set_calls:,} set, {self.alias_calls:,} alias"
         parts = [
             f"{self.rows:,} rows read",
-            f"{calls}: {self.record:,} record, {self.set:,} set, {self.alias:,} alias",
+            f"{calls_word(is_dry_run)}: {calls}",
             f"{self.unchanged:,} unchanged not sent",
-            f"rejected: {by_code(self.all_rejected)}",
+            f"rejected: {by_code(self.rejected)}",
         ]
-        if self.dropped or self.late_dropped:
-            parts.append(f"properties dropped: {by_code(self.all_dropped)}")
-        if self.skipped_types:
-            parts.append(f"skipped, by type: {by_code(self.skipped_types)}")
+        if self.set_aside:
+            parts.append(f"properties dropped: {by_code(self.set_aside)}")
+        if self.left_out:
+            parts.append(f"skipped, by type: {by_code(self.left_out)}")
         return "; ".join([*parts, *self.if_any()])
 
     def if_any(self) -> list[str]:
@@ -203,7 +169,7 @@ class StreamCounts:
 
     def what_to_do(self) -> list[str]:
         """Give a line with a remedy for each of the commonest reject codes."""
-        lost = self.all_rejected + self.all_dropped
+        lost = self.rejected + self.set_aside
         return [
             f"{count:,} {code}: {REASONS[code].meaning}; {advice(code, in_messages=self.in_messages)}"
             for code, count in cast("list[tuple[Code, int]]", lost.most_common(MAX_ADVICE))
@@ -211,15 +177,16 @@ class StreamCounts:
 
     def figures(self) -> dict[str, int]:
         """Give the counts by their names in metrics and reports."""
-        named = {
-            "record_calls": self.record,
-            "set_calls": self.set,
-            "alias_calls": self.alias,
-            "rejected": self.all_rejected.total(),
-            "set_aside": self.all_dropped.total(),
-            "left_out": self.skipped_types.copy().total(),
-        }
-        return {name: named[name] if name in named else getattr(self, name) for name in FIGURES}
+        values = {name: getattr(self, name) for name in FIGURES}
+        return {name: one.copy().total() if isinstance(one, Counter) else one for name, one in values.items()}
+
+
+FIGURES: Mapping[str, Figure] = {
+    one.name: one.metadata["figure"] for one in fields(StreamCounts) if "figure" in one.metadata
+}
+"""Each name that `StreamCounts.figures` gives, in the same order."""
+
+_IF_ANY = tuple(FIGURES)[tuple(FIGURES).index("undated") :]  # a summary has these only when they are not zero
 
 
 def unmatched_in_globs(streams: Iterable[StreamCounts]) -> list[str]:
@@ -236,9 +203,13 @@ def unmatched_in_globs(streams: Iterable[StreamCounts]) -> list[str]:
     ]
 
 
+def calls_word(is_dry_run: bool) -> str:
+    """Say what a run does with its calls."""
+    return "calls logged (dry run)" if is_dry_run else "calls sent"
+
+
 def by_code(counter: Counter[str]) -> str:
     """Write `3 (2 no-identity, 1 too-old)`."""
-    if not counter:
-        return "0"
-    codes = ", ".join(f"{count:,} {code}" for code, count in counter.most_common())
-    return f"{sum(counter.values()):,} ({codes})"
+    counted = counter.copy()  # the other thread may write
+    codes = ", ".join(f"{count:,} {code}" for code, count in counted.most_common())
+    return f"{counted.total():,} ({codes})" if codes else "0"

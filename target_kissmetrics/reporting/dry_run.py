@@ -1,16 +1,19 @@
-"""The delivery of a dry run: each call is logged as one JSON line in Kissmetrics' import format."""
+"""What a dry run does in the place of sending and storing: it logs its calls and its rejects."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from target_kissmetrics.kissmetrics.calls import Outgoing
 from target_kissmetrics.kissmetrics.wire import as_import_line
+from target_kissmetrics.reporting.reject_policy import RejectSink
 
 
 class DryRunDelivery:
-    """Logs calls instead of sending them."""
+    """Logs each call as one JSON line in Kissmetrics' import format."""
 
     def __init__(self, log: Callable[[str], None]) -> None:
         self._log = log
@@ -25,4 +28,16 @@ class DryRunDelivery:
         """Nothing is due."""
 
     def close(self, patience: float) -> None:
-        """Nothing is open."""
+        """Nothing is in flight."""
+
+
+class LoggedRejects(RejectSink):
+    """A dry run's rejects: logged, and written nowhere."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+
+    def write(self, *, record: Mapping[str, Any], with_row: bool = True, **entry: str | None) -> None:  # noqa: ARG002
+        """Log one of them."""
+        what = f"field '{entry['field']}' dropped" if entry["field"] else "row rejected"
+        self._logger.warning("stream '%s': %s (%s): %s", entry["stream"], what, entry["code"], entry["reason"])

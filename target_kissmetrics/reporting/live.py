@@ -26,19 +26,19 @@ class LiveDisplay:
 
     def __init__(self, console: Console | None = None) -> None:
         # soft_wrap: the log's lines, which rich prints above the display, stay whole.
-        self._console = console or Console(file=sys.stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
-        self._live: Live | None = None
+        console = console or Console(file=sys.stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
         self._is_gone = False
         self._opened = contextlib.ExitStack()
-        self._latest: dict[str, Mapping[str, int]] = {}
 
     def show(self, now: Progress, before: Progress) -> None:
         """Redraw. A terminal that is gone is no reason for a run to fail."""
         if self._is_gone or now.seconds < FIRST_SECONDS:
             return
         try:
-            live = self._live or self._open()
-            live.update(Group(self._table(now), _run_line(now, before)), refresh=True)
+            if not self._live.is_started:
+                self._open()
+            self._live.update(Group(_table(now, before), _run_line(now, before)), refresh=True)
         except OSError:
             self._is_gone = True
             self.close()
@@ -48,33 +48,27 @@ class LiveDisplay:
         with contextlib.suppress(OSError):
             self._opened.close()
 
-    def _open(self) -> Live:
-        self._live = live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
-        self._opened.callback(live.stop)
+    def _open(self) -> None:
+        self._opened.callback(self._live.stop)
         stderr = sys.stderr
-        live.start()  # puts its own stream in the place of sys.stderr; handlers of the log still have the old one
+        self._live.start()  # puts its own stream in the place of sys.stderr; handlers of the log still have the old one
         for handler in logging.getLogger().handlers:
             if isinstance(handler, logging.StreamHandler) and handler.stream is stderr:
                 handler.setStream(sys.stderr)
                 self._opened.callback(handler.setStream, stderr)
-        return live
 
-    def _table(self, now: Progress) -> Table:
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        table.add_column("stream", overflow="ellipsis", no_wrap=True, max_width=_NAME_CHARACTERS)
-        for head in ("rows read", "calls sent", "unchanged", "rejected"):
-            table.add_column(head, justify="right", no_wrap=True)
-        for stream, figures in now.figures.items():
-            if self._latest.get(stream) != figures:
-                self._latest.pop(stream, None)
-                self._latest[stream] = figures  # the latest are last
-        latest = set(list(self._latest)[-MAX_STREAMS:])
-        for stream, figures in now.figures.items():
-            if stream in latest:
-                table.add_row(Text(shown.line(stream, _NAME_CHARACTERS)), *_cells(figures))
-        if len(now.figures) > 1:
-            table.add_row(Text(f"all {len(now.figures)} streams", "bold"), *_cells(now.totals()))
-        return table
+
+def _table(now: Progress, before: Progress) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("stream", overflow="ellipsis", no_wrap=True, max_width=_NAME_CHARACTERS)
+    for head in ("rows read", "calls sent", "unchanged", "rejected"):
+        table.add_column(head, justify="right", no_wrap=True)
+    latest = sorted(now.figures, key=lambda stream: now.figures[stream] != before.figures.get(stream))[-MAX_STREAMS:]
+    for stream in latest:
+        table.add_row(Text(shown.line(stream, _NAME_CHARACTERS)), *_cells(now.figures[stream]))
+    if len(now.figures) > 1:
+        table.add_row(Text(f"all {len(now.figures)} streams", "bold"), *_cells(now.totals()))
+    return table
 
 
 def _cells(figures: Mapping[str, int]) -> list[Text]:
@@ -83,10 +77,6 @@ def _cells(figures: Mapping[str, int]) -> list[Text]:
     return [*(Text(f"{number:,}") for number in (figures["rows"], calls, figures["unchanged"])), rejected]
 
 
-def _run_line(now: Progress, before: Progress) -> Text:
-    retries = shown.plural(now.retries, "retry", "retries")
-    return Text.assemble(
-        (f"{now.rate_since(before):,.0f} calls a second", "bold"),
-        f", {now.acknowledged:,} acknowledged, {now.in_flight:,} in flight, {retries}, ",
-        f"{timedelta(seconds=int(now.seconds))} so far",
-    )
+def _run_line(now: Progress, before: Progress) -> str:
+    figures = f"{now.acknowledged:,} acknowledged, {now.in_flight:,} in flight, {now.retries:,} retries"
+    return f"{now.rate_since(before):,.0f} calls a second, {figures}, {timedelta(seconds=int(now.seconds))} so far"

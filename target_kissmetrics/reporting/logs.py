@@ -63,10 +63,7 @@ def in_one_line(error: BaseException) -> str:
 
 
 def guard(config: Mapping[str, Any], run_id: str | None = None) -> None:
-    """Keep the secrets of a config out of all that leaves from now on, and libraries' details out of the log.
-
-    Every metric gets the ID of the run as a tag.
-    """
+    """Keep a config's secrets out of all that leaves from now on, and libraries' details; tag metrics with the run."""
     learn(config)
     logging.setLogRecordFactory(functools.partial(_record, run_id))
     for name in QUIET:

@@ -7,6 +7,7 @@ stream comes once as a counter under the same name: who adds up counters gets th
 from __future__ import annotations
 
 import enum
+import logging
 import os
 import sys
 import threading
@@ -19,22 +20,20 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from singer_sdk import metrics
 
 from target_kissmetrics.kissmetrics.calls import Outgoing
-from target_kissmetrics.reporting.counts import FIGURES, StreamCounts
+from target_kissmetrics.reporting.counts import FIGURES, StreamCounts, calls_word, unmatched_in_globs
 
 if TYPE_CHECKING:
-    from target_kissmetrics.reporting.recorder import Recorder
+    from target_kissmetrics.reporting.report import Recorder
 
 LOG_SECONDS = 10.0  # how often the log and the metrics say how far the run is
 LIVE_SECONDS = 0.5  # how often a display on a terminal is redrawn
-
 Streams = Callable[[], Sequence[StreamCounts]]  # gives the counts of all streams, as they are at each moment
 
-RUN_FIGURES: Mapping[str, str] = {
+RUN_FIGURES: Mapping[str, str] = {  # metrics of a run in progress, with their meanings
     "calls_per_second": "Calls acknowledged a second, since the gauge before.",
     "calls_under_way": "Calls that are sent and not acknowledged.",
     "retries": "Attempts made again so far.",
 }
-"""Metrics of a run in progress, with their meanings."""
 
 # The SDK's metrics take members of an enum.
 _Metric = enum.Enum("_Metric", {name: name for name in [*FIGURES, *RUN_FIGURES]})  # type: ignore[misc]
@@ -61,9 +60,9 @@ class Progress(NamedTuple):
 def progress_line(now: Progress, before: Progress, *, is_dry_run: bool) -> str:
     """Write how far a run is, with the rate since an earlier moment."""
     totals = now.totals()
-    calls = "calls logged (dry run)" if is_dry_run else "calls sent"
     return (
-        f"{totals['rows']:,} rows read, {now.acknowledged:,} {calls} ({now.rate_since(before):,.0f} a second), "
+        f"{totals['rows']:,} rows read, {now.acknowledged:,} {calls_word(is_dry_run)} "
+        f"({now.rate_since(before):,.0f} a second), "
         f"{now.in_flight:,} in flight, {totals['rejected']:,} rows rejected, {now.retries:,} retries"
     )
 
@@ -86,6 +85,33 @@ def log_totals(counts: StreamCounts) -> None:
         _log("counter", name, value, counts.stream)
 
 
+def log_summary(  # noqa: PLR0913 - by name
+    streams: Sequence[StreamCounts],
+    log: logging.Logger,
+    seconds: float,
+    retries: int,
+    *,
+    is_dry_run: bool,
+    rejects_path: str | None,
+) -> None:
+    """Log the summary of each stream of a run that took so long, its totals as metrics, and where its rejects are."""
+    for counts in streams:
+        rate, text = counts.calls / max(seconds, 0.001), counts.summary(is_dry_run=is_dry_run)
+        log.info("stream '%s': %s; %.0f calls a second; %d retries in the run", counts.stream, text, rate, retries)
+        for line in (*counts.warnings(), *counts.what_to_do()):
+            log.warning("stream '%s': %s", counts.stream, line)
+        log_totals(counts)
+    for line in unmatched_in_globs(streams):
+        log.warning(line)
+    if rejects_path is not None and any(counts.rejected or counts.set_aside for counts in streams):
+        log.info(
+            "rejected rows and dropped properties are in %s, each with its reason; once the mapping is fixed: "
+            "target-kissmetrics-replay %s --config ...",
+            rejects_path,
+            rejects_path,
+        )
+
+
 def _log(kind: Literal["counter", "gauge"], name: str, value: float, stream: str | None = None) -> None:
     tags = {} if stream is None else {metrics.Tag.STREAM.value: stream}
     point = metrics.Point(kind, _Metric(name), value, tags | {metrics.Tag.PID.value: os.getpid()})  # type: ignore[arg-type]
@@ -97,8 +123,7 @@ class Monitor:
     """Observes a run. `acknowledged` and `retried` may be called from any thread, the rest from the pipeline's."""
 
     streams: Streams
-    # Called with how far the run is now, and was when it was last called.
-    show: Callable[[Progress, Progress], None] = lambda _now, _before: None
+    show: Callable[[Progress, Progress], None] = lambda _now, _before: None  # how far it is, and was the last time
     every: float = field(default=LOG_SECONDS, kw_only=True)  # seconds between two calls of `show`
     recorder: Recorder | None = field(default=None, kw_only=True)
     clock: Callable[[], float] = field(default=time.monotonic, kw_only=True)

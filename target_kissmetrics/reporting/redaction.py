@@ -12,23 +12,16 @@ from urllib.parse import quote, unquote
 from urllib.request import getproxies_environment
 
 API_KEY = "(the API key)"
-
 MIN_KEY, MIN_PASSWORD, MIN_NUMBER = 6, 4, 8
 """Characters of the API key, of another secret, and of one that is a number: shorter ones may be part of any word."""
 
-_KEY_START = 12
-"""Characters by which the API key is known where a message cuts it."""
-
-_PUBLIC = frozenset({"root", "prefix", "format", "compression"})
-"""In `batch_config`, anything else may be an option of the storage."""
+_KEY_START = 12  # characters by which the API key is known where a message cuts it
+_PUBLIC = frozenset({"root", "prefix", "format", "compression"})  # of `batch_config`; all else may be a credential
 
 _SECRET_NAME = re.compile(r"pass|pwd|secret|token|key|seed|salt|signature|credential", re.IGNORECASE)
 _VARIABLE = re.compile(r"(?:password|secret|token|api_key|access_key|account_key)$", re.IGNORECASE)
-_PARAMETER = re.compile(r"([\w-]+)\s*=\s*(?:'([^']*)'|([^\s;&,']+))")
-"""Of a connection string, or the query of a URL."""
-
-_hidden: dict[str, re.Pattern[str]] = {}
-"""What is shown in the place of secrets -> the pattern that finds them."""
+_PARAMETER = re.compile(r"([\w-]+)\s*=\s*(?:'([^']*)'|([^\s;&,']+))")  # of a connection string, or a URL's query
+_hidden: dict[str, re.Pattern[str]] = {}  # what is shown in the place of secrets -> the pattern that finds them
 
 
 def learn(config: Mapping[str, Any]) -> None:
@@ -88,10 +81,8 @@ def _in_environment() -> Iterator[str]:
 
 
 def _in_text(text: str) -> Iterator[str]:
-    """Yield the passwords in a URL or a connection string.
-
-    A password may hold any character, so it may reach up to the last "@"; a library may show its parts as a host.
-    """
+    """Yield the passwords in a URL or a connection string."""
+    # A password may hold any character, so it may reach up to the last "@"; a library may show its parts as a host.
     login, _, _ = text.partition("//")[2].rpartition("@")
     if password := login.partition(":")[2]:
         yield from (f":{password}@", password, *re.split("[@/:?#]", password))

@@ -20,6 +20,7 @@ from singer_sdk.singerlib.json import serialize_json
 
 from target_kissmetrics.errors import ConfigError, StoreError
 from target_kissmetrics.reporting.redaction import redact, redact_key
+from target_kissmetrics.reporting.reject_policy import RejectSink
 
 try:
     import fcntl
@@ -32,10 +33,7 @@ BUFFERED_BYTES = 1 << 16  # a buffer of this size is written at once, a smaller 
 
 
 class AppendedFile:
-    """Appends lines to a file that only its owner may read. Thread-safe. The first line creates the file.
-
-    ConfigError when the path is a symbolic link; StoreError from its methods when the file cannot be written.
-    """
+    """Appends lines to a file that only its owner may read; the first one creates it. Thread-safe. StoreError."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -55,8 +53,7 @@ class AppendedFile:
     def flush(self) -> None:
         """Put every line on the disk, before a STATE that covers the rows is emitted."""
         with self._lock, naming_the_setting(self._path):
-            if self._buffer:
-                self._write_out()
+            self._write_out()
             if self._unsynced and self._descriptor is not None:
                 os.fsync(self._descriptor)
                 self._unsynced = False
@@ -65,14 +62,15 @@ class AppendedFile:
         """Write what is buffered, and close the file."""
         with self._lock, naming_the_setting(self._path):
             try:
-                if self._buffer:
-                    self._write_out()
+                self._write_out()
             finally:
                 if self._descriptor is not None:
                     os.close(self._descriptor)
                     self._descriptor = None
 
     def _write_out(self) -> None:
+        if not self._buffer:
+            return
         descriptor = self._lock_file()
         try:
             self._unsynced = stat.S_ISREG(os.fstat(descriptor).st_mode)
@@ -93,13 +91,12 @@ class AppendedFile:
             self._descriptor = None
 
 
-class Rejects(AppendedFile):
+class Rejects(RejectSink):
     """The rejects file and, in `PATH.schemas`, the SCHEMA messages of its streams, which a replay needs."""
 
     def __init__(self, path: str, run_id: str | None = None) -> None:
-        super().__init__(path)
+        self._lines, self._schemas = map(AppendedFile, rejects_files(path))
         self._run_id = run_id
-        self._schemas = AppendedFile(f"{path}{SCHEMAS_SUFFIX}")
         self._noted: dict[str, Mapping[str, Any]] = {}
 
     def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
@@ -110,17 +107,17 @@ class Rejects(AppendedFile):
 
     def write(self, *, record: Mapping[str, Any], with_row: bool = True, **entry: Any) -> None:
         """Append one line; `record` is the whole row as the tap sent it."""
-        self.append(as_line(record=record if with_row else {}, run_id=self._run_id, **entry))
+        self._lines.append(as_line(record=record if with_row else {}, run_id=self._run_id, **entry))
 
     def flush(self) -> None:
         """Put every line on the disk, before a STATE that covers the rows is emitted."""
         self._schemas.flush()
-        super().flush()
+        self._lines.flush()
 
     def close(self) -> None:
         """Write what is buffered, and close the files."""
         self._schemas.close()
-        super().close()
+        self._lines.close()
 
 
 def as_line(
@@ -140,15 +137,7 @@ def as_line(
 
 
 def refuse_foreign(path: str | Path, descriptor: int | None = None) -> None:
-    """Check that nobody else holds the file, by a link or as its owner: it is to hold personal data.
-
-    Args:
-        path: Where it is, if it exists.
-        descriptor: The file, once it is open.
-
-    Raises:
-        ConfigError: Somebody may.
-    """
+    """Check that nobody else holds the open file, else that at the path, by a link or as its owner (ConfigError)."""
     try:
         about = os.lstat(path) if descriptor is None else os.fstat(descriptor)
     except (OSError, ValueError):  # whoever opens it says so
@@ -167,31 +156,24 @@ def rejects_files(path: str) -> tuple[str, str]:
 
 
 def check_rejects_path(path: str) -> None:
-    """Check, before any row is read, that the rejects file and its schemas file can be written. Changes nothing.
-
-    Raises:
-        ConfigError: It is a link, not a file, another user's, in a missing folder, or not writable.
-    """
-    for file in rejects_files(path):
+    """Check, before any row is read, that both files can be written (else ConfigError). Changes nothing."""
+    for file in map(Path, rejects_files(path)):
         refuse_foreign(file)
-        problem = _unwritable(Path(file))
-        if problem:
-            raise ConfigError(_SETTING, f"{problem}; name a file in a writable folder")
+        if problem := _problem_of(file):
+            raise ConfigError(_SETTING, f"{file} {problem}; name a file in a writable folder")
 
 
-def _unwritable(file: Path) -> str | None:
-    folder = file.parent
+def _problem_of(file: Path) -> str | None:
     try:
         mode = file.stat().st_mode
     except FileNotFoundError:
-        if not folder.is_dir():
-            return f"cannot create {file}: there is no folder {folder}"
-        return None if os.access(folder, os.W_OK | os.X_OK) else f"cannot create {file}: {folder} is not writable"
+        is_fit = os.access(file.parent, os.W_OK | os.X_OK)
+        return None if is_fit else f"cannot be created: there is no folder {file.parent}, or it is not writable"
     except (OSError, ValueError) as error:
-        return f"{file} cannot be used ({getattr(error, 'strerror', None) or type(error).__name__})"
+        return f"cannot be used ({getattr(error, 'strerror', None) or type(error).__name__})"
     if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):
-        return f"{file} is a folder" if stat.S_ISDIR(mode) else f"{file} is not a regular file"
-    return None if os.access(file, os.W_OK) else f"{file} is not writable"
+        return "is not a regular file"
+    return None if os.access(file, os.W_OK) else "is not writable"
 
 
 @contextlib.contextmanager
@@ -222,38 +204,24 @@ def is_at(descriptor: int, path: str | Path) -> bool:
 
 
 def _open(path: str) -> int:
-    """Open for appending, for its owner only, never through a symbolic link."""
+    """Open for appending, locked, for its owner only, never through a link; a half-written last line is ended."""
     # O_NONBLOCK: opening a pipe without a reader would block forever. It has no effect on a file.
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o600)
     try:
-        _prepare(descriptor, path)
+        refuse_foreign(path, descriptor)
+        mode = os.fstat(descriptor).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):
+            raise StoreError(f"{_SETTING}: {path} is not a regular file; name another path")  # noqa: TRY301
+        if stat.S_ISREG(mode) and hasattr(os, "fchmod"):
+            os.fchmod(descriptor, 0o600)
+        lock(descriptor, True)  # a line that another run is just writing is not half-written
+        size = os.fstat(descriptor).st_size
+        if size:
+            os.lseek(descriptor, size - 1, os.SEEK_SET)
+            if os.read(descriptor, 1) != b"\n":
+                os.write(descriptor, b"\n")
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
-
-
-def _prepare(descriptor: int, path: str) -> None:
-    refuse_foreign(path, descriptor)
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        if hasattr(os, "fchmod"):
-            os.fchmod(descriptor, 0o600)
-        # Locked: a line that another run is just writing is not half-written.
-        lock(descriptor, True)
-        try:
-            _end_last_line(descriptor)
-        finally:
-            lock(descriptor, False)
-    elif not stat.S_ISCHR(mode):
-        raise StoreError(f"{_SETTING}: {path} is not a regular file; name another path")
-
-
-def _end_last_line(descriptor: int) -> None:
-    """End the half-written last line of a killed run, so that the next line starts on its own."""
-    size = os.lseek(descriptor, 0, os.SEEK_END)
-    if size:
-        os.lseek(descriptor, size - 1, os.SEEK_SET)
-        if os.read(descriptor, 1) != b"\n":
-            os.write(descriptor, b"\n")

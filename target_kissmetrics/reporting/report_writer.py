@@ -10,22 +10,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import TextIO
 
 from target_kissmetrics.errors import ConfigError, TargetError
 from target_kissmetrics.reporting.counts import StreamCounts
-from target_kissmetrics.reporting.recorder import Recorder
-from target_kissmetrics.reporting.report import About, Ending, as_json
+from target_kissmetrics.reporting.report import About, Ending, Recorder, as_json
 
 _SETTING = "report_path"
 
 
 def report_paths(path: str) -> tuple[Path | None, Path]:
-    """Give the paths of the page and of the JSON: `report.html` has both, `report.json` has no page.
-
-    Raises:
-        ConfigError: The path ends otherwise.
-    """
+    """Give the paths of the page and of the JSON: `report.html` has both, `report.json` has no page."""
     given = Path(path)
     ending = given.suffix.lower()
     if ending not in {".html", ".json"}:
@@ -34,37 +29,28 @@ def report_paths(path: str) -> tuple[Path | None, Path]:
 
 
 def check_report_path(path: str) -> None:
-    """Check, before anything is read, that a report can be written there; leaves nothing there.
-
-    Raises:
-        ConfigError: It cannot.
-    """
+    """Check, before anything is read, that a report can be written there (else ConfigError); leaves nothing there."""
     page, data = report_paths(path)
     for file in filter(None, (page, data)):
-        if file.is_dir():
-            raise ConfigError(_SETTING, f"{file} is a folder; name a file in it")
-        if file.is_symlink():
-            raise ConfigError(_SETTING, f"{file} is a symbolic link; name the file itself")
-    if not data.parent.is_dir():
-        raise ConfigError(_SETTING, f"folder {data.parent} does not exist; create it, or name another one")
+        if file.is_dir() or file.is_symlink():
+            raise ConfigError(_SETTING, f"{file} is a folder or a symbolic link; name a file")
     try:
         tempfile.NamedTemporaryFile(dir=data.parent).close()
     except OSError as error:
         why = error.strerror or type(error).__name__
-        raise ConfigError(
-            _SETTING, f"cannot write a file in {data.parent}: {why}; make it writable, or name another folder"
-        ) from None
+        problem = f"cannot write a file in {data.parent}: {why}; make it writable, or name another folder"
+        raise ConfigError(_SETTING, problem) from None
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Replace a file atomically, mode 0600; after an OSError, what was there is still there."""
+    """Replace a file as `written_whole` does."""
     with written_whole(path) as file:
         file.write(text)
 
 
 @contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[IO[str]]:
-    """Give a file to write, which replaces the one at the path as `write_whole` does, but not after an error."""
+def written_whole(path: Path) -> Iterator[TextIO]:
+    """Give a file to write, mode 0600, which replaces the one at the path in one step; after an error it does not."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)  # mode 0600
     try:
         # A tap may write an unpaired surrogate, which is not UTF-8; its escape is valid JSON.
@@ -100,11 +86,10 @@ class ReportWriter:
             write_whole(data, as_json(report))
             if page is not None:
                 write_whole(page, as_page(report))
+            self.log.info("the report of this run is %s", page or data)
         except OSError as problem:
             why = problem.strerror or type(problem).__name__
             self.log.warning("report_path: cannot write the report: %s; the run is not affected", why)
-            return
-        self.log.info("the report of this run is %s", page or data)
 
 
 def ending_of(error: BaseException | None, stopped_by: str | None) -> Ending:

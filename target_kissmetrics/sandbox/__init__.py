@@ -4,7 +4,7 @@ It takes calls as the tracking API does and keeps what Kissmetrics' documentatio
 the reason, which the real service never does. Data flows one way:
 
     HTTP request -> server -> Sandbox -> Model -> answers -> /api/ and the page
-    import file  -> imports ----^  \-> a SQLite file, when asked for
+    import file  -> rules ------^  \-> a SQLite file, when asked for
 
-`rules`, `calls`, `model` and `answers` are pure. Only `server`, `running` and `cli` need the extra `sandbox`.
+`rules`, `model` and `answers` are pure. Only `server`, `running` and `cli` need the extra `sandbox`.
 """

@@ -3,16 +3,13 @@
 Everywhere, `label` is the first 8 characters of a product's key, or empty for all products together. Together, counts
 are added up, a name is one name without regard to case, and the same identity in two products is two people; only a
 look at one identity shows what all products have of it. A `timestamp` is in seconds since the Unix epoch.
-
-Counts are kept as calls arrive. A funnel and a search go through all people, and give calls that wait their turn.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Sequence
-from datetime import date, timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import reduce
 from itertools import islice
@@ -20,42 +17,38 @@ from operator import itemgetter
 from typing import Any, Final
 
 from target_kissmetrics.sandbox import rules
-from target_kissmetrics.sandbox.model import Model, Name, Person, since
+from target_kissmetrics.sandbox.model import Instance, Model, Person
 
 Json = dict[str, Any]
 
-MAX_BUCKETS: Final = 400  # points in time of one chart; a longer span is counted in longer buckets
 MAX_OF_A_PERSON: Final = 500  # items of one page
-MAX_NAMES: Final = 10  # steps of a funnel, lines of a chart
-_PEOPLE_AT_A_TIME: Final = 5_000
-_EPOCH: Final = date(1970, 1, 1)
-_BUCKETS: Final = ("day", "week", "month")
-
-
-class QuestionError(Exception):
-    """A question that has no answer; the text says what it must be."""
 
 
 def summary(model: Model, label: str = "") -> Json:
     """Count what is kept, by the rule for `duplicates`. `revenue` is an exact sum as text."""
-    products = model.products(label)
-    amounts = (amount for product in products for amount in product.revenue.values())
+    products, people = model.products(label), list(model.people(label))
     return {
-        "people": sum(product.population for product in products),
-        "events": sum(name.count for product in products for name in product.events.values()),
+        "people": len(people),
+        "events": sum(len(instances) for one in people for instances in one.events.values()),
         "event_names": len({name for product in products for name in product.events}),
         "property_names": len({name for product in products for name in product.properties}),
         "aliases": sum(len(product.aliases) for product in products),
-        "revenue": format(reduce(rules.EXACT.add, amounts, Decimal(0)), "f"),
+        "revenue": format(reduce(rules.EXACT.add, (amount for _, amount in _amounts(model, label)), Decimal(0)), "f"),
         "calls": sum(product.calls for product in products),
         "not_kept": sum(product.losses.total() for product in products),
         "duplicates": model.duplicates,
     }
 
 
-def people(model: Model, label: str = "", *, limit: int = 100, after: int = -1) -> Json:
-    """List people past number `after`, the oldest first; `next` is the `after` of the next page, null on the last."""
-    found = list(islice(model.people(label, after), limit + 1))
+def people(model: Model, label: str = "", *, text: str = "", limit: int = 100, after: int = -1) -> Json:
+    """List people past number `after`, the oldest first; `next` is the `after` of the next page, null on the last.
+
+    With a `text`, those of whom an identity holds it, without regard to case.
+    """
+    wanted = text.strip().lower()
+    everyone = model.people(label, after)
+    chosen = (one for one in everyone if not wanted or any(wanted in name.lower() for name in one.identities))
+    found = list(islice(chosen, limit + 1))
     page = found[:limit]
     listed = [{"identities": one.identities, "events": sum(map(len, one.events.values()))} for one in page]
     return {"people": listed, "next": page[-1].number if page and len(found) > limit else None}
@@ -64,66 +57,39 @@ def people(model: Model, label: str = "", *, limit: int = 100, after: int = -1) 
 def person(model: Model, identity: str, label: str = "", *, limit: int | None = None, after: int = 0) -> Json | None:
     """Return what is kept of one person, oldest first, by any of their identities; None when nobody has it.
 
-    Of the events and values of properties, `after` are skipped and `limit` returned, all when None. When there are
-    more, `next` is the `after` of the next page. Of the identities there are `limit`, too.
+    Of the events and values of properties, `after` are skipped and `limit` returned, all when None; so of the
+    identities. When there are more items, `next` is the `after` of the next page.
     """
-    identities, items = _kept(model, identity, label)
-    if not identities:
+    found = _found(model, identity, label)
+    if not found:
         return None
     # Products may write a name in different ways: the oldest product's way counts.
-    names = {rules.fold(name.text): name.text for _, name, _ in reversed(items)}
+    names = {name: text for one in reversed(found) for name, text in one.product.properties.items()}
+    kept: list[tuple[int, str, str]] = []
+    for one in found:
+        for name, instances in one.events.items():
+            kept += [(second, one.product.events[name], "") for second, _ in instances]
+        for name, instances in one.properties.items():
+            kept += [(second, names[name], value) for second, value in instances]
+    kept.sort(key=itemgetter(0))
+    identities = list(dict.fromkeys(name for one in found for name in one.identities))
     events: list[Json] = []
     properties: dict[str, list[Json]] = {}
-    end = len(items) if limit is None else after + limit
-    for second, name, value in sorted(items, key=itemgetter(0))[after:end]:
+    end = len(kept) if limit is None else after + limit
+    for second, name, value in kept[after:end]:
         if value == "":  # only an event's is
-            events.append({"name": name.text, "timestamp": second})
+            events.append({"name": name, "timestamp": second})
         else:
-            values = properties.setdefault(names[rules.fold(name.text)], [])
-            values.append({"value": rules.json_value(value), "timestamp": second})
+            properties.setdefault(name, []).append({"value": rules.json_value(value), "timestamp": second})
     answer = {"identities": identities[:limit], "events": events, "properties": properties}
-    return {**answer, "next": end} if end < len(items) else answer
-
-
-def timeline(model: Model, identity: str, label: str = "", *, limit: int = 50, after: int = 0) -> Json | None:
-    """Return a person's events and changes of properties, the latest first; None when nobody has the identity.
-
-    `after` entries are skipped: the `next` of the page before, which is null on the last one. `properties` are the last
-    value of each, 500 at most. In one second, the properties of an event come after it.
-    """
-    identities, items = _kept(model, identity, label)
-    if not identities:
-        return None
-    entries: list[Json] = []
-    last: dict[str, Json] = {}
-    before: dict[Name, int | float | str] = {}
-    for second, name, text in items:
-        if text == "":
-            entries.append({"kind": "event", "name": name.text, "timestamp": second})
-        else:
-            shown = {"name": name.text, "value": rules.json_value(text), "timestamp": second}
-            entries.append({"kind": "property", **shown, "before": before.get(name)})
-            before[name] = shown["value"]
-            last[rules.fold(name.text)] = shown
-    entries.sort(key=lambda entry: (-entry["timestamp"], entry["kind"], entry["name"]))
-    return {
-        "identities": identities[:MAX_OF_A_PERSON],
-        "properties": [last[name] for name in sorted(last)[:MAX_OF_A_PERSON]],
-        "entries": entries[after : after + limit],
-        "total": len(entries),
-        "next": after + limit if after + limit < len(entries) else None,
-    }
+    return {**answer, "next": end} if end < len(kept) else answer
 
 
 def events(model: Model, label: str = "") -> list[Json]:
     """List event names with the `count` of their instances and of `people`, the most frequent first."""
-    listed: dict[str, Json] = {}
-    for product in model.products(label):
-        for folded, name in product.events.items():
-            event = listed.setdefault(folded, {"name": name.text, "count": 0, "people": 0})
-            event["count"] += name.count
-            event["people"] += name.people
-    return sorted(listed.values(), key=lambda event: -event["count"])
+    found = _kept_events(model, label).values()
+    listed = [{"name": text, "count": sum(map(len, kept)), "people": len(kept)} for text, kept in found]
+    return sorted(listed, key=lambda event: -event["count"])
 
 
 def query_products(model: Model, *, offset: int = 0, limit: int = 50) -> Json:
@@ -134,15 +100,14 @@ def query_products(model: Model, *, offset: int = 0, limit: int = 50) -> Json:
 
 
 def query_events(model: Model, product_id: str, *, offset: int = 0, limit: int = 50) -> Json:
-    """List a product's events as Kissmetrics' Query API does, with days for times; a product begins without calls."""
+    """List a product's events as Kissmetrics' Query API does, by when they took place; a product begins without."""
     listed: list[Json] = []
-    names = (item for product in model.products(product_id) for item in product.events.items() if item[1].count)
-    for folded, name in names:
-        days = [day for day, count in name.days.items() if count]
-        first, last = (f"{_start(day, 'day').isoformat()}T00:00:00Z" for day in (min(days), max(days)))
-        times = {"first_used_at": first, "last_used_at": last, "first_sent_at": first, "last_sent_at": last}
-        event = {"id": folded, "product_id": product_id, "name": name.text, "visible": True, "total": name.count}
-        listed.append(event | times)
+    for name, (text, kept) in _kept_events(model, product_id).items():
+        moments = min(instances[0].second for instances in kept), max(instances[-1].second for instances in kept)
+        first, last = (f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%SZ}" for second in moments)
+        used = {"first_used_at": first, "last_used_at": last, "first_sent_at": first, "last_sent_at": last}
+        event = {"id": name, "product_id": product_id, "name": text, "visible": True, "total": sum(map(len, kept))}
+        listed.append(event | used)
     return {"events": listed[offset : offset + limit]}
 
 
@@ -158,143 +123,55 @@ def losses(model: Model, label: str = "") -> dict[str, int]:
     return dict(sum((product.losses for product in model.products(label)), Counter[str]()).most_common())
 
 
-def calls(model: Model, label: str = "", *, limit: int = 50, path: str = "") -> Json:
+def calls(model: Model, label: str = "", *, limit: int = 50, path: str = "") -> list[Json]:
     """List calls as they arrived, the latest first; those of one path when it is given."""
-    labelled = (one for one in reversed(model.arrivals) if label in ("", rules.label_of(one.call.product)))
-    chosen = (one for one in labelled if path in ("", one.call.path))
-    listed = [
-        {
-            "number": number,
-            "path": call.path,
-            "arrived": call.arrived,
-            "product": rules.label_of(call.product),
-            "parameters": call.parameters,
-            "not_kept": list(dict.fromkeys(reasons)),
-        }
-        for number, call, reasons in islice(chosen, limit)
-    ]
-    return {"calls": listed}
-
-
-def events_over_time(model: Model, names: Sequence[str], bucket: str = "day", label: str = "") -> Json:
-    """Count the events of these names, without regard to case, over time; all events together if there are none.
-
-    The answer counts by `bucket`: `day`, `week` (from Monday) or `month`, a longer one than was asked for when there
-    would be more than 400. `starts` are the first days of each, and each of `events` has as many counts.
-    """
-    days: dict[str, Counter[int]] = {name: Counter() for name in names[:MAX_NAMES] or ["All events"]}
-    for product in model.products(label):
-        for name, counts in days.items():
-            folded = rules.fold(rules.clean(name))
-            for one in filter(None, [product.events.get(folded)] if names else product.events.values()):
-                counts.update(one.days)
-    used = [day for counts in days.values() for day, count in counts.items() if count]
-    for bucket in _BUCKETS[_BUCKETS.index(bucket) if bucket in _BUCKETS else 0 :]:  # noqa: B020, PLR1704 - answered
-        numbers = _numbers(used, bucket)
-        if len(numbers) <= MAX_BUCKETS:
-            break
-    numbers = numbers[-MAX_BUCKETS:]
-    summed: dict[str, Counter[int]] = {name: Counter() for name in days}
-    for name, counts in days.items():
-        for day, count in counts.items():
-            summed[name][_number(day, bucket)] += count
-    return {
-        "bucket": bucket,
-        "starts": [_start(number, bucket).isoformat() for number in numbers],
-        "events": [{"name": name, "counts": [counts[one] for one in numbers]} for name, counts in summed.items()],
-    }
-
-
-def revenue_by_month(model: Model, label: str = "") -> list[Json]:
-    """Sum up the revenue property by month, exactly, months without any in between included."""
-    sums: dict[int, Decimal] = {}
-    days = [item for product in model.products(label) for item in product.revenue.items()]
-    for day, amount in days:
-        month = _number(day, "month")
-        sums[month] = rules.EXACT.add(sums.get(month, Decimal(0)), amount)
-    months = _numbers([day for day, _ in days], "month")
+    labelled = (one for one in reversed(model.arrivals) if label in ("", rules.label_of(one[0].product)))
+    chosen = ((call, set(reasons)) for call, reasons in labelled if path in ("", call.path))
     return [
-        {"month": f"{_start(month, 'month'):%Y-%m}", "revenue": format(sums.get(month, Decimal(0)), "f")}
-        for month in months
+        {"path": call.path, "arrived": call.arrived, "parameters": call.parameters, "not_kept": sorted(reasons)}
+        for call, reasons in islice(chosen, limit)
     ]
 
 
-def _number(days: int, bucket: str) -> int:
-    """Number the bucket in which a day is, without gaps."""
-    if bucket == "month":
-        day = _EPOCH + timedelta(days=days)
-        return day.year * 12 + day.month - 1
-    return (days + 3) // 7 if bucket == "week" else days  # the epoch is a Thursday
+def months(model: Model, label: str = "") -> list[Json]:
+    """Count events, and sum up the revenue property exactly, by the months that have some."""
+    events: Counter[str] = Counter()
+    revenue: dict[str, Decimal] = {}
+    for one in model.people(label):
+        events.update(_month(second) for instances in one.events.values() for second, _ in instances)
+    for second, amount in _amounts(model, label):
+        revenue[_month(second)] = rules.EXACT.add(revenue.get(_month(second), Decimal(0)), amount)
+    return [
+        {"month": month, "events": events[month], "revenue": format(revenue.get(month, Decimal(0)), "f")}
+        for month in sorted({*events, *revenue})
+    ]
 
 
-def _start(number: int, bucket: str) -> date:
-    """Return the first day of the bucket with this number."""
-    if bucket == "month":
-        return date(number // 12, number % 12 + 1, 1)
-    return _EPOCH + timedelta(days=number * 7 - 3 if bucket == "week" else number)
+def _amounts(model: Model, label: str) -> Iterator[tuple[int, Decimal]]:
+    """Iterate over all that was set of the revenue property, with its seconds."""
+    for one in model.people(label):
+        for second, value in one.properties.get(model.revenue_name, ()):
+            if (amount := rules.number_of(value)) is not None:
+                yield second, amount
 
 
-def _numbers(days: Collection[int], bucket: str) -> range:
-    """Return the numbers of all buckets from the first day's to the last day's, also of those without events."""
-    return range(_number(min(days), bucket), _number(max(days), bucket) + 1) if days else range(0)
+def _month(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m}"
 
 
-async def funnel(model: Model, names: Sequence[str], label: str = "") -> list[Json]:
-    """Count the `people` who did some events one after the other, by the step they came to, in any stretch of time.
-
-    A step counts from the second of the step before it on; when both are the same event, after it.
-    """
-    if not 1 <= len(names) <= MAX_NAMES:
-        raise QuestionError(f"a funnel has 1 to {MAX_NAMES} parameters named event")
-    steps = [rules.fold(rules.clean(name)) for name in names]
-    reached = [0] * len(steps)
-    async for person in _people(model, label):
-        second, before = 0, None
-        for number, step in enumerate(steps):
-            name = person.product.events.get(step)
-            earliest = second + 1 if step == before else second
-            first = None if name is None else next(since(person.events, name, earliest), None)
-            if first is None:
-                break
-            reached[number] += 1
-            second, before = first.second, step
-    return [{"name": name, "people": people} for name, people in zip(names, reached, strict=True)]
-
-
-async def search(model: Model, text: str = "", label: str = "", *, limit: int = 20) -> Json:
-    """Find a text in identities, events' and properties' names, without regard to case, `limit` of each kind.
-
-    Of `people`, an identity that is the very text comes first.
-    """
-    wanted = text.strip().lower()
-    if not wanted:
-        raise QuestionError("text must not be empty")
-    found = dict.fromkeys([text.strip()] if _kept(model, text, label)[0] else [])
-    async for person in _people(model, label):
-        found.update(dict.fromkeys(identity for identity in person.identities if wanted in identity.lower()))
-        if len(found) > limit:
-            break
-
-    named: dict[str, dict[str, None]] = {"events": {}, "properties": {}}
+def _kept_events(model: Model, label: str) -> dict[str, tuple[str, list[list[Instance]]]]:
+    """Return of each event's name, as it compares, the oldest way to write it and the instances of each person."""
+    found: dict[str, tuple[str, list[list[Instance]]]] = {}
     for product in model.products(label):
-        for kind, names in (("events", product.events), ("properties", product.properties)):
-            named[kind].update(dict.fromkeys(name.text for folded, name in names.items() if wanted in folded))
-    listed = {kind: list(names)[:limit] for kind, names in {"people": found, **named}.items()}
-    return {**listed, "more_people": len(found) > limit}
+        for name, text in product.events.items():
+            found.setdefault(name, (text, []))
+    for one in model.people(label):
+        for name, instances in one.events.items():
+            found[name][1].append(instances)
+    return found
 
 
-async def _people(model: Model, label: str) -> AsyncIterator[Person]:
-    """Iterate over people; calls that wait get their turn now and then."""
-    for number, person in enumerate(model.people(label), start=1):
-        yield person
-        if number % _PEOPLE_AT_A_TIME == 0:
-            await asyncio.sleep(0)
-
-
-def _kept(model: Model, identity: str, label: str) -> tuple[list[str], list[tuple[int, Name, str]]]:
-    """Return the identities of whom an identity is, in all products, and second, name and value of what they have."""
+def _found(model: Model, identity: str, label: str) -> list[Person]:
+    """Return whom an identity is, in all products."""
     key = rules.clean(identity)
-    found = [product.people[key] for product in model.products(label) if key in product.people]
-    kinds = (kind for person in found for kind in (person.events, person.properties))
-    items = [(second, name, value) for kind in kinds for name, of_name in kind.items() for second, value in of_name]
-    return list(dict.fromkeys(one for person in found for one in person.identities)), items
+    return [product.people[key] for product in model.products(label) if key in product.people]

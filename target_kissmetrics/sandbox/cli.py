@@ -12,17 +12,15 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final, get_args
 
-from target_kissmetrics.sandbox.calls import SandboxError
-from target_kissmetrics.sandbox.imports import calls_of_file
 from target_kissmetrics.sandbox.model import REVENUE_PROPERTY, Duplicates
-from target_kissmetrics.sandbox.service import Sandbox
+from target_kissmetrics.sandbox.rules import SandboxError
+from target_kissmetrics.sandbox.service import Sandbox, calls_of_file
 
 _LOG: Final = logging.getLogger("kissmetrics-sandbox")
-_MAX_PORT: Final = 65_535
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,13 +29,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for number in (signal.SIGTERM, signal.SIGINT):  # the server replaces it while it runs, and restores it at its end
         signal.signal(number, signal.default_int_handler)
-    try:
-        _run(options)
-    except KeyboardInterrupt:
-        return 0
-    except SandboxError as error:
-        sys.stderr.write(f"kissmetrics-sandbox: {error}\n")
-        return 1
+    with suppress(KeyboardInterrupt):
+        try:
+            _run(options)
+        except SandboxError as error:
+            sys.stderr.write(f"kissmetrics-sandbox: {error}\n")
+            return 1
     return 0
 
 
@@ -49,9 +46,8 @@ def make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (%(default)s)")
-    parser.add_argument(
-        "--port", type=_port, default=8765, help="the port to listen on; 0 takes a free one (%(default)s)"
-    )
+    port = "the port to listen on; 0 takes a free one (%(default)s)"
+    parser.add_argument("--port", type=_port, default=8765, help=port)
     parser.add_argument("--store", type=Path, metavar="FILE", help="keep everything in FILE; without it, in memory")
     revenue = "the property that is summed up as revenue (%(default)s)"
     parser.add_argument("--revenue-property", default=REVENUE_PROPERTY, metavar="NAME", help=revenue)
@@ -63,8 +59,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= _MAX_PORT):
-        raise argparse.ArgumentTypeError(f"{text!r} is no port; it must be a number from 0 to {_MAX_PORT}")
+    if not (text.isascii() and text.isdigit() and int(text) < 65_536):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; it must be a number from 0 to 65535")
     return int(text)
 
 

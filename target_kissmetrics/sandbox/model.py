@@ -1,39 +1,32 @@
 """What Kissmetrics keeps of calls, by its documented rules: people, their aliases, events and properties. Pure.
 
-Sources: support.kissmetrics.io, "API specifications" (what is kept, limits), its guides to identities (aliases) and to
-imports, and both pages named "Detecting Duplicates", of which nobody knows which one holds:
+Sources: those of `rules`, and both pages named "Detecting Duplicates", of which nobody knows which one holds:
 
 - `current` (support.kissmetrics.io): a call is a duplicate if its identity, event name, time, property names and values
   are those of an earlier call. Any other call is kept beside the earlier ones.
 - `legacy` (oldsupport.kissmetrics.com): an event is a duplicate by person, event name and second, a property by person,
   name and second, whatever its value. The first one is kept.
-
-What is decided where these leave a case open: docs/reference/sandbox.md.
 """
 
 from __future__ import annotations
 
 import sys
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
-from itertools import islice, takewhile
+from itertools import islice
 from operator import itemgetter
 from typing import Final, Literal, NamedTuple
 
 from target_kissmetrics.sandbox import rules
-from target_kissmetrics.sandbox.calls import Call, NothingKeptError, Path, Reason, listed, read, read_alias
+from target_kissmetrics.sandbox.rules import Call, CallPath, NothingKeptError, Reason, listed, read, read_alias
 
 Duplicates = Literal["current", "legacy"]  # which of the two published rules for duplicates holds
 
 REVENUE_PROPERTY: Final = "Billing Amount"  # the property that holds revenue, unless another one is named
 NOT_KEPT_LISTED: Final = 10_000  # the last things that were not kept, in lists; their count is exact beyond that
 ARRIVALS_LISTED: Final = 1_000  # the last calls, in lists
-
-_SECONDS_A_DAY: Final = 86_400
-_SECOND: Final = itemgetter(0)
 
 
 class Instance(NamedTuple):
@@ -43,42 +36,17 @@ class Instance(NamedTuple):
     value: str = ""
 
 
-@dataclass(slots=True, eq=False)
-class Name:
-    """The name of an event or a property of a product, as first written, with counts of the instances kept of it."""
-
-    text: str
-    is_revenue: bool = False
-    count: int = 0
-    people: int = 0
-    days: Counter[int] = field(default_factory=Counter)  # counts of instances by day since the Unix epoch
-
-
-Instances = dict[Name, list[Instance]]
-"""The instances of one person's events, or of their properties: of each name the oldest first, at most 1,000."""
-
-
-def since(instances: Instances, name: Name, second: int) -> Iterator[Instance]:
-    """Iterate over a name's instances in that second or later."""
-    of_name = instances.get(name, [])
-    return islice(of_name, bisect_left(of_name, second, key=_SECOND), None)
+Instances = dict[str, list[Instance]]
+"""One person's events, or their properties, by name as it compares: of each the oldest first, at most 1,000."""
 
 
 class NotKept(NamedTuple):
     """A call of which nothing was kept, a property of one that was not kept, or an instance that was dropped."""
 
     reason: Reason
-    path: Path
+    path: CallPath
     parameters: Mapping[str, str]
     product: str
-
-
-class Arrival(NamedTuple):
-    """A call in the list of calls: its number among all calls of the model, and why parts of it were not kept."""
-
-    number: int
-    call: Call
-    reasons: tuple[Reason, ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -96,37 +64,18 @@ class Person:
 class Product:
     """All that is kept for one API key, which `rules.product_of` made `key` of.
 
-    `people` are listed by each of their identities; `population` counts them. Names are in the form in which they
-    compare, the pairs of `aliases` in order. `digests` are those of all event and set calls, for the rule `current`.
+    `people` are listed by each of their identities. `events` and `properties` have each name as it compares, and as it
+    was first written. `digests` are those of all event and set calls, for the rule `current`.
     """
 
     key: str
-    revenue_name: str
     people: dict[str, Person] = field(default_factory=dict)
-    population: int = 0
-    events: dict[str, Name] = field(default_factory=dict)
-    properties: dict[str, Name] = field(default_factory=dict)
+    events: dict[str, str] = field(default_factory=dict)
+    properties: dict[str, str] = field(default_factory=dict)
     aliases: set[tuple[str, str]] = field(default_factory=set)
     digests: set[bytes] = field(default_factory=set)
     calls: int = 0
     losses: Counter[Reason] = field(default_factory=Counter)
-    revenue: dict[int, Decimal] = field(default_factory=dict)  # the exact sum of its kept values by day, as in `Name`
-
-    def name(self, names: dict[str, Name], text: str) -> Name:
-        """Return one of `events` or `properties`; a new one on first use."""
-        folded = rules.fold(text)
-        if folded not in names:
-            names[folded] = Name(text, is_revenue=names is self.properties and folded == self.revenue_name)
-        return names[folded]
-
-    def count(self, name: Name, instance: Instance, sign: int = 1) -> None:
-        """Count an instance; with a sign of -1, one that is dropped."""
-        day = instance.second // _SECONDS_A_DAY
-        name.count += sign
-        name.days[day] += sign
-        if name.is_revenue and (amount := rules.number_of(instance.value)) is not None:
-            change = amount if sign > 0 else amount.copy_negate()
-            self.revenue[day] = rules.EXACT.add(self.revenue.get(day, Decimal(0)), change)
 
 
 class Model:
@@ -137,13 +86,12 @@ class Model:
 
     def __init__(self, revenue_property: str = REVENUE_PROPERTY, duplicates: Duplicates = "current") -> None:
         self.duplicates: Final = duplicates
+        self.revenue_name: Final = rules.fold(rules.clean(revenue_property))
+        self.not_kept: Final = deque[NotKept](maxlen=NOT_KEPT_LISTED)
+        self.arrivals: Final = deque[tuple[Call, list[Reason]]](maxlen=ARRIVALS_LISTED)
         self._is_legacy = duplicates == "legacy"
-        self._revenue_name = rules.fold(rules.clean(revenue_property))
         self._products: dict[str, Product] = {}
         self._people: list[Person | None] = []
-        self.not_kept: Final = deque[NotKept](maxlen=NOT_KEPT_LISTED)
-        self.arrivals: Final = deque[Arrival](maxlen=ARRIVALS_LISTED)
-        self._calls = 0
 
     def products(self, label: str = "") -> list[Product]:
         """Return the products whose key starts with these 8 characters (all of them when empty), oldest first."""
@@ -157,17 +105,16 @@ class Model:
 
     def take(self, call: Call) -> list[NotKept]:
         """Keep of a call what Kissmetrics would keep; return what was not kept of it, or was dropped for it."""
-        product = self._products.setdefault(call.product, Product(call.product, self._revenue_name))
+        product = self._products.setdefault(call.product, Product(call.product))
         product.calls += 1
-        self._calls += 1
         try:
             losses = self._alias(product, call) if call.path == "/a" else self._record(product, call)
         except NothingKeptError as error:
-            losses = [NotKept(error.args[0], call.path, listed(call.parameters), call.product)]
-        reasons = tuple(loss.reason for loss in losses)
+            losses = [_lost(error.args[0], call, call.parameters)]
+        reasons = [loss.reason for loss in losses]
         product.losses.update(reasons)
         self.not_kept.extend(losses)
-        self.arrivals.append(Arrival(self._calls, replace(call, parameters=listed(call.parameters)), reasons))
+        self.arrivals.append((replace(call, parameters=listed(call.parameters)), reasons))
         return losses
 
     def _record(self, product: Product, call: Call) -> list[NotKept]:
@@ -181,10 +128,11 @@ class Model:
         losses = []
         is_duplicate = False
         if reading.event:
-            name = product.name(product.events, reading.event)
+            name = rules.fold(reading.event)
+            product.events.setdefault(name, reading.event)
             is_duplicate = self._is_legacy and bool(_values_at(person.events, name, reading.second))
             if is_duplicate:
-                losses.append(NotKept("duplicate-event", call.path, listed(call.parameters), call.product))
+                losses.append(_lost("duplicate-event", call, call.parameters))
             else:
                 losses += _merge(person, person.events, name, [Instance(reading.second)])
         for text, value in reading.properties:
@@ -196,12 +144,14 @@ class Model:
     def _set(self, person: Person, call: Call, text: str, instance: Instance, *, is_repeated: bool) -> list[NotKept]:
         """Set a property; a call whose event `is_repeated` loses nothing where it repeats the value too."""
         second, value = instance
+        reserved = {name: call.parameters[name] for name in ("_p", "_n", "_t", "_d") if name in call.parameters}
         if len(text) > rules.MAX_NAME or len(value) > rules.MAX_VALUE:
-            return [_lost("too-long", call, text, value)]
-        name = person.product.name(person.product.properties, text)
+            return [_lost("too-long", call, {**reserved, text: value})]
+        name = rules.fold(text)
+        person.product.properties.setdefault(name, text)
         if self._is_legacy and (values := _values_at(person.properties, name, second)):
             is_lost = not is_repeated or rules.fold_value(value) not in values
-            return [_lost("duplicate-property", call, text, value)] if is_lost else []
+            return [_lost("duplicate-property", call, {**reserved, text: value})] if is_lost else []
         return _merge(person, person.properties, name, [Instance(second, sys.intern(value))])
 
     def _alias(self, product: Product, call: Call) -> list[NotKept]:
@@ -216,56 +166,41 @@ class Model:
         if older is younger:
             return []
         self._people[younger.number] = None
-        product.population -= 1
         product.people.update(dict.fromkeys(younger.identities, older))
         older.identities += younger.identities
-        return _join(older, older.events, younger.events) + _join(older, older.properties, younger.properties)
+        losses = []
+        for own, others in ((older.events, younger.events), (older.properties, younger.properties)):
+            for name, instances in others.items():
+                losses += _merge(older, own, name, instances)
+        return losses
 
     def _add(self, person: Person) -> None:
         person.number = len(self._people)
         self._people.append(person)
         person.product.people[person.identities[0]] = person
-        person.product.population += 1
 
 
-def _lost(reason: Reason, call: Call, name: str, value: str) -> NotKept:
-    """Describe a property that was not kept of a call."""
-    reserved = {name: call.parameters[name] for name in ("_p", "_n", "_t", "_d") if name in call.parameters}
-    return NotKept(reason, call.path, listed({**reserved, name: value}), call.product)
+def _lost(reason: Reason, call: Call, parameters: Mapping[str, str]) -> NotKept:
+    return NotKept(reason, call.path, listed(parameters), call.product)
 
 
-def _values_at(instances: Instances, name: Name, second: int) -> set[str]:
+def _values_at(instances: Instances, name: str, second: int) -> set[str]:
     """Return the values in that second, in the form in which they compare; empty without an instance."""
-    there = takewhile(lambda one: one.second == second, since(instances, name, second))
-    return {rules.fold_value(one.value) for one in there}
+    of_name = instances.get(name, [])
+    start, end = (find(of_name, second, key=itemgetter(0)) for find in (bisect_left, bisect_right))
+    return {rules.fold_value(one.value) for one in of_name[start:end]}
 
 
-def _join(person: Person, instances: Instances, other: Instances) -> list[NotKept]:
-    """Take over the instances of another person."""
-    losses = []
-    for name, of_name in other.items():
-        name.people -= 1
-        for instance in of_name:
-            person.product.count(name, instance, sign=-1)
-        losses += _merge(person, instances, name, of_name)
-    return losses
-
-
-def _merge(person: Person, instances: Instances, name: Name, more: Sequence[Instance]) -> list[NotKept]:
+def _merge(person: Person, instances: Instances, name: str, more: Sequence[Instance]) -> list[NotKept]:
     """Add instances of a name, and drop the oldest, maybe new ones, when there are more than 1,000."""
-    if name not in instances:
-        instances[name] = []
-        name.people += 1
-    own = instances[name]
+    own = instances.setdefault(name, [])
     own += more
-    own.sort(key=_SECOND)
-    for instance in more:
-        person.product.count(name, instance)
+    own.sort(key=itemgetter(0))
     losses = []
-    for dropped in own[: -rules.MAX_INSTANCES]:
-        person.product.count(name, dropped, sign=-1)
-        what = {name.text: dropped.value} if dropped.value else {"_n": name.text}  # only an event's has no value
-        parameters = listed({"_p": person.identities[0], "_t": str(dropped.second), **what})
-        losses.append(NotKept("over-1000", "/s" if dropped.value else "/e", parameters, person.product.key))
+    product = person.product
+    for second, value in own[: -rules.MAX_INSTANCES]:
+        what = {product.properties[name]: value} if value else {"_n": product.events[name]}
+        parameters = listed({"_p": person.identities[0], "_t": str(second), **what})
+        losses.append(NotKept("over-1000", "/s" if value else "/e", parameters, product.key))
     del own[: len(losses)]
     return losses

@@ -2,62 +2,53 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import closing, contextmanager
-from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from target_kissmetrics.sandbox import answers
 from target_kissmetrics.sandbox.answers import Json
-from target_kissmetrics.sandbox.model import Model
 from target_kissmetrics.sandbox.server import bind, make_server, url_of
 from target_kissmetrics.sandbox.service import Sandbox
 
-_T = TypeVar("_T")
+_Answer = TypeVar("_Answer")
 
 
 class RunningSandbox:
-    """A sandbox that is being served. Its methods may be called from any thread but the server's.
+    """A sandbox that is being served. Its methods may be called from any thread.
 
     They see all calls that were answered before. `product` is the first 8 characters of a key, or empty for all; `url`
     has no slash at its end.
     """
 
-    def __init__(self, url: str, sandbox: Sandbox, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, url: str, sandbox: Sandbox) -> None:
         self.url = url
         self._sandbox = sandbox
-        self._loop = loop
 
     def summary(self, product: str = "") -> Json:
         """Count what is kept."""
-        return self._ask(partial(answers.summary, label=product))
+        return self._ask(answers.summary, label=product)
 
     def person(self, identity: str, product: str = "") -> Json | None:
         """Return all that is kept of one person; None when nobody has this identity."""
-        return self._ask(partial(answers.person, identity=identity, label=product))
+        return self._ask(answers.person, identity=identity, label=product)
 
     def events(self, product: str = "") -> list[Json]:
         """List event names, the most frequent first."""
-        return self._ask(partial(answers.events, label=product))
+        return self._ask(answers.events, label=product)
 
     def not_kept(self, product: str = "", *, limit: int = 100) -> list[Json]:
         """List what was not kept, the latest first."""
-        return self._ask(partial(answers.not_kept, label=product, limit=limit))
+        return self._ask(answers.not_kept, label=product, limit=limit)
 
     def reset(self) -> None:
         """Delete everything."""
-        self._ask(lambda _: self._sandbox.reset())
+        self._sandbox.reset()
 
-    def _ask(self, question: Callable[[Model], _T]) -> _T:
-        """Ask on the server's own loop: between two calls, never in the middle of one."""
-
-        async def answer() -> _T:
-            return question(self._sandbox.model)
-
-        return asyncio.run_coroutine_threadsafe(answer(), self._loop).result()
+    def _ask(self, answer: Callable[..., _Answer], **arguments: Any) -> _Answer:
+        with self._sandbox.lock:
+            return answer(self._sandbox.model, **arguments)
 
 
 @contextmanager
@@ -67,16 +58,11 @@ def running(sandbox: Sandbox | None = None, *, host: str = "127.0.0.1", port: in
     Nothing else may use it meanwhile. Port 0 chooses a free port. SandboxError when the address cannot be used.
     """
     with closing(sandbox or Sandbox()) as served, bind(host, port) as sock:
-        server, loop = make_server(served, sock, host), Future[asyncio.AbstractEventLoop]()
-
-        async def serve() -> None:
-            loop.set_result(asyncio.get_running_loop())
-            await server.serve(sockets=[sock])
-
-        thread = threading.Thread(target=lambda: asyncio.run(serve()), name="kissmetrics-sandbox", daemon=True)
+        server = make_server(served, sock, host)
+        thread = threading.Thread(target=server.run, args=[[sock]], name="kissmetrics-sandbox", daemon=True)
         thread.start()
         try:
-            yield RunningSandbox(url_of(sock, host), served, loop.result())
+            yield RunningSandbox(url_of(sock, host), served)
         finally:
             server.should_exit = True
             thread.join()

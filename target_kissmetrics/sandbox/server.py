@@ -1,8 +1,7 @@
 """The sandbox's HTTP side, Starlette on uvicorn: the tracking API, the JSON API and the page.
 
-`/e`, `/s` and `/a` answer 200 and a 1x1 GIF whatever comes in, by GET and by POST (form-encoded), as Kissmetrics' own
-host does (support.kissmetrics.io, "API specifications"). Parameters of the query and of the body count together; the
-body wins, and of a name that is repeated the last one. docs/reference/sandbox.md has what is refused, and why.
+`/e`, `/s` and `/a` answer 200 and a GIF whatever comes in, as Kissmetrics does. Parameters of the query and of the body
+count together; the body wins, and of a name that is repeated the last one. docs/reference/sandbox.md: what is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ from urllib.parse import parse_qsl
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -34,30 +32,19 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from target_kissmetrics.sandbox import answers, rules
-from target_kissmetrics.sandbox.calls import Call, Path, SandboxError
+from target_kissmetrics.sandbox.rules import Call, CallPath, SandboxError
 from target_kissmetrics.sandbox.service import Sandbox
 
 _LOG: Final = logging.getLogger("kissmetrics-sandbox")
 
+# Of every answer: a browser never takes the data for a page, whatever it sniffs in it.
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-"""Of every answer: a browser never takes the data for a page, whatever it sniffs in it."""
-
 _PIXEL: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 _GIF: Final = Response(_PIXEL, media_type="image/gif", headers=_HEADERS)
-_TRACKING: Final = get_args(Path)
+_TRACKING: Final = get_args(CallPath)
 _MAX_PARAMETERS: Final = 2_000
 _MAX_LISTED: Final = 10_000
 _REQUEST_SECONDS: Final = 30.0
-_SHUTDOWN_SECONDS: Final = 2
-
-
-class _Identity(PathConvertor):
-    """The rest of a path, whatever it holds: an identity may contain slashes and line breaks."""
-
-    regex = r"(?s:.+)"
-
-
-register_url_convertor("identity", _Identity())
 
 
 class _Connection(HttpToolsProtocol):
@@ -77,22 +64,15 @@ class _Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
 
-_API: Final[dict[str, Callable[..., Any]]] = {
+_ANSWERS: Final[dict[str, Callable[..., Any]]] = {
     "/api/summary": answers.summary,
     "/api/people": answers.people,
-    "/api/people/{identity:identity}": partial(answers.person, limit=answers.MAX_OF_A_PERSON),
-    "/api/timeline/{identity:identity}": answers.timeline,
+    "/api/people/{identity:path}": partial(answers.person, limit=answers.MAX_OF_A_PERSON),
     "/api/events": answers.events,
-    "/api/events/over-time": answers.events_over_time,
     "/api/not-kept": answers.not_kept,
     "/api/not-kept/reasons": answers.losses,
     "/api/calls": answers.calls,
-    "/api/revenue": answers.revenue_by_month,
-    "/api/funnel": answers.funnel,
-    "/api/search": answers.search,
-}
-
-_QUERY_API: Final[dict[str, Callable[..., Any]]] = {
+    "/api/months": answers.months,
     "/v3/products": answers.query_products,
     "/v3/products/{product_id}/events": answers.query_events,
 }
@@ -103,33 +83,22 @@ def _arguments(answer: Callable[..., Any], request: Request) -> dict[str, Any]:
     query, arguments = request.query_params, dict(request.path_params)
     most = answers.MAX_OF_A_PERSON if "identity" in arguments else _MAX_LISTED
     for name, parameter in inspect.signature(answer).parameters.items():
-        if name == "label":
-            arguments[name] = query.get("product", "")
-        elif name == "names":
-            arguments[name] = query.getlist("event")
-        elif isinstance(parameter.default, int):
+        if isinstance(parameter.default, int):
             text = query.get(name) or str(parameter.default)
             if re.fullmatch(r"-?[0-9]{1,18}", text) is None:
                 raise HTTPException(400, f"{name} must be a whole number")
             arguments[name] = min(max(0, int(text)), most) if name == "limit" else max(parameter.default, int(text))
         elif isinstance(parameter.default, str):
-            arguments[name] = query.get(name, parameter.default)
+            arguments[name] = query.get("product" if name == "label" else name, parameter.default)
     return arguments
 
 
 async def _respond(sandbox: Sandbox, answer: Callable[..., Any], request: Request) -> Response:
-    answered = answer(sandbox.model, **_arguments(answer, request))
-    content = await answered if inspect.isawaitable(answered) else answered
-    if content is None:
-        raise HTTPException(404, "nobody has this identity")
-    return _json(content)
-
-
-async def _query(sandbox: Sandbox, answer: Callable[..., Any], request: Request) -> Response:
-    """Answer as Kissmetrics' Query API; any user and password will do."""
-    if not request.headers.get("authorization", "").lower().startswith("basic "):
+    is_login = request.headers.get("authorization", "").lower().startswith("basic ")
+    if request.scope["path"].startswith("/v3/") and not is_login:  # the Query API; any user and password will do
         return _json({"status": 401, "messages": ["Unauthenticated."]}, 401)
-    return _json(answer(sandbox.model, **_arguments(answer, request)))
+    content = answer(sandbox.model, **_arguments(answer, request))
+    return _json({"error": "nobody has this identity"}, 404) if content is None else _json(content)
 
 
 async def _track(sandbox: Sandbox, request: Request) -> Response:
@@ -216,14 +185,12 @@ def make_server(sandbox: Sandbox, sock: socket.socket, host: str) -> uvicorn.Ser
         routes=[
             *(Route(path, partial(_track, sandbox), methods=["GET", "POST"]) for path in _TRACKING),
             Route("/", _page(), methods=["GET"]),
-            *(Route(path, partial(_respond, sandbox, answer)) for path, answer in _API.items()),
-            *(Route(path, partial(_query, sandbox, answer)) for path, answer in _QUERY_API.items()),
+            *(Route(path, partial(_respond, sandbox, answer)) for path, answer in _ANSWERS.items()),
             Route("/api/reset", partial(_reset, sandbox), methods=["POST"]),
         ],
         exception_handlers={
             HTTPException: lambda _, error: _json({"error": error.detail}, error.status_code),
             ClientDisconnect: lambda _request, _error: _GIF,
-            answers.QuestionError: lambda _, error: _json({"error": str(error)}, 400),
             SandboxError: lambda _, error: _json({"error": str(error)}, 500),
         },
     )
@@ -233,15 +200,8 @@ def make_server(sandbox: Sandbox, sock: socket.socket, host: str) -> uvicorn.Ser
         is_own = scope["path"] in _TRACKING or own_hosts.fullmatch(Headers(scope=scope).get("host", ""))
         await (app if is_own else foreign)(scope, receive, send)
 
-    return uvicorn.Server(
-        uvicorn.Config(
-            checked,
-            http=_Connection,
-            access_log=False,
-            log_config=None,
-            lifespan="off",
-            server_header=False,
-            ws="none",
-            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-        )
+    config = uvicorn.Config(
+        checked, http=_Connection, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False
     )
+    config.timeout_graceful_shutdown = 2
+    return uvicorn.Server(config)

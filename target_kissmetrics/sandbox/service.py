@@ -1,22 +1,23 @@
-"""A sandbox: a model, and a SQLite file that keeps its calls when one is asked for.
+"""A sandbox: a model, and a SQLite file that keeps its calls when one is asked for; and import files.
 
-The file is append-only and holds every call, also those of which nothing was kept: a replay leads to the same model. It
-holds no API key, only what `rules.product_of` makes of it. A call that was taken survives the end of the process; a
-power failure may cost the last ones.
+The file holds every call, also those of which nothing was kept, and no API key: a replay leads to the same model. A
+call that was taken survives the end of the process; a power failure may cost the last ones.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
-from target_kissmetrics.sandbox.calls import Call, SandboxError
+from target_kissmetrics.sandbox import rules
 from target_kissmetrics.sandbox.model import REVENUE_PROPERTY, Duplicates, Model
+from target_kissmetrics.sandbox.rules import Call, SandboxError
 
 _APPLICATION_ID: Final = 0x4B4D5342  # "KMSB" marks a sandbox's file: no other program's database is written to
 _SCHEMA: Final = """CREATE TABLE calls (
@@ -27,16 +28,18 @@ _SELECT: Final = "SELECT product, path, parameters, arrived, imported FROM calls
 
 
 class Sandbox:
-    """A local Kissmetrics, without its HTTP side. Not thread-safe.
+    """A local Kissmetrics, without its HTTP side.
 
-    Its `model` is what is kept of all calls so far; another object after a reset. A `store` is a file that keeps
-    everything, for one process at a time; what it holds is judged anew by the rule for `duplicates`. SandboxError when
-    it cannot be used, from `take`, `take_all` and `reset` when it cannot be written.
+    Its `model` is what is kept of all calls so far; another object after a reset. Whoever reads it beside a thread that
+    takes calls holds the `lock` meanwhile. A `store` is a file that keeps everything, for one process at a time; what
+    it holds is judged anew by the rule for `duplicates`. SandboxError when it cannot be used, from `take`, `take_all`
+    and `reset` when it cannot be written.
     """
 
     def __init__(
         self, *, revenue_property: str = REVENUE_PROPERTY, duplicates: Duplicates = "current", store: Path | None = None
     ) -> None:
+        self.lock: Final = Lock()
         self._path = store
         self._store = None if store is None else _open(store)
         self._new_model = partial(Model, revenue_property, duplicates)
@@ -53,17 +56,18 @@ class Sandbox:
     def take_all(self, calls: Iterable[Call]) -> int:
         """Take many calls at once, or none of them after an error in between; return how many."""
         taken = list(calls)
-        for call in taken:
-            self.model.take(call)
-        self._write(
-            _INSERT, ((one.product, one.path, json.dumps(one.parameters), one.arrived, one.imported) for one in taken)
-        )
+        rows = [(one.product, one.path, json.dumps(one.parameters), one.arrived, one.imported) for one in taken]
+        with self.lock:
+            for call in taken:
+                self.model.take(call)
+            self._write(_INSERT, rows)
         return len(taken)
 
     def reset(self) -> None:
         """Delete everything, in the store too."""
-        self._write("DELETE FROM calls", [()])
-        self.model = self._new_model()
+        with self.lock:
+            self._write("DELETE FROM calls", [()])
+            self.model = self._new_model()
 
     def close(self) -> None:
         """Close the store."""
@@ -101,3 +105,17 @@ def _open(path: Path) -> sqlite3.Connection:
     except (OSError, sqlite3.Error) as error:
         raise SandboxError(f"cannot use {path} as a store: {error}; name another file with --store") from error
     return store
+
+
+def calls_of_file(path: Path, arrived: int) -> Iterator[Call]:
+    """Read an import file in UTF-8, without empty lines. SandboxError when it, or a line of it, cannot be read."""
+    number = 0
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield from rules.calls_of_line(line.decode("utf-8-sig" if number == 1 else "utf-8"), arrived)
+    except OSError as error:
+        raise SandboxError(f"cannot read {path}: {error.strerror or error}; check its path") from error
+    except (ValueError, SandboxError) as error:
+        raise SandboxError(f"{path}, line {number}: {error}; fix or remove the line") from error

@@ -55,11 +55,7 @@ class Storage:
 
 
 def read_storage(config: Mapping[str, Any]) -> Storage:
-    """Read `batch_config.storage` from a config.
-
-    Raises:
-        ConfigError: A key is unknown or has a value of the wrong type.
-    """
+    """Read `batch_config.storage` from a config; a ConfigError names a key that is unknown or of the wrong type."""
     given = (config.get("batch_config") or {}).get("storage") or {}
     for key, value in given.items():
         kind = {"root": str, "prefix": str, "params": Mapping}.get(key)

@@ -26,12 +26,7 @@ BYTES_AT_ONCE = 16 << 20
 
 
 def parquet_rows(file: IO[bytes]) -> Iterator[dict[str, Any]]:
-    """Read the rows of a seekable file, as long as they are consumed.
-
-    Raises:
-        InputError: Two columns have the same name.
-        pyarrow.ArrowException: The file is not Parquet, or is damaged; OSError and UnicodeDecodeError likewise.
-    """
+    """Read the rows of a seekable file as they are consumed; one that is damaged raises pyarrow's own errors."""
     with pq.ParquetFile(
         file, buffer_size=1 << 20, coerce_int96_timestamp_unit="us", page_checksum_verification=True
     ) as parquet:

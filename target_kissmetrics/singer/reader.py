@@ -42,11 +42,7 @@ class MessageReader(GenericSingerReader[str]):
 
     @property
     def default_input(self) -> IO[str]:
-        """Standard input, as bytes: decoding is the JSON reader's business.
-
-        Raises:
-            InputError: It is closed.
-        """
+        """Standard input, as bytes: decoding is the JSON reader's business. If it is closed, that is an InputError."""
         if sys.stdin is None:
             raise InputError("standard input is closed; pipe a tap into this target")
         return cast("IO[str]", getattr(sys.stdin, "buffer", sys.stdin))
@@ -54,14 +50,9 @@ class MessageReader(GenericSingerReader[str]):
     def process_lines(
         self, file_input: IO[str] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
     ) -> Counter[str]:
-        """Read messages until the input ends or a stop is requested.
+        """Read messages, from lines of text or bytes, until the input ends or a stop is requested.
 
-        Args:
-            file_input: Lines of text or bytes; standard input when None.
-            callbacks: Message type -> what processes it.
-
-        Raises:
-            InputError: A line is not a Singer message. The text names the line's number, not its content.
+        A line that is no Singer message is an InputError, whose text names the line's number and not its content.
         """
         counts: Counter[str] = Counter()
         try:
@@ -88,10 +79,8 @@ class MessageReader(GenericSingerReader[str]):
             raise
         except Exception as error:
             why = (isinstance(error, OSError) and error.strerror) or type(error).__name__
-            raise InputError(
-                f"line {self._line_number} of the input: the {message['type']} message, or a file that it names, "
-                f"cannot be used: {why}; fix the tap"
-            ) from error
+            what = f"the {message['type']} message, or a file that it names, cannot be used"
+            raise InputError(f"line {self._line_number} of the input: {what}: {why}; fix the tap") from error
 
     def _next(self, lines: IO[str]) -> str | None:
         """Give the next line; nothing at the end of the input, or when a signal ended the wait, wherever in it."""
@@ -107,11 +96,10 @@ class MessageReader(GenericSingerReader[str]):
                 return None
             line = read_line(lines, self._line_number + 1, " of the input")
             self._line_number += 1
-        except UnicodeDecodeError:
-            raise InputError(f"line {self._line_number + 1} of the input is not UTF-8; fix the tap") from None
-        except OSError as error:
+        except (UnicodeDecodeError, OSError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             where = f"line {self._line_number + 1} of the input cannot be read"
-            raise InputError(f"{where}: {error.strerror}; pipe a tap into this target") from None
+            raise InputError(f"{where}: {why}; pipe a tap into this target") from None
         finally:
             self.waiting = False
         return line
@@ -124,36 +112,23 @@ class MessageReader(GenericSingerReader[str]):
         )
 
     def deserialize_json(self, line: str) -> dict[str, Any]:
-        """Read one line.
-
-        Raises:
-            InputError: It is not a JSON object with a `type`, or a STATE that cannot be emitted as it is.
-        """
+        """Read one line: a JSON object with a `type`, and no STATE that cannot be emitted as it is (an InputError)."""
         lost: list[str] = []
+        where = f"line {self._line_number} of the input"
         try:
             message = decode(line, lost)
         except ValueError as problem:
             cut = "" if line[-1:] in {"\n", b"\n"} else "; the input ends in the middle of it"
-            raise InputError(
-                f"line {self._line_number} of the input {problem}{cut}; fix the tap, whose own log may say more"
-            ) from None
+            raise InputError(f"{where} {problem}{cut}; fix the tap, whose own log may say more") from None
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-            raise InputError(
-                f"line {self._line_number} of the input is not a Singer message: it has no type; pipe in a tap"
-            )
+            raise InputError(f"{where} is not a Singer message: it has no type; pipe in a tap")
         if lost and message["type"] == "STATE":
-            raise InputError(
-                f"line {self._line_number} of the input: STATE {lost[0]}, and cannot be emitted as it is; fix the tap"
-            )
+            raise InputError(f"{where}: STATE {lost[0]}, and cannot be emitted as it is; fix the tap")
         return message
 
 
 def read_line(lines: IO[AnyStr], number: int, of: str = "") -> AnyStr:
-    """Read a line; nothing at the end.
-
-    Raises:
-        InputError: It is longer than `MAX_LINE_BYTES`.
-    """
+    """Read a line, nothing at the end; one longer than `MAX_LINE_BYTES` is an InputError."""
     line = lines.readline(MAX_LINE_BYTES + 1)
     if len(line) > MAX_LINE_BYTES:
         raise InputError(f"line {number}{of} is longer than {MAX_LINE_BYTES >> 20} MiB; fix the tap")

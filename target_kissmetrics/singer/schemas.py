@@ -25,13 +25,7 @@ _MAX_CHARACTERS = 200
 
 
 class Unfolded(NamedTuple):
-    """A schema without references.
-
-    Attributes:
-        schema: The schema; a field whose reference is not followed may be anything.
-        not_followed: Those references, each once.
-        is_cut: It exceeds `MAX_UNFOLDED`.
-    """
+    """A schema without references, those that are not followed (fields of any type), and whether it is cut."""
 
     schema: dict[str, Any]
     not_followed: list[str]

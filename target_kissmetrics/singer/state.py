@@ -15,11 +15,7 @@ _TO_DO = "let Meltano run this target, or write its output to a file (> state.js
 
 
 def check_output() -> None:
-    """Check standard output before anything is sent.
-
-    Raises:
-        StoreError: It is closed, or a pipe that nobody reads.
-    """
+    """Check standard output before anything is sent: closed, or a pipe that nobody reads, it is a StoreError."""
     is_broken = sys.stdout is None
     if not is_broken and hasattr(select, "poll"):  # Windows has none
         poll = select.poll()
@@ -31,11 +27,7 @@ def check_output() -> None:
 
 
 def write_state(value: Any) -> None:
-    """Write a STATE message's value to standard output, as the Singer specification has it: one JSON line.
-
-    Raises:
-        StoreError: It cannot be written.
-    """
+    """Write a STATE message's value to standard output as one JSON line; a StoreError says why it cannot be written."""
     try:
         sys.stdout.write(f"{serialize_json(value)}\n")
         sys.stdout.flush()

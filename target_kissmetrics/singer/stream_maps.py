@@ -5,11 +5,10 @@ An error in a SCHEMA message or an expression is one line with its stream, field
 
 from __future__ import annotations
 
+import ast
 import logging
 import re
-import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from datetime import date, time, timedelta
 from decimal import Decimal
 from fnmatch import fnmatch
@@ -19,11 +18,10 @@ from typing import Any
 from singer_sdk.exceptions import MapExpressionError, MappingError, RecordsWithoutSchemaException
 from singer_sdk.mapper import NULL_STRING, CustomStreamMap, PluginMapper, SameRecordTransform, StreamMap
 
-from target_kissmetrics.errors import ConfigError, ExpressionError, InputError, TargetError
+from target_kissmetrics.errors import ConfigError, ExpressionError, InputError
 from target_kissmetrics.singer.schemas import MAX_UNFOLDED, unfolded
-from target_kissmetrics.singer.validation import Validate, validates, validation
+from target_kissmetrics.singer.validation import Validate, validation
 
-_OPTIONS = frozenset({"__else__", "__filter__", "__key_properties__"})
 _VALUES = (str, int, float, Decimal, NoneType, date, time, timedelta, dict, list, tuple)
 _ANY = "dates that only it describes are sent as text; write them out in the tap's schema"
 _COPY = re.compile(r"""(record|_)(\[|\.get\()(['"])(?P<field>[^'"\\]+)\3[\])]""")
@@ -32,29 +30,27 @@ _HELP = "https://sdk.meltano.com/en/latest/stream_maps.html"
 
 
 class _Map(CustomStreamMap):
-    """A stream's map.
+    def _eval(self, expr: str, expr_parsed: ast.Expr, record: dict[str, Any], property_name: str | None) -> Any:
+        """Evaluate an expression of a field, or of `__filter__`.
 
-    Attributes:
-        made: The fields that it makes, and their expressions.
-    """
-
-    made: dict[str, str]
-
-    def transform(self, record: dict[str, Any]) -> dict[str, Any] | None:
-        """Return what the map makes of a row; None when it filters the row.
-
-        Raises:
-            ExpressionError: An expression gives what is no value of a row, such as a function (`date`, `json`).
+        One that fails, or gives what is no value of a row, such as a function (`date`, `json`), is an ExpressionError,
+        whose text shows nothing of the row.
         """
-        row = super().transform(record)
-        if row is None:
-            return None
-        for field, expression in self.made.items():
-            if not isinstance(row.get(field), _VALUES):
-                where = f"stream '{self.stream_name}', {field}: the expression {_shown(expression)}"
-                kind = type(row[field]).__name__
-                raise ExpressionError("stream_maps", f"{where} gives no text or number, but a {kind}; see {_HELP}")
-        return row
+        where = f"stream '{self.stream_name}', {property_name or '__filter__'}"
+        try:
+            value: Any = super()._eval(expr, expr_parsed, record, property_name)
+        except Exception as error:  # noqa: BLE001 - whatever an expression raises
+            raise _failed(where, expr, error) from None
+        if property_name is not None and not isinstance(value, _VALUES):
+            problem = f"gives no text or number, but a {type(value).__name__}; see {_HELP}"
+            raise ExpressionError("stream_maps", f"{where}: the expression {_shown(expr)} {problem}")
+        return value
+
+
+class _Same(SameRecordTransform):
+    def transform(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Return the row; the SDK takes three calls for that."""
+        return record
 
 
 class BeforeSchema(InputError, RecordsWithoutSchemaException):  # noqa: N818 - it reads as what happened
@@ -77,9 +73,6 @@ class StreamMapper(PluginMapper):
         logger: The log.
         is_ignored: Returns whether a stream, by its name after stream maps, is ignored.
         warn: Called with a stream and a warning about its schema; None: it is logged.
-
-    Attributes:
-        stream_maps: The maps of each stream with a SCHEMA message, by the tap's name for it.
     """
 
     def __init__(
@@ -98,17 +91,12 @@ class StreamMapper(PluginMapper):
         self._drops_others = self.default_mapper_type is not SameRecordTransform
         self._is_ignored = is_ignored
         self._warn = warn or (lambda stream, text: logger.warning("stream '%s': %s", stream, text))
-        self._validates = validates(config)
+        self._validates = config.get("validate_records") is True
         self._validators: dict[str, Validate] = {}
         self._messages: dict[str, tuple[Any, Any]] = {}
 
     def maps(self, message: Mapping[str, Any]) -> list[StreamMap]:
-        """Return the maps of the stream that a message names; none when it is not read.
-
-        Raises:
-            BeforeSchema: It is read, and no SCHEMA message came.
-            InputError: The message names no stream.
-        """
+        """Return the maps of the stream that a message names; none when it is not read, BeforeSchema when it is new."""
         stream = named_in(message)
         known = self.stream_maps.get(stream)
         if known is None:
@@ -138,32 +126,25 @@ class StreamMapper(PluginMapper):
         if self._messages.get(stream) == (schema, keys):
             return False
         self._messages[stream] = schema, keys
-        self.register_raw_stream_schema(stream, schema, keys)
+        fields = self._unfolded(stream, schema)
+        self.stream_maps[stream] = [
+            self._made(alias, definition, stream, fields, keys) for alias, definition in self._maps_of(stream)
+        ]
         self._validators.pop(stream, None)
         if self._validates:
             self._validators[stream] = validation(schema, stream)
         return True
 
-    def register_raw_stream_schema(self, stream_name: str, schema: dict[str, Any], key_properties: Any) -> None:
-        """Register the schema of a stream that is read; its references are resolved here, once."""
+    def _unfolded(self, stream: str, schema: dict[str, Any]) -> dict[str, Any]:
         fields = unfolded(schema)
         for ref in fields.not_followed:
-            self._warn(stream_name, f"the $ref {ref!r} leads to nothing in its schema, and no other is read; {_ANY}")
+            self._warn(stream, f"the $ref {ref!r} leads to nothing in its schema, and no other is read; {_ANY}")
         if fields.is_cut:
-            self._warn(stream_name, f"the references in its schema unfold to over {MAX_UNFOLDED:,} parts; {_ANY}")
-        with _making_maps(stream_name):
-            self.stream_maps[stream_name] = [
-                self._made(alias, definition, stream_name, fields.schema, key_properties)
-                for alias, definition in self._maps_of(stream_name)
-            ]
+            self._warn(stream, f"the references in its schema unfold to over {MAX_UNFOLDED:,} parts; {_ANY}")
+        return fields.schema
 
     def rows(self, message: Mapping[str, Any]) -> Iterator[RowOfStream]:
-        """Yield the row of a RECORD message, in each stream that the tap's stream becomes.
-
-        Raises:
-            BeforeSchema, InputError: As `maps`, or the message has no row.
-            ExpressionError: An expression of a stream map fails.
-        """
+        """Yield the row of a RECORD message, in each stream that the tap's becomes. Raises as `maps` and `_eval`."""
         stream_maps, record = self.maps(message), message.get("record")
         if not stream_maps:
             return
@@ -172,7 +153,7 @@ class StreamMapper(PluginMapper):
             raise InputError(f"stream '{stream}': RECORD whose record is not an object; fix the tap")
         problem = self.problem(stream, record)
         for stream_map in stream_maps:
-            row = dict(record) if problem is not None else transformed(stream_map, dict(record))
+            row = dict(record) if problem is not None else stream_map.transform(dict(record))
             yield stream_map.stream_alias, row, record, problem
 
     def sources(self, alias: str) -> list[str]:
@@ -208,7 +189,7 @@ class StreamMapper(PluginMapper):
         try:
             alias: object = self._eval_stream(expression, stream)
         except Exception as error:  # noqa: BLE001 - whatever an expression raises
-            raise ExpressionError("stream_maps", _failed(f"stream '{stream}', __alias__", expression, error)) from None
+            raise _failed(f"stream '{stream}', __alias__", expression, error) from None
         if not isinstance(alias, str) or not alias.strip():
             raise ConfigError("stream_maps", f"stream '{stream}', __alias__: must give a name, not {alias!r}")
         return alias
@@ -217,34 +198,45 @@ class StreamMapper(PluginMapper):
         self, name: str, fields: dict[str, Any], stream: str, schema: dict[str, Any], keys: list[str]
     ) -> StreamMap:
         if not fields:
-            return SameRecordTransform(name, schema, keys, None)
+            return _Same(name, schema, keys, None)
         is_open = not schema["properties"]
         if is_open:  # else the SDK would miss the key
             schema = {**schema, "properties": {key: {} for key in fields.get("__key_properties__", keys) or ()}}
-        made = _Map(
-            stream_alias=name,
-            map_config=self.map_config,
-            faker_config=self.faker_config,
-            raw_schema=schema,
-            key_properties=keys,
-            map_transform=fields,
-            flattening_options=None,
-            stream_name=stream,
-        )
+        expressions = _expressions(stream, fields)
+        try:
+            made = _Map(
+                stream_alias=name,
+                map_config=self.map_config,
+                faker_config=self.faker_config,
+                raw_schema=schema,
+                key_properties=keys,
+                map_transform=fields,
+                flattening_options=None,
+                stream_name=stream,
+            )
+        except Exception as error:  # noqa: BLE001 - the SDK checks little of a schema
+            why = f"{error}" if isinstance(error, MappingError) else f"it cannot be used ({type(error).__name__})."
+            raise ConfigError("stream_maps", f"stream '{stream}': {why} See {_HELP}") from None
         known = made.transformed_schema["properties"]
         if is_open and "__else__" not in fields:
             known.clear()
-        made.made = {
-            field: expression
-            for field, expression in fields.items()
-            if field not in _OPTIONS and expression not in {None, NULL_STRING}
-        }
-        for field, expression in made.made.items():
+        for field, expression in expressions.items():
             if field in known:
                 # What an expression makes may be a date, or any other text, whatever the tap's schema says.
                 copied = schema["properties"].get(_copied(expression))
                 known[field] = copied or {"anyOf": [known[field], {"type": ["string", "null"]}]}
         return made
+
+
+def _expressions(stream: str, fields: Mapping[str, Any]) -> dict[str, str]:
+    """Return the expressions of a map; the SDK's own error would not name the field."""
+    expressions = {field: text for field, text in fields.items() if isinstance(text, str) and text != NULL_STRING}
+    for field, expression in expressions.items():
+        try:
+            ast.parse(expression, mode="eval")
+        except Exception as error:  # noqa: BLE001 - also of the parser's stack
+            raise _failed(f"stream '{stream}', {field}", expression, error) from None
+    return expressions
 
 
 def _copied(expression: str) -> str:
@@ -254,77 +246,23 @@ def _copied(expression: str) -> str:
 
 
 def named_in(message: Mapping[str, Any]) -> str:
-    """Return the stream that a message names.
-
-    Raises:
-        InputError: It names none.
-    """
+    """Return the stream that a message names; a message that names none is an InputError."""
     stream = message.get("stream")
     if not isinstance(stream, str) or not stream:
         raise InputError(f"{message['type']} whose stream is not a name; fix the tap")
     return stream
 
 
-def transformed(stream_map: StreamMap, row: dict[str, Any]) -> dict[str, Any] | None:
-    """Apply a stream map to a row; None when the map filters the row.
-
-    Raises:
-        ExpressionError: An expression fails. The text shows the expression, and nothing of the row.
-    """
-    if type(stream_map) is SameRecordTransform:
-        return row  # most streams have no map
-    try:
-        return stream_map.transform(row)
-    except Exception as error:
-        problem = _expression_error(stream_map.stream_alias, error)
-        if problem is None:
-            raise
-        raise problem from None
-
-
-@contextmanager
-def _making_maps(stream: str) -> Iterator[None]:
-    """Convert what the SDK raises for a stream's map into an error that names the stream."""
-    try:
-        yield
-    except TargetError:
-        raise
-    except Exception as error:  # noqa: BLE001 - the SDK checks little of a schema
-        why = f"{error}" if isinstance(error, MappingError) else f"it cannot be used ({type(error).__name__})."
-        problem = _expression_error(stream, error)
-        raise problem or ConfigError("stream_maps", f"stream '{stream}': {why} See {_HELP}") from None
-
-
-def _expression_error(stream: str, error: Exception) -> ExpressionError | None:
-    """Describe an expression that failed; None when the error comes from elsewhere.
-
-    The SDK's error does not say where the expression stands, but the frame that raised it does.
-    """
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        known, field, text = frame.f_locals, None, None
-        if frame.f_code.co_name == "_eval":
-            field, text = known.get("property_name"), known.get("expr")
-        elif frame.f_code.co_name == "_init_functions_and_schema":
-            field = known.get("prop_key")
-            text = known.get("prop_def" if field else "filter_rule")
-        if frame.f_globals.get("__name__") == StreamMap.__module__ and isinstance(text, str):
-            where = f"stream '{getattr(known.get('self'), 'stream_name', stream)}', {field or '__filter__'}"
-            return ExpressionError("stream_maps", _failed(where, text, error))
-    return None
-
-
-def _failed(where: str, expression: str, error: Exception) -> str:
-    return f"{where}: the expression {_shown(expression)} {_why(error)}"
+def _failed(where: str, expression: str, error: Exception) -> ExpressionError:
+    name = type(error.__cause__ if isinstance(error, MapExpressionError) else error).__name__
+    if name == "FunctionNotDefined":
+        why = f"calls an unknown function; see {_HELP}"
+    elif name in {"NameNotDefined", "KeyError"}:
+        why = "uses a field that a row lacks; fix the name, or write record.get('x')"
+    else:
+        why = f"fails ({name}); see {_HELP}, and guard it against empty values, as in float(record['x'] or 0)"
+    return ExpressionError("stream_maps", f"{where}: the expression {_shown(expression)} {why}")
 
 
 def _shown(expression: str) -> str:
     return " ".join(expression.split())[:_MAX_CHARACTERS] or "(empty)"
-
-
-def _why(error: Exception) -> str:
-    name = type(error.__cause__ if isinstance(error, MapExpressionError) else error).__name__
-    if name == "FunctionNotDefined":
-        return f"calls an unknown function; see {_HELP}"
-    if name in {"NameNotDefined", "KeyError"}:
-        return "uses a field that a row lacks; fix the name, or write record.get('x')"
-    return f"fails ({name}); see {_HELP}, and guard it against empty values, as in float(record['x'] or 0)"

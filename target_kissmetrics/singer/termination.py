@@ -36,16 +36,11 @@ class Termination:
         self._handler: Callable[[int, FrameType | None], None] | None = None
 
     def install(self, handler: Callable[[int, FrameType | None], None]) -> None:
-        """Handle a closed terminal (SIGHUP) too; under `nohup` the run goes on.
-
-        Args:
-            handler: What the SDK installed for SIGTERM and SIGINT.
-        """
+        """Let the SDK's handler of SIGTERM and SIGINT handle a closed terminal too; under `nohup` the run goes on."""
         self._handler = handler
         number = getattr(signal, "SIGHUP", None)  # Windows has none
-        if number is None or threading.current_thread() is not threading.main_thread():
-            return
-        if signal.getsignal(number) is not signal.SIG_IGN:
+        is_main = threading.current_thread() is threading.main_thread()
+        if number is not None and is_main and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
 
     @property
@@ -54,19 +49,15 @@ class Termination:
         return None if self.stopped_by is None else signal.Signals(self.stopped_by).name
 
     def handle(self, signum: int, frame: FrameType | None = None) -> None:  # noqa: ARG002
-        """Handle a signal: the reader stops before its next message; a second signal, later, ends the process.
+        """Handle a signal: the reader stops before its next message, at once (`Stopped`) if it waits for input.
 
-        Raises:
-            SystemExit: There is no reader yet, or it is the second signal.
-            Stopped: The reader waits for input.
+        Without a reader, and at a second signal that comes later, the process ends.
         """
-        now = time.monotonic()
         is_own, self._is_interrupting = self._is_interrupting, False
-        if not is_own:
-            if self.stopped_by is not None and now - self._stopped_at > SECOND_SIGNAL_SECONDS:
-                raise SystemExit(128 + signum)
-            if self.stopped_by is None:
-                self.stopped_by, self._stopped_at = signum, now
+        if not is_own and self.stopped_by is None:
+            self.stopped_by, self._stopped_at = signum, time.monotonic()
+        elif not is_own and time.monotonic() - self._stopped_at > SECOND_SIGNAL_SECONDS:
+            raise SystemExit(128 + signum)
         if self.reader is None:
             raise SystemExit(1)
         self.reader.stop_requested = True
@@ -79,11 +70,11 @@ class Termination:
         if self.reader is None:
             return
         self.reader.stop_requested = True
-        main = threading.main_thread()
+        main = threading.main_thread().ident
         is_ours = self._handler is not None and signal.getsignal(signal.SIGTERM) == self._handler
-        if self.reader.waiting and is_ours and hasattr(signal, "pthread_kill") and main.ident is not None:
+        if self.reader.waiting and is_ours and hasattr(signal, "pthread_kill") and main is not None:
             self._is_interrupting = True
-            signal.pthread_kill(main.ident, signal.SIGTERM)
+            signal.pthread_kill(main, signal.SIGTERM)
 
 
 def keep_input_open() -> None:

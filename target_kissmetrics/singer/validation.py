@@ -1,13 +1,14 @@
 """Validates rows against their stream's schema with jsonschema, as the SDK's own targets do.
 
 `multipleOf` and `format` are not checked: neither changes what Kissmetrics is sent, and taps write a `multipleOf` of 38
-decimal places. Nor are patterns that may take Python forever (see `patterns`), and `uniqueItems` of long lists. Nothing
-but the schema itself is read for a `$ref`.
+decimal places. Nor are patterns that may take Python forever, and `uniqueItems` of long lists. Nothing but the schema
+itself is read for a `$ref`.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -19,7 +20,6 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from target_kissmetrics.errors import InputError
-from target_kissmetrics.singer.patterns import is_quick
 from target_kissmetrics.singer.schemas import unfolded
 
 MAX_FOLLOWED = 100_000
@@ -28,6 +28,13 @@ MAX_FOLLOWED = 100_000
 MAX_UNIQUE_ITEMS = 1000
 """Each is compared with all others."""
 
+MAX_STEPS = 10_000_000
+"""Of matching one pattern, roughly: a second. Python's `re` backtracks, and cannot be stopped."""
+
+_NO_SIGNS = re.compile(r"\\\D|\(\?")
+_OPEN_REPETITION = re.compile(r"[*+?]|\{\d*,")
+_REPEATED_GROUP = re.compile(r"\)[*+{]|\\\d")
+_REPETITION_OR_CHOICE = re.compile(r"[*+?{|]")
 _PATTERNS = FormatChecker(["regex"])
 _MAX_CHARACTERS = 200
 Validate = Callable[[Mapping[str, Any]], str | None]
@@ -38,6 +45,22 @@ def _is_integer(_: object, value: object) -> bool:
     if isinstance(value, Decimal):  # 5.0, as the reader reads it
         return value.is_finite() and value == value.to_integral_value()
     return bool(Draft7Validator.TYPE_CHECKER.is_type(value, "integer"))
+
+
+def is_quick(pattern: str, text: str) -> bool:
+    """Return whether matching a text takes at most `MAX_STEPS`: no repetition is within a group that is repeated.
+
+    A pattern that Python cannot read is never quick.
+    """
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError):
+        return False
+    signs = _NO_SIGNS.sub("", pattern)
+    if _REPEATED_GROUP.search(signs) and len(_REPETITION_OR_CHOICE.findall(signs)) > 1:
+        return False
+    steps: int = (len(text) + 1) ** (len(_OPEN_REPETITION.findall(signs)) + 1)
+    return steps <= MAX_STEPS
 
 
 def _where_quick(keyword: str) -> Callable[..., Iterator[ValidationError]]:
@@ -67,20 +90,10 @@ _DRAFTS = [
 ]
 
 
-def validates(config: Mapping[str, Any]) -> bool:
-    """Return whether rows are validated: only with `validate_records: true`. The mapping checks each value it uses."""
-    return config.get("validate_records") is True
-
-
 def validation(schema: dict[str, Any], stream: str) -> Validate:
     """Return a function that says what is wrong with a row, None for a row that fits; it names fields, not values.
 
-    Args:
-        schema: Of any draft up to 7; in draft 4, which older taps write, `exclusiveMaximum` is a boolean.
-        stream: The stream's name.
-
-    Raises:
-        InputError: The schema is invalid, or has a reference that does not lead to a part of it.
+    A schema that is invalid in drafts 4 and 7, or has a reference that does not lead to a part of it, is an InputError.
     """
     for ref in unfolded(schema).not_followed:
         raise _unusable(stream, f"the $ref {ref!r} leads to nothing in it, and no other is read")

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from target_kissmetrics.kissmetrics.delivery import Delivery
+from target_kissmetrics.kissmetrics.calls import Delivery
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.monitor import Monitor
 from target_kissmetrics.store.protocol import Store, StoreUpdate

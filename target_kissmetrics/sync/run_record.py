@@ -30,7 +30,7 @@ def ended(
             event |= {"first": min(event["first"], first), "last": max(event["last"], last)}
     counts = {}
     for one in streams:
-        by_code = {"rejected_by_reason": one.all_rejected, "set_aside_by_reason": one.all_dropped}
+        by_code = {"rejected_by_reason": one.rejected, "set_aside_by_reason": one.set_aside}
         counts[one.stream] = {name: value for name, value in (one.figures() | by_code).items() if value}
     ending = ending_of(error, stopped_by)
     return run._replace(

@@ -128,16 +128,19 @@ def test_rejects_in_a_folder_that_is_not_there(folder: Path, url: str) -> None:
     told = problem(folder, tracking_url=url, rejects_path="nowhere/rejects.jsonl")
     where = Path("nowhere/rejects.jsonl")
     assert told == (
-        f"rejects_path: cannot create {where}: there is no folder nowhere; name a file in a writable folder"
+        f"rejects_path: {where} cannot be created: there is no folder nowhere, or it is not writable; "
+        "name a file in a writable folder"
     )
 
 
 def test_rejects_in_the_place_of_a_folder(folder: Path, url: str) -> None:
     (folder / "taken").mkdir()
-    assert problem(folder, tracking_url=url, rejects_path="taken").startswith("rejects_path: taken is a folder; name")
+    assert problem(folder, tracking_url=url, rejects_path="taken").startswith(
+        "rejects_path: taken is not a regular file; name"
+    )
     (folder / "rejects.jsonl.schemas").mkdir()
     told = problem(folder, tracking_url=url, rejects_path="rejects.jsonl")
-    assert told.startswith("rejects_path: rejects.jsonl.schemas is a folder; name")
+    assert told.startswith("rejects_path: rejects.jsonl.schemas is not a regular file; name")
 
 
 @posix

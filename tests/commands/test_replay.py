@@ -9,13 +9,14 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from forked import command as command_of
 
-from target_kissmetrics.commands.rejects_file import RejectedRow, left_of, opened, rows_of
+from target_kissmetrics.commands.rejects_file import RejectsFile
 from target_kissmetrics.commands.replay import Replay, replay
 from target_kissmetrics.sandbox.running import RunningSandbox, running
 from target_kissmetrics.target import TargetKissmetrics
@@ -131,7 +132,7 @@ def test_rows_are_sent_again_and_what_is_rejected_again_stays(bench: Bench) -> N
 
 def test_what_a_killed_replay_left_is_replaced_by_the_next(bench: Bench) -> None:
     bench.run(ORDERS, order(3, buyer="guest"))
-    left = bench.path.with_name(f".{bench.path.name}.part")
+    left = bench.path.with_name(f".{bench.path.name}.a1b2.part")
     left.write_text("half of a line", encoding="utf-8")
     assert bench.in_process() == 1
     assert len(bench.lines()) == 1
@@ -300,14 +301,13 @@ def test_a_large_file_is_never_in_memory(tmp_path: Path) -> None:
     path.chmod(0o600)
     tracemalloc.start()
     try:
-        with opened(path) as lines:
-            rows = rows_of(lines)
+        with closing(RejectsFile(path)) as file:
+            rows = file.rows()
             for row in rows:
-                assert isinstance(row, RejectedRow)
-                row.expect(is_time_required=False)
-                row.reject(code="too-old", reason="r", field=None, record=row.line.record)
-            assert sum(map(len, left_of(lines, rows))) > 30_000_000
-            lines.replace(left_of(lines, rows))
+                record = row.expect(is_time_required=False)
+                row.reject(code="too-old", reason="r", field=None, record=dict(record))
+            assert sum(len(line) for row in rows for line in row.left) > 30_000_000
+            file.replace(line for row in rows for line in row.left)
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:
         tracemalloc.stop()

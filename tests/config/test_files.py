@@ -46,7 +46,7 @@ def test_json_and_yaml_are_read(tmp_path: Path, name: str, text: str) -> None:
         ("a.yml", "api_key: 2024-02-31\n", "is not YAML; fix it there"),
         ("a.yml", f"api_key: !!python/name:{SECRET} x\n", "is not YAML at line 1, column 10; fix it there"),
         ("a.yml", f"- {SECRET}\n", "must be an object of settings"),
-        ("a.yml", f"1: {SECRET}\n", "must be an object of settings"),
+        ("a.yml", f"1: {SECRET}\n", "has the key 1 at line 1, which is not a string; put it in quotes"),
         ("a.yml", "", "must be an object of settings"),
         ("a.yml", f"api_key: !!int '{SECRET}'\n", "is not YAML; fix it there"),
         ("a.yml", f"api_key: !!timestamp {SECRET}\n", "is not YAML; fix it there"),
@@ -64,9 +64,17 @@ def test_a_file_that_cannot_be_read_is_named_with_the_place_and_without_its_valu
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("a.yml", "streams: []\nrevenue_key: x\nstreams: []\n", "duplicate key streams at line 3; write it once"),
+        (
+            "a.yml",
+            "streams: []\nrevenue_key: x\nstreams: []\n",
+            "duplicate key streams at line 3; write it once",
+        ),
         ("a.yml", "stream_maps: {o: {a: x, b: y, a: z}}\n", "duplicate key a at line 1; write it once"),
-        ("a.yml", "x: &x {a: 1}\nstream_maps:\n  o: {<<: *x, b: 1}\n  o: {b: 2}\n", "duplicate key o at line 4"),
+        (
+            "a.yml",
+            "x: &x {a: 1}\nstream_maps:\n  o: {<<: *x, b: 1}\n  o: {b: 2}\n",
+            "duplicate key o at line 4",
+        ),
         ("a.json", '{"streams": [], "streams": []}', "duplicate key streams; write it once"),
     ],
 )
@@ -74,7 +82,7 @@ def test_a_duplicate_key_is_a_mistake(tmp_path: Path, name: str, text: str, told
     path = write(tmp_path, name, text)
     with pytest.raises(ConfigError) as problem:
         read_config_file(path)
-    assert str(problem.value).startswith(f"--config: {path}: {told}")
+    assert str(problem.value).startswith(f"--config: {path} has the {told}")
 
 
 def test_yaml_may_merge_keys(tmp_path: Path) -> None:
@@ -83,9 +91,9 @@ def test_yaml_may_merge_keys(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["2024", "2024-01-31", "no", "~"])
-def test_a_key_in_yaml_that_is_no_string_is_named_with_its_setting(tmp_path: Path, name: str) -> None:
+def test_a_key_in_yaml_that_is_no_string_is_named_with_its_line(tmp_path: Path, name: str) -> None:
     path = write(tmp_path, "a.yml", f"stream_maps:\n  {name}: {{x: y}}\n")
-    with pytest.raises(ConfigError, match=r"a key in stream_maps must be a string; put .* in quotes there"):
+    with pytest.raises(ConfigError, match=rf"has the key {name} at line 2, which is not a string; put it in quotes"):
         read_config_file(path)
     assert read_config_file(write(tmp_path, "b.yml", f"stream_maps:\n  '{name}': {{x: y}}\n"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from target_kissmetrics.config.redacted import redacted_settings
+from target_kissmetrics.config.about import redacted_settings
 from target_kissmetrics.config.settings import SCHEMA
 
 KEY = 'k3y/that"must=not&show'

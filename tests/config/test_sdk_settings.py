@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from target_kissmetrics.config import settings as own_settings
-from target_kissmetrics.config.sdk_settings import check_sdk_settings, without_not_offered
+from target_kissmetrics.config.sdk_settings import check_sdk_settings, without_flattening
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.target import TargetKissmetrics
 
@@ -80,4 +80,4 @@ def test_a_setting_of_flattening_is_not_offered(name: str, value: object) -> Non
 
 def test_flattening_that_is_off_counts_as_left_out() -> None:
     config = {"flattening_enabled": False, "flattening_max_depth": None, "flattening_separator": None}
-    assert without_not_offered({"api_key": "k-e-y", **config}) == {"api_key": "k-e-y"}
+    assert without_flattening({"api_key": "k-e-y", **config}) == {"api_key": "k-e-y"}

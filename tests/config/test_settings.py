@@ -379,9 +379,10 @@ def test_a_list_is_one(name: str, value: Any) -> None:
     assert mistake({name: value}) == f"{name}: must be a list, not {value!r}"
 
 
-@pytest.mark.parametrize("name", ["revenue_fields", "blocked_identities"])
-def test_a_list_of_texts_holds_nothing_else(name: str) -> None:
-    assert mistake({name: ["a", 5]}) == f"{name}: must be a list of strings, not ['a', 5]"
+@pytest.mark.parametrize("name", ["revenue_fields", "blocked_identities", "allowed_events"])
+@pytest.mark.parametrize("value", [["a", 5], ["a", " "]])
+def test_a_list_of_texts_holds_nothing_else(name: str, value: list[Any]) -> None:
+    assert mistake({name: value}) == f"{name}: must be a list of non-empty strings, not {value!r}"
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("pots", "post"), ("GET", "get")])

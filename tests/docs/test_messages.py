@@ -38,7 +38,7 @@ COMPOSED = re.compile(r"(?:[\w.]+|\w+\(\.\.\.\)|.*\{\})")
 """A variable, a call, or a text that ends with a variable: the part that says what to do comes from elsewhere, and the
 tests of that module check it."""
 
-COMPLETED_BY_THE_CALLER = {"sandbox/imports.py"}
+COMPLETED_BY_THE_CALLER = {"sandbox/rules.py"}
 """Modules whose messages a caller completes with the file, the line and what to do."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 import logging
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import get_args
 
+import promises
 import pytest
 from forked import command as command_of
 from singer_sdk import metrics
@@ -21,7 +23,7 @@ from target_kissmetrics.mapping.registry import KINDS
 from target_kissmetrics.mapping.reject_codes import REASONS
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.monitor import Progress, log_progress, log_totals
-from target_kissmetrics.sandbox.calls import Reason
+from target_kissmetrics.sandbox.rules import Reason
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -135,3 +137,13 @@ def test_every_line_about_rows_names_tests_that_exist_and_every_case_has_a_line(
     sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     assert [name for name in named if name not in cases and f"def {name}(" not in sources] == []
     assert cases - named == set()
+
+
+def test_every_promise_names_an_oracle_and_tests_that_ask_it() -> None:
+    page = (ROOT / "docs" / "explanation" / "promises.md").read_text(encoding="utf-8")
+    functions = inspect.getmembers(promises, inspect.isfunction)
+    oracles = {name for name, one in functions if one.__module__ == promises.__name__ and name[0] != "_"}
+    asked = set(re.findall(r"\| `(\w+)`", page.partition("Three promises")[0]))
+    assert asked == oracles
+    for name in re.findall(r"`(test_\w+\.py|soak\.py)`", page):
+        assert [*(ROOT / "tests").rglob(name)], name

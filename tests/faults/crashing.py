@@ -31,8 +31,8 @@ ANYWHERE = {
 }
 IN_FILES = {
     "after lines were written": (f"{_FILES}:ImportFiles._append", "after"),
-    "before a file gets its name": (f"{_FILES}:publish", "before"),
-    "between a file's name and the end of its old one": (f"{_FILES}:os.link", "after"),
+    "before a file gets its name": (f"{_FILES}:os.rename", "before"),
+    "right after a file got its name": (f"{_FILES}:os.rename", "after"),
     "after a file's rename, before the commit": (f"{_OVERLAY}.commit_to_base", "before"),
     "in the middle of the commit": (f"{_SQL_STORE}.commit", "after"),
     "after the commit of a file, before STATE": (f"{_OVERLAY}.commit_to_base", "after"),

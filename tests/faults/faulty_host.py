@@ -24,8 +24,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from target_kissmetrics.sandbox import answers, rules
-from target_kissmetrics.sandbox.calls import Call
 from target_kissmetrics.sandbox.model import Duplicates
+from target_kissmetrics.sandbox.rules import Call
 from target_kissmetrics.sandbox.service import Sandbox
 
 GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
@@ -136,6 +136,11 @@ def _stall(length: int) -> Serve:
     return serve
 
 
+def _say_nothing(exchange: Exchange) -> None:
+    exchange.wait(LONGEST_STALL_SECONDS)
+    exchange.hang_up()
+
+
 def _slow(exchange: Exchange) -> None:
     """Take the call and answer in small pieces, yet in time."""
     exchange.take()
@@ -218,6 +223,7 @@ RETRIED: dict[str, Serve] = {
     "stall": _stall(0),
     "stall-in-the-headers": _stall(40),
     "stall-in-the-body": _stall(len(OK) + 9),
+    "no-answer": _say_nothing,
     "endless-header": _endless,
     "garbage": _raw(b"\x00\x01\x02 this is no HTTP\r\n\r\n"),
     "tls-bytes": _raw(b"\x15\x03\x01\x00\x02\x02\x28"),
@@ -286,6 +292,7 @@ class FaultyHost(socketserver.ThreadingTCPServer):
         self._next: list[tuple[str, Serve]] = []
         self._usual: tuple[str, Serve] = ("", fine)
         self._chance: tuple[random.Random, float, list[tuple[str, Serve]]] | None = None
+        self._silent_until = 0.0
         self.requests = 0
         self.served: Counter[str] = Counter()
         self.on_request: Callable[[int], None] = lambda _: None
@@ -306,8 +313,14 @@ class FaultyHost(socketserver.ThreadingTCPServer):
         with self._lock:
             self._next, self._usual, self._chance = [], ("", fine), (chance, part, sorted(faults.items()))
 
+    def fall_silent(self, seconds: float) -> None:
+        """Accept connections and requests, and answer none of them, for a while."""
+        self._silent_until = time.monotonic() + seconds
+
     def choose(self) -> Serve:
         with self._lock:
+            if time.monotonic() < self._silent_until:
+                return _say_nothing
             self.requests += 1
             number = self.requests
             name, serve = self._next.pop(0) if self._next else self._usual

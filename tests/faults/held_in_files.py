@@ -7,9 +7,8 @@ from collections import Counter
 from pathlib import Path
 
 from target_kissmetrics.sandbox import answers
-from target_kissmetrics.sandbox.imports import calls_of_file
 from target_kissmetrics.sandbox.model import Duplicates
-from target_kissmetrics.sandbox.service import Sandbox
+from target_kissmetrics.sandbox.service import Sandbox, calls_of_file
 
 ARRIVED = 1_800_000_000
 

@@ -13,23 +13,27 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from faulty_host import HARMLESS, RETRIED, faulty_host
+from forked_runs import Forked
 from held_in_files import HeldInFiles
-from kill_source import IN_ORDER, STREAMS, TRACKED, Expected, Source
+from kill_source import STREAMS, Source
+from long_faults import HOST, IN_PROCESS, MAY_END_A_RUN
+from postgres_server import Postgres, postgres_server
+from promises import Held, missing, surplus
 
 from target_kissmetrics.mapping.shard import Shard
-from target_kissmetrics.sandbox.answers import Json
 from target_kissmetrics.sandbox.model import Duplicates
 
 COMMAND = [sys.executable, "-m", "target_kissmetrics"]
 CRASHING = Path(__file__).with_name("crashing.py")
+LONG_FAULTS = Path(__file__).with_name("long_faults.py")
 KEY = "0123456789abcdef"
 RUN_SECONDS = 900.0
 """No run of the target takes longer, on a machine that does much else."""
@@ -57,15 +61,7 @@ class Findings:
             setattr(self, name, getattr(self, name) + value)
 
 
-class Held(Protocol):
-    """What Kissmetrics holds: behind a faulty host, or of import files."""
-
-    requests: int
-    served: Counter[str]
-
-    def summary(self) -> Json: ...
-    def person(self, identity: str) -> Json | None: ...
-    def not_kept(self) -> Counter[str]: ...
+Run = subprocess.Popen[bytes] | Forked
 
 
 @dataclass
@@ -96,6 +92,9 @@ class Job:
         delivery: `delivery` of the runs.
         slices: So many processes share the rows and the store, side by side.
         points: Kill at these exact points, and not at random moments: each by a run of its own, in this order.
+        long_faults: Kinds of `long_faults.KINDS`; the runs but the last meet one each, in turn.
+        fault_seconds: How long they take.
+        is_forked: Start the runs as forks, and not as commands.
         duplicates: The rule that the sandbox keeps. Under `current`, a second version of an event is kept twice.
     """
 
@@ -112,7 +111,16 @@ class Job:
         slices: int = 1,
         points: Sequence[tuple[str, int]] = (),
         duplicates: Duplicates = "current",
+        is_forked: bool = False,
+        long_faults: Sequence[str] = (),
+        fault_seconds: float = 2.0,
     ) -> None:
+        self._long_faults = long_faults
+        self._fault_seconds = fault_seconds
+        self._postgres: Postgres | None = None
+        self._port = 0
+        self._timers: list[threading.Timer] = []
+        self._is_forked = is_forked
         self._folder = folder
         self._random = random.Random(seed)  # noqa: S311 - it draws tests, no secrets
         self._source = Source(seed, rows)
@@ -138,11 +146,20 @@ class Job:
         if self._delivery == "files":
             self._run_all(HeldInFiles(self._folder / FILES, BASE, self._duplicates), "http://127.0.0.1:9")
         else:
-            with faulty_host(duplicates=self._duplicates) as host:
+            with faulty_host(duplicates=self._duplicates) as host, self._store():
                 host.at_random(self._random, self._faults, {**RETRIED, **HARMLESS})
                 host.on_request = self._on_request
+                self._port = host.server_address[1]
+                self._host = host
                 self._run_all(host, host.url)
         return self.findings
+
+    @contextlib.contextmanager
+    def _store(self) -> Iterator[None]:
+        with postgres_server() if "postgres" in self._long_faults else contextlib.nullcontext() as self._postgres:
+            yield
+            for timer in self._timers:
+                timer.join()
 
     def _on_request(self, number: int) -> None:
         for watching in list(self._watching.values()):
@@ -160,16 +177,21 @@ class Job:
                 self.findings.other.append(f"{self._name}: the last run ended at {one.position} of {self._rows}")
         self._check_end(held)
         self.findings.requests = held.requests
-        self.findings.faults = held.served
+        self.findings.faults += held.served
 
     def _run(self, held: Held, url: str, one: Slice, attempt: int) -> None:
         """Run the target once, and let it be killed, but for the last time."""
         is_last = attempt == self._kills
         point = None if is_last or not self._points else self._points[attempt]
-        with self._start(url, one, point) as process:
+        fault = None if is_last or not self._long_faults else self._long_faults[attempt % len(self._long_faults)]
+        with self._start(url, one, point, fault) as process:
+            if fault is not None:
+                self.findings.faults[fault] += 1
+                self._begin(fault, one)
             guard = threading.Timer(RUN_SECONDS, self._end_by_force, [process])
             guard.start()
-            kill_after_states = None if is_last or point else self._arrange_kill(held, one, process)
+            is_spared = fault is not None and one.random.random() < 0.5
+            kill_after_states = None if is_last or point or is_spared else self._arrange_kill(held, one, process)
             feeder = threading.Thread(target=self._feed, args=(process, one.position))
             feeder.start()
             assert process.stdout is not None
@@ -187,19 +209,34 @@ class Job:
         with self._lock:
             self.findings.runs += 1
             self.findings.kills += code == -9
-            if code not in {0, -9} or (is_last and code):
-                log = (self._folder / "log").read_text(encoding="utf-8", errors="replace")
-                self.findings.other.append(f"{self._name}: exit code {code}: {log[-2000:]}")
+            ended_by_fault = code == 1 and fault in MAY_END_A_RUN and "Traceback" not in self._log()
+            if (code not in {0, -9} and not ended_by_fault) or (is_last and code):
+                self.findings.other.append(f"{self._name}, {fault}: exit code {code}: {self._log()[-2000:]}")
 
-    def _end_by_force(self, process: subprocess.Popen[bytes]) -> None:
+    def _log(self) -> str:
+        return (self._folder / "log").read_text(encoding="utf-8", errors="replace")
+
+    def _begin(self, fault: str, one: Slice) -> None:
+        """Begin a long fault that is not of the process."""
+        begins = 0.5 + one.random.random()
+        if fault == "silent":
+            self._timers.append(threading.Timer(begins, self._host.fall_silent, [self._fault_seconds]))
+        elif fault == "postgres":
+            assert self._postgres is not None
+            self._timers.append(threading.Timer(begins, self._postgres.restart))
+        else:
+            return
+        self._timers[-1].start()
+
+    def _end_by_force(self, process: Run) -> None:
         self._is_stuck = True
         process.kill()
 
-    def _start(self, url: str, one: Slice, point: tuple[str, int] | None) -> subprocess.Popen[bytes]:
+    def _start(self, url: str, one: Slice, point: tuple[str, int] | None, fault: str | None) -> Run:
         index, count = one.shard.index, one.shard.count
         config = {
             "api_key": KEY,
-            "tracking_url": url,
+            "tracking_url": f"http://{HOST}:{self._port}" if fault == "dns" else url,
             "http_client": self._client,
             "delivery": self._delivery,
             "files_url": FILES,
@@ -213,11 +250,19 @@ class Job:
             "max_connections": one.random.randrange(1, 9),
             # Another cut each time: what a run repeats lies in other batches than it lay in before.
             "batch_size_rows": 7 if point else one.random.choice([1, 7, 40, 1000]),
+            # So slow that a fault begins while rows are sent.
+            **({"max_requests_per_second": self._rows / 3} if fault else {}),
+            **({"attribute_store_url": self._postgres.url} if self._postgres else {}),
             **({"shard": {"index": index, "count": count}} if count > 1 else {}),
         }
         path = self._folder / f"config-{index}.json"
         path.write_text(json.dumps(config), encoding="utf-8")
+        if self._is_forked and fault is None:
+            return Forked(["--config", str(path)], self._folder, point)
         crashing = [sys.executable, str(CRASHING), point[0], str(point[1])] if point else COMMAND
+        if fault in IN_PROCESS:
+            crashing = [sys.executable, str(LONG_FAULTS), fault, str(self._fault_seconds)]
+            crashing += [str(one.random.randrange(1 << 30)), str(self._port)]
         with (self._folder / "log").open("ab") as log:
             return subprocess.Popen(
                 [*crashing, "--config", str(path)],
@@ -227,13 +272,13 @@ class Job:
                 cwd=self._folder,
             )
 
-    def _feed(self, process: subprocess.Popen[bytes], position: int) -> None:
+    def _feed(self, process: Run, position: int) -> None:
         assert process.stdin is not None
         with contextlib.suppress(OSError), process.stdin as pipe:
             for message in self._source.messages(position):
                 pipe.write(json.dumps(message).encode() + b"\n")
 
-    def _arrange_kill(self, held: Held, one: Slice, process: subprocess.Popen[bytes]) -> int | None:
+    def _arrange_kill(self, held: Held, one: Slice, process: Run) -> int | None:
         """Let the process be killed at a moment of some kind; give after how many STATE messages, if it is that."""
         kinds = ["request", "request", "states", "time"] if self._delivery == "api" else ["states", "time"]
         kind = one.random.choice(kinds)
@@ -241,8 +286,8 @@ class Job:
             return one.random.randrange(1, 6)
         delay = one.random.random() * 0.8
         if self._delivery == "files":
-            # Half a second is what a process needs to begin.
-            threading.Timer(0.5 + delay, process.kill).start()
+            starts_in = 0.0 if self._is_forked else 0.5
+            threading.Timer(starts_in + delay, process.kill).start()
             return None
         first = held.requests
         last = first + one.random.randrange(1, max(2, self._rows // 3))
@@ -267,7 +312,7 @@ class Job:
             what
             for person, expected in self._source.expected(one.position).items()
             if one.shard.takes(person)
-            for what in _missing(held, person, expected)
+            for what in missing(held, person, expected)
         ]
         if one.shard.takes_nobody:
             rejects = self._rejects()
@@ -282,8 +327,8 @@ class Job:
             revenue += Decimal(str(record["total"])) if stream == "orders" else 0
         for person, expected in self._source.expected(self._rows).items():
             self.findings.events += sum(expected.events.values())
-            self.findings.lost += [f"{self._name}: {what}" for what in _missing(held, person, expected)]
-            self.findings.twice += [f"{self._name}: {what}" for what in _surplus(held, person, expected)]
+            self.findings.lost += [f"{self._name}: {what}" for what in missing(held, person, expected)]
+            self.findings.twice += [f"{self._name}: {what}" for what in surplus(held, person, expected)]
         total = Decimal(held.summary()["revenue"])
         if total != revenue:
             (self.findings.lost if total < revenue else self.findings.twice).append(
@@ -303,43 +348,3 @@ class Job:
             with contextlib.suppress(ValueError):
                 found.append(json.loads(line)["record"])
         return found
-
-
-def _held(held: Held, person: str) -> tuple[dict[str, list[Any]], Counter[str], set[str]]:
-    shown = held.person(person)
-    if shown is None:
-        return {}, Counter(), set()
-    values = {}
-    for name, entries in shown["properties"].items():
-        held_at = [(entry["timestamp"], entry["value"]) for entry in entries]
-        values[name] = [value for _, value in (dict.fromkeys(held_at) if name in TRACKED else held_at)]
-    return values, Counter(event["name"] for event in shown["events"]), set(shown["identities"])
-
-
-def _missing(held: Held, person: str, expected: Expected) -> list[str]:
-    values, events, identities = _held(held, person)
-    missing = [f"{person} is not {other}" for other in expected.others - identities]
-    missing += [
-        f"{person} has {events[name]} events {name!r}, not {count}"
-        for name, count in expected.events.items()
-        if events[name] < count
-    ]
-    for name, wanted in expected.values.items():
-        short = Counter(wanted) - Counter(values.get(name, []))
-        missing += [f"{person} has no {name} {value!r}" for value in short]
-    return missing
-
-
-def _surplus(held: Held, person: str, expected: Expected) -> list[str]:
-    values, events, _ = _held(held, person)
-    surplus = [
-        f"{person} has {count} events {name!r}, not {expected.events[name]}"
-        for name, count in events.items()
-        if count > expected.events[name]
-    ]
-    for name, wanted in expected.values.items():
-        found = values.get(name, [])
-        surplus += [f"{person} has {name} {value!r} too often" for value in Counter(found) - Counter(wanted)]
-        if name in IN_ORDER and found != wanted:
-            surplus.append(f"{person} has {name} {found}, not {wanted}")
-    return surplus

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from promises import Expected
 
 PEOPLE = 6
 DAY = datetime(2024, 1, 1, tzinfo=UTC)
@@ -57,21 +57,6 @@ STREAMS = [
     {"stream": "users", "kind": "user_attributes", "customer_id": "user_id", "timestamp": "updated_at"},
     {"stream": "links", "kind": "alias", "customer_id": "user_id"},
 ]
-
-
-@dataclass
-class Expected:
-    """What Kissmetrics has to hold of one person.
-
-    Attributes:
-        values: Property -> values, in the order of the source's rows.
-        events: Names -> how many.
-        others: Identities that are the same person.
-    """
-
-    values: dict[str, list[Any]] = field(default_factory=dict)
-    events: Counter[str] = field(default_factory=Counter)
-    others: set[str] = field(default_factory=set)
 
 
 class Source:
@@ -176,9 +161,3 @@ _ADD: dict[str, Callable[[Expected, dict[str, Any]], None]] = {
     "users": _add_user,
     "links": _add_link,
 }
-TRACKED = {"plan", "city"}
-"""Sent when they change. After a kill, a value may be set again at its second, by a call with fewer properties: that is
-no second version of an event, and the history stays the same."""
-
-IN_ORDER = {"click_id", "plan", "city", "signup_id"}
-"""Whose seconds follow the source's order; orders of one day get theirs in any."""

@@ -26,6 +26,7 @@ from typing import get_args
 from crashing import ANYWHERE, POINTS
 from faulty_host import HARMLESS, RETRIED
 from kill_runner import Findings, Job
+from long_faults import KINDS
 from shared_store import run as run_shared
 
 from target_kissmetrics.sandbox.model import Duplicates
@@ -55,6 +56,8 @@ def main() -> int:
     parser.add_argument(
         "--duplicates", choices=get_args(Duplicates), default="current", help="the rule that the sandbox keeps"
     )
+    parser.add_argument("--long-faults", nargs="*", choices=KINDS, default=[], help="a run but the last meets one")
+    parser.add_argument("--fault-seconds", type=float, default=3.0, help="how long such a fault takes")
     arguments = parser.parse_args()
     problems = [*(_shared_store(arguments.rows) if arguments.rows else []), *_kills(arguments)]
     for problem in problems[:SHOWN]:
@@ -94,7 +97,7 @@ def _kills(arguments: argparse.Namespace) -> list[str]:
             _tell(f"{found.kills} killed after {time.monotonic() - began:.0f} s, {wrong} things wrong")
             if found.kills >= arguments.kills:
                 break
-    kinds = [kind for kind in (*RETRIED, *HARMLESS) if found.faults[kind]]
+    kinds = [kind for kind in (*RETRIED, *HARMLESS, *KINDS) if found.faults[kind]]
     _tell(
         f"\n{jobs} sources of {ROWS} rows, {found.runs} runs of the target, {found.kills} of them killed with kill -9, "
         f"{found.requests} requests, {sum(found.faults.values())} faults of {len(kinds)} kinds, "
@@ -113,7 +116,7 @@ def _rounds(seed: int, size: int) -> Iterator[range]:
 def _job(arguments: argparse.Namespace, seed: int) -> Findings:
     draw = random.Random(seed)  # noqa: S311 - it draws tests, no secrets
     points: list[tuple[str, int]] = []
-    if draw.random() < POINTED:
+    if draw.random() < POINTED and not arguments.long_faults:
         there = list(POINTS if arguments.delivery == "files" else ANYWHERE)
         points = [(point, draw.randrange(1, 4)) for point in draw.sample(there, KILLS_A_JOB)]
     with TemporaryDirectory() as folder:
@@ -128,6 +131,9 @@ def _job(arguments: argparse.Namespace, seed: int) -> Findings:
             slices=arguments.slices,
             points=points,
             duplicates=arguments.duplicates,
+            long_faults=arguments.long_faults,
+            fault_seconds=arguments.fault_seconds,
+            is_forked=sys.platform != "win32",
         ).run()
 
 

@@ -42,9 +42,9 @@ class Sent:
         self.retries = 0
 
     def acknowledged(self, outgoing: Outgoing, seconds: float, attempts: int) -> None:
-        """Part of `CallMonitor`."""
+        """Told by the dispatcher."""
 
-    def retried(self, why: str) -> None:  # noqa: ARG002 - part of `CallMonitor`
+    def retried(self, why: str) -> None:  # noqa: ARG002 - told by the dispatcher
         self.retries += 1
 
     def delivered(self) -> None:
@@ -82,7 +82,8 @@ def send(request: pytest.FixtureRequest) -> Send:
             host=url,
             failed=sent.failed,
             warn=lambda _: None,
-            monitor=sent,
+            acknowledged=sent.acknowledged,
+            retried=sent.retried,
         )
         calls_out = [Outgoing(None, Record("ada", "E", 1_700_000_000 + n, {"n": str(n)})) for n in range(calls)]
         delivery.send(calls_out, sent.delivered)

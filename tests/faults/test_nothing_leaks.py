@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import pytest
 from faulty_host import FATAL, RETRIED, FaultyHost, faulty_host
+from promises import leaks
 
 KEY = "k3y/that+must=not&show"
 PASSWORD = "pa55-w0rd"
@@ -66,10 +67,8 @@ def run(
     )
     left = {"stdout": done.stdout, "stderr": done.stderr}
     left |= {file.name: file.read_bytes() for file in folder.rglob("*") if file.is_file() and file != path}
-    leaks = [f"{secret!r} is in {name}" for name, data in left.items() for secret in SECRETS if secret.encode() in data]
-    assert leaks == []
-    reports = {name: data.decode() for name, data in left.items() if name.startswith("report.")}
-    assert [f"{text!r} is in {name}" for name, data in reports.items() for text in PERSONAL if text in data] == []
+    assert leaks(left, SECRETS) == []
+    assert leaks({name: data for name, data in left.items() if name.startswith("report.")}, PERSONAL) == []
     assert b"Traceback" not in done.stderr
     return done.returncode
 

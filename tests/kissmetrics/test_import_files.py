@@ -95,7 +95,7 @@ def test_a_file_that_another_run_removed_before_it_was_locked_is_begun_again(
     monkeypatch.setattr(import_files, "_lock", remove_first)
     file = file_opener(str(tmp_path))("km-1.json")
     file.write(b"line\n")
-    file.complete()
+    file.close()
     assert [path.read_text() for path in tmp_path.iterdir()] == ["line\n"]
     assert removed
 

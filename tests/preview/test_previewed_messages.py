@@ -122,7 +122,7 @@ def test_types_that_are_ignored_are_counted() -> None:
     started = {"event_type": "session_start", "data": {}}
     odd = {"event_type": "<b>odd</b>\x1b[2J", "data": {}}
     made = previewed("m", [batch(started, custom(), odd), batch(started)], BATCH)
-    assert made.streams["m"].counts.skipped_types == {"session_start": 2, "<b>odd</b>\x1b[2J": 1}
+    assert made.streams["m"].counts.left_out == {"session_start": 2, "<b>odd</b>\x1b[2J": 1}
     text, page = written(made), as_page(made)
     assert "skipped, by type: 3 (2 session_start, 1 <b>odd</b>\\x1b[2J)" in text
     assert "\x1b" not in text
@@ -131,7 +131,7 @@ def test_types_that_are_ignored_are_counted() -> None:
 
 def test_types_that_are_ignored_are_bounded() -> None:
     rows = [batch({"event_type": f"type {n}", "data": {}}) for n in range(70)]
-    ignored = previewed("m", rows, BATCH).streams["m"].counts.skipped_types
+    ignored = previewed("m", rows, BATCH).streams["m"].counts.left_out
     assert (len(ignored), ignored["others"], ignored.total()) == (51, 20, 70)
 
 

@@ -48,7 +48,8 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def streams() -> list[StreamCounts]:
-    return [StreamCounts("events", rows=1200, record=1000), StreamCounts("users", rows=30, set=5, unchanged=25)]
+    events = StreamCounts("events", rows=1200, record_calls=1000)
+    return [events, StreamCounts("users", rows=30, set_calls=5, unchanged=25)]
 
 
 CALL = Outgoing(None, Set("ada", 1_704_067_200, {"Plan": "Gold"}))
@@ -188,7 +189,7 @@ def test_it_shows_streams_and_the_run_and_is_gone_at_the_end(streams: list[Strea
     assert re.search(r"events +1,200 +1,000 +0 +3", drawn)
     assert re.search(r"users +30 +5 +25 +0", drawn)
     assert re.search(r"all 2 streams +1,230 +1,005 +25 +3", drawn)
-    assert "502 calls a second, 1,005 acknowledged, 70 in flight, 1 retry, 0:00:02 so far" in drawn
+    assert "502 calls a second, 1,005 acknowledged, 70 in flight, 1 retries, 0:00:02 so far" in drawn
     shown.display.close()
     out = shown.terminal.getvalue()
     assert out.endswith(("\x1b[2K", "\x1b[?25h"))

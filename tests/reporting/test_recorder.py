@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reported import Reported, record
 
-from target_kissmetrics.reporting.recorder import FIRST_WIDTH_SECONDS, Bucket
-from target_kissmetrics.reporting.report import MAX_MOMENTS, Moment
+from target_kissmetrics.reporting.report import FIRST_WIDTH_SECONDS, MAX_MOMENTS, Bucket, Moment
 
 STEPS = st.lists(st.floats(0, 1e5), min_size=1, max_size=60)
 DURATIONS = st.lists(st.floats(1e-4, 1000), min_size=1, max_size=60)

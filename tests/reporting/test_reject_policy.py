@@ -12,19 +12,20 @@ from target_kissmetrics.errors import InputError, TooManyRejects
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.reporting.counts import StreamCounts
+from target_kissmetrics.reporting.dry_run import LoggedRejects
 from target_kissmetrics.reporting.reject_policy import (
     JUDGED_ROWS,
     MAX_COPIES,
     PROBATION_ROWS,
-    LoggedRejects,
     RejectPolicy,
+    RejectSink,
 )
 
 REJECTED = Rejected("no-identity", "no identity", "user_id")
 SCHEMAS = {"a": {"type": "SCHEMA", "stream": "a"}}
 
 
-class Written:
+class Written(RejectSink):
     def __init__(self) -> None:
         self.lines: list[tuple[str, str, str | None]] = []
         self.schemas: list[str] = []
@@ -39,12 +40,6 @@ class Written:
     def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
         assert message is SCHEMAS[stream]
         self.schemas.append(stream)
-
-    def flush(self) -> None:
-        """Nothing is buffered."""
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 def policy(sink: Written | None = None, **limits: Any) -> RejectPolicy:
@@ -84,7 +79,7 @@ def test_of_many_parts_of_one_row_the_first_lines_alone_hold_it() -> None:
     parts = [Rejection("bad-number", "not finite", f"p{number}") for number in range(MAX_COPIES + 3)]
     policy(sink).parts(counts, parts, {"id": 1}, late=True)
     assert (len(sink.lines), sink.with_rows) == (MAX_COPIES + 3, MAX_COPIES)
-    assert counts.all_dropped == {"bad-number": MAX_COPIES + 3}
+    assert counts.set_aside == {"bad-number": MAX_COPIES + 3}
 
 
 def test_an_event_that_is_rejected_late_leaves_its_row_one_that_was_accepted() -> None:
@@ -92,7 +87,7 @@ def test_an_event_that_is_rejected_late_leaves_its_row_one_that_was_accepted() -
     policy().parts(
         counts, [Rejection("too-many-names", "one more", "events[1]", counts_as_row=True)], {"id": 1}, late=True
     )
-    assert counts.all_rejected == {"too-many-names": 1}
+    assert counts.rejected == {"too-many-names": 1}
     assert (counts.left_accepted, counts.parts, counts.on_probation) == (1, 2, False)
 
 
@@ -100,7 +95,7 @@ def test_an_alias_that_is_all_of_its_row_is_a_rejected_row() -> None:
     sink, counts = Written(), StreamCounts("b")
     rejects = policy(sink, max_rejects=0)
     rejects.parts(counts, [Rejection("alias-limit", "10 aliases", "old")], {"id": 1}, late=True)
-    assert not counts.all_rejected
+    assert not counts.rejected
     with pytest.raises(TooManyRejects):
         rejects.parts(counts, [Rejected("alias-limit", "10 aliases")], {"id": 1}, late=True)
     assert sink.lines == [("b", "alias-limit", "old"), ("b", "alias-limit", None)]

@@ -25,7 +25,7 @@ def test_a_stream_has_the_figures_that_its_metrics_have_under_the_same_names() -
     run.send("users", properties_of())
     counts = run.stream("events", rows=2)
     counts.rejected.update(["no-identity", "too-old", "too-old"])
-    counts.dropped["bad-amount"] += 1
+    counts.set_aside["bad-amount"] += 1
     counts.unchanged = 4
     whole = written(run)
     events, users = whole["streams"]

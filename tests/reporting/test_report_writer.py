@@ -25,21 +25,21 @@ def test_another_ending_is_refused_and_the_right_ones_are_named(name: str) -> No
 
 
 def test_a_folder_that_is_missing_is_named_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"folder .*missing does not exist"):
+    with pytest.raises(ConfigError, match=r"cannot write a file in .*missing: "):
         check_report_path(str(tmp_path / "missing" / "report.html"))
 
 
 @pytest.mark.parametrize("name", ["report.html", "report.json"])
 def test_a_folder_in_its_place_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
-    with pytest.raises(ConfigError, match="is a folder"):
+    with pytest.raises(ConfigError, match="is a folder or"):
         check_report_path(str(tmp_path / "report.html"))
 
 
 @posix
 def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "report.json").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ConfigError, match="is a symbolic link"):
+    with pytest.raises(ConfigError, match="a symbolic link; name"):
         check_report_path(str(tmp_path / "report.html"))
 
 

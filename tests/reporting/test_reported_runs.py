@@ -192,7 +192,7 @@ def test_a_run_that_is_stopped_leaves_one_that_says_by_what(tmp_path: Path, sand
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("missing/report.html", "report_path: folder missing does not exist; create it, or name another one"),
+        ("missing/report.html", "No such file or directory; make it writable, or name another folder"),
         ("report.pdf", "report_path: must be a path that ends in .html or .json, not 'report.pdf'"),
     ],
 )

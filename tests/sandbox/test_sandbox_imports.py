@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_kissmetrics.sandbox.calls import Call, SandboxError
-from target_kissmetrics.sandbox.imports import IMPORTED_PRODUCT, calls_of_file, calls_of_line
 from target_kissmetrics.sandbox.model import Model
-from target_kissmetrics.sandbox.rules import label_of
+from target_kissmetrics.sandbox.rules import IMPORTED_PRODUCT, Call, SandboxError, calls_of_line, label_of
+from target_kissmetrics.sandbox.service import calls_of_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from target_kissmetrics.sandbox import answers, rules
-from target_kissmetrics.sandbox.calls import Call, Path
 from target_kissmetrics.sandbox.model import NOT_KEPT_LISTED, Duplicates, Model
+from target_kissmetrics.sandbox.rules import Call, CallPath
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -513,7 +513,7 @@ def test_the_same_calls_lead_to_the_same_model(calls: list[Call]) -> None:
     st.sampled_from(["/e", "/s", "/a"]),
     st.dictionaries(st.text() | st.sampled_from(["_p", "_n", "_t", "_d"]), st.text()),
 )
-def test_no_call_is_an_error(path: Path, parameters: dict[str, str]) -> None:
+def test_no_call_is_an_error(path: CallPath, parameters: dict[str, str]) -> None:
     model = Model()
     losses = model.take(Call(KEY, path, parameters, NOW))
     assert answers.summary(model)["not_kept"] == len(losses)

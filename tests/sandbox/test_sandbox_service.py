@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from target_kissmetrics.sandbox import answers, rules
-from target_kissmetrics.sandbox.calls import Call, SandboxError
+from target_kissmetrics.sandbox.rules import Call, SandboxError
 from target_kissmetrics.sandbox.service import Sandbox
 
 if TYPE_CHECKING:

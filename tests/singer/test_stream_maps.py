@@ -17,7 +17,7 @@ from hostile import SIGNALS
 
 from target_kissmetrics.errors import ConfigError, InputError
 from target_kissmetrics.mapping.rules.schemas import moments
-from target_kissmetrics.singer.stream_maps import BeforeSchema, StreamMapper, transformed
+from target_kissmetrics.singer.stream_maps import BeforeSchema, StreamMapper
 from target_kissmetrics.target import TargetKissmetrics
 
 STREAM = "public-subscriptions"
@@ -36,7 +36,7 @@ def head(schema: Any = SCHEMA, keys: Any = ("id",), stream: str = STREAM) -> dic
 def send(maps: dict[str, Any], row: dict[str, Any]) -> Any:
     mapper = mapper_of(maps)
     mapper.register(head())
-    return [transformed(one, dict(row)) for one in mapper.stream_maps[STREAM]]
+    return [one.transform(dict(row)) for one in mapper.stream_maps[STREAM]]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_null_in_stream_maps_is_left_out(maps: dict[str, Any] | None) -> None:
     mapper = mapper_of(maps, stream_map_config=None, faker_config=None)
     mapper.register(head())
     (stream_map,) = mapper.stream_maps[STREAM]
-    assert (stream_map.stream_alias, transformed(stream_map, dict(ROW))) == (STREAM, ROW)
+    assert (stream_map.stream_alias, stream_map.transform(dict(ROW))) == (STREAM, ROW)
 
 
 def test_an_unknown_option_of_stream_maps_names_the_setting() -> None:
@@ -180,7 +180,7 @@ def test_a_schema_without_properties_lists_no_fields(schema: Any, fields: dict[s
     mapper.register(head(schema))
     (made,) = mapper.stream_maps[STREAM]
     assert set(made.transformed_schema["properties"]) == listed
-    assert transformed(made, {"id": 1}) == {"id": 1, **{field: 1 for field in fields if not field.startswith("__")}}
+    assert made.transform({"id": 1}) == {"id": 1, **{field: 1 for field in fields if not field.startswith("__")}}
 
 
 def test_what_a_map_makes_may_be_any_text_where_the_tap_sends_a_date() -> None:

@@ -31,9 +31,50 @@ def binaries() -> Path | None:
     return next((folder for folder in folders if (folder / "postgres").exists()), None)
 
 
+class Postgres:
+    """A server that runs.
+
+    Attributes:
+        url: Of an empty database: `postgresql://postgres@127.0.0.1:PORT/postgres`.
+    """
+
+    def __init__(self, programs: Path, folder: Path, owner: dict[str, Any]) -> None:
+        port = _free_port()
+        self._command = [str(programs / "postgres"), "-D", str(folder / "data"), "-p", str(port)]
+        self._command += ["-h", "127.0.0.1", "-k", str(folder), "-F"]
+        self._folder = folder
+        self._owner = owner
+        self.url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        self._process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with (self._folder.parent / f"{self._folder.name}.log").open("ab") as log:
+            return subprocess.Popen(self._command, stdout=log, stderr=log, cwd=self._folder, **self._owner)
+
+    def wait(self) -> None:
+        """Wait until it answers."""
+        _when_it_answers(self.url, self._process)
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGINT)  # its word for: end all sessions and stop
+        self._process.wait(timeout=START_SECONDS)
+
+    def restart(self) -> None:
+        """End all sessions, and start again."""
+        self.stop()
+        self._process = self._start()
+
+
 @contextmanager
 def running_postgres() -> Iterator[str]:
-    """Run a server; give the URL of an empty database: `postgresql://postgres@127.0.0.1:PORT/postgres`."""
+    """Run a server; give its URL."""
+    with postgres_server() as server:
+        yield server.url
+
+
+@contextmanager
+def postgres_server() -> Iterator[Postgres]:
+    """Run a server."""
     programs = binaries()
     assert programs is not None, "PostgreSQL is not installed"
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
@@ -41,42 +82,27 @@ def running_postgres() -> Iterator[str]:
     owner: dict[str, Any] = {"user": "postgres"} if os.getuid() == 0 else {}
     if owner:
         os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
-    port = _free_port()
+    make = [str(programs / "initdb"), "-D", str(folder / "data"), "-U", "postgres"]
+    make += ["-A", "trust", "-E", "UTF8", "--no-sync"]
     try:
-        make = [
-            str(programs / "initdb"),
-            "-D",
-            str(folder / "data"),
-            "-U",
-            "postgres",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--no-sync",
-        ]
         subprocess.run(make, check=True, stdout=subprocess.DEVNULL, cwd=folder, **owner)
-        serve = [str(programs / "postgres"), "-D", str(folder / "data"), "-p", str(port)]
-        serve += ["-h", "127.0.0.1", "-k", str(folder), "-F"]
-        with (folder.parent / f"{folder.name}.log").open("wb") as log:
-            process = subprocess.Popen(serve, stdout=log, stderr=log, cwd=folder, **owner)
+        server = Postgres(programs, folder, owner)
         try:
-            yield _when_it_answers(f"postgresql://postgres@127.0.0.1:{port}/postgres", process)
+            server.wait()
+            yield server
         finally:
-            process.send_signal(signal.SIGINT)  # its word for: end all sessions and stop
-            process.wait(timeout=START_SECONDS)
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         (folder.parent / f"{folder.name}.log").unlink(missing_ok=True)
 
 
-def _when_it_answers(url: str, process: subprocess.Popen[bytes]) -> str:
+def _when_it_answers(url: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not _answers(url):
         assert process.poll() is None, "PostgreSQL ended while it started"
         assert time.monotonic() < deadline, "PostgreSQL did not start in time"
         time.sleep(0.05)
-    return url
 
 
 def _answers(url: str) -> bool:

@@ -8,8 +8,7 @@ from fakes import FakeClock
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Outgoing, Record, Set
 from target_kissmetrics.reporting.counts import StreamCounts
-from target_kissmetrics.reporting.recorder import Recorder
-from target_kissmetrics.reporting.report import About, Ending, RunReport
+from target_kissmetrics.reporting.report import About, Ending, Recorder, RunReport
 
 NOW = datetime(2024, 5, 1, 12, 0, 0, tzinfo=UTC)
 SECOND = 1_704_067_200

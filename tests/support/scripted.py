@@ -136,7 +136,8 @@ def make(
         host=host,
         failed=result.failed,
         warn=result.lines.append,
-        monitor=result,
+        acknowledged=result.acknowledged,
+        retried=result.retried,
         clock=clock,
     )
 

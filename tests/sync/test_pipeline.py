@@ -138,7 +138,7 @@ def test_a_state_comes_out_once_all_before_it_was_taken_and_not_only_at_the_end(
     bench.delivery.take("a")
     bench.states.wait_for(2)
     bench.pipeline.finish(complete=True)
-    assert bench.counts.record == 2
+    assert bench.counts.record_calls == 2
 
 
 def test_a_failed_run_passes_on_the_last_state_that_was_earned(bench: Bench) -> None:

@@ -1,10 +1,1 @@
-"""Requests to the tracking API.
-
-dispatcher  many calls, each retried until it is acknowledged
-retry       what to do after an attempt: pure policy
-pacing      when a request may start
-host_log    log lines and errors
-transport   the protocol of the two HTTP clients: one attempt of one request -> an outcome
-client      which of them is used
-probe       whether a host can be the tracking API
-"""
+"""Requests to the tracking API: the dispatcher retries calls, at its pace, over a transport; and the Query API."""

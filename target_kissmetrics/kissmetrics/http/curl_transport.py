@@ -1,11 +1,8 @@
 """The `curl` client: libcurl's multi interface, many requests at once from one thread.
 
 libcurl does all that can be done (`perform`) whenever one of its sockets is ready. What has no socket yet (a name that
-is being resolved) is served every `STEP_SECONDS`, and so are sockets past the limit of `select`.
-
-Proxies and the CA bundle come from the environment, as for the `requests` client: `HTTPS_PROXY`, `HTTP_PROXY`,
-`ALL_PROXY`, `NO_PROXY`, `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`. HTTP/2 is used where an https host offers it. Messages
-never hold libcurl's error texts: the URL may be in them.
+is being resolved) is served every `STEP_SECONDS`, and so are sockets past the limit of `select`. HTTP/2 is used where
+an https host offers it. Messages never hold libcurl's error texts: the URL may be in them.
 """
 
 from __future__ import annotations
@@ -23,23 +20,15 @@ from urllib.request import getproxies_environment
 import certifi
 import pycurl
 
-from target_kissmetrics.kissmetrics.http.transport import (
-    MAX_ANSWER_BYTES,
-    NOT_TLS,
-    TIMED_OUT,
-    UNUSABLE_ADDRESS,
-    Host,
-    Outcome,
-    proxy_answered,
-    unexpected_body,
-)
+from target_kissmetrics.kissmetrics.http import transport
+from target_kissmetrics.kissmetrics.http.transport import MAX_ANSWER_BYTES, Host, Outcome
 from target_kissmetrics.kissmetrics.wire import Request
 
 STEP_SECONDS = 0.01
 """While requests are in flight, libcurl runs at least this often."""
 
 _OUTCOMES = {
-    pycurl.E_OPERATION_TIMEDOUT: TIMED_OUT,
+    pycurl.E_OPERATION_TIMEDOUT: transport.TIMED_OUT,
     pycurl.E_COULDNT_RESOLVE_HOST: Outcome(cause="its name cannot be resolved"),
     pycurl.E_COULDNT_RESOLVE_PROXY: Outcome(cause="the proxy's name cannot be resolved"),
     pycurl.E_GOT_NOTHING: Outcome(cause="connection closed without an answer"),
@@ -47,11 +36,9 @@ _OUTCOMES = {
     pycurl.E_SSL_CONNECT_ERROR: Outcome(cause="no TLS connection can be made"),
     pycurl.E_FTP_WEIRD_SERVER_REPLY: Outcome(cause="its answer is not HTTP"),
     pycurl.E_PEER_FAILED_VERIFICATION: Outcome(cause="its certificate is not trusted", permanent=True),
-    pycurl.E_SSL_CACERT_BADFILE: Outcome(
-        cause="the CA bundle (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE) cannot be read", permanent=True
-    ),
-    pycurl.E_URL_MALFORMAT: UNUSABLE_ADDRESS,
-    pycurl.E_UNSUPPORTED_PROTOCOL: UNUSABLE_ADDRESS,
+    pycurl.E_SSL_CACERT_BADFILE: transport.NO_CERTIFICATES,
+    pycurl.E_URL_MALFORMAT: transport.UNUSABLE_ADDRESS,
+    pycurl.E_UNSUPPORTED_PROTOCOL: transport.UNUSABLE_ADDRESS,
 }
 _NOT_TLS_TEXTS = ("wrong version number", "http request", "packet length too long", "unknown protocol")
 """TLS libraries say so, in texts without a URL, of a host that does not speak TLS at all."""
@@ -187,20 +174,20 @@ def _answer(handle: _Handle) -> Outcome:
     if is_http_1 and not handle.received and not has_length:  # libcurl accepts headers that broke off
         return _OUTCOMES[pycurl.E_PARTIAL_FILE]
     after = 0 if status < 300 else curl.getinfo(pycurl.RETRY_AFTER)
-    body = unexpected_body(curl.getinfo(pycurl.CONTENT_TYPE) or "", handle.start)
+    body = transport.unexpected_body(curl.getinfo(pycurl.CONTENT_TYPE) or "", handle.start)
     return Outcome(status, body=body, retry_after=str(after) if after else None)
 
 
 def _no_answer(curl: pycurl.Curl, error: int, text: str) -> Outcome:
     """Name the cause; libcurl's own text is read for TLS alone, and never shown."""
     if error == pycurl.E_SSL_CONNECT_ERROR and any(words in text.lower() for words in _NOT_TLS_TEXTS):
-        return NOT_TLS
+        return transport.NOT_TLS
     if error == pycurl.E_UNSUPPORTED_PROTOCOL and curl.getinfo(pycurl.PRIMARY_IP):
         return _OUTCOMES[pycurl.E_FTP_WEIRD_SERVER_REPLY]
     if error in _OUTCOMES:
         return _OUTCOMES[error]
     proxy_status = curl.getinfo(pycurl.HTTP_CONNECTCODE)
     if proxy_status >= 300:
-        return proxy_answered(proxy_status)
+        return transport.proxy_answered(proxy_status)
     system = curl.getinfo(pycurl.OS_ERRNO)
     return Outcome(cause=f"connection failed ({os.strerror(system) if system else f'curl error {error}'})")

@@ -14,11 +14,9 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Protocol
 
-from target_kissmetrics.errors import DeliveryError
+from target_kissmetrics.errors import DeliveryError, Refused, Unreachable
 from target_kissmetrics.kissmetrics.calls import Outgoing
-from target_kissmetrics.kissmetrics.http.host_log import HostLog
 from target_kissmetrics.kissmetrics.http.pacing import Pacing, Window
 from target_kissmetrics.kissmetrics.http.retry import GiveUp, Retry, RetryPolicy, is_acknowledged
 from target_kissmetrics.kissmetrics.http.transport import Outcome, Transport
@@ -30,33 +28,26 @@ IDLE_SECONDS = 1.0
 RECOVERY_SECONDS = 1.0
 """Once the host recovers, calls that wait for a retry, which may be half a minute, are retried within this time."""
 
+LOG_INTERVAL_SECONDS = 30.0
+"""At most one line in this time says why calls are retried."""
 
-class CallMonitor(Protocol):
-    """Observes a dispatcher, from its thread. Must be quick and must not raise."""
+SILENT_ATTEMPTS = 2
+"""The first failures of a call are not logged; most pass."""
 
-    def acknowledged(self, outgoing: Outgoing, seconds: float, attempts: int) -> None:
-        """Kissmetrics acknowledged a call, so many seconds after the start of its first attempt."""
-
-    def retried(self, why: str) -> None:
-        """A call will be retried; `why` holds nothing of the call."""
+NEVER = "; no call was ever acknowledged: check tracking_url, the network and any proxy"
 
 
 @dataclass(slots=True)
 class _Batch:
-    """Calls of one `send`: how many had a first attempt, and how many are not acknowledged."""
+    """Calls of one `send`: how many are not acknowledged, and whom to tell when none is left."""
 
-    calls: Sequence[Outgoing]
-    acknowledged: Callable[[], None]
     unacknowledged: int
-    started: int = 0
+    acknowledged: Callable[[], None]
 
 
 @dataclass(slots=True, eq=False)
 class _CallInFlight:
-    """A call between its first attempt and its acknowledgement.
-
-    `began`, and `earliest`, before which the host asked for no retry, are in monotonic seconds.
-    """
+    """A call from its first attempt to its acknowledgement; before `earliest` the host asked for no retry."""
 
     outgoing: Outgoing
     request: Request
@@ -68,19 +59,12 @@ class _CallInFlight:
 
 @dataclass(kw_only=True, eq=False)
 class Dispatcher:
-    """Delivers calls, one request each. Its thread starts with the first call.
+    """Delivers calls, one request each. Its thread starts with the first call, and makes the transport.
 
     Args:
-        encoder: Encodes calls as requests.
-        transport: Makes the transport, in the dispatcher's thread.
-        policy: When to retry, and when to give up.
-        pacing: When a request may start.
-        connections: The most requests in flight at once.
-        host: The tracking API's address, for messages.
-        failed: Called once, from the dispatcher's thread, with the reason when the delivery stops.
-        warn: Logs a line, from the dispatcher's thread.
-        monitor: Observes calls.
-        clock: Monotonic seconds.
+        failed: Called once with the reason when the delivery stops. All functions are called from the own thread.
+        acknowledged: Told of each call, with the seconds and the number of its attempts. May not raise, as `retried`.
+        retried: Told of each failed attempt, with its cause, which holds nothing of the call.
     """
 
     encoder: Encoder
@@ -91,17 +75,19 @@ class Dispatcher:
     host: str
     failed: Callable[[DeliveryError], None]
     warn: Callable[[str], None]
-    monitor: CallMonitor
+    acknowledged: Callable[[Outgoing, float, int], None]
+    retried: Callable[[str], None]
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
         """Begin without calls."""
-        self._log = HostLog(self.host, self.policy.budget, self.warn)
+        self._has_acknowledged = False
+        self._silent_until = -1.0
         self._window = Window(self.connections)
         self._thread: threading.Thread | None = None
         self._open_transport: Transport | None = None
         self._stopping = False
-        self._batches: deque[_Batch] = deque()
+        self._new_calls: deque[tuple[Outgoing, _Batch]] = deque()
         self._retries: list[tuple[float, int, _CallInFlight]] = []
         self._retry_numbers = itertools.count()
         self._in_flight = 0
@@ -111,7 +97,8 @@ class Dispatcher:
         if not calls:
             acknowledged()
             return
-        self._batches.append(_Batch(calls, acknowledged, len(calls)))
+        batch = _Batch(len(calls), acknowledged)
+        self._new_calls.extend(zip(calls, itertools.repeat(batch), strict=False))
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
             self._thread.start()
@@ -128,9 +115,8 @@ class Dispatcher:
             self._thread.join(patience)
 
     def _wake(self) -> None:
-        transport = self._open_transport
-        if transport is not None:
-            transport.wake()
+        if self._open_transport is not None:
+            self._open_transport.wake()
 
     # From the dispatcher's thread
 
@@ -138,15 +124,11 @@ class Dispatcher:
         try:
             with closing(self.transport()) as transport:
                 self._open_transport = transport
-                self._loop(transport)
+                while not self._stopping or self._in_flight:
+                    seconds = IDLE_SECONDS if self._stopping else self._start_attempts(transport)
+                    self._judge(transport.wait(seconds))
         except Exception as error:  # noqa: BLE001 - a thread that dies silently would hang the run
             self._stop(DeliveryError(f"a call could not be delivered: {type(error).__name__} in the HTTP client"))
-        finally:
-            self._open_transport = None
-
-    def _loop(self, transport: Transport) -> None:
-        while not self._stopping or self._in_flight:
-            self._judge(transport.wait(IDLE_SECONDS if self._stopping else self._start_attempts(transport)))
 
     def _start_attempts(self, transport: Transport) -> float:
         """Start all attempts that may start now. Returns the seconds until the next one may."""
@@ -166,14 +148,10 @@ class Dispatcher:
 
     def _may_start_call(self) -> bool:
         """Tell whether a new call may start; while the host fails, calls that wait for a retry go first."""
-        return bool(self._batches) and (len(self._retries) < self.connections or not self._window.is_overloaded)
+        return bool(self._new_calls) and (len(self._retries) < self.connections or not self._window.is_overloaded)
 
     def _next_call(self) -> _CallInFlight:
-        batch = self._batches[0]
-        outgoing = batch.calls[batch.started]
-        batch.started += 1
-        if batch.started == len(batch.calls):
-            self._batches.popleft()
+        outgoing, batch = self._new_calls.popleft()
         return _CallInFlight(outgoing, self.encoder.encode(outgoing.call), batch, self.clock())
 
     def _judge(self, outcomes: Sequence[tuple[Hashable, Outcome]]) -> None:
@@ -183,8 +161,8 @@ class Dispatcher:
         for call, outcome in outcomes:
             assert isinstance(call, _CallInFlight)  # noqa: S101 - the mark that was given to `start`
             if is_acknowledged(outcome):
-                self._log.has_acknowledged = True
-                self.monitor.acknowledged(call.outgoing, monotonic - call.began, call.attempts)
+                self._has_acknowledged = True
+                self.acknowledged(call.outgoing, monotonic - call.began, call.attempts)
                 call.batch.unacknowledged -= 1
                 if not call.batch.unacknowledged:
                     call.batch.acknowledged()
@@ -201,16 +179,26 @@ class Dispatcher:
 
     def _follow(self, verdict: Retry | GiveUp, call: _CallInFlight) -> None:
         if isinstance(verdict, GiveUp):
-            self._stop(self._log.error(verdict))
+            self._stop(self._error(verdict))
             return
-        self.monitor.retried(verdict.why)
-        if not verdict.asked or not self._window.is_overloaded:
-            self._log.retried(verdict, call.attempts)
-        elif self.pacing.pause(verdict.asked):
-            self._log.paused(verdict)
+        self.retried(verdict.why)
         now = self.clock()
+        if verdict.asked and self._window.is_overloaded:
+            if self.pacing.pause(verdict.asked):
+                self.warn(f"{self.host}: {verdict.why}; all connections wait {verdict.asked:.1f} s")
+        elif call.attempts > SILENT_ATTEMPTS and now >= self._silent_until:
+            self._silent_until = now + LOG_INTERVAL_SECONDS
+            budget = f"calls are retried for up to {self.policy.budget:g} s (retry_timeout_seconds)"
+            self.warn(f"{self.host}: {verdict.why}; {budget}{'' if self._has_acknowledged else NEVER}")
         call.earliest = now + verdict.asked
         heapq.heappush(self._retries, (now + verdict.seconds, next(self._retry_numbers), call))
+
+    def _error(self, verdict: GiveUp) -> DeliveryError:
+        """Return the error that ends the delivery: what happened, and what to do about it."""
+        if verdict.permanent:
+            return Refused(f"{self.host}: {verdict.why}; check tracking_url and any proxy in between")
+        why = f"{verdict.why}{'' if self._has_acknowledged else NEVER}"
+        return Unreachable(f"{self.host}: {why}. Run again: calls that were not acknowledged are sent again")
 
     def _retry_sooner(self, now: float) -> None:
         """Spread the retries over the next moments: the host recovered, and their waits were for one that fails."""

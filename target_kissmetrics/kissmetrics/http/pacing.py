@@ -21,9 +21,6 @@ class Window:
 
     A round trip ends once as many answers came as requests were in flight at its start. It cuts the window by half its
     share of failures, or lets it grow: to twice its size up to the last size that the host could bear, then by one.
-
-    Args:
-        limit: The most requests in flight (`max_connections`).
     """
 
     def __init__(self, limit: int) -> None:
@@ -70,12 +67,7 @@ class Window:
 
 
 class Pacing:
-    """Decides when the next request of a dispatcher may start. For one thread.
-
-    Args:
-        per_second: The highest rate of requests; None for no ceiling.
-        clock: Monotonic seconds.
-    """
+    """When the next request may start: `per_second` at most, without a burst after idle time. For one thread."""
 
     def __init__(self, per_second: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._interval = 1.0 / per_second if per_second else 0.0
@@ -84,11 +76,7 @@ class Pacing:
         self._paused_until = 0.0
 
     def start(self) -> float:
-        """Claim a start. Returns 0 when a request may start now, else the seconds until the next start.
-
-        Starts keep to a grid of `1 / per_second`, so that a late caller does not lower the rate. No burst follows an
-        idle time.
-        """
+        """Claim a start: 0 when a request may start now, else the seconds until the next start of a grid."""
         if not self._interval and not self._paused_until:
             return 0.0
         now = self._clock()

@@ -10,7 +10,7 @@ page that is not full. Source: query.kissmetrics.io, "Kissmetrics Query API v3".
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,13 +21,13 @@ import requests
 from requests.auth import HTTPBasicAuth
 
 from target_kissmetrics.errors import ConfigError, Refused, Unreachable
-from target_kissmetrics.kissmetrics.http.requests_connection import no_answer
+from target_kissmetrics.kissmetrics.http.requests_transport import no_answer
 from target_kissmetrics.kissmetrics.names import folded
 
 REQUESTS_A_MINUTE = 15
 PAGE = 50
 _MINUTE = 60.0
-_ATTEMPTS = 3
+_ATTEMPTS = 3  # another program may ask with the same account
 
 
 class _Product(msgspec.Struct):
@@ -35,17 +35,9 @@ class _Product(msgspec.Struct):
     name: str
 
 
-class _Products(msgspec.Struct):
-    listed: list[_Product] = msgspec.field(name="data")
-
-
 class _Event(msgspec.Struct):
     name: str
     total: int | None
-
-
-class _Events(msgspec.Struct):
-    listed: list[_Event] = msgspec.field(name="events")
 
 
 @dataclass
@@ -55,13 +47,12 @@ class QueryApi:
     url: str
     user: str
     password: str
-    clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    _latest: deque[float] = field(default_factory=lambda: deque(maxlen=REQUESTS_A_MINUTE))
+    _requests: int = field(default=0, init=False)
 
     def products(self) -> dict[str, str]:
         """Give the names of the account's products by their IDs. Raises like `event_totals`."""
-        return {str(one.id): one.name for one in self._all("/products", _Products)}
+        return {str(one.id): one.name for one in self._list("/products", "data", _Product)}
 
     def event_totals(self, product_id: str) -> Counter[str]:
         """Give how many events a product has of each folded name.
@@ -71,32 +62,30 @@ class QueryApi:
             Unreachable: There is no answer, or one that says to try again.
             Refused: Any other answer.
         """
-        path = f"/products/{quote(product_id, safe='')}/events"
         totals: Counter[str] = Counter()
-        for one in self._all(path, _Events):
-            totals[folded(one.name)] += one.total or 0
+        for event in self._list(f"/products/{quote(product_id, safe='')}/events", "events", _Event):
+            totals[folded(event.name)] += event.total or 0
         return totals
 
-    def _all(self, path: str, kind: type[Any]) -> list[Any]:
+    def _list(self, path: str, key: str, kind: type[Any]) -> list[Any]:
         found: list[Any] = []
         page: list[Any] = []
         while True:
-            before, answer = page, self._get(path, len(found))
+            before, content = page, self._get(path, len(found))
             try:
-                page = msgspec.json.decode(answer.content, type=kind, strict=False).listed
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+                page = msgspec.convert(msgspec.json.decode(content)[key], list[kind], strict=False)  # type: ignore[valid-type]
+            except (msgspec.MsgspecError, ValueError, LookupError, TypeError, RecursionError):
                 raise Refused(f"query_url: {self.url}{path} does not answer with a list; check the address") from None
-            if page == before:  # a server that knows no offset
-                return found
-            found += page
-            if len(page) < PAGE:
+            if page != before:  # else a server that knows no offset
+                found += page
+            if page == before or len(page) < PAGE:
                 return found
 
-    def _get(self, path: str, offset: int) -> requests.Response:
-        for _ in range(_ATTEMPTS):
-            if len(self._latest) == REQUESTS_A_MINUTE:
-                self.sleep(max(0.0, self._latest[0] + _MINUTE - self.clock()))
-            self._latest.append(self.clock())
+    def _get(self, path: str, offset: int) -> bytes:
+        for attempt in range(_ATTEMPTS):
+            if attempt or (self._requests and self._requests % REQUESTS_A_MINUTE == 0):
+                self.sleep(_MINUTE)
+            self._requests += 1
             try:
                 answer = requests.get(
                     f"{self.url}{path}",
@@ -110,21 +99,17 @@ class QueryApi:
                 raise Unreachable(f"query_url: {self.url} cannot be reached: {cause}; check it, or try later") from None
             if answer.status_code != requests.codes.too_many_requests:
                 break
-            self.sleep(_MINUTE)  # another program asks with the same account
-        self._check(answer.status_code)
-        return answer
+        if answer.status_code != requests.codes.ok:
+            raise self._error(answer.status_code)
+        return answer.content
 
-    def _check(self, status: int) -> None:
+    def _error(self, status: int) -> Exception:
         answers = f"{self.url} answers {status}"
-        if status in {requests.codes.unauthorized, requests.codes.forbidden}:
-            raise ConfigError(
-                "query_api_user",
-                f"{answers}; check query_api_user and query_api_password: an account's e-mail address and password, or "
-                "the API key without a password",
-            )
-        if status == requests.codes.not_found:
-            raise ConfigError("product_id", f"{answers}; check product_id, and the address in query_url")
-        if status >= requests.codes.server_error or status == requests.codes.too_many_requests:
-            raise Unreachable(f"query_url: {answers}; try again later")
-        if status != requests.codes.ok:
-            raise Refused(f"query_url: {answers}, not with a list; check the address")
+        if status in {401, 403}:
+            login = "an account's e-mail address and password, or the API key without a password"
+            return ConfigError("query_api_user", f"{answers}; check query_api_user and query_api_password: {login}")
+        if status == 404:
+            return ConfigError("product_id", f"{answers}; check product_id, and the address in query_url")
+        if status == 429 or status >= 500:
+            return Unreachable(f"query_url: {answers}; try again later")
+        return Refused(f"query_url: {answers}, not with a list; check the address")

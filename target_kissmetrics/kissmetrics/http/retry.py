@@ -1,8 +1,8 @@
 """What to do after an attempt: pure policy, no clock, no network.
 
 Retried: no answer, 408, 425, 429 and 5xx, with exponential backoff and full jitter; `Retry-After` (seconds or a date,
-RFC 9110 section 10.2.3) is a minimum. Not retried: any other answer. Repeating is safe: a call
-carries its own second, and Kissmetrics ignores the second of two with the same person, name and second.
+RFC 9110 section 10.2.3) is a minimum. Not retried: any other answer. Repeating is safe: Kissmetrics ignores a call that
+is identical to an earlier one.
 """
 
 from __future__ import annotations
@@ -41,40 +41,32 @@ class GiveUp:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long, and how patiently, one call is retried.
-
-    Attributes:
-        budget: Seconds from a call's first attempt until it is given up (`retry_timeout_seconds`).
-        jitter: A longest wait -> the wait to take; full jitter by default.
-    """
+    """A call is given up so many seconds after its first attempt; `jitter` makes a wait of the longest one."""
 
     budget: float
     jitter: Callable[[float], float] = backoff.full_jitter
 
     def judge(self, outcome: Outcome, *, attempts: int, elapsed: float, now: float) -> Retry | GiveUp:
-        """Decide what to do after an attempt that was not acknowledged.
+        """Decide what to do after an attempt that was not acknowledged, the last of so many in `elapsed` seconds.
 
-        Args:
-            outcome: Of the attempt.
-            attempts: Made so far, from 1.
-            elapsed: Seconds since the first attempt started.
-            now: Seconds since the Unix epoch, for a `Retry-After` that is a date.
+        `now` is in seconds since the Unix epoch, for a `Retry-After` that is a date.
         """
         why = _describe(outcome)
-        if not _is_retried(outcome):
+        status = outcome.status
+        if outcome.permanent or (status is not None and status not in RETRIED_STATUSES and status < 500):
             return GiveUp(why, permanent=True)
         remaining = self.budget - elapsed
+        asked = _retry_after(outcome.retry_after, now)
         if remaining <= 0:
             return GiveUp(f"{why}; gave up after {self.budget:g} s of retries (retry_timeout_seconds)", permanent=False)
-        asked = _retry_after(outcome.retry_after, now)
-        if asked is not None and asked > remaining:
+        if asked > remaining:
             return GiveUp(
                 f"{why} and asked for a wait of {asked:.0f} s (Retry-After), but {remaining:.0f} s are left of "
                 f"retry_timeout_seconds ({self.budget:g} s)",
                 permanent=False,
             )
         backoff_seconds = self.jitter(min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** min(attempts - 1, 16)))
-        return Retry(min(max(backoff_seconds, asked or 0.0), remaining), why, asked or 0.0)
+        return Retry(min(max(backoff_seconds, asked), remaining), why, asked)
 
 
 def is_acknowledged(outcome: Outcome) -> bool:
@@ -82,31 +74,25 @@ def is_acknowledged(outcome: Outcome) -> bool:
     return outcome.status in {200, 304} and outcome.body is None
 
 
-def _is_retried(outcome: Outcome) -> bool:
-    if outcome.status is None:
-        return not outcome.permanent
-    return outcome.status in RETRIED_STATUSES or outcome.status >= 500
-
-
 def _describe(outcome: Outcome) -> str:
     if outcome.status is None:
         return outcome.cause or "no answer"
-    if 300 <= outcome.status < 400 and outcome.status != 304:
-        return f"it answered {outcome.status}, a redirect (not followed, it would carry the API key away)"
-    if outcome.body is not None and (outcome.status < 300 or outcome.status == 304):
-        return f"it answered {outcome.status} with {outcome.body}, which Kissmetrics never does (is it a login page?)"
-    if outcome.status < 300:
-        return f"it answered {outcome.status}, which Kissmetrics never does"
-    return f"it answered {outcome.status}"
+    answered = f"it answered {outcome.status}"
+    if outcome.status < 300 or outcome.status == 304:
+        body = f" with {outcome.body}" if outcome.body else ""
+        return f"{answered}{body}, which Kissmetrics never does (is it a login page?)"
+    if outcome.status < 400:
+        return f"{answered}, a redirect (not followed, it would carry the API key away)"
+    return answered
 
 
-def _retry_after(header: str | None, now: float) -> float | None:
-    """Return `Retry-After` as seconds from now; None when it is absent or unreadable."""
+def _retry_after(header: str | None, now: float) -> float:
+    """Return `Retry-After` as seconds from now; 0 when it is absent or unreadable."""
     text = (header or "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])
     try:
         date = parsedate_tz(text)
-        return None if date is None else max(mktime_tz(date) - now, 0.0)
+        return 0.0 if date is None else max(mktime_tz(date) - now, 0.0)
     except (ValueError, OverflowError):
-        return None
+        return 0.0

@@ -38,8 +38,7 @@ class Envelope:
     Args:
         stream: The stream.
         fields: The fields of a message that are no containers.
-        containers: Its containers: objects, or lists.
-        parts: Objects within a container that may be flattened with it, by its name.
+        containers: Its containers, objects or lists, each with the objects in it that may be flattened or text, too.
         rows: The containers that hold what is a row in other formats.
     """
 
@@ -47,17 +46,15 @@ class Envelope:
         self,
         stream: Stream,
         fields: Sequence[str],
-        containers: Sequence[str],
-        parts: Mapping[str, Sequence[str]] | None = None,
+        containers: Mapping[str, Sequence[str]],
         rows: Collection[str] = (),
     ) -> None:
-        self._containers = tuple(containers)
         self._names = (*fields, *containers)
-        self._parts = parts or {}
-        self._rows = frozenset(rows)
+        self._containers = containers
+        self._rows = rows
         self._listed = tuple(stream.fields)
         self._warn = stream.warn
-        self._column = re.compile(rf"({'|'.join(containers)})(__|[_.])(.+)", re.IGNORECASE | re.DOTALL)
+        self._columns = {container: _column_of(container, parts) for container, parts in containers.items()}
         self._shape = lru_cache(MAX_NAME_SETS)(self._shape_of)
 
     @property
@@ -69,59 +66,60 @@ class Envelope:
     def open(self, row: Row, rejections: list[Rejection]) -> Row:
         """Return a row's message; `rejections` gets containers whose text is no JSON."""
         shape = self._shape(tuple(row))
-        held = {name: row.get(shape.fields[name]) for name in self._containers if name in shape.fields}
-        texts = [name for name, value in held.items() if isinstance(value, str)]
-        if not texts and shape.is_exact:
-            return self._with_parts(row, rejections)
-        message = {name: row[field] for name, field in shape.fields.items() if field in row}
-        for name in texts:
-            message[name] = _parsed(message[name], shape.fields[name], rejections, counts_as_row=name in self._rows)
-        absent = {container for container in self._containers if message.get(container) is None}
-        for container, part, name, column in shape.columns:
-            if container in absent and row.get(column) is not None:
-                message[container] = message.get(container) or {}
-                holder = message[container]
-                within = holder.setdefault(part, {}) if part else holder
-                if isinstance(within, dict):
-                    within[name] = row[column]
-        return self._with_parts(message, rejections)
-
-    def _with_parts(self, message: Row, rejections: list[Rejection]) -> Row:
-        """Parse the objects within a container that are JSON text."""
-        for container, parts in self._parts.items():
+        message = row
+        if not shape.is_exact:
+            message = {name: row[field] for name, field in shape.fields.items() if field in row}
+        for name in [name for name in self._containers if isinstance(message.get(name), str)]:
+            value = _parsed(message[name], shape.fields[name], rejections, counts_as_row=name in self._rows)
+            message = {**message, name: value}
+        if shape.columns:
+            message = {**message, **_unflattened(row, message, shape.columns)}
+        for container, parts in self._containers.items():
             holder = message.get(container)
-            if not isinstance(holder, Mapping):
-                continue
-            texts = [part for part in parts if is_json(holder.get(part))]
-            if texts:
-                read = {part: _parsed(holder[part], f"{container}.{part}", rejections) for part in texts}
-                message = {**message, container: {**holder, **read}}
+            for part in parts:
+                if isinstance(holder, Mapping) and is_json(holder.get(part)):
+                    holder = {**holder, part: _parsed(holder[part], f"{container}.{part}", rejections)}
+                    message = {**message, container: holder}
         return message
 
     def _shape_of(self, names: tuple[str, ...]) -> _Shape:
         known = dict.fromkeys((*self._listed, *names))
         fields = spelled(self._names, known, self._warn)
-        found = ((name, self._column.fullmatch(name)) for name in known if name not in fields.values())
-        columns = [(*self._place(match), name) for name, match in found if match]
+        columns = [
+            (container, (match[2] or "").lower(), match[3].replace("__", "."), name)
+            for name in known
+            if name not in fields.values()
+            for container, pattern in self._columns.items()
+            if (match := pattern.fullmatch(name))
+        ]
         return _Shape(fields, columns, is_exact=not columns and all(name == field for name, field in fields.items()))
 
-    def _place(self, match: re.Match[str]) -> tuple[str, str, str]:
-        """Return the container that a flattened column belongs to, the known object in it, and the field's name."""
-        container, separator, rest = match[1].lower(), match[2], match[3]
-        for part in self._parts.get(container, ()):
-            if rest.lower().startswith(f"{part}{separator}"):
-                return container, part, rest[len(part) + len(separator) :].replace("__", ".")
-        return container, "", rest.replace("__", ".")
+
+def _column_of(container: str, parts: Sequence[str]) -> re.Pattern[str]:
+    """Return the pattern of a container's flattened columns: separator, object in the container, field."""
+    part = rf"(?:({'|'.join(parts)})\1)?" if parts else "()"
+    return re.compile(rf"{container}(__|[_.]){part}(.+)", re.IGNORECASE | re.DOTALL)
+
+
+def _unflattened(row: Row, message: Row, columns: Sequence[tuple[str, str, str, str]]) -> dict[str, dict[str, Any]]:
+    """Return the containers that a message lacks, and some columns hold."""
+    found: dict[str, dict[str, Any]] = {}
+    for container, part, name, column in columns:
+        if message.get(container) is None and row.get(column) is not None:
+            holder = found.setdefault(container, {})
+            within = holder.setdefault(part, {}) if part else holder
+            if isinstance(within, dict):
+                within[name] = row[column]
+    return found
 
 
 def _parsed(text: str, field: str, rejections: list[Rejection], *, counts_as_row: bool = False) -> Any:
-    if is_empty(text):
-        return None
     try:
         value = parsed(text)
     except ValueError:
         value = text
-    if isinstance(value, str):
+    if not isinstance(value, str):
+        return value
+    if not is_empty(text):
         rejections.append(Rejection.of(not_expected("an object or a list", text, field), counts_as_row=counts_as_row))
-        return None
-    return value
+    return None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.calls import Properties, Record
 from target_kissmetrics.kissmetrics.limits import LARGEST_VALUE_CHARACTERS
+from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import EventSlot, Mapped, Rejection, row_token
 from target_kissmetrics.mapping.rules import names
@@ -16,6 +17,7 @@ from target_kissmetrics.mapping.rules.fields import FirstOf, Row, glob_pattern, 
 from target_kissmetrics.mapping.rules.identity import Person
 from target_kissmetrics.mapping.rules.plan import TrackingPlan
 from target_kissmetrics.mapping.rules.properties import PropertyMaker
+from target_kissmetrics.mapping.rules.revenue import Revenue
 from target_kissmetrics.mapping.rules.row_keys import RowKey, digest
 from target_kissmetrics.mapping.settings import ITEM_KEYS, PROPERTY_KEYS, EventSettings
 from target_kissmetrics.mapping.stream import Stream
@@ -27,8 +29,6 @@ MESSAGE_KEYS = PROPERTY_KEYS - {"set"} | {
 
 MESSAGE_ITEM_KEYS = ITEM_KEYS - {"timestamp", "when", "line_items"}
 """Keys of an item of `events` that message formats have."""
-
-Rules = TypeVar("Rules")
 
 _NOTHING: Row = {}
 
@@ -85,71 +85,67 @@ class Sender(NamedTuple):
         mapped.add_attributes(self.person, self.time, properties, self.address, self.user_agent)
 
 
-class EventRules(Generic[Rules]):
-    """The rules for the events of one stream, by their names (`events`).
+Handler = Callable[[Row, Sender, Mapped], None]
+"""Adds the calls of a message, or of a batch's event. Raises Rejected, also for parts that do not have their shape."""
+
+
+class EventRules:
+    """The rules for the events of one stream: by their names (`events`), and by the row's key (`send_once_per_row`).
 
     Args:
         stream: The stream.
-        create: Creates the rules for the keys of a stream's entry, or of one of its items.
+        create: Returns what adds events of each type, by the keys of a stream's entry, or of one of its items.
+
+    Raises:
+        ConfigError: Events are to be sent once, but rows have no key.
     """
 
-    def __init__(self, stream: Stream, create: Callable[[Stream], Rules]) -> None:
-        self.usual = create(stream)
-        self._plan = TrackingPlan(stream.settings)
+    def __init__(self, stream: Stream, create: Callable[[Stream], Mapping[str, Handler]]) -> None:
+        entry, settings = stream.entry, stream.settings
+        if entry.send_once_per_row and not stream.key_properties:
+            problem = f"stream {stream.name!r} has no key properties, by which a row is known again"
+            raise ConfigError(f"{entry.place}.send_once_per_row", f"{problem}; let the tap name them")
+        self._row_key = RowKey(stream.name, stream.key_properties) if entry.send_once_per_row else None
+        self._revenue_key = settings.revenue_key
+        self._plan = TrackingPlan(settings)
+        self._usual = create(stream)
         self._items = [
             (glob_pattern(item.event_name or "*"), None if item.ignore else create(replace(stream, entry=item)))
-            for item in stream.entry.events
+            for item in entry.events
         ]
-        self._is_choosing = bool(self._items) or stream.settings.allowed_events is not None
+        self._is_choosing = bool(self._items) or settings.allowed_events is not None
 
-    def add(self, mapped: Mapped, add: Callable[[Rules, Mapped], None]) -> None:
-        """Add an event by the rules for its name.
-
-        Args:
-            mapped: What gets it.
-            add: Adds it by some rules.
+    def add(self, kind: str, message: Row, sender: Sender, mapped: Mapped) -> None:
+        """Add an event of some type by the rules for its name.
 
         Raises:
             Rejected: It cannot be sent, or is not in the tracking plan.
         """
         if not self._is_choosing:
-            add(self.usual, mapped)
+            self._usual[kind](message, sender, mapped)
             return
         event = Mapped()
-        add(self.usual, event)
+        self._usual[kind](message, sender, event)
         names = [call.event for call in event.calls if isinstance(call, Record)]
-        item = next((rules for pattern, rules in self._items if any(map(pattern.fullmatch, names))), self.usual)
+        item = next((rules for pattern, rules in self._items if any(map(pattern.fullmatch, names))), self._usual)
         if item is None:
             mapped.skipped_types.append("ignored by events")
             return
-        if item is not self.usual:
+        if item is not self._usual:
             event = Mapped()
-            add(item, event)
+            item[kind](message, sender, event)
         for name in names:
             self._plan.check_event(name, None)
         mapped.add(event)
 
-
-def set_keys(stream: Stream, row: Row, mapped: Mapped, key: RowKey) -> None:
-    """Mark the events of a message as those of its row, to be sent once (`send_once_per_row`).
-
-    A later version of the message may give an amount to an event that had none.
-    """
-    row_key = key.of(row) if stream.entry.send_once_per_row else None
-    for index, slot in enumerate(mapped.slots if row_key else ()):
-        slot.key = b"\0".join([cast("bytes", row_key), *([str(index).encode()] if index else [])])
-        slot.late_amount = None if slot.revenue_property else stream.settings.revenue_key
-
-
-def check_once(stream: Stream) -> None:
-    """Check that rows of messages have a key, if their events are to be sent once.
-
-    Raises:
-        ConfigError: They have none.
-    """
-    if stream.entry.send_once_per_row and not stream.key_properties:
-        problem = f"stream {stream.name!r} has no key properties, by which a row is known again"
-        raise ConfigError(f"{stream.entry.place}.send_once_per_row", f"{problem}; let the tap name them")
+    def set_keys(self, row: Row, mapped: Mapped) -> None:
+        """Mark events as those of their row; a later version of it may give an amount to one that had none."""
+        row_key = self._row_key.of(row) if self._row_key else None
+        if row_key is None:
+            return
+        for index, slot in enumerate(mapped.slots):
+            slot.key = b"\0".join([row_key, str(index).encode()]) if index else row_key
+            slot.late_amount = None if slot.revenue_property else self._revenue_key
 
 
 def amounts_of(stream: Stream, usual: Sequence[str]) -> FirstOf:
@@ -158,12 +154,17 @@ def amounts_of(stream: Stream, usual: Sequence[str]) -> FirstOf:
     return FirstOf(usual, loose=True) if named is None else FirstOf(path.rpartition(".")[2] for path in named)
 
 
-def message_maker(  # noqa: PLR0913 - how a format names its properties
+def revenue_of(stream: Stream, fields: FirstOf, under: str) -> Revenue:
+    """Return what finds the amounts of events in some fields of an object in messages."""
+    divide_by = stream.entry.revenue_divide_by
+    return Revenue(stream.settings.revenue_key, fields, under=under, in_messages=True, divide_by=divide_by)
+
+
+def message_maker(
     stream: Stream,
     *,
     own: tuple[str, ...] = (),
     rename: Mapping[str, str] | None = None,
-    reserved: tuple[str, ...] = (),
     iso_texts: bool = False,
     prefix: str = "",
 ) -> PropertyMaker:
@@ -171,14 +172,13 @@ def message_maker(  # noqa: PLR0913 - how a format names its properties
 
     `rename` is the format's, beside that of the stream's entry.
     """
-    entry = stream.entry
-    renames = {**(rename or {}), **dict(entry.rename)}
+    renames = {**(rename or {}), **dict(stream.entry.rename)}
     return PropertyMaker(
-        replace(entry, rename=tuple(renames.items())),
+        replace(stream.entry, rename=tuple(renames.items())),
         replace(stream.settings, campaign_properties=False),
         stream.schema,
         stream.warn,
-        reserved,
+        (folded(stream.settings.revenue_key),),
         iso_texts=iso_texts,
         prefix=prefix,
         own=own,
@@ -207,17 +207,18 @@ def object_or_nothing(value: object, path: str, rejections: list[Rejection], *, 
         return _NOTHING
 
 
-def list_or_nothing(value: object, path: str, rejections: list[Rejection], *, counts_as_row: bool = True) -> list[Any]:
+def list_or_nothing(value: object, path: str, rejections: list[Rejection]) -> list[Any]:
     """Return a list that may be absent; `rejections` gets any other value."""
     if isinstance(value, list):
         return value
     if value is not None:
-        rejections.append(Rejection.of(not_expected("a list", value, path), counts_as_row=counts_as_row))
+        rejections.append(Rejection.of(not_expected("a list", value, path), counts_as_row=True))
     return []
 
 
-def objects_in(items: list[Any], path: str, rejections: list[Rejection]) -> list[Row]:
+def objects_in(value: object, path: str, rejections: list[Rejection]) -> list[Row]:
     """Return the objects of a list; nulls are skipped, and `rejections` gets all other items."""
+    items = list_or_nothing(value, path, rejections)
     for index, item in enumerate(items):
         if item is not None and not isinstance(item, Mapping):
             rejections.append(Rejection.of(not_expected("an object", item, f"{path}[{index}]"), counts_as_row=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from target_kissmetrics.kissmetrics.http.client import OTHER_FILES, affordable
+from target_kissmetrics.kissmetrics.http.transport import OTHER_FILES, affordable
 
 resource = pytest.importorskip("resource")
 

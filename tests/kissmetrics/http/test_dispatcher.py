@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 
 import pytest
+from fakes import FakeClock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import SECONDS, Result, ScriptedTransport, calls, deliver, make, outgoing
 
 from target_kissmetrics.errors import DeliveryError, Refused, Unreachable
 from target_kissmetrics.kissmetrics.calls import Call, Set
+from target_kissmetrics.kissmetrics.http.dispatcher import LOG_INTERVAL_SECONDS, SILENT_ATTEMPTS
 from target_kissmetrics.kissmetrics.http.pacing import Pacing
 from target_kissmetrics.kissmetrics.http.transport import HTML_PAGE, Outcome
 from target_kissmetrics.kissmetrics.wire import Request
@@ -121,6 +123,40 @@ def test_a_host_that_asks_for_a_pause_is_logged_once_for_all_connections() -> No
     transport = ScriptedTransport(*[Outcome(503, retry_after="1")] * 8)
     result = deliver(transport, calls(8), connections=8)
     assert result.lines == ["https://trk.example: it answered 503; all connections wait 1.0 s"]
+
+
+def test_repeated_failures_of_a_call_are_logged_at_intervals() -> None:
+    assert deliver(ScriptedTransport(*[Outcome(503)] * SILENT_ATTEMPTS), calls(1)).lines == []
+    (line,) = deliver(ScriptedTransport(*[Outcome(503)] * 50), calls(1)).lines
+    assert line == (
+        "https://trk.example: it answered 503; calls are retried for up to 10 s (retry_timeout_seconds); "
+        "no call was ever acknowledged: check tracking_url, the network and any proxy"
+    )
+    (line,) = deliver(ScriptedTransport(Outcome(200), *[Outcome(503)] * 50), calls(2)).lines
+    assert line.endswith("(retry_timeout_seconds)")
+
+
+def test_after_an_interval_the_failures_are_logged_again() -> None:
+    clock, result = FakeClock(), Result()
+
+    def answer(_: Request) -> Outcome:
+        clock.advance(LOG_INTERVAL_SECONDS)
+        return Outcome(503 if len(result.retries) < SILENT_ATTEMPTS + 2 else 200)
+
+    dispatcher = make(ScriptedTransport(answer=answer), result, budget=3600, clock=clock)
+    dispatcher.send(outgoing(calls(1)), result.batch(0))
+    result.wait(lambda: result.batches == [0])
+    dispatcher.close(SECONDS)
+    assert len(result.lines) == 2
+
+
+def test_the_error_says_whether_a_call_was_ever_acknowledged() -> None:
+    never = "; no call was ever acknowledged: check tracking_url, the network and any proxy. Run again: "
+    (error,) = deliver(ScriptedTransport(answer=lambda _: Outcome(503)), calls(1), budget=0).errors
+    assert never in str(error)
+    (error,) = deliver(ScriptedTransport(Outcome(200), *[Outcome(503)] * 9), calls(2), budget=0).errors
+    assert isinstance(error, Unreachable)
+    assert never not in str(error)
 
 
 def test_closing_ends_a_wait_between_two_attempts() -> None:

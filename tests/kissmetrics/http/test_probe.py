@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 from scripted import ScriptedTransport
 
-from target_kissmetrics.kissmetrics.http.probe import PATH, probe
-from target_kissmetrics.kissmetrics.http.transport import HTML_PAGE, Outcome
+from target_kissmetrics.kissmetrics.http.transport import HTML_PAGE, PROBE_PATH, Outcome, probe
 from target_kissmetrics.kissmetrics.wire import Request
 
 OWN = "https://trk.kissmetrics.io"
@@ -19,8 +18,8 @@ def problem_of(url: str, outcome: Outcome) -> str | None:
 def test_it_asks_once_for_a_path_that_is_no_call() -> None:
     transport = ScriptedTransport(Outcome(status=404))
     assert probe(transport, f"{ELSEWHERE}/proxy") is None
-    assert transport.started == [Request("GET", f"/proxy{PATH}", None)]
-    assert not PATH.endswith(("/e", "/s", "/a"))
+    assert transport.started == [Request("GET", f"/proxy{PROBE_PATH}", None)]
+    assert not PROBE_PATH.endswith(("/e", "/s", "/a"))
 
 
 @pytest.mark.parametrize("status", [200, 204, 304, 403, 404, 405, 500])

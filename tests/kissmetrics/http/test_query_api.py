@@ -87,7 +87,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def api(server: Server, clock: Clock) -> QueryApi:
-    return QueryApi(server.url, "ada@example.com", PASSWORD, clock, clock.sleep)
+    return QueryApi(server.url, "ada@example.com", PASSWORD, clock.sleep)
 
 
 @pytest.mark.parametrize(("count", "requests"), [(0, 1), (3, 1), (PAGE - 1, 1), (PAGE, 2), (2 * PAGE + 1, 3)])
@@ -152,4 +152,4 @@ def test_an_answer_of_another_form_is_refused(server: Server, clock: Clock, body
 
 def test_no_answer_names_the_cause(clock: Clock) -> None:
     with pytest.raises(Unreachable, match=r"query_url: http://127\.0\.0\.1:1/v3 cannot be reached: connection failed"):
-        QueryApi("http://127.0.0.1:1/v3", "ada", PASSWORD, clock, clock.sleep).products()
+        QueryApi("http://127.0.0.1:1/v3", "ada", PASSWORD, clock.sleep).products()

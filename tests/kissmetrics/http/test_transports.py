@@ -249,11 +249,11 @@ def test_closing_closes_the_kept_connections(client: Client) -> None:
             assert connection.recv(1) == b"", "it is closed"
 
 
-def test_requests_names_certificates_that_do_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_names_certificates_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
     (outcome,) = attempt(RequestsTransport, "https://127.0.0.1:9", get("/"))
     assert outcome.permanent
-    assert outcome.cause == "the certificates that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names do not exist"
+    assert outcome.cause == "the certificates that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names cannot be read"
 
 
 @pytest.mark.parametrize("in_flight", [0, 1])

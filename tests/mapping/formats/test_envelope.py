@@ -10,11 +10,11 @@ from target_kissmetrics.mapping.formats.envelope import Envelope
 from target_kissmetrics.mapping.result import Rejection
 
 FIELDS = ("type", "userId", "event")
-CONTAINERS = ("properties", "traits", "context")
+CONTAINERS = {"properties": (), "traits": (), "context": ("campaign", "traits")}
 
 
 def envelope(*listed: str, warnings: list[str] | None = None) -> Envelope:
-    return Envelope(stream_of(listed, warnings=warnings), FIELDS, CONTAINERS, {"context": ("campaign", "traits")})
+    return Envelope(stream_of(listed, warnings=warnings), FIELDS, CONTAINERS)
 
 
 def opened(row: dict[str, Any], *listed: str) -> dict[str, Any]:

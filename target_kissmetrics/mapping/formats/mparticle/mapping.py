@@ -1,7 +1,7 @@
 """Kind `mparticle`: a row is a batch of mParticle's, as its Events API and its outbound feeds write it.
 
-    custom_event, screen_view  see `events`
-    commerce_event             see `commerce`
+    custom_event, screen_view, commerce_event
+                               see `events`
     user_attribute_change      set; a deleted attribute is forgotten
     user_attributes, user_identities
                                one set, at the time of the batch's last event. mParticle's reserved attributes lose
@@ -11,13 +11,16 @@
     all other event types      skipped, and counted by type, as are parts of a batch that have no meaning here
 
 An invalid event is rejected alone, with its place in the batch; the rest is sent. Attributes of people are
-change-tracked; lists of scalars are joined with ",". Sources: mParticle's "HTTP Events API", "Outbound data feeds: JSON
-reference" and "Kissmetrics event integration".
+change-tracked; lists of scalars are joined with ",". Sources: mParticle's "HTTP Events API" (`user_identities` is an
+object), "Outbound data feeds: JSON reference" (a list of `{identity_type, identity}`), "Kissmetrics event integration",
+and "IDSync: supported identities" for the names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.formats.envelope import Envelope
@@ -26,163 +29,144 @@ from target_kissmetrics.mapping.formats.message_parts import (
     MESSAGE_KEYS,
     EventRules,
     Sender,
-    check_once,
     list_or_nothing,
     message_maker,
+    not_expected,
     object_at,
     object_or_nothing,
+    objects_in,
     passable,
-    set_keys,
 )
-from target_kissmetrics.mapping.formats.mparticle.commerce import Commerce
 from target_kissmetrics.mapping.formats.mparticle.events import DATA, MParticleEvents
-from target_kissmetrics.mapping.formats.mparticle.identities import IDENTITIES, MParticleIdentities
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Deletion, Mapped, Rejection
 from target_kissmetrics.mapping.rules import names
-from target_kissmetrics.mapping.rules.clock import RowClock
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row, is_empty
-from target_kissmetrics.mapping.rules.identity import Person
-from target_kissmetrics.mapping.rules.row_keys import RowKey
+from target_kissmetrics.mapping.rules.identity import IdentityRule, Person
 from target_kissmetrics.mapping.stream import Kind, Stream
 
-EVENTS = "events"
-TIME = "timestamp_unixtime_ms"
-USER_ATTRIBUTES = "user_attributes"
-DELETED = "deleted_user_attributes"
+_EVENTS = "events"
+_TIME = "timestamp_unixtime_ms"
+_USER_ATTRIBUTES = "user_attributes"
+_DELETED = "deleted_user_attributes"
+_IDENTITIES = "user_identities"
+_CUSTOMER_ID = f"{_IDENTITIES}.customer_id"
+_DEVICE_IDS = (
+    "mp_deviceid", "device_info.android_uuid", "device_info.ios_idfv", "device_info.ios_advertising_id",
+    "device_info.android_advertising_id", "device_info.roku_publisher_id", "mpid",
+)  # fmt: skip
 
+_FIELDS = (_TIME, "ip", "mpid", "mp_deviceid", _DELETED)
+_CONTAINERS: dict[str, tuple[str, ...]] = {_EVENTS: (), _IDENTITIES: (), _USER_ATTRIBUTES: (), "device_info": ()}
+_PARTS = frozenset((*_FIELDS, *_CONTAINERS))
 
-FIELDS = (TIME, "ip", "mpid", "mp_deviceid", DELETED)
-PARTS = frozenset((*FIELDS, EVENTS, IDENTITIES, USER_ATTRIBUTES, "device_info"))
-"""Fields of a batch that a mapping reads."""
+_CHANGE = "user_attribute_change"
+_TYPES = frozenset({"custom_event", "screen_view", "commerce_event", _CHANGE})
+
+_IDENTITY_NAMES = {
+    "email": "Email", "facebook": "Facebook", "facebookcustomaudienceid": "Facebook Custom Audience ID",
+    "google": "Google", "microsoft": "Microsoft", "mobilenumber": "Mobile Number", "other": "Other",
+    "phonenumber2": "Phone Number 2", "phonenumber3": "Phone Number 3", "twitter": "Twitter", "yahoo": "Yahoo",
+    **{f"other{number}": f"Other {number}" for number in range(2, 11)},
+    **{f"otherid{number}": f"Other {number}" for number in range(2, 11)},
+}  # fmt: skip
+_WITHOUT_SEPARATORS = str.maketrans("", "", "_- ")
 
 
 def detect(stream: Stream) -> str | None:
     """Recognize batches by `events` beside an identity."""
-    events, beside = stream.field_for((EVENTS,)), stream.field_for((IDENTITIES, "device_info", "mpid"))
+    events, beside = stream.field_for((_EVENTS,)), stream.field_for((_IDENTITIES, "device_info", "mpid"))
     return f"it has {events!r} and {beside!r}" if events and beside else None
 
 
-class _BatchTime:
-    """The time of a batch, read when it is needed, and that of its last event so far."""
+class _Batch(NamedTuple):
+    """A batch, who it is about, and the times of its events so far."""
 
-    def __init__(self, row: Row, extracted: object, clock: RowClock, guess: RowClock) -> None:
-        self._row = row
-        self._extracted = extracted
-        self._clock = clock
-        self._guess = guess
-        self._own: int | None = None
-        self._last: int | None = None
-
-    def own(self) -> int:
-        """Return the batch's time."""
-        if self._own is None:
-            self._own, _ = self._clock.read(self._row, self._extracted)
-        return self._own
-
-    def of_event(self, data: Row) -> int:
-        """Return an event's time, else the batch's."""
-        value = data.get(TIME)
-        time = self.own() if is_empty(value) else self._clock.seconds_of(value, f"{DATA}.{TIME}")
-        self._last = time if self._last is None else max(time, self._last)
-        return time
-
-    def last(self) -> tuple[int, bool]:
-        """Return the time of the last event, else the batch's, else a guess; and whether it is one."""
-        if self._last is not None:
-            return self._last, False
-        time, field = self._guess.read(self._row, self._extracted)
-        return time, field is None
-
-
-_Adder = Callable[[Row, Sender, Mapped], None]
-_CHANGE = "user_attribute_change"
-_TYPES = frozenset({"custom_event", "screen_view", "commerce_event", _CHANGE})
-
-
-def _adders(stream: Stream) -> dict[str, _Adder]:
-    events = MParticleEvents(stream)
-    return {
-        "custom_event": events.add_custom,
-        "screen_view": events.add_screen,
-        "commerce_event": Commerce(stream, events).add,
-    }
+    row: Row
+    extracted: object
+    person: Person
+    address: str | None
+    times: list[int]
 
 
 class MParticleMapping:
     """Maps the batches of one stream."""
 
     def __init__(self, stream: Stream) -> None:
-        self._identities = MParticleIdentities(stream.settings)
-        self._clock = stream.row_clock(FirstOf((TIME,)), required=True, in_messages=True)
-        self._guess = stream.row_clock(FirstOf((TIME,)), required=False, in_messages=True)
+        self._identity = IdentityRule(stream.settings, FirstOf((_CUSTOMER_ID,)), FirstOf(_DEVICE_IDS), in_messages=True)
+        self._clock = stream.row_clock(FirstOf((_TIME,)), required=True, in_messages=True)
+        self._guess = stream.row_clock(FirstOf((_TIME,)), required=False, in_messages=True)
         self._passes_address = stream.settings.send_ip_and_user_agent
         self._warn = stream.warn
         self._warned_of_deletion = False
-        check_once(stream)
-        self._stream = stream
-        self._row_key = RowKey(stream.name, stream.key_properties)
-        self._events = EventRules(stream, _adders)
-        self._attributes = message_maker(stream, reserved=(folded(stream.settings.revenue_key),))
-        self._envelope = Envelope(stream, FIELDS, (EVENTS, IDENTITIES, USER_ATTRIBUTES, "device_info"), rows=(EVENTS,))
+        self._events = EventRules(stream, lambda of: MParticleEvents(of).handlers())
+        self._attributes = message_maker(stream)
+        self._envelope = Envelope(stream, _FIELDS, _CONTAINERS, rows=(_EVENTS,))
 
     def describe(self) -> str:
         """Return which fields have which role, in one line."""
-        return f"batches; person: {self._identities.describe()}; time: each event's {TIME}, else the batch's"
+        return f"batches; person: {self._identity.describe()}; time: each event's {_TIME}, else the batch's"
 
     def map(self, row: Row, extracted: object = None) -> Mapped:
         """Return a batch's calls."""
         mapped = Mapped()
-        batch, row = row, self._envelope.open(row, mapped.rejections)
-        mapped.skipped_types += [name for name, part in row.items() if name not in PARTS and _is_filled(part)]
-        person, identities = self._identities.identify(row, mapped.rejections)
-        address = passable(row.get("ip")) if self._passes_address else None
-        time = _BatchTime(row, extracted, self._clock, self._guess)
-        for index, event in enumerate(list_or_nothing(row.get(EVENTS), EVENTS, mapped.rejections)):
-            before, known = len(mapped.rejections), len(mapped.slots)
+        rejections = mapped.rejections
+        whole = self._envelope.open(row, rejections)
+        mapped.skipped_types += [
+            name for name, part in whole.items() if name not in _PARTS and part and isinstance(part, (dict, list))
+        ]
+        customer_id, identities = _identities(whole.get(_IDENTITIES), rejections)
+        person = self._identity.identify({**whole, _CUSTOMER_ID: customer_id})
+        address = passable(whole.get("ip")) if self._passes_address else None
+        batch = _Batch(whole, extracted, person, address, [])
+        for index, event in enumerate(list_or_nothing(whole.get(_EVENTS), _EVENTS, rejections)):
+            before, known = len(rejections), len(mapped.slots)
             try:
-                self._add_event(event, person.identity, address, time, mapped)
+                self._add_event(event, batch, mapped)
             except Rejected as problem:
-                mapped.rejections.append(Rejection.of(problem, EVENTS, counts_as_row=True))
+                rejections.append(Rejection.of(problem, _EVENTS, counts_as_row=True))
             for slot in mapped.slots[known:]:
-                slot.place = f"{EVENTS}[{index}]"
-            if len(mapped.rejections) > before:
-                mapped.rejections[before:] = [_placed(one, index) for one in mapped.rejections[before:]]
+                slot.place = f"{_EVENTS}[{index}]"
+            if len(rejections) > before:
+                rejections[before:] = [_placed(one, index) for one in rejections[before:]]
         try:
-            self._add_attributes(row, person, identities, address, time, mapped)
+            self._add_attributes(batch, identities, mapped)
         except Rejected as problem:
-            mapped.rejections.append(Rejection.of(problem, counts_as_row=True))
-        set_keys(self._stream, batch, mapped, self._row_key)
+            rejections.append(Rejection.of(problem, counts_as_row=True))
+        self._events.set_keys(row, mapped)
         return mapped
 
-    def _add_event(self, event: object, person: str, address: str | None, time: _BatchTime, mapped: Mapped) -> None:
+    def _add_event(self, event: object, batch: _Batch, mapped: Mapped) -> None:
         if event is None:
-            raise Rejected("bad-message", "must be an object, not null", EVENTS)
-        whole = object_at(event, EVENTS)
-        kind = whole.get("event_type")
+            raise not_expected("an object", event, _EVENTS)
+        whole = object_at(event, _EVENTS)
+        kind, data = whole.get("event_type"), whole.get("data")
         if not isinstance(kind, str) or not kind.strip():
-            raise Rejected("no-type", "the event has no event_type", f"{EVENTS}.event_type")
-        kind = kind if kind in _TYPES else kind.strip().lower()
-        data = whole.get("data")
-        if kind not in _TYPES:
-            mapped.skipped_types.append(str(whole["event_type"]).strip()[:60])
-            self._note_time(data, time)
+            raise Rejected("no-type", "the event has no event_type", f"{_EVENTS}.event_type")
+        known = kind.strip().lower()
+        if known not in _TYPES:
+            mapped.skipped_types.append(kind.strip()[:60])
+            # It may be the batch's last event all the same.
+            if isinstance(data, dict) and not is_empty(data.get(_TIME)):
+                with suppress(Rejected):
+                    self._time_of(data, batch)
             return
         data = object_at(data, DATA)
-        sender = Sender(person, time.of_event(data), address)
-        if kind == _CHANGE:
+        sender = Sender(batch.person.identity, self._time_of(data, batch), batch.address)
+        if known == _CHANGE:
             self._add_change(data, sender, mapped)
         else:
-            self._events.add(mapped, lambda adders, to: adders[kind](data, sender, to))
+            self._events.add(known, data, sender, mapped)
 
-    @staticmethod
-    def _note_time(data: object, time: _BatchTime) -> None:
-        """Note the time of a skipped event: it may be the batch's last."""
-        if isinstance(data, dict) and not is_empty(data.get(TIME)):
-            try:
-                time.of_event(data)
-            except Rejected:
-                return
+    def _time_of(self, data: Row, batch: _Batch) -> int:
+        """Return an event's time, else the batch's."""
+        value = data.get(_TIME)
+        if is_empty(value):
+            time, _ = self._clock.read(batch.row, batch.extracted)
+        else:
+            time = self._clock.seconds_of(value, f"{DATA}.{_TIME}")
+        batch.times.append(time)
+        return time
 
     def _add_change(self, data: Row, sender: Sender, mapped: Mapped) -> None:
         path = f"{DATA}.user_attribute_name"
@@ -190,41 +174,46 @@ class MParticleMapping:
         if not isinstance(name, str):
             raise Rejected("no-property-name", "the change names no attribute", path, to_do="fix it at the source")
         if data.get("deleted") is True:
-            self._delete(name, sender.person, sender.time, mapped, path)
+            self._delete(name, sender, mapped, path)
             return
         rejections: list[Rejection] = []
         changed = {name.removeprefix("$"): data.get("new")}
-        properties = self._attributes.make(changed, rejections, under=USER_ATTRIBUTES)
+        properties = self._attributes.make(changed, rejections, under=_USER_ATTRIBUTES)
         mapped.rejections += [one._replace(field=f"{DATA}.new") for one in rejections]
         if not properties and not rejections:
             mapped.skipped_types.append("user_attribute_change without a value")
         sender.add_attributes(mapped, properties)
 
-    def _add_attributes(  # noqa: PLR0913, PLR0917 - what a batch says of its person
-        self, row: Row, person: Person, identities: Row, address: str | None, time: _BatchTime, mapped: Mapped
-    ) -> None:
+    def _add_attributes(self, batch: _Batch, identities: Row, mapped: Mapped) -> None:
+        """Add what a batch says of its person, at the time of its last event, else at the batch's, else at a guess."""
         rejections = mapped.rejections
-        properties = self._attributes.make(identities, rejections, under=IDENTITIES)
-        attributes = object_or_nothing(row.get(USER_ATTRIBUTES), USER_ATTRIBUTES, rejections, counts_as_row=True)
-        listed = list_or_nothing(row.get(DELETED), DELETED, rejections)
+        properties = self._attributes.make(identities, rejections, under=_IDENTITIES)
+        attributes = object_or_nothing(
+            batch.row.get(_USER_ATTRIBUTES), _USER_ATTRIBUTES, rejections, counts_as_row=True
+        )
+        listed = list_or_nothing(batch.row.get(_DELETED), _DELETED, rejections)
         deleted = [name for name in listed if isinstance(name, str) and name.strip()]
-        if not properties and not attributes and not deleted and person.other is None:
+        if not properties and not attributes and not deleted and batch.person.other is None:
             return
-        last, mapped.is_undated = time.last()
+        if batch.times:
+            last = max(batch.times)
+        else:
+            last, field = self._guess.read(batch.row, batch.extracted)
+            mapped.is_undated = field is None
         taken = {folded(name) for name in properties}
         plain = _plain_attributes(attributes)
-        properties |= self._attributes.make(plain, rejections, taken=taken, under=USER_ATTRIBUTES)
-        sender = Sender(person.identity, last, address)
+        properties |= self._attributes.make(plain, rejections, taken=taken, under=_USER_ATTRIBUTES)
+        sender = Sender(batch.person.identity, last, batch.address)
         sender.add_attributes(mapped, properties)
         present = {folded(name) for name in properties}
         for name in deleted:
             if folded(names.clean(name.removeprefix("$"))) not in present:
-                self._delete(name, person.identity, last, mapped, DELETED)
-        sender.add_alias(mapped, person)
+                self._delete(name, sender, mapped, _DELETED)
+        sender.add_alias(mapped, batch.person)
 
-    def _delete(self, name: str, person: str, time: int, mapped: Mapped, path: str) -> None:
+    def _delete(self, name: str, sender: Sender, mapped: Mapped, path: str) -> None:
         try:
-            mapped.deletions.append(Deletion(person, names.property_name(name.removeprefix("$")), time))
+            mapped.deletions.append(Deletion(sender.person, names.property_name(name.removeprefix("$")), sender.time))
         except Rejected as problem:
             mapped.rejections.append(Rejection.of(problem, path))
             return
@@ -234,6 +223,29 @@ class MParticleMapping:
                 f"user attribute {name[:80]!r} was deleted at the source, but Kissmetrics cannot delete it: it keeps "
                 "the value, and the attribute is sent again if it comes back; further deletions are counted, not logged"
             )
+
+
+def _identities(value: object, rejections: list[Rejection]) -> tuple[object, dict[str, Any]]:
+    """Return the customer ID, and the identities that Kissmetrics does not know, as attributes: name -> value."""
+    customer_id = None
+    others: dict[str, Any] = {}
+    for kind, identity in _pairs(value, rejections):
+        plain = kind.translate(_WITHOUT_SEPARATORS).lower()
+        if plain in {"customerid", "customer"}:
+            customer_id = identity if customer_id is None else customer_id
+        elif plain:
+            others.setdefault(_IDENTITY_NAMES.get(plain) or " ".join(kind.replace("_", " ").split()).title(), identity)
+    return customer_id, others
+
+
+def _pairs(value: object, rejections: list[Rejection]) -> Iterator[tuple[str, Any]]:
+    """Yield the types and values of identities that are not empty, from an object or a list."""
+    if isinstance(value, list):
+        items = objects_in(value, _IDENTITIES, rejections)
+        found = [(item.get("identity_type"), item.get("identity")) for item in items]
+    else:
+        found = list(object_or_nothing(value, _IDENTITIES, rejections).items())
+    yield from ((kind, identity) for kind, identity in found if isinstance(kind, str) and not is_empty(identity))
 
 
 def _plain_attributes(attributes: Row) -> Row:
@@ -246,19 +258,15 @@ def _plain_attributes(attributes: Row) -> Row:
     plain = {name: "true" if value is None else value for name, value in attributes.items() if name[:1] != "$"}
     taken = set(map(folded, plain))
     reserved = ((name[1:], value) for name, value in attributes.items() if name[:1] == "$")
-    return {**plain, **{name: value for name, value in reserved if folded(name) not in taken}}
-
-
-def _is_filled(part: object) -> bool:
-    return isinstance(part, (dict, list)) and bool(part)
+    return plain | {name: value for name, value in reserved if folded(name) not in taken}
 
 
 def _placed(rejection: Rejection, index: int) -> Rejection:
     """Name the event that a part belongs to: `events[3].data` for `events.data`."""
-    field = rejection.field or EVENTS
-    if field.startswith(EVENTS):
-        return rejection._replace(field=f"{EVENTS}[{index}]{field.removeprefix(EVENTS)}")
-    return rejection._replace(field=f"{EVENTS}[{index}]", reason=f"{field}: {rejection.reason}")
+    field = rejection.field or _EVENTS
+    if field.startswith(_EVENTS):
+        return rejection._replace(field=f"{_EVENTS}[{index}]{field.removeprefix(_EVENTS)}")
+    return rejection._replace(field=f"{_EVENTS}[{index}]", reason=f"{field}: {rejection.reason}")
 
 
 KIND = Kind("mparticle", MESSAGE_KEYS, detect, MParticleMapping, item_keys=MESSAGE_ITEM_KEYS)

@@ -1,0 +1,59 @@
+"""A run keeps neither rows nor STATE messages.
+
+Caches of digests and of seconds fill up to limits that longer runs reach: `python benchmarks/bench.py --only peak`.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from promises import growth
+
+MEASURED = """
+import atexit, re
+from pathlib import Path
+from target_kissmetrics.target import main
+peak = lambda: re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
+atexit.register(lambda: Path("peak").write_text(peak()))
+main()
+"""
+"""A child's `ru_maxrss` starts at its parent's size; this does not."""
+
+TIME = 1704067200
+ROWS = (20_000, 100_000)
+ALLOWED_BYTES = 400 * (ROWS[1] - ROWS[0])
+"""Caches; a row that is kept takes more than 1,000."""
+
+
+def peak_of(folder: Path, rows: int) -> int:
+    config = {"api_key": "k", "delivery": "files", "files_url": "out", "use_customer_id": True}
+    config["streams"] = [{"stream": "orders", "kind": "event"}, {"stream": "users", "kind": "user_attributes"}]
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    command = [sys.executable, "-c", MEASURED, "--config", "config.json"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=folder) as process:
+        assert process.stdin is not None
+        for stream in ("orders", "users"):
+            fields = {name: {} for name in ("id", "user_id", "event", "timestamp", "total", "plan", "updated_at")}
+            schema = {"type": "SCHEMA", "stream": stream, "key_properties": ["id"], "schema": {"properties": fields}}
+            process.stdin.write(json.dumps(schema).encode() + b"\n")
+        for row in range(rows // 2):
+            order = {"id": row, "user_id": f"p{row % 999}", "event": f"Bought {row % 99}", "timestamp": TIME + row}
+            user = {"id": row, "user_id": f"p{row % 999}", "plan": f"plan {row}", "updated_at": TIME + row}
+            for stream, record in (("orders", order), ("users", user)):
+                line = {"type": "RECORD", "stream": stream, "record": record}
+                process.stdin.write(json.dumps(line).encode() + b"\n")
+            if row % 100 == 0:
+                process.stdin.write(json.dumps({"type": "STATE", "value": row}).encode() + b"\n")
+        process.stdin.close()
+        assert process.wait(timeout=300) == 0
+    return int((folder / "peak").read_text(encoding="utf-8")) << 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_does_not_grow_with_rows(tmp_path: Path) -> None:
+    assert growth({rows: peak_of(tmp_path / str(rows), rows) for rows in ROWS}) < ALLOWED_BYTES
