@@ -33,8 +33,7 @@ from typing import Any, NamedTuple
 import psycopg
 import yaml
 
-from target_kissmetrics.preview.configuration import plan_of
-from target_kissmetrics.preview.messages import read
+from target_kissmetrics.preview.cli import plan_of
 from target_kissmetrics.preview.preview import Preview
 from target_kissmetrics.sandbox.running import running
 
@@ -205,7 +204,7 @@ class Example:
     def _preview(self, lines: str) -> None:
         """Take note of what the preview warns of, for what the target read and the example's config."""
         preview = Preview(plan_of(self._config, 0, int(time.time())))
-        read(io.BytesIO(lines.encode()), preview, self._config)
+        preview.read(io.BytesIO(lines.encode()), self._config)
         preview.finish()
         for stream in preview.streams.values():
             if stream.problem is not None:

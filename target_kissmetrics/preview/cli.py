@@ -8,41 +8,49 @@ differs from `--expect`, with the lines that differ.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, ClassVar, cast
 
+from singer_sdk import Target
 from singer_sdk.exceptions import SingerSDKError
+from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.singerlib.exceptions import SingerError
 
+from target_kissmetrics.config.environment import read_environment
+from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_file
 from target_kissmetrics.config.paths import check_distinct
-from target_kissmetrics.config.settings import SCHEMA
+from target_kissmetrics.config.settings import SCHEMA, read_settings
 from target_kissmetrics.errors import ExpressionError, InputError
-from target_kissmetrics.preview.configuration import plan_of, read_config
-from target_kissmetrics.preview.expected_calls import CallLines, read_expected
-from target_kissmetrics.preview.messages import read
+from target_kissmetrics.kissmetrics.calls import Call
+from target_kissmetrics.kissmetrics.wire import as_import_line
 from target_kissmetrics.preview.preview import Preview
+from target_kissmetrics.preview.stream import Plan
 from target_kissmetrics.preview.suggest.entry import as_yaml
 from target_kissmetrics.preview.text import as_page, print_preview
 from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.logs import guard, in_one_line
-from target_kissmetrics.reporting.report_writer import write_whole
+from target_kissmetrics.reporting.report_writer import write_whole, written_whole
+
+MAX_SHOWN = 20
+"""Lines that differ, of each kind, that are listed."""
 
 _NAME = "target-kissmetrics-preview"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; give its exit code: 0, or 1 when something could not be read or written."""
+    """Run the command; give its exit code: 0, or 1 when something could not be read or written, or differs."""
     options = make_parser().parse_args(argv)
-    # A name may have characters that the terminal's encoding lacks.
     if sys.stdout is None:
         return _fail("standard output is closed; write it to a file (> preview.txt)")
+    # A name may have characters that the terminal's encoding lacks.
     cast("Any", sys.stdout).reconfigure(errors="backslashreplace")
     try:
         return _run(options)
@@ -64,29 +72,21 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=f"Example: tap-postgres --config tap.json | {_NAME} --config target.json --html preview.html",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "input", nargs="?", default="-", help="a file of Singer messages; standard input by default, or for -"
+    given = "a file of Singer messages; standard input by default, or for -"
+    parser.add_argument("input", nargs="?", default="-", help=given)
+    config = (
+        "the target's config in JSON or YAML, without api_key if you like; ENV reads TARGET_KISSMETRICS_... "
+        "variables; may be repeated"
     )
-    parser.add_argument(
-        "--config",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="the target's config in JSON or YAML, without api_key if you like; ENV reads TARGET_KISSMETRICS_... "
-        "variables; may be repeated",
-    )
+    parser.add_argument("--config", action="append", default=[], metavar="FILE", help=config)
     parser.add_argument("--rows", type=_rows, default=3, help="rows of each stream to show (%(default)s)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="also write the preview as one HTML page")
-    parser.add_argument(
-        "--calls", type=Path, metavar="FILE", help="write all calls, as lines of Kissmetrics' JSON import format"
-    )
+    calls = "write all calls, as lines of Kissmetrics' JSON import format"
+    parser.add_argument("--calls", type=Path, metavar="FILE", help=calls)
     expect = "compare all calls with such a file, in any order; list the difference and exit with 1 if there is one"
     parser.add_argument("--expect", type=Path, metavar="FILE", help=expect)
-    parser.add_argument(
-        "--suggest",
-        action="store_true",
-        help="write the `streams` to use, and the `stream_maps` that they need, as YAML, and nothing else",
-    )
+    suggest = "write the `streams` to use, as YAML, and nothing else"
+    parser.add_argument("--suggest", action="store_true", help=suggest)
     return parser
 
 
@@ -96,61 +96,90 @@ def _rows(text: str) -> int:
     return int(text)
 
 
+class _Builtin(Target):
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        *(capability for capability in Target.capabilities if capability is not PluginCapabilities.FLATTENING),
+        PluginCapabilities.BATCH,
+    ]
+
+
+def _builtin_settings() -> dict[str, Any]:
+    """Give the schemas of the settings that the SDK gives the target."""
+    builtin: dict[str, Any] = {"properties": {}}
+    _Builtin.append_builtin_config(builtin)
+    return dict(builtin["properties"])
+
+
+def read_config(sources: Sequence[str], environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Put a config together: files, and `ENV`, the environment; a later one wins. Raises ConfigError."""
+    config: dict[str, Any] = {}
+    for source in sources:
+        if source == FROM_ENVIRONMENT:
+            config |= read_environment(environment, {**_builtin_settings(), **SCHEMA["properties"]})
+        else:
+            config |= read_config_file(source)
+    return config
+
+
+def plan_of(config: Mapping[str, Any], rows_shown: int, now: int) -> Plan:
+    """Read a config as the target does. Raises ConfigError with the first mistake."""
+    with_key = {**config, "api_key": config.get("api_key") or "preview-needs-no-key"}
+    settings = read_settings(with_key, _builtin_settings())
+    return Plan(settings, settings.streams, tuple(config.get("streams") or ()), rows_shown, now)
+
+
 def _run(options: argparse.Namespace) -> int:
     config = read_config(options.config)
     guard(config)
-    written = [
-        (name, path) for name, path in (("--html", options.html), ("--calls", options.calls)) if path is not None
-    ]
-    files = [*(("--config", name) for name in options.config), ("the input", options.input)]
-    files += [("--expect", options.expect)] if options.expect not in {None, options.calls} else []
-    rejects = str(config.get("rejects_path") or SCHEMA["properties"]["rejects_path"]["default"])
-    check_distinct([*files, ("rejects_path", rejects)], written)
-    expected = read_expected(options.expect) if options.expect is not None else None
+    _check_paths(options, config)
+    expected = read_expected(options.expect) if options.expect else Counter[str]()
     plan = plan_of(config, options.rows, int(time.time()))
-    is_needed = options.calls is not None or expected is not None
-    with closing(CallLines()) as lines:
-        preview = Preview(replace(plan, on_calls=lines.add) if is_needed else plan)
-        return _show(options, preview, _read(options.input, preview, config), lines, expected)
-
-
-def _show(
-    options: argparse.Namespace, preview: Preview, problem: str | None, lines: CallLines, expected: Counter[str] | None
-) -> int:
-    preview.finish()
-    if options.html is not None:
-        write_whole(options.html, as_page(preview, problem))
-    if options.suggest:
-        sys.stdout.write(as_yaml(preview.suggestions(), preview.plan.stream_maps))
-    else:
-        print_preview(preview, sys.stdout)
-    sys.stdout.flush()
-    if problem is not None:
-        return _fail(problem)
-    if options.calls is not None:
-        lines.write(options.calls)
+    with written_whole(options.calls) if options.calls else nullcontext() as calls:
+        lines = CallLines(calls, expected)
+        preview = Preview(replace(plan, on_calls=lines.add))
+        problem = _read(options.input, preview, config)
+        preview.finish()
+        if options.html:
+            write_whole(options.html, as_page(preview, in_one_line(problem) if problem else None))
+        if options.suggest:
+            sys.stdout.write(as_yaml(preview.suggestions()))
+        else:
+            print_preview(preview, sys.stdout)
+        sys.stdout.flush()
+        if problem:
+            raise problem
     stops = [
         f"stream '{name}': a run would stop: {one.problem}" for name, one in preview.streams.items() if one.problem
     ]
-    difference = [*map(display.whole, stops), *lines.difference(expected)] if expected is not None else []
-    if not difference:
+    difference = [*map(display.whole, stops), *lines.difference()]
+    if not (options.expect and difference):
         return 0
     _fail(f"the calls are not those of {options.expect}; if they are right, write it again with --calls")
     sys.stderr.write("\n".join([*difference, ""]))
     return 1
 
 
-def _read(name: str, preview: Preview, config: dict[str, Any]) -> str | None:
+def _check_paths(options: argparse.Namespace, config: Mapping[str, Any]) -> None:
+    files = [*(("--config", name) for name in options.config), ("the input", options.input)]
+    if options.expect not in {None, options.calls}:
+        files.append(("--expect", options.expect))
+    files.append(("rejects_path", str(config.get("rejects_path") or SCHEMA["properties"]["rejects_path"]["default"])))
+    check_distinct(
+        files, [(name, path) for name, path in (("--html", options.html), ("--calls", options.calls)) if path]
+    )
+
+
+def _read(name: str, preview: Preview, config: Mapping[str, Any]) -> Exception | None:
     """Read the input; give what ended it early."""
     if name == "-" and (sys.stdin is None or sys.stdin.isatty()):
         raise InputError(f"nothing is piped in; try: tap-... | {_NAME} --config config.json, or name a file")
     with Path(name).open("rb") if name != "-" else nullcontext(sys.stdin.buffer) as lines:
         try:
-            read(cast("IO[str]", lines), preview, config)
+            preview.read(cast("IO[str]", lines), config)
         except (InputError, ExpressionError, SingerSDKError, SingerError) as problem:
-            return in_one_line(problem)
+            return problem
         except KeyboardInterrupt:
-            return "stopped before the end of the input"
+            return InputError("stopped before the end of the input")
     return None
 
 
@@ -158,6 +187,61 @@ def _fail(text: str) -> int:
     if sys.stderr is not None:  # else it is closed
         sys.stderr.write(f"{_NAME}: {display.whole(' '.join(text.split()))}\n")
     return 1
+
+
+class CallLines:
+    """Writes calls as lines to a file, if there is one, and looks for them among the expected lines."""
+
+    def __init__(self, file: IO[str] | None, expected: Counter[str]) -> None:
+        self._file = file
+        self._missing = expected
+        self._surplus: list[str] = []
+        self._surplus_count = 0
+
+    def add(self, calls: Iterable[Call]) -> None:
+        """Add the calls of a row."""
+        for line in (_as_text(as_import_line(call)) for call in calls):
+            if self._file is not None:
+                self._file.write(f"{line}\n")
+            if self._missing[line] > 0:
+                self._missing[line] -= 1
+                continue
+            self._surplus_count += 1
+            if self._surplus_count <= MAX_SHOWN:
+                self._surplus.append(line)
+
+    def difference(self) -> list[str]:
+        """Give a readable difference from the expected lines; nothing if there is none."""
+        missing = [*self._missing.elements()]
+        return [
+            *_listed("missing", "-", missing[:MAX_SHOWN], len(missing)),
+            *_listed("not expected", "+", self._surplus, self._surplus_count),
+        ]
+
+
+def read_expected(path: Path) -> Counter[str]:
+    """Read a file of lines; a property may be a number, or its digits as text. Raises InputError or OSError."""
+    lines: Counter[str] = Counter()
+    for number, line in enumerate(path.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
+        try:
+            fields = json.loads(line.strip() or b"null", parse_int=str, parse_float=str)
+            lines.update([] if fields is None else [_as_text({**fields, "_p": fields["_p"], "_t": int(fields["_t"])})])
+        except (ValueError, TypeError, KeyError, RecursionError):
+            what = "is not a JSON object with _p and _t; write the file with --calls"
+            raise InputError(f"{path}, line {number}: {what}") from None
+    return lines
+
+
+def _as_text(fields: Mapping[str, Any]) -> str:
+    """Write a line, its reserved names first: the same text for the same call, whatever its order of names."""
+    ordered = sorted(fields.items(), key=lambda item: (not item[0].startswith("_"), item[0]))
+    return json.dumps(dict(ordered), ensure_ascii=False)
+
+
+def _listed(what: str, sign: str, lines: list[str], count: int) -> list[str]:
+    head = [f"{display.plural(count, 'call')} {what}:"] if count else []
+    more = [f"... and {count - len(lines):,} more"] if count > len(lines) else []
+    return [*head, *(f"{sign} {display.whole(line)}" for line in lines), *more]
 
 
 if __name__ == "__main__":

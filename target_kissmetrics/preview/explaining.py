@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
 from target_kissmetrics.kissmetrics.names import folded
@@ -17,119 +17,92 @@ from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.fields import Globs, Row, is_empty
 from target_kissmetrics.mapping.rules.loaders import is_metadata
-from target_kissmetrics.mapping.settings import StreamSettings
-from target_kissmetrics.mapping.stream import StreamMapping
+from target_kissmetrics.mapping.stream import Stream, StreamMapping
 from target_kissmetrics.preview.totals import sender, type_of
 from target_kissmetrics.reporting import display
 
 MAX_FIELDS = 100
 """Fields of a row that are explained; for each, the row is mapped again."""
 
-DELETED = "deleted at the source; Kissmetrics keeps it; it is sent again when it comes back"
+DELETED = "deleted at the source; Kissmetrics keeps it"
 
-_LISTED = 4
-
-Role = Literal["identity", "event", "time", "revenue", "property", "calls", "deleted", "dropped", "unused", "rejected"]
-
-Effect = tuple[Role, str]
-"""What a field is for, and what became of it, for a person."""
+_PAIRS_LISTED = 4
 
 
 class Field(NamedTuple):
-    """A field of a row, fit for display, and its effect."""
+    """A field of a row, fit for display: its role, which gives its color, and what became of it."""
 
     name: str
     value: str
-    role: Role
+    role: str
     text: str
 
 
 class MappedRow(NamedTuple):
-    """A row by its place in its stream: its first 100 fields, how many more there are, what the mapping made of it."""
+    """A row by its place in its stream, its first 100 fields, and what the mapping made of it."""
 
     number: int
     fields: list[Field]
-    more_fields: int
     outcome: Mapped | Rejected
 
 
-class Explainer(NamedTuple):
-    """Says what became of each field of a stream's rows; the mapping must give the same calls for the same row."""
-
-    mapping: StreamMapping
-    entry: StreamSettings
-    revenue_key: str
-
-    def explain(self, number: int, row: Row, extracted: object, outcome: Mapped | Rejected) -> MappedRow:
-        """Explain a row by its place in its stream, its message's `time_extracted`, and what it became."""
-        fields = []
-        for name, value in list(row.items())[:MAX_FIELDS]:
-            if isinstance(outcome, Rejected):
-                is_cause = outcome.field is not None and _is_within(outcome.field, name)
-                reason = f"{outcome.code}: {display.line(outcome.reason, 200)}"
-                effect: Effect = ("rejected", reason) if is_cause else ("unused", "not sent: the row is rejected")
-            else:
-                without = self._map({key: other for key, other in row.items() if key != name}, extracted)
-                effect = _effect(outcome, without, name) or ("unused", self._why_unused(name, value, outcome))
-            role, text = effect
-            if role == "property" and f"{self.revenue_key} = " in text:
-                role = "revenue"
-            fields.append(Field(display.line(name), display.value(value), role, text))
-        return MappedRow(number, fields, max(0, len(row) - MAX_FIELDS), outcome)
-
-    def _map(self, row: Row, extracted: object) -> Mapped | Rejected:
-        try:
-            return self.mapping.map(row, extracted)
-        except Rejected as problem:
-            return problem
-
-    def _why_unused(self, name: str, value: Any, outcome: Mapped) -> str:
-        place, include, exclude = self.entry.place, self.entry.include, self.entry.exclude
-        is_list = isinstance(value, (list, tuple)) and any(isinstance(item, (Mapping, list, tuple)) for item in value)
-        reasons = {
-            "not sent: null or empty": is_empty(value),
-            "not sent: metadata of the tap or a loader": is_metadata(name),
-            f"not sent: in {place}.exclude": Globs(exclude).match(name),
-            f"not sent: not in {place}.include": include is not None and not Globs(include).match(name),
-            "not sent: a list of objects is no property (name it as line_items)": is_list,
-            "not sent: another field of the row has this property's name": any(
-                _is_own(property_name, name) for property_name, _ in _pairs(outcome.calls)
-            ),
-            "not used: another field comes first, or this kind of stream sends no such field": True,
-        }
-        return next(reason for reason, applies in reasons.items() if applies)
+def explain(
+    stream: Stream, mapping: StreamMapping, row: Row, extracted: object, outcome: Mapped | Rejected
+) -> list[Field]:
+    """Explain a row by its message's `time_extracted` and what it became."""
+    fields = []
+    for name, value in list(row.items())[:MAX_FIELDS]:
+        if isinstance(outcome, Rejected):
+            is_cause = outcome.field is not None and _is_within(outcome.field, name)
+            reason = f"{outcome.code}: {display.line(outcome.reason, 200)}"
+            role, text = ("rejected", reason) if is_cause else ("unused", "not sent: the row is rejected")
+        else:
+            try:
+                without: Mapped | Rejected = mapping.map({key: row[key] for key in row if key != name}, extracted)
+            except Rejected as problem:
+                without = problem
+            role, text = _effect(outcome, without, name) or ("unused", _why_unused(stream, name, value))
+        if role == "property" and f"{stream.settings.revenue_key} = " in text:
+            role = "revenue"
+        fields.append(Field(display.line(name), display.value(value), role, text))
+    return fields
 
 
-def deleted_names(mapped: Mapped | Rejected) -> list[str]:
-    """Give the names of attributes that were deleted at their source, each once."""
-    return [] if isinstance(mapped, Rejected) else list(dict.fromkeys(one.name for one in mapped.deletions))
+def _why_unused(stream: Stream, name: str, value: Any) -> str:
+    entry = stream.entry
+    if is_empty(value):
+        return "not sent: null or empty"
+    if is_metadata(name):
+        return "not sent: metadata of the tap or a loader"
+    if Globs(entry.exclude).match(name):
+        return f"not sent: in {entry.place}.exclude"
+    if entry.include is not None and not Globs(entry.include).match(name):
+        return f"not sent: not in {entry.place}.include"
+    if isinstance(value, list) and any(isinstance(item, (Mapping, list)) for item in value):
+        return "not sent: a list of objects is no property (name it as line_items)"
+    return "not used: another field comes first or has its name, or this kind of stream sends no such field"
 
 
-def _effect(outcome: Mapped, without: Mapped | Rejected, name: str) -> Effect | None:
+def _effect(outcome: Mapped, without: Mapped | Rejected, name: str) -> tuple[str, str] | None:
     """Give the effect of a field: what it makes, with what of it is rejected or dropped in front."""
     effect = _made(outcome, without, name)
-    remaining = deleted_names(without)
-    deleted = [display.line(one) for one in deleted_names(outcome) if one not in remaining]
-    if deleted and (effect is None or effect[0] not in {"identity", "time"}):
-        text = f"{_listed(deleted)}: {DELETED}"
-        effect = (effect[0], f"{effect[1]}; {text}") if effect else ("deleted", text)
     losses = [part for part in outcome.rejections if part.field is not None and _is_within(part.field, name)]
     if not losses:
         return effect
     # Rejected events first.
     first, *others = sorted(losses, key=lambda part: not part.counts_as_row)
-    role: Role = "rejected" if first.counts_as_row else "dropped"
-    where = f" at {display.line(first.field)}" if first.field and first.field != name else ""
+    role = "rejected" if first.counts_as_row else "dropped"
     more = f" and {len(others)} more" if others else ""
     rest = f"; the rest: {effect[1]}" if effect else ""
-    return role, f"{role} ({first.code}){where}: {display.line(first.reason, 200)}{more}{rest}"
+    reason = display.line(first.reason, 200)
+    return role, f"{role} ({first.code}) at {display.line(first.field or name)}: {reason}{more}{rest}"
 
 
 def _is_within(path: str, name: str) -> bool:
     return path == name or path.startswith((f"{name}.", f"{name}["))
 
 
-_NEEDED: dict[str, Effect] = {
+_NEEDED = {
     "no-event-name": ("event", "event name"),
     "no-type": ("event", "type of the message"),
     "no-timestamp": ("time", "time"),
@@ -141,45 +114,43 @@ _NEEDED: dict[str, Effect] = {
 """What a field is when the row is rejected without it, by the code; an identity otherwise."""
 
 
-def _made(outcome: Mapped, without: Mapped | Rejected, name: str) -> Effect | None:
+def _made(outcome: Mapped, without: Mapped | Rejected, name: str) -> tuple[str, str] | None:
     if isinstance(without, Rejected):
         return _NEEDED.get(without.code, ("identity", "identity"))
     before, after = outcome.calls, without.calls
-    remaining = set(_pairs(after))
-    lost = [pair for pair in dict.fromkeys(_pairs(before)) if pair not in remaining]
-    role = _role(before, after)
+    remaining = set(_pairs(without))
+    lost = [pair for pair in dict.fromkeys(_pairs(outcome)) if pair not in remaining]
+    role = _role(before[0], after[0]) if before and after else None
     if role is not None:
         # A field that takes this one's place is no property any more; that is not this field's effect.
-        own = [pair for pair in lost if _is_own(pair[0], name) or pair[0] in {"_ip", "_ua"}]
-        return role[0], ", ".join([role[1], *map(shown, own)])
+        own = [pair for pair in lost if folded(pair[0]) == folded(names.clean(name)) or pair[0] in {"_ip", "_ua"}]
+        return role, ", ".join(["event name" if role == "event" else role, *map(shown, own)])
     properties = _listed(map(shown, lost))
     counts = Counter(map(type_of, before)) - Counter(map(type_of, after))
     if any(isinstance(call, Record) for call in before) and counts["record"] + counts["set"]:
         calls = ", ".join(display.plural(counts[kind], f"{kind} call") for kind in ("record", "set") if counts[kind])
         return "calls", f"{calls}: {properties}" if lost else calls
     if lost:
-        return "property", properties
+        return "deleted" if lost[0][1] == DELETED else "property", properties
     aliases = [call for call in before if isinstance(call, Alias) and call not in after]
     return ("calls", f"alias with {display.line(aliases[0].other)}") if aliases else None
 
 
-def _role(before: list[Call], after: list[Call]) -> Effect | None:
-    if not before or not after:
-        return None
-    one, other = before[0], after[0]
-    if one.person != other.person:
-        return "identity", "identity"
-    if isinstance(one, Record) and isinstance(other, Record) and one.event != other.event:
-        return "event", "event name"
+def _role(before: Call, after: Call) -> str | None:
+    if before.person != after.person:
+        return "identity"
+    if isinstance(before, Record) and isinstance(after, Record) and before.event != after.event:
+        return "event"
     # When a call of another kind comes first, the field made calls; it holds no time.
-    return ("time", "time") if type(one) is type(other) and one.time != other.time else None
+    return "time" if type(before) is type(after) and before.time != after.time else None
 
 
-def _pairs(calls: Iterable[Call]) -> list[tuple[str, str]]:
-    """Give the properties of calls; addresses and user agents come first, so that no list cuts personal data off."""
-    carrying = [call for call in calls if not isinstance(call, Alias)]
+def _pairs(mapped: Mapped) -> list[tuple[str, str]]:
+    """Give the properties of calls, and deleted ones; no list cuts off addresses and user agents, which come first."""
+    carrying = [call for call in mapped.calls if not isinstance(call, Alias)]
     senders = [pair for call in carrying for pair in sender(call)]
-    return senders + [pair for call in carrying for pair in call.properties.items()]
+    deleted = [(one.name, DELETED) for one in mapped.deletions]
+    return senders + deleted + [pair for call in carrying for pair in call.properties.items()]
 
 
 def shown(pair: tuple[str, str]) -> str:
@@ -187,11 +158,7 @@ def shown(pair: tuple[str, str]) -> str:
     return f"{display.line(pair[0])} = {display.line(pair[1], 60)}"
 
 
-def _is_own(property_name: str, field_name: str) -> bool:
-    return folded(property_name) == folded(names.clean(field_name))
-
-
 def _listed(texts: Iterable[str]) -> str:
     every = list(texts)
-    more = f" and {len(every) - _LISTED} more" if len(every) > _LISTED else ""
-    return "; ".join(every[:_LISTED]) + more
+    more = f" and {len(every) - _PAIRS_LISTED} more" if len(every) > _PAIRS_LISTED else ""
+    return "; ".join(every[:_PAIRS_LISTED]) + more

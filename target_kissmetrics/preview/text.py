@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, Any
+from collections.abc import Iterator, Sequence
+from typing import IO
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
@@ -16,15 +15,13 @@ from rich.text import Text
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
 from target_kissmetrics.mapping.reject_codes import Rejected
-from target_kissmetrics.preview.explaining import DELETED, MappedRow, deleted_names, shown
+from target_kissmetrics.preview.explaining import MAX_FIELDS, MappedRow, shown
 from target_kissmetrics.preview.preview import Preview
-from target_kissmetrics.preview.stream import Loss, StreamPreview
+from target_kissmetrics.preview.stream import SUGGESTED, Loss, StreamPreview
 from target_kissmetrics.preview.suggest.entry import as_yaml
-from target_kissmetrics.preview.totals import Names, sender
+from target_kissmetrics.preview.totals import MAX_IDENTITIES, Names, sender
 from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.counts import by_code
-
-NOTHING_SENT = "Nothing was sent or stored. A run sends attributes only when they change."
 
 _MESSAGE_CHARACTERS = 2000
 _NAMES_LISTED = 50
@@ -44,9 +41,7 @@ _STYLES = {
 def print_preview(preview: Preview, file: IO[str]) -> None:
     """Print a preview; plain where the file is no terminal, or NO_COLOR is set."""
     is_set = os.environ.get("COLUMNS", "").lstrip("0").isdigit()
-    console = _console(file, None if is_set or file.isatty() else _PLAIN_WIDTH)
-    for block in _blocks(preview):
-        console.print(block)
+    _print(preview, _console(file, None if is_set or file.isatty() else _PLAIN_WIDTH))
 
 
 def as_page(preview: Preview, problem: str | None = None) -> str:
@@ -54,11 +49,10 @@ def as_page(preview: Preview, problem: str | None = None) -> str:
     console = _console(io.StringIO(), _PLAIN_WIDTH, record=True)
     if problem is not None:
         console.print(Text(f"The input ended early: {_message(problem)}", "bold red"))
-    for block in _blocks(preview):
-        console.print(block)
+    _print(preview, console)
     console.print(Rule(Text("the entries of streams to use", "bold"), align="left"))
     # Not wrapped, so that comments can be pasted.
-    console.print(Text(as_yaml(preview.suggestions(), preview.plan.stream_maps), "green"), soft_wrap=True)
+    console.print(Text(as_yaml(preview.suggestions()), "green"), soft_wrap=True)
     return console.export_html(code_format=_PAGE, inline_styles=True)
 
 
@@ -70,31 +64,33 @@ def _console(file: IO[str], width: int | None, *, record: bool = False) -> Conso
     )  # fmt: skip
 
 
+def _print(preview: Preview, console: Console) -> None:
+    for stream in preview.streams.values():
+        for block in _stream(stream):
+            console.print(block)
+        console.print("")
+    if not preview.streams:
+        console.print("The input has no stream.")
+    for warning in preview.warnings:
+        console.print(_warning(warning))
+    console.print(Text("Nothing was sent or stored. A run sends attributes only when they change.", "dim"))
+
+
 def _message(text: str) -> str:
     return display.line(text, _MESSAGE_CHARACTERS)
 
 
-def _blocks(preview: Preview) -> Iterator[RenderableType]:
-    for stream in preview.streams.values():
-        yield from _stream(stream, preview.plan.stream_maps)
-        yield ""
-    if not preview.streams:
-        yield "The input has no stream."
-    yield from _warnings(preview.warnings)
-    yield Text(NOTHING_SENT, "dim")
+def _warning(text: str) -> Text:
+    return Text(f"! {_message(text)}", "yellow")
 
 
-def _warnings(warnings: Sequence[str]) -> Iterator[RenderableType]:
-    yield from (Text(f"! {_message(warning)}", "yellow") for warning in warnings)
-
-
-def _stream(stream: StreamPreview, stream_maps: Mapping[str, Any]) -> Iterator[RenderableType]:
+def _stream(stream: StreamPreview) -> Iterator[RenderableType]:
     yield Rule(Text(f"stream {display.line(stream.name)}", "bold"), align="left")
     if stream.problem is not None:
         yield Text(f"A run would stop here: {_message(stream.problem)}", "bold red")
-    if stream.suggestion is not None and stream.suggestion.is_needed:
+    if stream.suggestion is not None and stream.entry.place == SUGGESTED:
         yield "Suggested, and used below:"
-        yield Padding(Text(as_yaml([stream.suggestion], stream_maps), "green"), (0, 0, 0, 2))
+        yield Padding(Text(as_yaml([stream.suggestion]), "green"), (0, 0, 0, 2))
     if stream.kind:
         yield Text(f"read as {stream.kind}: {_message(stream.why)}", "bold")
     if stream.described:
@@ -106,29 +102,25 @@ def _stream(stream: StreamPreview, stream_maps: Mapping[str, Any]) -> Iterator[R
     yield from _names("Properties", ("property", "count", "such as"), stream.totals.properties)
     yield from _losses("Rejected rows, and rejected events of batches", stream.rejected)
     yield from _losses("Dropped properties", stream.dropped)
-    ignored = stream.counts.left_out.most_common()
-    yield from _table("Ignored types", ("type", "count"), [(display.line(kind), f"{n:,}") for kind, n in ignored])
-    yield from _warnings(stream.warnings)
+    yield from map(_warning, stream.warnings)
 
 
 def _figures(stream: StreamPreview) -> Iterator[str]:
     totals, counts = stream.totals, stream.counts
     yield display.plural(counts.rows, "row")
     yield f"calls: {totals.calls['record']:,} record, {totals.calls['set']:,} set, {totals.calls['alias']:,} alias"
-    yield f"identities: {'more than ' if totals.more_identities else ''}{len(totals.identities):,}"
-    if totals.senders:
-        listed = ", ".join(f"{name} with {count:,}" for name, count in sorted(totals.senders.items()))
-        yield f"personal data with calls (send_ip_and_user_agent): {listed}"
+    yield f"identities: {'at least ' if len(totals.identities) == MAX_IDENTITIES else ''}{len(totals.identities):,}"
     if totals.revenue:
         yield f"{totals.revenue_key} {totals.revenue:f}"
+    if counts.left_out:
+        yield f"skipped, by type: {_message(by_code(counts.left_out))}"
     yield from counts.if_any()
 
 
 def _row(row: MappedRow) -> Iterator[RenderableType]:
     fields = [(field.name, field.value, Text(field.text, _STYLES.get(field.role, ""))) for field in row.fields]
-    yield from _table(f"row {row.number:,}", ("field", "value", "becomes"), fields)
-    if row.more_fields:
-        yield f"and {display.plural(row.more_fields, 'more field')}"
+    title = f"row {row.number:,}" + (f", its first {MAX_FIELDS} fields" if len(fields) == MAX_FIELDS else "")
+    yield from _table(title, ("field", "value", "becomes"), fields)
     mapped = row.outcome
     if isinstance(mapped, Rejected):
         yield Text(f"-> rejected ({mapped.code}): {_message(str(mapped))}", "bold red")
@@ -138,14 +130,6 @@ def _row(row: MappedRow) -> Iterator[RenderableType]:
         yield Text("-> filtered: `when` leaves it out, or nothing in it has happened", "yellow")
     elif not mapped.calls:
         yield Text("-> no call: no field of it is sent", "yellow")
-    lines = [
-        f"rejected at {display.line(part.field or '')} ({part.code}): {_message(part.reason)}"
-        for part in mapped.rejections
-        if part.counts_as_row
-    ]
-    lines += [f"ignored, by type: {_message(by_code(Counter(mapped.skipped_types)))}"] if mapped.skipped_types else []
-    lines += [f"forget {display.line(name)}: {DELETED}" for name in deleted_names(mapped)]
-    yield from (Text(f"-> {line}", "yellow") for line in lines)
 
 
 def _call(call: Call) -> Iterator[str]:
@@ -161,23 +145,22 @@ def _call(call: Call) -> Iterator[str]:
 
 def _names(title: str, heads: Sequence[str], names: Names) -> Iterator[RenderableType]:
     rows = []
-    for total in sorted(names.known.values(), key=lambda total: -total.count)[:_NAMES_LISTED]:
+    for name, total in sorted(names.known.items(), key=lambda item: -item[1].count)[:_NAMES_LISTED]:
         more = [", ".join(display.line(example, 30) for example in total.examples)]
         if total.first:
             revenue = f"{total.revenue:f}" if total.revenue else ""
             more = [display.moment(total.first), display.moment(total.last), revenue]
-        rows.append((display.line(total.name), f"{total.count:,}", *more))
+        rows.append((display.line(name), f"{total.count:,}", *more))
     yield from _table(title, heads, rows)
-    if len(names.known) > _NAMES_LISTED or names.others:
-        others = f", and {names.others:,} with other names" if names.others else ""
-        yield f"{len(names.known):,} names in all; the most frequent are listed{others}"
+    if len(names.known) > _NAMES_LISTED:
+        yield f"{len(names.known):,} names in all, and {names.others:,} calls with still others"
 
 
 def _losses(title: str, losses: dict[str, Loss]) -> Iterator[RenderableType]:
-    rows = [
-        (code, f"{loss.count:,}", f"row {loss.row:,}{f', {loss.field}' if loss.field else ''}", loss.reason)
-        for code, loss in sorted(losses.items(), key=lambda item: -item[1].count)
-    ]
+    rows = []
+    for code, loss in sorted(losses.items(), key=lambda item: -item[1].count):
+        place = f"row {loss.row:,}, {loss.field}" if loss.field else f"row {loss.row:,}"
+        rows.append((code, f"{loss.count:,}", place, loss.reason))
     yield from _table(title, ("code", "count", "first at", "why, and what to do"), rows)
 
 

@@ -18,24 +18,18 @@ LINE_ITEMS, AMOUNTS = "\0line items", "\0amounts "
 
 
 class Collisions:
-    """Finds collisions among recent events.
-
-    Attributes:
-        repeated: Number of events that came again with the same row.
-    """
+    """Finds collisions among recent events."""
 
     def __init__(self, recent: int = RECENT_EVENTS) -> None:
         self._half = max(1, recent // 2)
         self._young: dict[int, bytes] = {}
         self._old: dict[int, bytes] = {}
-        self.repeated = 0
 
     def seen(self, person: str, event: str, time: int, row: bytes) -> bool:
         """Add an event, by its folded name; true if a different row had the same person, name and second."""
         key = hash((person, event, time))
         other = self._young.get(key) or self._old.get(key)
         if other is not None:
-            self.repeated += other == row
             return other != row
         if len(self._young) >= self._half:
             self._old, self._young = self._young, {}

@@ -19,7 +19,7 @@ from forked import command as command_of
 from jsonschema import Draft7Validator
 
 from target_kissmetrics.config.settings import SCHEMA, read_settings
-from target_kissmetrics.preview.configuration import read_config
+from target_kissmetrics.preview.cli import read_config
 
 ROOT = Path(__file__).resolve().parents[2]
 HUB = ROOT / "hub"

@@ -32,7 +32,6 @@ WARNED_OF: dict[str, list[str]] = {
     "events-table": [ALIASES_ARE_FOR_EVER],
     "kissmetrics-export": [ALIASES_ARE_FOR_EVER],
     "mparticle-feed": [r"user attribute 'Plan' was deleted at the source, but Kissmetrics cannot delete it: .*"],
-    "orders": [r"1 event has the person, name and second of another row's; spread_duplicates moves them .*"],
     "segment-messages": [ALIASES_ARE_FOR_EVER],
 }
 """What the preview warns of, and rightly; of all others, nothing."""

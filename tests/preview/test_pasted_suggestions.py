@@ -13,10 +13,9 @@ import yaml
 from preview_streams import NOW, messages
 
 from target_kissmetrics.mapping.result import Mapped
-from target_kissmetrics.preview.configuration import read_settings
-from target_kissmetrics.preview.messages import read
+from target_kissmetrics.preview.cli import plan_of
 from target_kissmetrics.preview.preview import Preview
-from target_kissmetrics.preview.stream import Plan, StreamPreview
+from target_kissmetrics.preview.stream import StreamPreview
 from target_kissmetrics.preview.suggest.entry import as_yaml
 
 N = range(12)
@@ -111,22 +110,16 @@ TABLES = {
         "36",
     ),
     "decided, in currencies": Table("activity", activity(revenue=[5], currency=["EUR", "USD"]), excluded=["id"]),
-    "decided, unpaid": Table("activity", activity(revenue=[5], status=["succeeded", "failed"]), "30", excluded=["id"]),
 }  # fmt: skip
 
 
 def previewed(config: Mapping[str, Any], table: Table) -> tuple[StreamPreview, dict[str, Any]]:
     """Give the stream's preview, and the config with what is suggested pasted into it."""
-    settings = read_settings(config)
-    given, stream_maps = tuple(config.get("streams", ())), config.get("stream_maps", {})
-    made = Preview(Plan(settings, settings.streams, given, 10, len(table.rows), NOW, stream_maps))
-    read(
-        StringIO("".join(f"{json.dumps(line)}\n" for line in messages(table.stream, table.rows, table.key))),
-        made,
-        config,
-    )
+    made = Preview(plan_of(config, len(table.rows), NOW))
+    lines = messages(table.stream, table.rows, table.key)
+    made.read(StringIO("".join(f"{json.dumps(line)}\n" for line in lines)), config)
     made.finish()
-    pasted = yaml.safe_load(as_yaml(made.suggestions(), stream_maps))
+    pasted = yaml.safe_load(as_yaml(made.suggestions()))
     return made.streams[table.stream], {**config, **pasted}
 
 
@@ -156,29 +149,30 @@ def test_a_pasted_suggestion_is_accepted_and_gives_the_calls_that_were_shown(tab
     assert shown(again, amounts) == shown(first, [*table.excluded, *amounts])
 
 
-def test_stream_maps_of_the_config_are_printed_with_the_suggested_ones() -> None:
-    other = {"users": {"id": "record['id']"}, "__else__": None, "payments": {}}
-    _, config = previewed({"stream_maps": other}, TABLES["cents"])
-    assert config["stream_maps"] == {**other, "payments": config["stream_maps"]["payments"]}
-    assert list(config["stream_maps"]["payments"]) == ["amount_cents"]
+def test_amounts_of_a_stream_with_a_map_of_its_own_are_put_right_by_the_entry() -> None:
+    own = {"payments": {"note": "'x'"}}
+    stream, config = previewed({"stream_maps": own}, TABLES["cents"])
+    assert config["stream_maps"] == own
+    assert config["streams"][0]["revenue_divide_by"] == 100
+    assert stream.totals.revenue == Decimal("239.88")
 
 
-@pytest.mark.parametrize("own", [{"note": "'x'"}, {"__alias__": "'payments'", "note": "'x'"}])
-def test_wrong_amounts_of_a_stream_with_its_own_map_are_no_revenue(own: dict[str, str]) -> None:
-    stream, config = previewed({"stream_maps": {"payments": own}}, TABLES["cents"])
-    assert config["stream_maps"] == {"payments": own}
-    assert config["streams"][0]["revenue"] is False
-    assert stream.suggestion is not None
-    assert "revenue: amount_cents" in stream.suggestion.why
-    assert not any("stream_maps" in warning for warning in stream.warnings)
-
-
-def test_a_path_has_no_stream_map() -> None:
+def test_an_amount_within_an_object_is_put_right() -> None:
     rows = [{**row, "price": {"cents": 1999}} for row in activity()]
     entry = {"stream": "activity", "revenue": "price.cents"}
     _, config = previewed({"streams": [entry]}, Table("activity", rows))
-    assert "stream_maps" not in config
-    assert config["streams"][0]["revenue"] is False
+    again, _ = previewed(config, Table("activity", rows))
+    assert again.totals.revenue == Decimal("239.88")
+
+
+def test_rows_that_nobody_paid_are_left_out_where_the_schema_decides_the_kind() -> None:
+    table = Table("activity", activity(revenue=[5], status=["succeeded", "failed", None]))
+    first, config = previewed({}, table)
+    again, once_more = previewed(config, table)
+    assert (first.counts.accepted, again.counts.accepted, again.counts.filtered) == (12, 8, 4)
+    assert config["streams"][0]["when"] == {"status": ["succeeded", None]}
+    assert again.warnings == []
+    assert once_more == config
 
 
 def test_undated_rows_are_counted_as_in_a_run() -> None:

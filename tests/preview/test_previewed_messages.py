@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from preview_streams import plan, previewed, schema_of, written
 
-from target_kissmetrics.preview.messages import read
 from target_kissmetrics.preview.preview import Preview
 from target_kissmetrics.preview.text import as_page as as_html
 
@@ -45,8 +43,8 @@ def becomes(made: Preview, name: str) -> dict[str, tuple[str, str]]:
 def test_two_events_of_one_batch_in_one_second_are_told() -> None:
     row = batch(custom(event_id=1), custom(event_id=2), custom("Other", event_id=3))
     stream = previewed("m", [row], BATCH).streams["m"]
-    assert stream.totals.collisions == 1
-    assert any("1 event would be lost" in text and "(Clicked 1)" in text for text in stream.warnings)
+    assert stream.counts.collisions == 1
+    assert any("event name 'Clicked' and second" in text for text in stream.warnings)
 
 
 @pytest.mark.parametrize(
@@ -61,14 +59,14 @@ def test_no_key_is_advised_that_the_kind_does_not_have(
     entry: dict[str, str], rows: list[dict[str, Any]], has_key: bool
 ) -> None:
     stream = previewed(entry["stream"], rows, entry).streams[entry["stream"]]
-    (told,) = [text for text in stream.warnings if "would be lost" in text]
+    (told,) = [text for text in stream.warnings if "and second; " in text]
     assert ("set spread_duplicates" in told) is has_key
     assert ("is for kind event" in told) is not has_key
 
 
 def test_a_message_that_comes_twice_has_no_twin() -> None:
     assert (
-        previewed("s", [message(messageId="m1"), message(messageId="m1")], MESSAGE).streams["s"].totals.collisions == 0
+        previewed("s", [message(messageId="m1"), message(messageId="m1")], MESSAGE).streams["s"].counts.collisions == 0
     )
 
 
@@ -106,11 +104,10 @@ def test_a_deleted_attribute_is_told_to_be_forgotten() -> None:
     made = previewed("m", [row, row], BATCH)
     role, text = becomes(made, "m")["deleted_user_attributes"]
     assert role == "deleted"
-    assert text.startswith("Old Plan: deleted at the source")
-    assert "sent again when it comes back" in text
+    assert text.startswith("Old Plan = deleted at the source")
     assert made.streams["m"].counts.deleted_attributes == 2
     for told in (written(made), as_page(made)):
-        assert "forget Old Plan: deleted at the source" in told
+        assert "Old Plan = deleted at the source" in told
         assert "2 attributes deleted at the source" in told
 
 
@@ -118,7 +115,7 @@ def test_an_attribute_deleted_by_an_event_is_told_beside_what_its_batch_sends() 
     change = {"event_type": "user_attribute_change", "data": {"user_attribute_name": "Old Plan", "deleted": True}}
     made = previewed("m", [batch(change)], BATCH)
     assert becomes(made, "m")["events"][0] == "deleted"
-    assert becomes(made, "m")["events"][1].startswith("Old Plan: deleted at the source")
+    assert becomes(made, "m")["events"][1].startswith("Old Plan = deleted at the source")
 
 
 def test_types_that_are_ignored_are_counted() -> None:
@@ -127,10 +124,9 @@ def test_types_that_are_ignored_are_counted() -> None:
     made = previewed("m", [batch(started, custom(), odd), batch(started)], BATCH)
     assert made.streams["m"].counts.left_out == {"session_start": 2, "<b>odd</b>\x1b[2J": 1}
     text, page = written(made), as_page(made)
-    assert re.search(r"session_start +\S +2 ", text)
+    assert "skipped, by type: 3 (2 session_start, 1 <b>odd</b>\\x1b[2J)" in text
     assert "\x1b" not in text
     assert "<b>odd" not in page
-    assert "-> ignored, by type: 2 (1 session_start, 1 <b>odd</b>\\x1b[2J)" in text
 
 
 def test_types_that_are_ignored_are_bounded() -> None:
@@ -154,7 +150,7 @@ def test_rejected_events_of_a_batch_are_among_the_rejected() -> None:
     assert text.endswith("and 1 more; the rest: 1 record call")
     for told in (written(made), as_page(made)):
         assert "Rejected rows, and rejected events of batches" in told
-        assert "rejected at events[1].data.event_name (no-event-name)" in told
+        assert "events[1].data.event_name" in told
 
 
 def test_a_batchs_events_are_calls_and_not_its_time() -> None:
@@ -165,21 +161,13 @@ def test_a_batchs_events_are_calls_and_not_its_time() -> None:
     assert becomes(with_set, "m")["user_attributes"] == ("calls", "1 set call: Plan = Gold")
 
 
-def test_personal_data_beside_calls_is_counted_past_the_rows_shown() -> None:
-    rows = [message(), message(context={"ip": "203.0.113.7"}), message(context={"ip": "::1", "userAgent": "Agent/1"})]
-    made = previewed("s", rows, MESSAGE, rows_shown=1)
-    for told in (written(made), as_page(made)):
-        assert "personal data with calls (send_ip_and_user_agent): _ip with 2, _ua with 1" in told
-    assert "personal data" not in written(previewed("s", rows, MESSAGE, send_ip_and_user_agent=False))
-
-
 def test_a_messages_type_is_what_it_is() -> None:
     assert becomes(previewed("s", [message()], MESSAGE), "s")["type"] == ("event", "type of the message")
 
 
 def previewed_lines(*messages: Any, entries: Sequence[Any] = (), **config: Any) -> Preview:
     made = Preview(plan(*entries))
-    read(io.StringIO("".join(json.dumps(line) + "\n" for line in messages)), made, config)
+    made.read(io.StringIO("".join(json.dumps(line) + "\n" for line in messages)), config)
     made.finish()
     return made
 

@@ -7,7 +7,6 @@ import json
 
 from preview_streams import messages, plan, schema_of
 
-from target_kissmetrics.preview.messages import read
 from target_kissmetrics.preview.preview import Preview
 from target_kissmetrics.preview.suggest.entry import as_yaml
 
@@ -33,10 +32,10 @@ def test_the_preview_warns_of_stream_maps_and_not_of_an_empty_input() -> None:
     config = {"stream_maps": {"custmers": {"plan": "'Pro'"}, "__else__": None}}
     preview, empty = Preview(plan()), Preview(plan({"stream": "gone"}))
     lines = "".join(json.dumps(line) + "\n" for line in messages("customers", ROWS, ["id"]))
-    read(io.StringIO(lines), preview, config)
+    preview.read(io.StringIO(lines), config)
     preview.finish()
     (told,) = preview.warnings
     assert told.startswith("stream_maps: 'custmers' matches no stream of the input; did you mean 'customers'")
-    read(io.StringIO(""), empty, config)
+    empty.read(io.StringIO(""), config)
     empty.finish()
     assert empty.warnings == []

@@ -29,7 +29,7 @@ _IMPORTED_LATER = (
     "target_kissmetrics.store.sql",
     "target_kissmetrics.sync.pipeline",
     "target_kissmetrics.sync.planner",
-    "target_kissmetrics.preview.messages",
+    "target_kissmetrics.preview.preview",
     "sqlalchemy.dialects.sqlite.pysqlite",
 )
 

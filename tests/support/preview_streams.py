@@ -15,8 +15,8 @@ from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 from target_kissmetrics.mapping.stream import Stream
 from target_kissmetrics.preview.preview import Preview
 from target_kissmetrics.preview.stream import Plan
-from target_kissmetrics.preview.suggest.columns import columns_of
 from target_kissmetrics.preview.suggest.entry import Suggestion, suggest
+from target_kissmetrics.preview.suggest.roles import columns_of
 from target_kissmetrics.preview.text import print_preview
 
 NOW = 1_750_000_000
@@ -30,25 +30,16 @@ def schema_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def plan(*entries: Mapping[str, Any], rows_shown: int = 3, **settings: Any) -> Plan:
     mapping = MappingSettings(blocked_identities=BLOCKED, **settings)
     read = tuple(read_entry(entry, index) for index, entry in enumerate(entries))
-    return Plan(mapping, read, entries, max_aliases=10, rows_shown=rows_shown, now=NOW)
+    return Plan(mapping, read, entries, rows_shown=rows_shown, now=NOW)
 
 
 def previewed(
     name: str, rows: Sequence[Mapping[str, Any]], *entries: Mapping[str, Any], key: Sequence[str] = (), **settings: Any
 ) -> Preview:
-    return previewed_together(*entries, streams={name: (rows, key)}, **settings)
-
-
-def previewed_together(
-    *entries: Mapping[str, Any],
-    streams: Mapping[str, tuple[Sequence[Mapping[str, Any]], Sequence[str]]],
-    **settings: Any,
-) -> Preview:
     made = Preview(plan(*entries, **settings))
-    for name, (rows, key) in streams.items():
-        made.stream(name).schema(schema_of(rows), key)
-        for row in rows:
-            made.stream(name).row(row, None)
+    made.stream(name).schema(schema_of(rows), key)
+    for row in rows:
+        made.stream(name).row(row, None)
     made.finish()
     return made
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,114 +20,93 @@ from target_kissmetrics.mapping.detection import Detected, detect, resolve
 from target_kissmetrics.mapping.kinds.event import EVENT_NAME_CANDIDATES
 from target_kissmetrics.mapping.registry import FLAT_KINDS
 from target_kissmetrics.mapping.rules.clock import ATTRIBUTE_TIME_CANDIDATES, EVENT_TIME_CANDIDATES
-from target_kissmetrics.mapping.rules.fields import spelled
-from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES
+from target_kissmetrics.mapping.rules.fields import Template, spelled
+from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES, DEVICE_ID_CANDIDATES
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.stream import Stream
-from target_kissmetrics.preview.suggest import advice, roles
-from target_kissmetrics.preview.suggest.columns import Columns
-from target_kissmetrics.preview.suggest.known import known
-from target_kissmetrics.preview.suggest.roles import best, rank
-from target_kissmetrics.preview.suggest.shapes import OTHER_SYSTEM, REFUNDED, shape_of, title, words_of
+from target_kissmetrics.preview.suggest import roles
+from target_kissmetrics.preview.suggest.known import WHEN_IS_SAMPLED, known
+from target_kissmetrics.preview.suggest.roles import Column, Columns, best, look_up, rank, title, words, words_of
 from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.redaction import redact
 
 _NOT_IGNORED = "and remove kind: ignore"
 _COMMENT_CHARACTERS = 2000
+_FEW_ROWS = 3
+_LEAST_CENTS = 100
+_CENTS = re.compile(r"\b(cents?|pence|pennies)\b")
+_REFUND = re.compile(r"\brefund(s|ed)?\b")
+_UNPAID = re.compile(
+    r"\b(failed|failure|cancell?ed|pending|draft|void|voided|declined|refused|refund|refunded|unpaid|uncollectible|"
+    r"expired|abandoned|incomplete|rejected|error)\b"
+)
 
 
 @dataclass(slots=True)
 class Suggestion:
-    """An entry of `streams`, with reasons and advice for a person, in lines.
-
-    Attributes:
-        is_needed: The run would stop at the stream without it.
-        stream_map: Expressions of a stream map by column, without which the entry would be wrong.
-    """
+    """An entry of `streams`, with reasons and advice for a person, in lines."""
 
     entry: dict[str, Any]
     why: list[str] = field(default_factory=list)
-    is_needed: bool = False
-    stream_map: dict[str, str] = field(default_factory=dict)
 
 
-def as_yaml(suggestions: Sequence[Suggestion], stream_maps: Mapping[str, Any] | None = None) -> str:
-    """Write entries to paste, with their reasons as comments; and all `stream_maps`, if an entry needs one.
-
-    The YAML reads back as the same entries and maps, whatever names hold.
-    """
-    needed = {one.entry["stream"]: one.stream_map for one in suggestions if one.stream_map}
-    text = _dumped({"stream_maps": {**(stream_maps or {}), **needed}}) if needed else ""
-    text += "streams:\n" if suggestions else "streams: []\n"
+def as_yaml(suggestions: Sequence[Suggestion]) -> str:
+    """Write entries to paste, with their reasons as comments; it reads back as the same entries."""
+    text = "streams:\n" if suggestions else "streams: []\n"
     for suggestion in suggestions:
+        as_json = json.dumps([suggestion.entry], ensure_ascii=False)
+        # In ASCII, a name with a line separator of Unicode stays on one line. Read again, no part has two places.
+        entry = yaml.safe_dump(
+            json.loads(as_json), sort_keys=False, allow_unicode=as_json.isprintable(), width=1_000_000
+        )
         comments = [f"# {display.line(reason, _COMMENT_CHARACTERS)}" for reason in suggestion.why]
-        text += "".join(f"  {line}\n" for line in [*comments, *_dumped([suggestion.entry]).splitlines()])
+        text += "".join(f"  {line}\n" for line in [*comments, *redact(entry).splitlines()])
     return text
 
 
-def _dumped(value: object) -> str:
-    # In ASCII, a name with a line separator of Unicode stays on one line.
-    is_plain = json.dumps(value, ensure_ascii=False).isprintable()
-    return redact(yaml.safe_dump(value, sort_keys=False, allow_unicode=is_plain, width=1_000_000))
+def suggest(stream: Stream, columns: Columns, given: Mapping[str, Any], decided: Detected | None = None) -> Suggestion:
+    """Suggest an entry for a stream; `decided` is the kind that its schema decides, None when a run would stop at it.
 
-
-def suggest(  # noqa: PLR0913 - a stream, and what is known of it
-    stream: Stream,
-    columns: Columns,
-    given: Mapping[str, Any],
-    decided: Detected | None = None,
-    collisions: int = 0,
-    *,
-    is_mapped: bool = False,
-) -> Suggestion:
-    """Suggest an entry for a stream.
-
-    Args:
-        stream: The stream, with its `columns`.
-        columns: They hold a sample of rows.
-        given: The entry that the config has for it, or nothing. What it says stays where the target accepts it.
-        decided: The kind that its schema decides; None when a run would stop at it.
-        collisions: Its events that share person, name and second with another row's.
-        is_mapped: It has a stream map of its own, so none is suggested.
+    What the entry of the config says (`given`) stays where the target accepts it.
     """
     base = {key: value for key, value in given.items() if value is not None and key != "stream"}
-    found = None if base else _known(stream, columns, is_needed=decided is None)
+    found = None if base else known(columns)
     if found is not None:
-        return found
-    base, why = _decided(stream, base, decided)
+        suggestion = Suggestion({"stream": stream.name, **found[0]}, found[1])
+        if _problem(stream, suggestion.entry) is None:
+            return suggestion
+    if decided is not None:
+        base["kind"] = decided.kind
+        return _drafted(stream, columns, base, [f"decided from its schema: {decided.why}"], decided.kind)
+    kind = _message_kind(stream)
+    if kind is not None and "kind" not in base:
+        base = {"kind": kind}  # columns of a message format say nothing of other kinds
+    return _drafted(stream, columns, base, [], None)
+
+
+def _drafted(stream: Stream, columns: Columns, base: dict[str, Any], why: list[str], decided: str | None) -> Suggestion:
+    """Draft an entry; without the keys of the config that the target does not accept."""
     while True:
         draft = _Draft(stream, columns, base, is_decided=decided is not None)
-        draft.fill(collisions, is_mapped=is_mapped)
-        try:
-            resolve(replace(stream, entry=read_entry(draft.entry, 0), warn=lambda _: None))
-        except ConfigError as problem:
-            key = problem.setting.rpartition(".")[2]
-            why.append(f"without {key}: {str(problem).removeprefix(f'{problem.setting}: ')}")
-            if key == "kind" or base.pop(key, None) is None:
-                break
-        else:
-            return Suggestion(draft.entry, [*why, *draft.why], decided is None, draft.stream_map)
+        draft.fill()
+        problem = _problem(stream, draft.entry)
+        if problem is None:
+            return Suggestion(draft.entry, [*why, *draft.why])
+        key = problem.setting.rpartition(".")[2]
+        why.append(f"without {key}: {str(problem).removeprefix(f'{problem.setting}: ')}")
+        if key == "kind" or base.pop(key, None) is None:
+            break
     if decided is None:
         why.append(f"ignored; fix it, {_NOT_IGNORED}")
-    return Suggestion({"stream": stream.name, "kind": decided.kind if decided else "ignore"}, why, decided is None)
+    return Suggestion({"stream": stream.name, "kind": decided or "ignore"}, why)
 
 
-def _decided(stream: Stream, base: dict[str, Any], decided: Detected | None) -> tuple[dict[str, Any], list[str]]:
-    if decided is not None:
-        return {**base, "kind": decided.kind}, [f"decided from its schema: {decided.why}"]
-    kind = _message_kind(stream) if "kind" not in base else None
-    # Columns of a message format say nothing of other kinds.
-    return ({"kind": kind} if kind is not None else base), []
-
-
-def _known(stream: Stream, columns: Columns, *, is_needed: bool) -> Suggestion | None:
-    """Suggest the entry of a known shape, if the target accepts it."""
-    found = known(columns)
-    if found is not None:
-        entry, why = {"stream": stream.name, **found[0]}, found[1]
-        with suppress(ConfigError):
-            resolve(replace(stream, entry=read_entry(entry, 0), warn=lambda _: None))
-            return Suggestion(entry, why, is_needed)
+def _problem(stream: Stream, entry: dict[str, Any]) -> ConfigError | None:
+    """Give what the target says against an entry."""
+    try:
+        resolve(replace(stream, entry=read_entry(entry, 0), warn=lambda _: None))
+    except ConfigError as problem:
+        return problem
     return None
 
 
@@ -146,122 +124,108 @@ class _Draft:
     def __init__(self, stream: Stream, columns: Columns, given: Mapping[str, Any], *, is_decided: bool) -> None:
         self.entry: dict[str, Any] = {"stream": stream.name, **given}
         self.why: list[str] = []
-        self.stream_map: dict[str, str] = {}
-        self._stream, self._columns, self._shape = stream, columns, shape_of(stream.name)
-        self._is_decided = is_decided
-        self._key = stream.only_key
-        self._customers = self._rank_customers()
+        self._stream, self._columns, self._is_decided = stream, columns, is_decided
+        self._table = words_of(stream.name)
+        self._noun = self._table.rpartition(" ")[2]
+        self._event = look_up(roles.EVENT_TABLES, self._noun)
+        devices = _listed(given.get("device_id") or stream.field_for(DEVICE_ID_CANDIDATES))
+        self._customers = self._rank_customers(devices)
         customers = _listed(given.get("customer_id")) or self._customers[:1]
-        devices = _listed(given.get("device_id") or best(columns, roles.DEVICE, customers))
-        self._time: str | None = given.get("timestamp", best(columns, roles.EVENT_TIME)) or None
         if is_decided:
             found = stream.id_fields(key_is_person=given["kind"] == "user_attributes")
             customers, devices = (list(fields.paths) for fields in found)
         self._customer, self._device = next(iter(customers), None), next(iter(devices), None)
         self._ids = [*customers, *devices]
+        self._time: str | None = given.get("timestamp", best(columns, roles.EVENT_TIME)) or None
 
-    def fill(self, collisions: int, *, is_mapped: bool) -> None:
+    def fill(self) -> None:
         """Find the kind, and the columns that it needs and its own rules do not find."""
         if "kind" not in self.entry:
             kind, reason = self._kind()
             self.entry = {"stream": self._stream.name, "kind": kind, **self.entry}
             self.why.append(reason)
         if self.entry["kind"] == "event":
-            self._people()
-            self._event()
-            self._revenue(is_mapped=is_mapped)
-            self._spread(collisions)
-            self._exclude()
+            self._set_people()
+            self._set_event()
+            self._set_revenue()
+            self._set_exclude()
         elif self.entry["kind"] == "user_attributes":
-            self._people()
-            self._set_time(best(self._columns, roles.CHANGE_TIME), ATTRIBUTE_TIME_CANDIDATES)
-            self._exclude()
-        if self._shape.note and not self._is_decided:
-            self.why.append(self._shape.note)
+            self._set_people()
+            self._set_time(roles.CHANGE_TIME, ATTRIBUTE_TIME_CANDIDATES)
+            self._set_exclude()
 
-    def _rank_customers(self) -> list[str]:
+    def _rank_customers(self, devices: Sequence[str]) -> list[str]:
         """Rank the columns that may hold the person's ID. The key of a table of people does."""
-        ranked = rank(self._columns, roles.CUSTOMER)
-        is_people = "user_attributes" in {self._shape.kind, self.entry.get("kind")}
-        if not is_people or self._key is None or self._key not in self._columns:
+        ranked, key = rank(self._columns, roles.CUSTOMER, devices), self._stream.only_key
+        is_people = self._noun in roles.PEOPLE or self.entry.get("kind") == "user_attributes"
+        if not is_people or key is None or key not in self._columns:
             return ranked
-        has_own_numbers = self._shape.nouns == OTHER_SYSTEM
-        before = ranked if has_own_numbers else spelled(CUSTOMER_ID_CANDIDATES, ranked).values()
-        return list(dict.fromkeys([*(name for name in ranked if name in before), self._key, *ranked]))
+        before = ranked if self._noun in roles.OTHER_SYSTEM else spelled(CUSTOMER_ID_CANDIDATES, ranked).values()
+        return list(dict.fromkeys([*(name for name in ranked if name in before), key, *ranked]))
 
     def _kind(self) -> tuple[str, str]:
-        who, time, shape = self._customer or self._device, self._time, self._shape
-        table = title(words_of(self._stream.name))
+        who = self._customer or self._device
+        table, note = title(self._table), look_up(roles.OTHER_TABLES, self._noun)
         if who is None:
             return "ignore", f"no column looks like a person's ID; if one is, name it as customer_id, {_NOT_IGNORED}"
+        if self._event or not {"event_name", "events"}.isdisjoint(self.entry):
+            return "event", f"each row ({table}) is something that a person ({who}) did"
+        if self._noun in roles.PEOPLE:
+            return "user_attributes", f"its name is one for people, and {who} is their ID"
+        if note is None and self._time:
+            return "event", f"it has who ({who}) and when ({self._time}); check the event's name"
         column = self._columns.get(who)
         is_unique = column is not None and 1 < len(column.values) == len(column.texts)
-        if shape.event_name or not {"event_name", "events"}.isdisjoint(self.entry):
-            return "event", f"each row ({table}) is something that a person ({who}) did"
-        if shape.kind == "user_attributes":
-            return shape.kind, f"its name is one for people, and {who} is their ID"
-        if shape.kind != "ignore" and time:
-            return "event", f"it has who ({who}) and when ({time}); check the event's name"
-        if shape.kind != "ignore" and (who == self._key or is_unique):
+        if note is None and (who == self._stream.only_key or is_unique):
             return "user_attributes", f"it has no time, and one row for each {who}"
-        reason = f"{table} does not look like events or people; if it is, name event_name and timestamp, {_NOT_IGNORED}"
-        return "ignore", reason
+        advice = note or f"if it is, name event_name and timestamp, {_NOT_IGNORED}"
+        return "ignore", f"{table} does not look like events or people; {advice}"
 
     def _set(self, key: str, value: object) -> None:
         if value:
             self.entry.setdefault(key, value)
 
-    def _set_time(self, name: str | None, candidates: Sequence[str]) -> None:
-        """Set the time, unless the kind's rules find one among their candidates."""
-        own = self._stream.choose("timestamp", candidates).paths if self._is_decided else ()
-        found = next((one for one in own if one in self._columns), None)
-        self._time = found or name
-        if found is None:
-            self._set("timestamp", name)
+    def _set_time(self, role: roles.Role, candidates: Sequence[str]) -> None:
+        """Set the time, unless the kind's own rule finds it among its candidates."""
+        own = self._stream.field_for(candidates) if self._is_decided else None
+        if own is None:
+            self._set("timestamp", best(self._columns, role))
+        self._time = self.entry.get("timestamp", own) or None
 
-    def _people(self) -> None:
-        settings = self._stream.settings
+    def _set_people(self) -> None:
         if not self._is_decided:
             self._set("customer_id", self._customer)
             self._set("device_id", self._device)
-        tried = self._ids
-        if self._customer and self._device:
-            ids, other_way = [self._customer, self._device], ""
-            if not settings.use_customer_id:
-                ids, other_way = ids[::-1], f"; set use_customer_id: true to prefer {self._customer}"
-            self.why.append(f"{ids[0]} is the person, or {ids[1]} where it is empty{other_way}")
-            tried = tried if settings.identity_fallback else ids[:1]
+        if self._customer and self._device and not self._stream.settings.use_customer_id:
+            other_way = f"set use_customer_id: true to prefer {self._customer}"
+            self.why.append(f"{self._device} is the person, or {self._customer} where it is empty; {other_way}")
         others = [name for name in self._customers if name not in self._ids]
         if self._ids and others:
             listed = " or ".join(others[:3])
             self.why.append(f"{listed} could be customer_id as well; use the ID that your product sends")
-        others += rank(self._columns, roles.DEVICE, tried)
-        self.why += advice.about_rows_without_id(self._columns, tried, others)
 
-    def _event(self) -> None:
+    def _set_event(self) -> None:
         if not self._is_decided:
             self._set("event_name", self._event_name())
-            self._set("refund", self._shape.event_name == REFUNDED)
-        self._set_time(self._time, EVENT_TIME_CANDIDATES)
+            self._set("refund", self._event == roles.REFUNDED)
+        self._set_time(roles.EVENT_TIME, EVENT_TIME_CANDIDATES)
         time = self._columns.get(self._time or "")
-        if not self._time:
+        if time is None:
             self.why.append("no column says when: events get the time of extraction, and are new in each later run")
-        elif time and (empty := time.values.count(None)):
-            self.why.append(f"{empty} of {len(time.values)} sampled rows have no {time.name} and would be rejected")
+        elif time.is_date_only and not self.entry.get("once"):
+            self._set("spread_duplicates", True)
+            self.why.append(f"{self._time} has no time of day; spread_duplicates keeps events of one day apart")
 
     def _event_name(self) -> str:
         column = best(self._columns, roles.EVENT_NAME, [self._customer, self._device, self._time])
-        table = words_of(self._stream.name)
         if column is None or {"{", "}"} & set(column) or "event_name" in self.entry:
-            return self._shape.event_name or title(table) or "Happened"
-        values = list(self._columns[column].texts)
-        self.why.append(f"{column} names the event: {', '.join(map(repr, values[:4]))}{', ...' * (len(values) > 4)}")
+            return self._event or title(self._table) or "Happened"
+        self.why.append(f"{column} names the event: {', '.join(map(repr, self._columns[column].texts[:4]))}")
         is_known = column in spelled(EVENT_NAME_CANDIDATES, self._columns).values()
-        prefix = f"{title(table.rpartition(' ')[2])} " if self._shape.event_name and not is_known else ""
-        return f"{prefix}{{{column}}}"
+        return f"{title(self._noun)} {{{column}}}" if self._event and not is_known else f"{{{column}}}"
 
-    def _revenue(self, *, is_mapped: bool) -> None:
-        """Set the revenue. What would be wrong gets a stream map, or is left out."""
+    def _set_revenue(self) -> None:
+        """Set the revenue, and what puts it right."""
         if "events" in self.entry:
             return  # each has a revenue of its own
         is_own = self._is_decided or "revenue" in self.entry
@@ -269,36 +233,14 @@ class _Draft:
         if amount:
             self.entry["revenue"] = amount
             self.why.append(f"{amount} looks like the money; Kissmetrics wants it net, without tax and shipping")
-            beside = rank(self._columns, roles.TAX_OR_SHIPPING)
-            if beside and not re.search(r"\b(net|subtotal|revenue)\b", self._columns[amount].words):
-                self.why.append(f"if {amount} includes {', '.join(beside)}, subtract it with a stream map")
-        amount = amount or advice.own_amount(self._stream, self._columns)
-        if amount is None:
-            return
-        is_refund = bool(self.entry.get("refund"))
-        own, name = self._stream.entry, self.entry.get("event_name")
-        money = advice.about_money(self._columns, amount, own, name, refund=is_refund)
-        self.why += money.warnings
-        if money.fix and not money.is_mixed and not is_mapped:
-            self.stream_map[amount] = money.fix
-            self.why.append("stream_maps, above, fixes it")
-        elif money.is_wrong:
-            self.entry["revenue"] = False
-            self.why.append(f"revenue: {amount}")
-
-    def _spread(self, collisions: int) -> None:
-        time = self._columns.get(self._time or "")
-        is_date_only = time is not None and time.is_date_only
-        if self.entry.get("once") or "spread_duplicates" in self.entry or not (is_date_only or collisions):
-            return
-        self.entry["spread_duplicates"] = True
-        self.why.append(
-            f"{self._time} has no time of day; spread_duplicates keeps events of one day apart"
-            if is_date_only
-            else f"{collisions} events share person, name and second with another row's"
+        own = replace(
+            self._stream.entry, event_name=self.entry.get("event_name"), refund=bool(self.entry.get("refund"))
         )
+        warnings, keys = about_money(self._columns, amount or own_amount(self._stream, self._columns), own)
+        self.why += warnings
+        self.entry |= keys
 
-    def _exclude(self) -> None:
+    def _set_exclude(self) -> None:
         """Exclude personal data and the number of a row, but no column that the entry names."""
         if "include" in self.entry or "exclude" in self.entry:
             return
@@ -306,14 +248,83 @@ class _Draft:
         private = {*rank(self._columns, roles.PRIVATE), *(["name"] if self.entry["kind"] == "user_attributes" else [])}
         found = [name for name in self._columns if name in private - used]
         if found:
-            listed = ", ".join(found[:6]) + ", ..." * (len(found) > 6)
+            listed = ", ".join(found[:6])
             self.why.append(f"exclude has personal data or secrets ({listed}); remove from it what you need")
-        if self._key in {"id", "_id", "ID", "Id"} - used:
-            self.why.append(f"{self._key} only numbers the rows of its table; exclude has it")
-            found.append(self._key)
+        key = self._stream.only_key
+        if key in {"id", "_id", "ID", "Id"} - used:
+            self.why.append(f"{key} only numbers the rows of its table; exclude has it")
+            found.append(key)
         self._set("exclude", found)
 
 
 def _listed(given: Any) -> list[str]:
     """Give the fields that a key names: one, several, or none."""
     return [given] if isinstance(given, str) and given else list(given or ())
+
+
+def own_amount(stream: Stream, columns: Columns) -> str | None:
+    """Give the column that a run takes for revenue."""
+    named = stream.entry.revenue
+    paths = stream.settings.revenue_fields if named is None else named
+    return next((path for path in spelled(paths, columns).values() if columns[path].filled), None)
+
+
+def about_money(columns: Columns, amount: str | None, entry: StreamSettings) -> tuple[list[str], dict[str, Any]]:
+    """Warn of amounts in cents or in several currencies, and of rows that nobody paid; give the keys that put it right.
+
+    What the `entry` puts right already is not warned of.
+    """
+    if amount is None:
+        return [], {}
+    mixed = _about_currencies(columns, amount)
+    if mixed:
+        return mixed, {"revenue": False}
+    warnings, keys = _about_cents(columns[amount]) if entry.revenue_divide_by == 1 else ([], {})
+    named = Template(entry.event_name).fields if entry.event_name else spelled(EVENT_NAME_CANDIDATES, columns).values()
+    for name in dict.fromkeys([*named, *rank(columns, roles.STATUS)]):
+        paid, unpaid = _by_payment(columns[name], columns[amount], entry) if name in columns else ([], [])
+        if unpaid:
+            listed = ", ".join(map(repr, unpaid))
+            warnings += [f"some rows with {name} {listed} have {amount}, which may be no revenue", WHEN_IS_SAMPLED]
+        if unpaid and not paid:
+            keys["revenue"] = False
+        elif unpaid and name in named:
+            keys["event_name"] = entry.event_name or f"{{{name}}}"
+            keys["events"] = [{"when": {name: paid}}, {"when": {name: unpaid}, "revenue": False}]
+        elif unpaid:
+            keys["when"] = {**dict(entry.when or ()), **keys.get("when", {}), name: paid}
+    return warnings, keys
+
+
+def _about_currencies(columns: Columns, amount: str) -> list[str]:
+    for name in rank(columns, roles.CURRENCY):
+        several = sorted({text.upper() for text in columns[name].texts})
+        if len(several) > 1:
+            mixed = f"{name} has more than one value ({', '.join(several[:4])}); amounts are summed and not converted"
+            return [mixed, f"convert {amount} to one currency at the source, then set revenue: {amount}"]
+    return []
+
+
+def _about_cents(money: Column) -> tuple[list[str], dict[str, Any]]:
+    is_whole = all(text.removeprefix("-").isdecimal() for text in money.texts)
+    if is_whole and _CENTS.search(words(money.name)):
+        told = f"{money.name} counts cents by its name; without revenue_divide_by: 100 it is 100 times too high"
+        return [told], {"revenue_divide_by": 100}
+    are_large = any(amount is not None and abs(amount) >= _LEAST_CENTS for amount in money.amounts)
+    if are_large and len(money.filled) >= _FEW_ROWS and all(isinstance(value, int) for value in money.filled):
+        return [f"{money.name} holds whole numbers only; if they are cents, set revenue_divide_by: 100"], {}
+    return [], {}
+
+
+def _by_payment(column: Column, money: Column, entry: StreamSettings) -> tuple[list[Any], list[str]]:
+    """Give a column's values, and apart from them its texts that say that nobody paid the row's amount.
+
+    Amounts below zero are refunds already, and of an order that is refunded in part, a part is revenue.
+    """
+    pairs = zip(column.values, money.amounts, strict=True)
+    texts = sorted({text for text, amount in pairs if isinstance(text, str) and amount is not None and amount > 0})
+    unpaid = [text for text in texts if _UNPAID.search(words(text)) and "partial" not in words(text)]
+    if entry.refund:
+        unpaid = [text for text in unpaid if not _REFUND.search(words(text))]
+    values = [value for value in column.values if value is None or isinstance(value, (str, int))]
+    return [value for value in dict.fromkeys(values) if value not in unpaid], unpaid

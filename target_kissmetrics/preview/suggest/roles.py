@@ -1,24 +1,123 @@
-"""Which column has which role: a table of name patterns and checks, and the function that ranks columns by it.
+"""The columns of a stream, and what names say: which column has which role, and what the rows of a table are.
 
-A pattern matches the words of a column's name (`orderDate` is `order date`). To recognize more names, extend the table.
+A pattern matches the words of a name (`orderDate` is `order date`). To recognize more names, extend the tables.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, NamedTuple
 
+from target_kissmetrics.kissmetrics.limits import EARLIEST_TIME, LATEST_TIME
 from target_kissmetrics.mapping.kinds.event import EVENT_NAME_CANDIDATES
-from target_kissmetrics.mapping.rules import times
+from target_kissmetrics.mapping.rules import amounts, times
 from target_kissmetrics.mapping.rules.clock import ATTRIBUTE_TIME_CANDIDATES, EVENT_TIME_CANDIDATES
-from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES, DEVICE_ID_CANDIDATES
-from target_kissmetrics.preview.suggest.columns import Column, Columns, words
+from target_kissmetrics.mapping.rules.fields import Row, getter, is_empty
+from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES
+from target_kissmetrics.mapping.rules.loaders import is_metadata
+from target_kissmetrics.mapping.rules.schemas import listed, moments
 
+MAX_COLUMNS = 500
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_BETWEEN = re.compile(r"[\W_]+")
+_PLAIN_NAME = re.compile(r"\w+", re.ASCII)
 _MAX_LABELS = 50
 _MAX_LABEL_CHARACTERS = 40
 _FEW_ROWS = 10
-_FLAG_VALUES = 2
+
+Columns = Mapping[str, "Column"]
+
+
+def words(name: str) -> str:
+    """Give a name's words in lower case: `orderDate`, `order_date` and `Order-Date` are `order date`."""
+    return _BETWEEN.sub(" ", _CAMEL.sub("_", name).lower()).strip()
+
+
+@dataclass(frozen=True)
+class Column:
+    """A field of a stream, or a field of an object in it.
+
+    Attributes:
+        name: The field, or its path.
+        values: Its value in each sampled row; None where it is empty.
+        is_moment: The schema declares a date or date-time.
+        is_nested: It is part of an object.
+    """
+
+    name: str
+    values: Sequence[Any]
+    is_moment: bool = False
+    is_nested: bool = False
+
+    @cached_property
+    def filled(self) -> list[Any]:
+        """Its values that are not empty."""
+        return [value for value in self.values if value is not None]
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """Its different texts and numbers, as text."""
+        return list(dict.fromkeys(str(value) for value in self.filled if _is_scalar(value)))
+
+    @cached_property
+    def amounts(self) -> list[Decimal | None]:
+        """Its values as amounts; None where a value is not one."""
+        return [None if (amount := amounts.to_amount(value)) is None else Decimal(amount) for value in self.values]
+
+    @cached_property
+    def seconds(self) -> list[int]:
+        """Its values that are times within Kissmetrics' limits, in seconds since the Unix epoch."""
+        found = []
+        for value in self.filled:
+            with suppress(ValueError, OverflowError):
+                found.append(times.to_seconds(value))
+        return [second for second in found if EARLIEST_TIME <= second < LATEST_TIME]
+
+    @property
+    def is_date_only(self) -> bool:
+        """Whether its times are days without a time of day."""
+        return bool(self.seconds) and all(second % 86_400 == 0 for second in self.seconds)
+
+    def is_id(self) -> bool:
+        """Whether it may hold IDs."""
+        return self.has_most(sum(map(_is_scalar, self.filled)))
+
+    def is_text(self) -> bool:
+        """Whether it holds texts."""
+        return self.has_most(sum(isinstance(value, str) for value in self.filled))
+
+    def has_most(self, number: int) -> bool:
+        """Tell whether a number is four fifths of its values; a column that was not sampled may be anything."""
+        return not self.values or (bool(self.filled) and number * 5 >= len(self.filled) * 4)
+
+
+def columns_of(schema: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Column]:
+    """Give a stream's columns by name, with those of objects one level deep by path: `billing.email`."""
+    names = dict.fromkeys([*listed(schema), *(name for row in rows for name in row)])
+    top = [name for name in names if not is_metadata(name)][:MAX_COLUMNS]
+    paths = dict.fromkeys(path for row in rows for path in _paths(row) if path not in names)
+    dated = {path for path, _ in moments(schema)}
+    columns = {}
+    for name in [*top, *list(paths)[:MAX_COLUMNS]]:
+        values = [None if is_empty(value) else value for value in map(getter(name), rows)]
+        columns[name] = Column(name, values, name in dated, name in paths)
+    return columns
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, (str, int, float, Decimal)) and not isinstance(value, bool)
+
+
+def _paths(row: Row) -> Iterator[str]:
+    for name, value in row.items():
+        if isinstance(value, Mapping) and _PLAIN_NAME.fullmatch(name) and not is_metadata(name):
+            yield from (f"{name}.{key}" for key in value if _PLAIN_NAME.fullmatch(key))
 
 
 class Role(NamedTuple):
@@ -33,21 +132,21 @@ class Role(NamedTuple):
 
     fits: Callable[[Column], bool]
     patterns: tuple[str, ...]
-    last: str = ""
-    never: str = ""
+    last: str = "(?!)"
+    never: str = "(?!)"
 
 
 def rank(columns: Columns, role: Role, besides: Collection[str | None] = ()) -> list[str]:
     """Give the columns that have a role and are not in `besides`, the likeliest first, those of objects last."""
     ranked = []
     for number, column in enumerate(columns.values()):
-        places = [place for place, pattern in enumerate(role.patterns) if re.search(pattern, column.words)]
-        if role.last and _has(role.last, column.words):
+        name = words(column.name)
+        places = [place for place, pattern in enumerate(role.patterns) if re.search(pattern, name)]
+        if re.search(rf"\b({role.last})\b", name):
             places = [len(role.patterns)]
-        is_never = (column.values and not column.filled) or (role.never and _has(role.never, column.words))
+        is_never = (column.values and not column.filled) or re.search(rf"\b({role.never})\b", name)
         if places and column.name not in besides and not is_never and role.fits(column):
-            length = len(column.words.split())
-            ranked.append((column.is_nested, places[0], length, -len(column.filled), number, column.name))
+            ranked.append((column.is_nested, places[0], name.count(" "), -len(column.filled), number, column.name))
     return [name for *_, name in sorted(ranked)]
 
 
@@ -56,19 +155,10 @@ def best(columns: Columns, role: Role, besides: Collection[str | None] = ()) -> 
     return next((name for name in rank(columns, role, besides) if not columns[name].is_nested), None)
 
 
-def _is_device(column: Column) -> bool:
-    """Tell IDs from flags: one or two values in many rows do not tell devices apart."""
-    return column.is_id() and (len(column.values) < _FEW_ROWS or len(column.texts) > _FLAG_VALUES)
-
-
 def _is_time(column: Column) -> bool:
     is_iso = column.is_text() and not column.is_date_only and all(map(times.is_full_iso, column.texts))
-    is_hinted = column.is_moment or is_iso or re.search(_TIME_NAME, column.words) is not None
+    is_hinted = column.is_moment or is_iso or re.search(_TIME_NAME, words(column.name)) is not None
     return is_hinted and column.has_most(len(column.seconds))
-
-
-def _is_amount(column: Column) -> bool:
-    return column.has_most(sum(amount is not None for amount in column.amounts)) and not column.is_moment
 
 
 def _is_label(column: Column) -> bool:
@@ -78,10 +168,6 @@ def _is_label(column: Column) -> bool:
     is_short = len(column.texts) <= _MAX_LABELS and max(map(len, column.texts), default=0) <= _MAX_LABEL_CHARACTERS
     comes_again = len(column.texts) * 2 <= max(len(column.filled), _FEW_ROWS)
     return is_short and comes_again and column.is_text() and not column.has_most(len(column.seconds))
-
-
-def _has(alternatives: str, text: str) -> bool:
-    return re.search(rf"\b({alternatives})\b", text) is not None
 
 
 def _exactly(candidates: Iterable[str]) -> tuple[str, ...]:
@@ -115,15 +201,6 @@ CUSTOMER = Role(
     never="by|agent|admin|staff|rep|assigned|assignee|manager|approved|anonymous|anon|"
     rf"(company|organi[sz]ation|store|shop|vendor|owner) ({_ID}|{_MAIL})",
 )
-DEVICE = Role(
-    _is_device,
-    (
-        *_exactly(DEVICE_ID_CANDIDATES),
-        _both("device|anonymous|anon|visitor|cookie|browser|installation|install|fingerprint", _ID),
-        r"\b(visitor|anonymous|anon|cookie|fingerprint)$",
-    ),
-    never="is|has|unique|new|returning",
-)
 EVENT_TIME = Role(
     _is_time,
     (
@@ -146,7 +223,7 @@ EVENT_NAME = Role(
     never=f"{_ID}|{_TIME_ENDS}",
 )
 AMOUNT = Role(
-    _is_amount,
+    lambda column: column.has_most(sum(one is not None for one in column.amounts)) and not column.is_moment,
     (
         *(r"\bnet\b", r"\brevenue\b", r"\bsubtotal\b", r"\btotal\b", r"\bamount\b", r"\bpaid\b"),
         *(r"\b(price|sum)\b", r"\b(charge|payment)\b", r"\b(mrr|gross)\b", r"\bvalue\b", r"\bfee\b"),
@@ -155,11 +232,10 @@ AMOUNT = Role(
     never="tax|vat|shipping|discount|quantity|qty|count|id|currency|tip|items|units|points|number|score|status|type|"
     "rate|percent|date|at|on",
 )
-TAX_OR_SHIPPING = Role(_is_amount, (r"\b(tax|vat|shipping)\b",))
 CURRENCY = Role(Column.is_text, (r"\bcurrency\b",))
 STATUS = Role(_is_label, (r"\b(status|state)\b",))
 PRIVATE = Role(
-    lambda column: column.is_id() or column.words.endswith("geo"),
+    lambda column: column.is_id() or column.name.lower().endswith("geo"),
     (
         r"\b(password|passwd|secret|token|ssn|iban|cvv|cvc|hash|salt|otp|passphrase|passport|surname|forename)\b",
         r"\b(card number|api key|credit card|social security|private key|user agent|address line|latitude|longitude)\b",
@@ -173,3 +249,59 @@ PRIVATE = Role(
     "subscribed|consent|frequency|campaign|template|subject",
 )
 """Secrets, and personal data that no report needs."""
+
+REFUNDED = "Refunded"
+
+EVENT_TABLES = {
+    "order|purchase|sale|transaction|checkout": "Purchased",
+    "refund|return|chargeback": REFUNDED,
+    "payment|charge": "Paid",
+    "invoice": "Invoiced",
+    "subscription": "Subscribed",
+    "signup|registration": "Signed Up",
+    "login": "Logged In",
+    "session": "Started Session",
+    "visit": "Visited Site",
+    "pageview|view": "Viewed Page",
+    "click": "Clicked",
+    "booking|reservation|appointment": "Booked",
+    "ticket": "Opened Ticket",
+}
+"""The event of a table's rows, by the last word of its name in the singular. Amounts of refunds are sent negative."""
+
+OTHER_SYSTEM = frozenset({"contact", "lead", "prospect", "person", "people"})
+"""Their key numbers the records of another system, so an e-mail address is a better ID."""
+
+PEOPLE = OTHER_SYSTEM | {"user", "customer", "profile", "member", "visitor"}
+
+OTHER_TABLES = {
+    "alias|merge|identity|link|mapping|map|stitch": "if it links two IDs of a person, use kind: alias with customer_id "
+    "and previous_id; an alias is permanent",
+    "assignment|experiment|exposure|enrollment|variant|test|allocation": "if it says who got which variant, use kind: "
+    "experiment with customer_id, experiment and variant",
+    "country|currency|category|product|plan|setting|role|tag|status|type|migration|language|region": "",
+    "sku|price|tax|permission|department|store|warehouse|coupon|feature|config|template|article": "",
+    "lookup|version|rate|channel|campaign|brand": "",
+}
+"""Tables that are ignored, and what to do about them."""
+
+
+def look_up(table: dict[str, str], noun: str) -> str | None:
+    """Give what a table says of the last word of a stream's name."""
+    return next((said for nouns, said in table.items() if noun in nouns.split("|")), None)
+
+
+def words_of(stream: str) -> str:
+    """Give the words of a stream's own name, the last one in the singular: `order item` for `public-order_items`."""
+    name = words(re.split(r"[-./]", stream.strip("-./ "))[-1])
+    length = len(name.rpartition(" ")[2])
+    if length > 4 and name.endswith("ies"):
+        return f"{name[:-3]}y"
+    if name.endswith(("sses", "xes", "ches", "shes", "uses")):
+        return name[:-2]
+    return name[:-1] if length > 3 and name.endswith("s") and not name.endswith(("ss", "us", "is")) else name
+
+
+def title(text: str) -> str:
+    """Write words as a name: `Order Item`."""
+    return " ".join(word[:1].upper() + word[1:] for word in text.split())
