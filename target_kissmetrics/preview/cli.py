@@ -179,7 +179,7 @@ def _read(name: str, preview: Preview, config: Mapping[str, Any]) -> Exception |
         except (InputError, ExpressionError, SingerSDKError, SingerError) as problem:
             return problem
         except KeyboardInterrupt:
-            return InputError("stopped before the end of the input")
+            return InputError("stopped before the end of the input; run it again to see all")
     return None
 
 
