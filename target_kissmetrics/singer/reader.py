@@ -80,7 +80,7 @@ class MessageReader(GenericSingerReader[str]):
         except Exception as error:
             why = (isinstance(error, OSError) and error.strerror) or type(error).__name__
             what = f"the {message['type']} message, or a file that it names, cannot be used"
-            raise InputError(f"line {self._line_number} of the input: {what}: {why}; fix the tap") from error
+            raise self._wrong(f": {what}: {why}; fix the tap") from error
 
     def _next(self, lines: IO[str]) -> str | None:
         """Give the next line; nothing at the end of the input, or when a signal ended the wait, wherever in it."""
@@ -114,17 +114,19 @@ class MessageReader(GenericSingerReader[str]):
     def deserialize_json(self, line: str) -> dict[str, Any]:
         """Read one line: a JSON object with a `type`, and no STATE that cannot be emitted as it is (an InputError)."""
         lost: list[str] = []
-        where = f"line {self._line_number} of the input"
         try:
             message = decode(line, lost)
         except ValueError as problem:
             cut = "" if line[-1:] in {"\n", b"\n"} else "; the input ends in the middle of it"
-            raise InputError(f"{where} {problem}{cut}; fix the tap, whose own log may say more") from None
+            raise self._wrong(f" {problem}{cut}; fix the tap, whose own log may say more") from None
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-            raise InputError(f"{where} is not a Singer message: it has no type; pipe in a tap")
+            raise self._wrong(" is not a Singer message: it has no type; pipe in a tap")
         if lost and message["type"] == "STATE":
-            raise InputError(f"{where}: STATE {lost[0]}, and cannot be emitted as it is; fix the tap")
+            raise self._wrong(f": STATE {lost[0]}, and cannot be emitted as it is; fix the tap")
         return message
+
+    def _wrong(self, problem: str) -> InputError:
+        return InputError(f"line {self._line_number} of the input{problem}")
 
 
 def read_line(lines: IO[AnyStr], number: int, of: str = "") -> AnyStr:
