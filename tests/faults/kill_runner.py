@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -137,6 +138,7 @@ class Job:
         ]
         self._watching: dict[int, Callable[[int], None]] = {}
         self._name = f"seed {seed}"
+        self._stores_rejects = seed % 2 == 1 and "postgres" not in long_faults
         self._lock = threading.Lock()
         self._is_stuck = False
         self.findings = Findings()
@@ -252,6 +254,7 @@ class Job:
             "batch_size_rows": 7 if point else one.random.choice([1, 7, 40, 1000]),
             # So slow that a fault begins while rows are sent.
             **({"max_requests_per_second": self._rows / 3} if fault else {}),
+            **({"rejects_path": "store"} if self._stores_rejects else {}),
             **({"attribute_store_url": self._postgres.url} if self._postgres else {}),
             **({"shard": {"index": index, "count": count}} if count > 1 else {}),
         }
@@ -340,11 +343,17 @@ class Job:
 
     def _rejects(self) -> list[dict[str, Any]]:
         path = self._folder / "target-kissmetrics-rejects.jsonl"
-        if not path.exists():
-            return []
+        lines = (
+            self._stored_rejects() if self._stores_rejects else path.read_bytes().splitlines() if path.exists() else []
+        )
         found = []
-        for line in path.read_bytes().splitlines():
+        for line in lines:
             # A run that was killed may leave half a line.
             with contextlib.suppress(ValueError):
                 found.append(json.loads(line)["record"])
         return found
+
+    def _stored_rejects(self) -> list[str]:
+        with contextlib.closing(sqlite3.connect(self._folder / "target-kissmetrics.db")) as store:
+            query = "SELECT line FROM target_kissmetrics_rejects WHERE code IS NOT NULL"
+            return [line for (line,) in store.execute(query)]
