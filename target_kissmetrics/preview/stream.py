@@ -83,7 +83,7 @@ class StreamPreview:
         self.dropped: dict[str, Loss] = {}
         self.warnings: list[str] = []
         self._plan = plan
-        self._collisions = CollisionCounter(lambda _, text: self._warn(text))
+        self._collisions = CollisionCounter(lambda _, text: self._warn(text), are_final=False)
         self._sample: list[Row] = []
         self._waiting: list[tuple[Row | None, object, str | None]] | None = None
         self._stream: Stream | None = None

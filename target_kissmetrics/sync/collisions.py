@@ -42,10 +42,12 @@ class CollisionCounter:
 
     Args:
         warn: Takes a stream and a message.
+        are_final: Events that `spread_duplicates` moves have their seconds already; in a preview, they have not.
     """
 
-    def __init__(self, warn: Callable[[str, str], None]) -> None:
+    def __init__(self, warn: Callable[[str, str], None], *, are_final: bool = True) -> None:
         self._warn = warn
+        self._are_final = are_final
         self._collisions = Collisions()
 
     def count(self, rows: Iterable[BatchRow]) -> None:
@@ -79,7 +81,8 @@ class CollisionCounter:
 
     def _count_item(self, counts: StreamCounts, event: Call, slot: EventSlot, item: Set) -> None:
         """Count a line item that loses values: Kissmetrics keeps one value of a property per second."""
-        if self._collisions.seen(item.person, LINE_ITEMS, item.time, slot.row):
+        is_final = self._are_final or not slot.spread
+        if is_final and self._collisions.seen(item.person, LINE_ITEMS, item.time, slot.row):
             problem, remedy = (
                 "line items of different events of one person have the same second",
                 "events closer together than they have items lose some",
