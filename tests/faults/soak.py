@@ -23,10 +23,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import get_args
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
 from crashing import ANYWHERE, POINTS
 from faulty_host import HARMLESS, RETRIED
 from kill_runner import Findings, Job
 from long_faults import KINDS
+from postgres_server import binaries, running_postgres
 from shared_store import run as run_shared
 
 from target_kissmetrics.sandbox.model import Duplicates
@@ -36,9 +39,6 @@ KILLS_A_JOB = 5
 FAULTS = 0.05
 POINTED = 1 / 3
 SHOWN = 20
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from postgres_server import binaries, running_postgres  # noqa: E402 - it lies one folder up
 
 
 def main() -> int:
