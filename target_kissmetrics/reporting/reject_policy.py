@@ -53,7 +53,7 @@ class RejectPolicy:
     def row(self, counts: StreamCounts, rejected: Rejected, record: Mapping[str, Any]) -> None:
         """Reject a row."""
         self.parts(counts, [rejected], record)
-        if self.probation and not counts.left_accepted and counts.suspicious.total() >= PROBATION_ROWS:
+        if self.probation and not counts.still_accepted and counts.suspicious.total() >= PROBATION_ROWS:
             code = cast("Code", counts.suspicious.most_common(1)[0][0])
             raise TooManyRejects(
                 f"stream '{counts.stream}': the first {counts.rejected.total()} rows were all rejected, most often "

@@ -25,7 +25,7 @@ from target_kissmetrics.sync.once import (
     turn_sent_events_into_sets,
 )
 from target_kissmetrics.sync.spreading import spread_duplicates
-from target_kissmetrics.sync.view import StoreView
+from target_kissmetrics.sync.store_view import StoreView
 
 _Others = Sequence[tuple[Batch, BatchRow]]
 """Rows that are more than user attributes."""
@@ -123,7 +123,7 @@ class Planner:
     def _plan_others(self, others: _Others, keyed: Sequence[KeyedRow]) -> None:
         """Plan what is not change-tracked: events, line items, aliases."""
         rows = [row for _, row in others]
-        self._once.keep_seconds(keyed)
+        self._once.spread_only_unsent(keyed)
         spread_duplicates(rows, self._digests, self._store)
         for one in keyed:
             self._once.plan_row(one)

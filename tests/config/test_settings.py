@@ -14,7 +14,7 @@ from target_kissmetrics.errors import ConfigError, did_you_mean
 from target_kissmetrics.mapping.registry import KINDS
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.reporting.logs import in_one_line
-from target_kissmetrics.reporting.redaction import learn
+from target_kissmetrics.reporting.redaction import set_secrets
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 
@@ -218,7 +218,7 @@ def test_a_key_with_space_in_it_is_a_mistake_and_not_shown(value: str) -> None:
     ],
 )
 def test_a_key_pasted_in_the_wrong_place_is_not_shown(config: dict[str, Any]) -> None:
-    learn({"api_key": KEY, **config})
+    set_secrets({"api_key": KEY, **config})
     with pytest.raises(ConfigError) as problem:
         read_settings({"api_key": KEY, **config})
     assert KEY[:20] not in in_one_line(problem.value)

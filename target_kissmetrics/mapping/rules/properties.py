@@ -18,8 +18,8 @@ from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.mapping.rules import amounts, names
 from target_kissmetrics.mapping.rules.fields import MAX_DEPTH, Globs, Row, Template, spelled
 from target_kissmetrics.mapping.rules.loaders import is_metadata
-from target_kissmetrics.mapping.rules.plan import TrackingPlan
 from target_kissmetrics.mapping.rules.schemas import listed, moments
+from target_kissmetrics.mapping.rules.tracking_plan import TrackingPlan
 from target_kissmetrics.mapping.rules.values import Values, is_scalar
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 

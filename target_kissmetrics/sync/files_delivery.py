@@ -19,7 +19,7 @@ LONGEST_OPEN_SECONDS = 3600.0
 """A file is completed after this, full or not, so that STATE advances: Kissmetrics imports one file an hour."""
 
 
-class FilesRun:
+class FilesDelivery:
     """A delivery that holds STATE until its file is whole. For the pipeline's thread.
 
     Args:
@@ -30,15 +30,7 @@ class FilesRun:
         emit: Writes the value of a STATE.
     """
 
-    def __init__(
-        self,
-        *,
-        store: OverlayStore,
-        url: str,
-        base: str,
-        max_rows: int,
-        emit: Callable[[Any], None],
-    ) -> None:
+    def __init__(self, *, store: OverlayStore, url: str, base: str, max_rows: int, emit: Callable[[Any], None]) -> None:
         self._store = store
         self._emit = emit
         self._states: list[Any] = []
