@@ -105,7 +105,7 @@ class CollisionCounter:
 def _remedy(slot: EventSlot) -> str:
     if slot.may_spread:
         return "set spread_duplicates: true in the stream's entry to give each a second of its own"
-    return "give them times a second apart in the tap; spread_duplicates, which does so, is for kind event"
+    return "give them times a second apart in the tap; kind kissmetrics has no spread_duplicates"
 
 
 def _overlap(event: Record, item: Set) -> bool:
