@@ -1,6 +1,6 @@
 """The object that travels: rows between two STATE messages, and all that becomes of them.
 
-The reader's thread adds rows; the planner gives the calls, what the store has to learn and the intents; the dispatcher
+The reading thread adds rows; the planner gives the calls, what the store has to learn and the intents; the dispatcher
 acknowledges the calls; the store commits; and the STATE behind the batch is emitted.
 """
 
