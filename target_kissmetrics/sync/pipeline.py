@@ -141,19 +141,19 @@ class Pipeline:
                 last.state = state  # it covers every row that the one before covers
 
     def finish(self, *, complete: bool) -> None:
-        """Deliver every row, emit the last STATE whose rows are, and end.
+        """Deliver every row, emit STATE for what was delivered, and end.
 
         Args:
             complete: The input came to its end, so that no stream is on probation any more.
 
         Raises:
-            Exception: Whatever ended the run before that; STATE is emitted as far as rows were delivered.
+            Exception: Whatever ended the run before that; STATE is emitted for what was delivered.
         """
         self._end(complete=complete)
         self._raise_failure()
 
     def abandon(self) -> None:
-        """End after a failure elsewhere: deliver every row, emit their STATE. Does not raise."""
+        """End after a failure elsewhere: deliver every row, emit STATE for them. Does not raise."""
         self._end(complete=False)
 
     def fail(self, error: BaseException) -> None:

@@ -170,7 +170,7 @@ def test_the_key_is_required(config: dict[str, Any]) -> None:
     ],
 )
 def test_a_nul_or_half_a_surrogate_pair_is_named_wherever_it_is(config: Any, place: str, odd: str) -> None:
-    with pytest.raises(ConfigError, match=f"^{re.escape(place)}: contains a NUL or half of a UTF-16 surrogate pair"):
+    with pytest.raises(ConfigError, match=f"^{re.escape(place)}: contains a NUL or an unpaired UTF-16 surrogate"):
         read_settings({"api_key": KEY, **config(odd)})
 
 
@@ -252,7 +252,7 @@ def test_an_unknown_setting_is_named_with_the_likely_one(typed: str, meant: str)
 
 
 def test_an_unknown_setting_that_is_like_none_is_named() -> None:
-    assert mistake({"zzz": 1}) == "zzz: no such setting; take it out (target-kissmetrics --about lists all settings)"
+    assert mistake({"zzz": 1}) == "zzz: no such setting; remove it (target-kissmetrics --about lists all settings)"
 
 
 def test_an_unknown_setting_is_told_of_before_the_missing_key_that_it_may_be() -> None:

@@ -98,7 +98,7 @@ class EventRules:
     def __init__(self, stream: Stream, create: Callable[[Stream], Mapping[str, Handler]]) -> None:
         entry, settings = stream.entry, stream.settings
         if entry.send_once_per_row and not stream.key_properties:
-            problem = f"stream {stream.name!r} has no key properties, by which a row is known again"
+            problem = f"stream {stream.name!r} has no key properties, so a later run cannot recognize a row"
             raise ConfigError(f"{entry.place}.send_once_per_row", f"{problem}; let the tap name them")
         self._row_key = RowKey(stream.name, stream.key_properties) if entry.send_once_per_row else None
         self._revenue_key = settings.revenue_key

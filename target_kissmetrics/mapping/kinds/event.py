@@ -315,7 +315,7 @@ def _sends_once(stream: Stream, revenue: Sequence[str]) -> bool:
     if entry.send_once_per_row and entry.once:
         raise ConfigError(place, "has no meaning beside once: true, which is stricter; remove one of the two")
     if entry.send_once_per_row and not has_key and not entry.is_glob:
-        problem = f"stream {stream.name!r} has no key properties, by which a row is known again"
+        problem = f"stream {stream.name!r} has no key properties, so a later run cannot recognize a row"
         raise ConfigError(place, f"{problem}; let the tap name them, or remove this key")
     return entry.send_once_per_row and has_key
 

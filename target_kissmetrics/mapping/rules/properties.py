@@ -108,7 +108,7 @@ class PropertyMaker:
             try:
                 self._plan.check_property(name, None)
             except Rejected as rejected:
-                raise ConfigError(f"{entry.place}.set", f"{rejected.problem}; add it there, or take it out") from None
+                raise ConfigError(f"{entry.place}.set", f"{rejected.problem}; add it there, or remove it") from None
         self._moments = dict(moments(schema))
         self._iso_texts = iso_texts
         self._own = Globs(own) if own is not None else None
