@@ -216,7 +216,7 @@ def _of_click(command: click.Command) -> Iterator[Option]:
             takes = "" if param.is_flag or not kind else f" {kind}"
             yield Option(f"`{', '.join(param.opts)}{takes}`".replace("|", "\\|"), "", _cell(param.help or ""))
         else:
-            yield Option(f"`{(param.name or '').upper()}`", "required", "The file of rejects.")
+            yield Option(f"`{(param.name or '').upper()}`", "required", "The file of rejects, or `store`.")
 
 
 def _of_argparse(parser: argparse.ArgumentParser) -> Iterator[Option]:
