@@ -66,11 +66,11 @@ class InputError(TargetError):
 
 
 class TooManyRejects(TargetError):  # noqa: N818 - it reads as what happened
-    """A stream whose rows are rejected so steadily that its mapping must be wrong."""
+    """More rows were rejected than `max_rejects`, `max_reject_ratio` or the probation allow."""
 
 
 class StoreError(TargetError):
-    """The store that remembers what was sent cannot be read or written."""
+    """The store of what was sent cannot be read or written."""
 
 
 class DeliveryError(TargetError):

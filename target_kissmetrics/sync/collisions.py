@@ -1,4 +1,4 @@
-"""Counts what Kissmetrics drops of this run's events: the rest of different rows with one person, name and second."""
+"""Counts events that Kissmetrics may drop: different rows of this run with the same person, name and second."""
 
 from __future__ import annotations
 

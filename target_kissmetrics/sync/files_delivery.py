@@ -1,6 +1,6 @@
 """A run with `delivery: files`: updates are committed, and STATE emitted, only once their file is whole.
 
-A file takes hundreds of thousands of lines; what they teach the store waits in an overlay. Once a file is whole under
+A file takes hundreds of thousands of lines; their store updates wait in an overlay. Once a file is whole under
 its final name, the overlay is committed to the real store, and then the latest STATE that the file covers is emitted. A
 run that is killed in between leaves whole files that the store does not know of: the next run writes the same lines
 with the same seconds, which Kissmetrics ignores.

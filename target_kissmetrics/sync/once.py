@@ -93,7 +93,7 @@ def _is_stored(call: Call) -> bool:
 
 
 def turn_sent_events_into_sets(rows: Iterable[BatchRow]) -> None:
-    """Let only the properties go out that an event lacked when it was sent."""
+    """Replace an event that was already sent by a set of the properties it lacked."""
     for row in rows:
         by_record = {slot.record: slot for slot in row.mapped.slots}
         if not any(slot.was_sent for slot in by_record.values()):

@@ -38,7 +38,7 @@ class Planner:
         store: What was sent.
         include_all: Send unchanged user attributes too.
         max_aliases: The most partners of one identity.
-        remember_only: Plan no call: the batches teach the store what the calls would.
+        remember_only: Store what the calls would leave, and plan no call.
         names: Rejects names that are too many; None for any number.
         reject: Called with each rejected alias.
         warn: Takes a stream and a message.
@@ -106,7 +106,7 @@ class Planner:
         self._view.committed(batch.update)
 
     def refused(self, batch: Batch, call: Outgoing) -> None:
-        """Reject the rows of a call that the host refused for its size; the store learns nothing of its person.
+        """Reject the rows of a call that the host refused for its size; nothing of its person is stored.
 
         What else was sent of the person is sent again, the same, with the next row: Kissmetrics ignores it.
         """

@@ -48,7 +48,7 @@ class _SentCalls:
 
 @dataclass(slots=True, eq=False)
 class _CallInFlight:
-    """A call from its first attempt to its acknowledgement; before `earliest` the host asked for no retry."""
+    """A call from its first attempt to its acknowledgement; `earliest`: no retry before this, by `Retry-After`."""
 
     outgoing: Outgoing
     request: Request
@@ -64,8 +64,8 @@ class Dispatcher:
 
     Args:
         failed: Called once with the reason when the delivery stops. All functions are called from the own thread.
-        acknowledged: Told of each call, with the seconds and the number of its attempts. May not raise, as `retried`.
-        retried: Told of each failed attempt, with its cause, which holds nothing of the call.
+        acknowledged: Called with each acknowledged call, and the seconds and number of its attempts. May not raise.
+        retried: Called with the cause of each failed attempt, which holds nothing of the call. May not raise.
     """
 
     encoder: Encoder
@@ -109,7 +109,7 @@ class Dispatcher:
         """Nothing is due by time alone."""
 
     def close(self, patience: float) -> None:
-        """End the thread and its connections. Attempts in flight get so many seconds, then they are abandoned."""
+        """End the thread and its connections. Attempts in flight get `patience` seconds, then they are abandoned."""
         self._stopping = True
         self._wake()
         if self._thread is not None:

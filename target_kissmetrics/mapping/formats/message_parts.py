@@ -1,4 +1,4 @@
-"""Parts of messages: what shape each must have, and who and when its calls are about."""
+"""What message formats share: checks of shape, the person and time of a message's calls, rules for events."""
 
 from __future__ import annotations
 
