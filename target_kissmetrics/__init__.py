@@ -1,10 +1,9 @@
 """Singer target for Kissmetrics.
 
-Data flows one way, and the modules follow it:
+Data flows one way, and the packages follow it:
 
-    Singer message -> sink -> mapping -> memory -> Kissmetrics client -> Kissmetrics
-                      (row)   (calls)    (changes)  (encode, send, retry)
+    Singer message -> singer -> mapping -> sync, with store -> kissmetrics -> Kissmetrics
+                      (row)     (calls)    (what is new)       (encode, send, retry)
 
-`target` puts the parts together; `pipeline` holds the order in which rows are planned, sent, remembered and
-their STATE passed on.
+`runtime` builds the parts; `sync.pipeline` has the order: rows are planned, sent and stored, then STATE is emitted.
 """

@@ -1,7 +1,7 @@
 """What can go wrong, classified by what can be done about it.
 
     TargetError            ends the run with one line
-    |-- ConfigError        fix the configuration; the run stopped before its first call
+    |-- ConfigError        fix the configuration; rows before the error were delivered
     |   `-- ExpressionError    fix a stream map's expression; the first row that it fails for ends the run
     |-- InputError         fix the tap (or the input file); STATE for later messages is not emitted
     |-- TooManyRejects     fix the mapping; STATE for the rejected rows is not emitted
@@ -66,11 +66,11 @@ class InputError(TargetError):
 
 
 class TooManyRejects(TargetError):  # noqa: N818 - it reads as what happened
-    """A stream whose rows are rejected so steadily that its mapping must be wrong."""
+    """More rows were rejected than `max_rejects`, `max_reject_ratio` or the probation allow."""
 
 
 class StoreError(TargetError):
-    """The store that remembers what was sent cannot be read or written."""
+    """The store of what was sent cannot be read or written."""
 
 
 class DeliveryError(TargetError):

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from target_kissmetrics.reporting.reject_policy import Parts
     from target_kissmetrics.reporting.report_writer import ReportWriter
     from target_kissmetrics.store.sql import SqlStore
-    from target_kissmetrics.sync.import_run import FilesRun
+    from target_kissmetrics.sync.files_delivery import FilesDelivery
     from target_kissmetrics.sync.pipeline import Pipeline
 
 
@@ -55,7 +55,7 @@ class Runtime:
         version: This target's.
         run_id: The ID of the run; None for a new one.
         emit: Writes a STATE message's value for the tap's next run.
-        interrupt: Called, from any thread, when the run cannot go on: the caller may be waiting for input.
+        interrupt: Called, from any thread, when the run cannot go on: the reading thread may wait for input.
         batch_rows: Rows that are planned together; None for the default.
         report: Writes the report of the run; None without one.
         replay: Takes the rejects of a replay, whose rows are everybody's and may be rejected as often as they like;
@@ -285,14 +285,14 @@ class Runtime:
             batch_rows=self._batch_rows or BATCH_ROWS,
         )
 
-    def _make_files(self, store: SqlStore) -> FilesRun | None:
+    def _make_files(self, store: SqlStore) -> FilesDelivery | None:
         from target_kissmetrics.store.overlay import OverlayStore  # noqa: PLC0415
-        from target_kissmetrics.sync.import_run import FilesRun  # noqa: PLC0415
+        from target_kissmetrics.sync.files_delivery import FilesDelivery  # noqa: PLC0415
 
         settings = self.settings
         if settings.dry_run or not isinstance(store, OverlayStore):
             return None
-        return FilesRun(
+        return FilesDelivery(
             store=store,
             url=settings.files_url,
             base=settings.files_base_name,

@@ -11,7 +11,7 @@ from singer_sdk.sinks import Sink
 from target_kissmetrics.sync.intake import StreamIntake
 
 METRIC_ROWS = 100
-"""The SDK's metric is counted up in steps of so many rows: each step costs as much as mapping a small row."""
+"""The SDK's metric is counted up in steps of this many rows: each step costs as much as mapping a small row."""
 
 
 class KissmetricsSink(Sink):

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 
-from target_kissmetrics.reporting.redaction import learn
+from target_kissmetrics.reporting.redaction import set_secrets
 
 # Tests share a busy machine: hypothesis must not fail because an example is slow.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -82,7 +82,7 @@ def forgotten_secrets() -> Iterator[None]:
     """Let no test know the secrets of another one."""
     factory = logging.getLogRecordFactory()
     yield
-    learn({})
+    set_secrets({})
     logging.setLogRecordFactory(factory)
 
 

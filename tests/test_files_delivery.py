@@ -24,7 +24,7 @@ from target_kissmetrics.store.intents import Intent, LastSent, NewValue
 from target_kissmetrics.store.overlay import OverlayStore
 from target_kissmetrics.store.sql import SqlStore
 from target_kissmetrics.store.update import StoreUpdate
-from target_kissmetrics.sync.import_run import FilesRun
+from target_kissmetrics.sync.files_delivery import FilesDelivery
 
 EVENTS = {
     "type": "SCHEMA",
@@ -128,7 +128,7 @@ def test_what_was_noted_is_struck_out_only_once_the_state_behind_it_is_out(tmp_p
     store = MemoryStore()
     waiting = OverlayStore(store, dry_run=False)
     noted_at_state: list[int] = []
-    files = FilesRun(
+    files = FilesDelivery(
         store=waiting,
         url=str(tmp_path),
         base="k",
@@ -278,7 +278,7 @@ def test_nothing_is_remembered_nor_passed_on_before_the_file_is_whole_nor_after_
     (tmp_path / "file").write_text("no folder")
     for folder in (tmp_path / "out", tmp_path / "file"):
         store = OverlayStore(opened(), dry_run=False)
-        files = FilesRun(store=store, url=str(folder), base="km", max_rows=9, emit=out.append)
+        files = FilesDelivery(store=store, url=str(folder), base="km", max_rows=9, emit=out.append)
         if folder.name == "file":
             with pytest.raises(Refused, match=r"cannot write to .*: File exists"):
                 files.send([Outgoing(None, call) for call in CALLS], lambda: None)

@@ -127,7 +127,7 @@ def test_attributes_without_a_state_before_the_end_are_stored_so_that_the_next_r
         emitted, log = bench.run(tap(user, 30, 30), max_calls=10)
         assert bench.calls == 10 * run + 10
         # Of the last run, every row was sent.
-        assert (emitted, "no STATE was earned: raise max_calls" in log) == ((None, True) if run < 2 else (30, False))
+        assert (emitted, "no STATE was emitted; raise max_calls" in log) == ((None, True) if run < 2 else (30, False))
     assert bench.run(tap(user, 30, 30), max_calls=10)[0] == 30
     assert bench.calls == 30
 

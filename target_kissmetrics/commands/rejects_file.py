@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from singer_sdk.singerlib.json import serialize_json
 
-from target_kissmetrics.commands.parts import Part
+from target_kissmetrics.commands.unsent_parts import Part
 from target_kissmetrics.errors import ConfigError, StoreError
 from target_kissmetrics.exact_json import decode
 from target_kissmetrics.reporting.reject_policy import RejectSink

@@ -22,8 +22,8 @@ from typing import Any
 import click
 
 from target_kissmetrics.commands import derived
-from target_kissmetrics.commands.parts import NO_AMOUNT, TOO_MANY_NAMES, lacking, properties_of, without
 from target_kissmetrics.commands.rejects_file import Record, RejectedRow, RejectsFile, ReplayRejects
+from target_kissmetrics.commands.unsent_parts import NO_AMOUNT, TOO_MANY_NAMES, lacking, properties_of, without
 from target_kissmetrics.exact_json import decode
 from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.result import Mapped

@@ -81,7 +81,7 @@ def check_texts(given: object, place: str = "", depth: int = 0) -> None:
         raise ConfigError(re.split(r"[.[]", place)[0], f"is nested more than {MAX_DEPTH} deep; write it flatter")
     if isinstance(given, str):
         if "\0" in given or any("\ud800" <= char <= "\udfff" for char in given):
-            raise ConfigError(place, "contains a NUL or half of a UTF-16 surrogate pair; write it again")
+            raise ConfigError(place, "contains a NUL or an unpaired UTF-16 surrogate; retype it")
     elif isinstance(given, Mapping):
         for name, value in given.items():
             inner = f"{place}.{name}" if depth else str(name)
@@ -129,7 +129,7 @@ def read_object(settings: type, given: object, place: str = "", known: Collectio
 def _unknown(name: object, known: Collection[str], what: str) -> str:
     likely = did_you_mean(str(name), sorted(known))
     every = "target-kissmetrics --about lists all settings" if what == "setting" else f"keys are {', '.join(known)}"
-    return f"no such {what}{likely or f'; take it out ({every})'}"
+    return f"no such {what}{likely or f'; remove it ({every})'}"
 
 
 def _read(setting: Field[Any], schema: Schema, place: str, given: object) -> Any:

@@ -17,7 +17,7 @@ def without_flattening(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a config without the SDK's settings of flattening, which must have no effect: they are not offered."""
     for name, value in config.items():
         if name.startswith("flattening_") and value is not None and (name, value) != ("flattening_enabled", False):
-            raise ConfigError(name, "is not offered: this target flattens nested objects itself, with '.'; take it out")
+            raise ConfigError(name, "is not offered: this target flattens nested objects itself, with '.'; remove it")
     return {name: value for name, value in config.items() if not name.startswith("flattening_")}
 
 
@@ -28,7 +28,7 @@ def check_sdk_settings(schemas: Mapping[str, Schema], config: Mapping[str, Any])
         if error is not None:
             raise ConfigError(".".join([name, *map(str, error.absolute_path)]), _problem(error))
     if config.get("load_method") == "overwrite":
-        raise ConfigError("load_method", "must not be 'overwrite': Kissmetrics deletes nothing; take it out")
+        raise ConfigError("load_method", "must not be 'overwrite': Kissmetrics deletes nothing; remove it")
     if (rows := config.get("batch_size_rows")) is not None and rows < 1:
         raise ConfigError("batch_size_rows", f"must be at least 1, not {rows}")
 
@@ -39,7 +39,7 @@ def _problem(error: ValidationError) -> str:
         return wrong_type([wanted] if isinstance(wanted, str) else wanted, error.instance)
     if error.validator == "enum":
         return not_a_choice(wanted, error.instance)
-    return f"must not be {error.instance!r}; see https://sdk.meltano.com/en/latest/, or take it out"
+    return f"must not be {error.instance!r}; see https://sdk.meltano.com/en/latest/, or remove it"
 
 
 def _any_of(validator: Any, choices: list[Any], value: Any, schema: Schema) -> Iterator[ValidationError]:

@@ -45,7 +45,7 @@ def _check_renames(entry: StreamSettings) -> None:
             key = "exclude" if is_included else "include"
             raise ConfigError(
                 f"{entry.place}.rename[{index}]",
-                f"{field!r} has no effect, since {key} {problem}; change {key}, or take the rename out",
+                f"{field!r} has no effect, since {key} {problem}; change {key}, or remove the rename",
             )
 
 
@@ -54,7 +54,7 @@ def check_reachable(entries: Sequence[StreamSettings]) -> None:
     for index, entry in enumerate(entries):
         for earlier in entries[:index]:
             if earlier.stream == entry.stream:
-                problem = f"{entry.stream!r} has an entry already, {earlier.place}; make one of the two"
+                problem = f"{entry.stream!r} has an entry already, {earlier.place}; merge the two entries"
             elif _covers(earlier.stream, entry.stream):
                 problem = f"{earlier.place} ({earlier.stream!r}) comes first and matches; move this entry before it"
             else:

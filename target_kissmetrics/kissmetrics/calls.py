@@ -83,4 +83,4 @@ class Delivery(Protocol):
         """Do what is due by time alone. Called several times a second, from the thread that sends."""
 
     def close(self, patience: float) -> None:
-        """End. Calls still in flight are waited for, so many seconds, then abandoned."""
+        """End. Calls still in flight are waited for, up to `patience` seconds, then abandoned."""

@@ -56,7 +56,7 @@ def resolve(stream: Stream) -> ResolvedStream:
         if not entry.is_glob:
             check_keys(entry, kind)
         elif kind not in FLAT_KINDS:
-            # Excluded fields must not be sent, and message formats cannot exclude any.
+            # Excluded fields must not be sent, and kind kissmetrics cannot exclude any.
             check_keys(entry, kind, PROPERTY_KEYS)
     create = BY_NAME[kind].mapping
     if create is None:

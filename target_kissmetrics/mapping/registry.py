@@ -30,7 +30,7 @@ KINDS = tuple(BY_NAME)
 
 FLAT_KINDS = tuple(kind.name for kind in _FLAT)
 """Kinds whose rows are flat: one event, one person's attributes, one alias or one assignment a row. Their entries name
-fields; those of message formats do not."""
+fields of the row; those of message formats name fields of objects in the row."""
 
 DETECTION_ORDER = (*_MESSAGE_FORMATS, people.ALIAS, people.EXPERIMENT, event.KIND, people.USER_ATTRIBUTES)
 """The first kind that recognizes a stream's schema wins."""

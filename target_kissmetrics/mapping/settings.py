@@ -114,7 +114,7 @@ def _read_timezone(place: str, value: str) -> str:
 
 def _read_when(place: str, value: Mapping[str, Any]) -> tuple[tuple[str, tuple[Any, ...]], ...]:
     if not value:
-        raise ConfigError(place, "is empty, so it has no effect; write {field: value}, or take it out")
+        raise ConfigError(place, "is empty, so it has no effect; write {field: value}, or remove it")
     wanted = {name: tuple(one) if isinstance(one, (list, tuple)) else (one,) for name, one in value.items()}
     for name, values in wanted.items():
         if not values or not all(one is None or isinstance(one, (str, int, float)) for one in values):
@@ -258,7 +258,7 @@ class StreamSettings(EventSettings):
     )
     user_attributes: str | None = setting("Event: field that holds an object of user attributes.")
     send_once_per_row: bool | None = setting(
-        "Event: send a row's event once, known again by the row's key, whatever changes in the row. Without it: true "
+        "Event: send a row's event once, identified by the row's key, whatever changes in the row. Without it: true "
         "where the stream has a key and a revenue field, and `once` is not set; else false."
     )
     previous_id: str | None = setting("Alias: field that holds the other identity.")

@@ -33,9 +33,9 @@ class Shard:
     def takes_row(self, mapped: Mapped) -> bool:
         """Return whether a row is in this slice, by its first person."""
         named = mapped.calls or mapped.deletions
-        return self.takes(named[0].person) if named else self.takes_nobody
+        return self.takes(named[0].person) if named else self.takes_rows_without_person
 
     @property
-    def takes_nobody(self) -> bool:
+    def takes_rows_without_person(self) -> bool:
         """Whether rows without a person are in this slice: exactly one slice has to report them."""
         return self.index == 0

@@ -6,5 +6,5 @@ monitor                     the one observer of a run: it feeds the log, metrics
 report, report_page         the report's fields and what records them; the report as a page
 report_writer               writes the report
 dry_run                     what logs calls and rejects in the place of sending them
-display, logs               text from data, sanitized; what leaves through the log
+display, logs, redaction    text from data, sanitized; what leaves through the log; secrets, hidden
 """

@@ -73,7 +73,7 @@ class StreamCounts:
     events: dict[str, list[int]] = field(default_factory=dict)  # acknowledged, by name: how many, first and last second
 
     @property
-    def left_accepted(self) -> int:
+    def still_accepted(self) -> int:
         """Rows that were accepted, and not rejected late."""
         return self.accepted - self.late
 
@@ -85,7 +85,7 @@ class StreamCounts:
     @property
     def suspicious(self) -> Counter[str]:
         """Rejected rows by code, if no row was accepted: the mapping may be wrong. A history may begin too early."""
-        rejected = Counter() if self.left_accepted else self.rejected.copy()  # the other thread may write
+        rejected = Counter() if self.still_accepted else self.rejected.copy()  # the other thread may write
         del rejected["too-old"]
         return rejected
 

@@ -17,7 +17,7 @@ from singer_sdk.singerlib.exceptions import SingerError
 
 from target_kissmetrics.errors import TargetError
 from target_kissmetrics.reporting import display
-from target_kissmetrics.reporting.redaction import each_text, learn
+from target_kissmetrics.reporting.redaction import each_text, set_secrets
 
 MAX_ERROR_CHARACTERS = 3000
 
@@ -64,7 +64,7 @@ def in_one_line(error: BaseException) -> str:
 
 def guard(config: Mapping[str, Any], run_id: str | None = None) -> None:
     """Keep a config's secrets out of all that leaves from now on, and libraries' details; tag metrics with the run."""
-    learn(config)
+    set_secrets(config)
     logging.setLogRecordFactory(functools.partial(_record, run_id))
     for name in QUIET:
         logger = logging.getLogger(name)

@@ -40,7 +40,7 @@ _Metric = enum.Enum("_Metric", {name: name for name in [*FIGURES, *RUN_FIGURES]}
 
 
 class Progress(NamedTuple):
-    """How far a run is, so many seconds after its start: the figures of each stream, calls, and attempts made again."""
+    """How far a run is, `seconds` after its start: the figures of each stream, calls, and attempts made again."""
 
     seconds: float = 0.0
     figures: Mapping[str, Mapping[str, int]] = {}

@@ -24,8 +24,8 @@ _PARAMETER = re.compile(r"([\w-]+)\s*=\s*(?:'([^']*)'|([^\s;&,']+))")  # of a co
 _hidden: dict[str, re.Pattern[str]] = {}  # what is shown in the place of secrets -> the pattern that finds them
 
 
-def learn(config: Mapping[str, Any]) -> None:
-    """Know the secrets of a config, and of the environment, in the place of those that were known before."""
+def set_secrets(config: Mapping[str, Any]) -> None:
+    """Replace the known secrets by those of this config and of the environment."""
     key = config.get("api_key")
     keys = _spellings([key] if isinstance(key, str) else [], MIN_KEY)
     others = _spellings([*_in_config(config), *_in_environment()], MIN_PASSWORD)

@@ -1,4 +1,4 @@
-"""What happens to what is not sent: it is counted and written, and too much of it ends the run."""
+"""Counts and writes rejects; too many of them end the run."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from target_kissmetrics.mapping.reject_codes import REASONS, Code, Rejected
 from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.reporting.counts import StreamCounts, by_code
 
-JUDGED_ROWS = 1000  # `max_reject_ratio` is judged after a stream's first so many, and with each reject from then on
-PROBATION_ROWS = 100  # a stream whose first so many were all rejected ends the run
+JUDGED_ROWS = 1000  # `max_reject_ratio` is judged after this many rows of a stream, and with each reject from then on
+PROBATION_ROWS = 100  # a stream ends the run if this many rows came and all were rejected
 MAX_COPIES = 20  # of a row, in the lines of its parts: one of 10,000 rejected events would fill a disk
 _TO_DO = "they are in rejects_path: fix the mapping, send them again with target-kissmetrics-replay"
 
@@ -53,7 +53,7 @@ class RejectPolicy:
     def row(self, counts: StreamCounts, rejected: Rejected, record: Mapping[str, Any]) -> None:
         """Reject a row."""
         self.parts(counts, [rejected], record)
-        if self.probation and not counts.left_accepted and counts.suspicious.total() >= PROBATION_ROWS:
+        if self.probation and not counts.still_accepted and counts.suspicious.total() >= PROBATION_ROWS:
             code = cast("Code", counts.suspicious.most_common(1)[0][0])
             raise TooManyRejects(
                 f"stream '{counts.stream}': the first {counts.rejected.total()} rows were all rejected, most often "

@@ -196,7 +196,7 @@ def joined(numbered: Iterable[tuple[int, Bucket]]) -> Series:
 
 
 def over_time(series: Series, width: float, seconds: float) -> list[Moment]:
-    """Give the course of a run of so many seconds, without gaps, from buckets of this width in seconds."""
+    """Give the course of a run of `seconds`, without gaps, from buckets of `width` seconds."""
     if not series:
         return []
     # A rest of less than half a bucket belongs to the one before it, or its rate would be that of an instant.

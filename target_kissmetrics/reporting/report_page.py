@@ -65,13 +65,13 @@ def as_page(report: RunReport) -> str:
 def findings(report: RunReport) -> list[str]:
     """Give what deserves a person's attention, each with what to do."""
     figures, rejects = report.figures, report.settings.get("rejects_path", "")
-    apart = "Give each its own second: spread_duplicates does it for a stream of kind event."
+    to_spread = "Set spread_duplicates: true (kinds event, segment, mparticle)."
     slow = "If the host is overloaded, max_requests_per_second or fewer max_connections may be faster."
-    mend = f"They are in rejects_path ({rejects}): fix the mapping, then send them with target-kissmetrics-replay."
+    to_fix = f"They are in rejects_path ({rejects}): fix the mapping, then send them with target-kissmetrics-replay."
     found = [
-        (figures["rejected"] + figures["set_aside"], f"rows or properties were not sent. {mend}"),
-        (figures["collisions"], f"events may count as one with another row's (same person, name and second). {apart}"),
-        (figures["amount_collisions"], f"amounts may be lost: Kissmetrics may keep one of a person a second. {apart}"),
+        (figures["rejected"] + figures["set_aside"], f"rows or properties were not sent. {to_fix}"),
+        (figures["collisions"], f"events may count as one with another row's: same person, name, second. {to_spread}"),
+        (figures["amount_collisions"], f"amounts share person and second: Kissmetrics may keep only one. {to_spread}"),
         (report.retries if report.retries * 20 > report.calls else 0, f"retries, more than one in 20 calls. {slow}"),
     ]
     return [f"{count:,} {text}" for count, text in found if count] + [

@@ -1,1 +1,1 @@
-"""Reading what a tap sends."""
+"""Reading what a tap sends: messages, BATCH files, stream maps; signals; and STATE output."""

@@ -1,4 +1,4 @@
-"""STATE output: what the tap's next run begins with."""
+"""STATE output: writes what the tap's next run begins with; `sync/pipeline.py` decides when."""
 
 from __future__ import annotations
 

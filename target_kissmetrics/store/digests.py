@@ -1,4 +1,4 @@
-"""The few bytes that are remembered of identities, names and values: digests, so the store holds no personal data.
+"""The few bytes that the store keeps of identities, names and values: digests, which hold no personal data.
 
 Every digest of them is keyed, with a key that is derived from the API key and the store's salt, and never stored. So
 the same identity in two products, or in two stores, is two people, and a list of candidate identities recovers nobody
@@ -122,4 +122,4 @@ SENT_EVENT, SENT_TO, SENT_AMOUNT = (name.ljust(KEY_BYTES, b"\0") for name in (b"
 was sent later."""
 
 FORGOTTEN = b"\xff" * VALUE_BYTES
-"""What is remembered as the value of an attribute that was deleted at its source: no value is equal to it."""
+"""What is stored as the value of an attribute that was deleted at its source: no value is equal to it."""

@@ -1,8 +1,8 @@
 """Last sent values, and intents: what a run is about to send.
 
 The planner adds intents to the store before their calls leave, and the run clears them after it emitted the STATE
-behind the calls. So after a kill, the pending intents say what Kissmetrics may have received. The repeat sends the same
-value with the same second, and no other value with that second.
+behind the calls. So after a kill, pending intents say what Kissmetrics may have received: `sync/change_tracking.py` and
+`sync/once.py` repeat the same value in the same second, and no other. A plain event has none; it is repeated as it is.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ _IS_WHOLE: Mapping[str, Callable[[int], bool]] = {
     "holder": lambda size: size == SECOND_BYTES,
     "entries": lambda size: size % _INTENT.size == 0,
 }
-"""Column -> whether this package may have written a value of so many bytes."""
+"""Column -> whether this package may have written a value of `size` bytes."""
 
 
 _again_if_lost = backoff.on_exception(

@@ -1,7 +1,7 @@
-"""The object that travels: rows between two STATE messages, and all that becomes of them.
+"""A batch: the rows between two STATE messages, with their calls, store update and intents.
 
-The reader's thread adds rows; the planner gives the calls, what the store has to learn and the intents; the dispatcher
-acknowledges the calls; the store commits; and the STATE behind the batch is emitted.
+The reading thread adds rows; the planner gives the calls, the store update and the intents; the dispatcher acknowledges
+the calls; the store commits; and the STATE behind the batch is emitted.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Batch:
     Attributes:
         rows: The rows; emptied once they are planned.
         calls: The calls they are sent as, each with the counts of its stream.
-        update: What the store learns once the calls are acknowledged.
+        update: The store update, which is committed once the calls are acknowledged.
         intents: Numbers of the intents to clear once the batch is committed and its STATE emitted.
         state: The STATE message behind the rows; None while there is none.
         acknowledged: Every call was acknowledged, but for those in `refused`.

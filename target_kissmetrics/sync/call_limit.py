@@ -40,7 +40,7 @@ class CallLimit:
         return (
             f"max_calls: {self.calls:,} calls were sent, and the next row would go beyond {self._max:,}; "
             f"{len(self.unsent):,} rows that were read are not sent; "
-            + ("the next run resumes here" if self.has_state else "no STATE was earned: raise max_calls")
+            + ("the next run resumes here" if self.has_state else "no STATE was emitted; raise max_calls")
         )
 
     def parts(self, batches: list[Batch]) -> Iterator[list[Batch]]:

@@ -29,7 +29,7 @@ from target_kissmetrics.store import digests
 from target_kissmetrics.store.intents import Intent, LastSent, NewValue, PropertyIntents
 from target_kissmetrics.store.packed import LastCall, PackedPerson
 from target_kissmetrics.sync.batch import Batch, BatchRow, outgoing
-from target_kissmetrics.sync.view import StoreView
+from target_kissmetrics.sync.store_view import StoreView
 
 
 class Sent(NamedTuple):

@@ -1,4 +1,4 @@
-"""Counts what Kissmetrics drops of this run's events: the rest of different rows with one person, name and second."""
+"""Counts events that Kissmetrics may drop: different rows of this run with the same person, name and second."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class CollisionCounter:
 def _remedy(slot: EventSlot) -> str:
     if slot.may_spread:
         return "set spread_duplicates: true in the stream's entry to give each a second of its own"
-    return "give them times a second apart in the tap; spread_duplicates, which does so, is for kind event"
+    return "give them times a second apart in the tap; kind kissmetrics has no spread_duplicates"
 
 
 def _overlap(event: Record, item: Set) -> bool:

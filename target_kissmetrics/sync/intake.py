@@ -93,7 +93,7 @@ class StreamIntake:
             check_row(row, self.keys, problem)
             mapped = self.mapping.map(row, extracted)
         except Rejected as rejected:
-            if self._shard is None or self._shard.takes_nobody:
+            if self._shard is None or self._shard.takes_rows_without_person:
                 self._rejects.row(counts, rejected, record)
             return
         if mapped.is_filtered:

@@ -1,4 +1,4 @@
-"""Keeps names that are made from data out: only so many distinct names of events and properties for one product.
+"""Limits a product's distinct event and property names: names made from data would use up Kissmetrics' 65,535.
 
 A name that would be one more is rejected, and the store gets the others before their calls are sent. Another process
 that plans at the same time may add a few more; each knows the other's names from its own next new name on.

@@ -27,7 +27,7 @@ from target_kissmetrics.store import digests
 from target_kissmetrics.store.intents import Intent, LastSent, NewValue
 from target_kissmetrics.store.update import StoreUpdate
 from target_kissmetrics.sync.batch import Batch, BatchRow
-from target_kissmetrics.sync.view import StoreView
+from target_kissmetrics.sync.store_view import StoreView
 
 CHANGED = (
     "a row changed after it was sent; Kissmetrics cannot correct it; further changes are counted (already_sent), not "
@@ -93,7 +93,7 @@ def _is_stored(call: Call) -> bool:
 
 
 def turn_sent_events_into_sets(rows: Iterable[BatchRow]) -> None:
-    """Let only the properties go out that an event lacked when it was sent."""
+    """Replace an event that was already sent by a set of the properties it lacked."""
     for row in rows:
         by_record = {slot.record: slot for slot in row.mapped.slots}
         if not any(slot.was_sent for slot in by_record.values()):
@@ -132,7 +132,7 @@ class OncePlanner:
             return None
         return call if time == call.time else replace(call, time=time)
 
-    def keep_seconds(self, rows: Sequence[KeyedRow]) -> None:
+    def spread_only_unsent(self, rows: Sequence[KeyedRow]) -> None:
         """Let only those rows claim a second whose event was never sent."""
         seen: set[bytes] = set()
         for one in rows:

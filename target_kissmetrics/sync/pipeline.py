@@ -1,12 +1,12 @@
 """The order in which things happen: rows are planned, sent, stored, and only then is their STATE emitted.
 
-The caller's thread reads and maps; it adds rows and STATE messages to the open batches. The pipeline's thread takes
-the open batches, plans them against the store, and sends their calls. Once the calls of a batch are acknowledged, it
-commits what they teach the store and emits the STATE behind the batch, in the order the batches came. So STATE is
-never ahead of delivery.
+The reading thread maps rows; it adds them and STATE messages to the open batches. The pipeline's thread takes the open
+batches, plans them against the store, and sends their calls. Once the calls of a batch are acknowledged, it commits the
+batch's store update and emits the STATE behind the batch, in the order the batches came. So STATE is never ahead of
+delivery.
 
-Every queue is bounded: the caller waits while the open batches are full, and they stay open while too many calls or
-batches are in flight.
+Every queue is bounded: the reading thread waits while the open batches are full, and they stay open while too many
+calls or batches are in flight.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ CLOSE_SECONDS = 5.0
 
 
 class Pipeline:
-    """Delivers the rows and STATE messages of one thread.
+    """Delivers the rows and STATE messages of the reading thread.
 
     Attributes:
         calls_in_flight: How many calls were sent and are not known to be acknowledged.
@@ -60,7 +60,7 @@ class Pipeline:
         emit: Writes a STATE message's value for the tap's next run.
         rejects: Flushed before a STATE is emitted.
         monitor: Called several times a second, and with the calls of each acknowledged batch.
-        interrupt: Called, from any thread, when the run cannot go on: the caller may be waiting for input.
+        interrupt: Called, from any thread, when the run cannot go on: the reading thread may wait for input.
         limit: The most calls of the run.
         batch_rows: Rows that are planned together.
     """
@@ -104,7 +104,7 @@ class Pipeline:
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
         self._thread.start()
 
-    # From the caller's thread
+    # From the reading thread
 
     def add(self, row: BatchRow) -> None:
         """Add a row; waits while the open batches are full.
@@ -141,19 +141,19 @@ class Pipeline:
                 last.state = state  # it covers every row that the one before covers
 
     def finish(self, *, complete: bool) -> None:
-        """Deliver every row, emit the last STATE that was earned, and end.
+        """Deliver every row, emit STATE for what was delivered, and end.
 
         Args:
             complete: The input came to its end, so that no stream is on probation any more.
 
         Raises:
-            Exception: Whatever ended the run before that; every STATE that was earned is emitted.
+            Exception: Whatever ended the run before that; STATE is emitted for what was delivered.
         """
         self._end(complete=complete)
         self._raise_failure()
 
     def abandon(self) -> None:
-        """End after a failure elsewhere: deliver every row, emit the STATE that was earned. Does not raise."""
+        """End after a failure elsewhere: deliver every row, emit STATE for them. Does not raise."""
         self._end(complete=False)
 
     def fail(self, error: BaseException) -> None:
@@ -199,7 +199,7 @@ class Pipeline:
         try:
             while self._step():
                 pass
-        except BaseException as error:  # noqa: BLE001 - it is raised again in the caller's thread
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the reading thread
             self.fail(error)
         try:
             self._clear_intents()

@@ -25,7 +25,7 @@ from target_kissmetrics.sync.once import (
     turn_sent_events_into_sets,
 )
 from target_kissmetrics.sync.spreading import spread_duplicates
-from target_kissmetrics.sync.view import StoreView
+from target_kissmetrics.sync.store_view import StoreView
 
 _Others = Sequence[tuple[Batch, BatchRow]]
 """Rows that are more than user attributes."""
@@ -38,7 +38,7 @@ class Planner:
         store: What was sent.
         include_all: Send unchanged user attributes too.
         max_aliases: The most partners of one identity.
-        remember_only: Plan no call: the batches teach the store what the calls would.
+        remember_only: Store what the calls would leave, and plan no call.
         names: Rejects names that are too many; None for any number.
         reject: Called with each rejected alias.
         warn: Takes a stream and a message.
@@ -106,7 +106,7 @@ class Planner:
         self._view.committed(batch.update)
 
     def refused(self, batch: Batch, call: Outgoing) -> None:
-        """Reject the rows of a call that the host refused for its size; the store learns nothing of its person.
+        """Reject the rows of a call that the host refused for its size; nothing of its person is stored.
 
         What else was sent of the person is sent again, the same, with the next row: Kissmetrics ignores it.
         """
@@ -123,7 +123,7 @@ class Planner:
     def _plan_others(self, others: _Others, keyed: Sequence[KeyedRow]) -> None:
         """Plan what is not change-tracked: events, line items, aliases."""
         rows = [row for _, row in others]
-        self._once.keep_seconds(keyed)
+        self._once.spread_only_unsent(keyed)
         spread_duplicates(rows, self._digests, self._store)
         for one in keyed:
             self._once.plan_row(one)

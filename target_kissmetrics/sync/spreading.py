@@ -20,7 +20,7 @@ from target_kissmetrics.sync.batch import BatchRow
 from target_kissmetrics.sync.once import moved
 
 WINDOW_GROWTH = 8
-"""Each round looks at so many times more seconds: most rows need one round, a day with a thousand orders needs four."""
+"""Each round looks at this many times more seconds: most rows need one, a day with a thousand orders needs four."""
 
 
 @dataclass(slots=True)

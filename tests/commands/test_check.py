@@ -303,9 +303,9 @@ def test_import_files_where_no_library_leads(folder: Path) -> None:
         ({"batch_size_rows": 0}, "batch_size_rows: must be at least 1, not 0"),
         (
             {"load_method": "overwrite"},
-            "load_method: must not be 'overwrite': Kissmetrics deletes nothing; take it out",
+            "load_method: must not be 'overwrite': Kissmetrics deletes nothing; remove it",
         ),
-        ({"nonsense": 1}, "nonsense: no such setting; take it out (target-kissmetrics --about lists all settings)"),
+        ({"nonsense": 1}, "nonsense: no such setting; remove it (target-kissmetrics --about lists all settings)"),
         ({"api_key": None}, "api_key: is required; copy it from Kissmetrics' settings, and set "),
     ],
 )

@@ -23,7 +23,7 @@ TargetKissmetrics.append_builtin_config(SCHEMAS)
         ({"validate_records": "yes"}, "validate_records: must be true or false, not 'yes'"),
         (
             {"load_method": "overwrite"},
-            "load_method: must not be 'overwrite': Kissmetrics deletes nothing; take it out",
+            "load_method: must not be 'overwrite': Kissmetrics deletes nothing; remove it",
         ),
         ({"load_method": "x"}, "load_method: must be one of append-only, upsert, overwrite, not 'x'"),
         ({"stream_maps": [1]}, "stream_maps: must be an object, not [1]"),

@@ -14,7 +14,7 @@ from target_kissmetrics.errors import ConfigError, did_you_mean
 from target_kissmetrics.mapping.registry import KINDS
 from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.reporting.logs import in_one_line
-from target_kissmetrics.reporting.redaction import learn
+from target_kissmetrics.reporting.redaction import set_secrets
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 
@@ -170,7 +170,7 @@ def test_the_key_is_required(config: dict[str, Any]) -> None:
     ],
 )
 def test_a_nul_or_half_a_surrogate_pair_is_named_wherever_it_is(config: Any, place: str, odd: str) -> None:
-    with pytest.raises(ConfigError, match=f"^{re.escape(place)}: contains a NUL or half of a UTF-16 surrogate pair"):
+    with pytest.raises(ConfigError, match=f"^{re.escape(place)}: contains a NUL or an unpaired UTF-16 surrogate"):
         read_settings({"api_key": KEY, **config(odd)})
 
 
@@ -218,7 +218,7 @@ def test_a_key_with_space_in_it_is_a_mistake_and_not_shown(value: str) -> None:
     ],
 )
 def test_a_key_pasted_in_the_wrong_place_is_not_shown(config: dict[str, Any]) -> None:
-    learn({"api_key": KEY, **config})
+    set_secrets({"api_key": KEY, **config})
     with pytest.raises(ConfigError) as problem:
         read_settings({"api_key": KEY, **config})
     assert KEY[:20] not in in_one_line(problem.value)
@@ -252,7 +252,7 @@ def test_an_unknown_setting_is_named_with_the_likely_one(typed: str, meant: str)
 
 
 def test_an_unknown_setting_that_is_like_none_is_named() -> None:
-    assert mistake({"zzz": 1}) == "zzz: no such setting; take it out (target-kissmetrics --about lists all settings)"
+    assert mistake({"zzz": 1}) == "zzz: no such setting; remove it (target-kissmetrics --about lists all settings)"
 
 
 def test_an_unknown_setting_is_told_of_before_the_missing_key_that_it_may_be() -> None:

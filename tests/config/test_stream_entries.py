@@ -185,7 +185,7 @@ def test_rename_is_a_list(value: Any) -> None:
         ({"field": "a"}, ".property: is required; write {field: ..., property: ...}"),
         ({"field": None, "property": "b"}, ".field: is required; write {field: ..., property: ...}"),
         ({"feild": "a", "property": "b"}, ".feild: no such key; did you mean 'field'?"),
-        ({"field": "a", "property": "b", "x": 1}, ".x: no such key; take it out (keys are field, property)"),
+        ({"field": "a", "property": "b", "x": 1}, ".x: no such key; remove it (keys are field, property)"),
         ({"field": "", "property": "b"}, ".field: must be a non-empty string, not ''"),
         ({"field": "a", "property": 5}, ".property: must be a non-empty string, not 5"),
     ],

@@ -28,7 +28,7 @@ MESSAGES = {
 """Class -> which argument is the message."""
 
 NEXT_STEP = re.compile(
-    r"\b(must (be|start|hold|have|not)|fix|name (it|one|another|the|a)|make (it|room)|take (it|one)|copy|check|remove|"
+    r"\b(must (be|start|hold|have|not)|fix|name (it|one|another|the|a)|make (it|room)|merge|retype|copy|check|remove|"
     r"rename|give (it|the)|install|needs: pip|write (it|another|the)|upgrade|grant|enable|raise max|set |use |add |"
     r"free |belong together|(pipe|let|try|run)\b|save it|change the kind|is the file of|bug in the tap)",
     re.IGNORECASE,

@@ -317,7 +317,7 @@ class Job:
             if one.shard.takes(person)
             for what in missing(held, person, expected)
         ]
-        if one.shard.takes_nobody:
+        if one.shard.takes_rows_without_person:
             rejects = self._rejects()
             ahead += [f"no reject {record}" for record in self._source.rejected(one.position) if record not in rejects]
         with self._lock:

@@ -20,7 +20,7 @@ from target_kissmetrics.mapping.rules.values import plain_number
 
 PACKAGE = Path(target_kissmetrics.__file__).parent
 ELSEWHERE = {
-    "not-in-plan": "mapping/rules/plan.py",
+    "not-in-plan": "mapping/rules/tracking_plan.py",
     "schema": "sync/intake.py",
     "no-key": "sync/intake.py",
     "alias-limit": "sync/planner.py",

@@ -61,7 +61,7 @@ def test_no_key_is_advised_that_the_kind_does_not_have(
     stream = previewed(entry["stream"], rows, entry).streams[entry["stream"]]
     (told,) = [text for text in stream.warnings if "and second; " in text]
     assert ("set spread_duplicates" in told) is has_key
-    assert ("is for kind event" in told) is not has_key
+    assert ("kind kissmetrics has no spread_duplicates" in told) is not has_key
 
 
 def test_a_message_that_comes_twice_has_no_twin() -> None:

@@ -420,7 +420,7 @@ CONFIGURED = {
 def test_wrong_money_is_warned_of_whoever_wrote_the_entry() -> None:
     rows = in_cents(1999, 500, None)
     warned = "\n".join(previewed("subscriptions", rows, CONFIGURED).streams["subscriptions"].warnings)
-    assert "gross_cents counts cents by its name; without revenue_divide_by: 100 it is 100 times too high" in warned
+    assert "the name gross_cents suggests cents; without revenue_divide_by: 100 revenue is 100 times too high" in warned
     assert "some rows with what_happened 'cancelled' have gross_cents, which may be no revenue" in warned
     for other in ({"revenue": False}, {"kind": "ignore"}):
         assert not previewed("subscriptions", rows, {**CONFIGURED, **other}).streams["subscriptions"].warnings

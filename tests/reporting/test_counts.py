@@ -92,7 +92,7 @@ def test_what_is_rejected_late_is_rejected_and_no_longer_accepted() -> None:
     counts.late += 2
     counts.set_aside["alias-limit"] += 1
     assert counts.on_probation
-    assert counts.left_accepted == 0
+    assert counts.still_accepted == 0
     assert "rejected: 3 (2 alias-limit, 1 no-identity); properties dropped: 1 (1 alias-limit)" in counts.summary()
     assert counts.figures()["rejected"] == 3
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from target_kissmetrics.reporting import display
-from target_kissmetrics.reporting.redaction import each_text, learn, redact
+from target_kissmetrics.reporting.redaction import each_text, redact, set_secrets
 from target_kissmetrics.reporting.rejects import as_line
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -52,7 +52,7 @@ PASSWORD = "hunter-22"
 )
 def test_a_secret_of_a_config_is_hidden(config: dict[str, Any], secret: str) -> None:
     assert secret in f"this is {secret}."
-    learn(config)
+    set_secrets(config)
     hidden = redact(f"this is {secret}.")
     assert secret not in hidden
     assert hidden.startswith("this is ")
@@ -78,7 +78,7 @@ def test_a_secret_of_the_environment_is_hidden(
         monkeypatch.delenv(other, raising=False)
         monkeypatch.delenv(other.upper(), raising=False)
     monkeypatch.setenv(name, value)
-    learn({})
+    set_secrets({})
     assert secret not in redact(f"this is {secret}.")
 
 
@@ -88,20 +88,20 @@ def test_a_secret_of_the_environment_is_hidden(
      repr([ODD_KEY])],
 )  # fmt: skip
 def test_the_key_is_hidden_however_it_is_spelled(spelled: str) -> None:
-    learn({"api_key": ODD_KEY})
+    set_secrets({"api_key": ODD_KEY})
     assert "(the API key)" in redact(spelled)
     assert "show" not in redact(spelled)
 
 
 @pytest.mark.parametrize("length", [12, 13, 30, 39])
 def test_a_key_that_a_message_cuts_is_hidden(length: int) -> None:
-    learn({"api_key": KEY})
+    set_secrets({"api_key": KEY})
     assert redact(f"the name '_{KEY[:length]}' is reserved") == "the name '_(the API key)' is reserved"
     assert display.line(f"{'x' * 20} {KEY}", 40) == f"{'x' * 20} (the API key)"
 
 
 def test_other_texts_stay_as_they_are() -> None:
-    learn(
+    set_secrets(
         {"api_key": "k", "attribute_store_url": "sqlite:///x.db", "streams": [{"stream": "a@b", "event_name": "c=d"}]}
     )
     text = "stream 'a@b': 12 rows; event c=d; sqlite:///x.db; k"
@@ -109,19 +109,19 @@ def test_other_texts_stay_as_they_are() -> None:
 
 
 def test_the_secrets_of_an_earlier_config_are_forgotten() -> None:
-    learn({"api_key": KEY})
-    learn({"api_key": ODD_KEY})
+    set_secrets({"api_key": KEY})
+    set_secrets({"api_key": ODD_KEY})
     assert redact(KEY) == KEY
 
 
 def test_every_text_of_a_value_is_changed_and_no_name() -> None:
-    learn({"attribute_store_url": "postgresql://etl:rows@db"})
+    set_secrets({"attribute_store_url": "postgresql://etl:rows@db"})
     changed = each_text({"rows": ["rows", (1, None, True)]}, redact)
     assert changed == {"rows": ["(not shown)", [1, None, True]]}
 
 
 def test_a_stream_that_is_named_as_a_password_is_known_again_in_the_rejects() -> None:
-    learn({"api_key": KEY, "attribute_store_url": "postgresql://etl:orders@db"})
+    set_secrets({"api_key": KEY, "attribute_store_url": "postgresql://etl:orders@db"})
     line = json.loads(as_line(stream="orders", code="no-key", reason="of orders", field=KEY, record={"orders": KEY}))
     assert (line["stream"], line["reason"], line["field"]) == ("orders", "of (not shown)", "(the API key)")
     assert line["record"] == {"orders": KEY}
@@ -130,5 +130,5 @@ def test_a_stream_that_is_named_as_a_password_is_known_again_in_the_rejects() ->
 @given(st.text(st.characters(exclude_categories=["Cs", "Zs", "Cc"]), min_size=4, max_size=30).filter(str.isprintable))
 def test_any_password_in_a_url_is_hidden(password: str) -> None:
     text = f"[{password}]"
-    learn({"attribute_store_url": f"postgresql://etl:{password}@db/etl"})
+    set_secrets({"attribute_store_url": f"postgresql://etl:{password}@db/etl"})
     assert password not in redact(text) or password.isdecimal() or password in "[(not shown)]"

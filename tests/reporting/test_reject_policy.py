@@ -88,7 +88,7 @@ def test_an_event_that_is_rejected_late_leaves_its_row_one_that_was_accepted() -
         counts, [Rejection("too-many-names", "one more", "events[1]", counts_as_row=True)], {"id": 1}, late=True
     )
     assert counts.rejected == {"too-many-names": 1}
-    assert (counts.left_accepted, counts.parts, counts.on_probation) == (1, 2, False)
+    assert (counts.still_accepted, counts.parts, counts.on_probation) == (1, 2, False)
 
 
 def test_an_alias_that_is_all_of_its_row_is_a_rejected_row() -> None:

@@ -52,7 +52,7 @@ class _Runtime(Runtime):
     def close(self, stopped_by: str | None = None) -> None:
         for counts in self._counts.values():
             figures = counts.figures()
-            self.finished.append({**figures, "accepted": counts.left_accepted, "parts": counts.parts})
+            self.finished.append({**figures, "accepted": counts.still_accepted, "parts": counts.parts})
         super().close(stopped_by)
 
 

@@ -1,7 +1,7 @@
 """Delivers calls through the tracking API: one thread, many requests in flight, each retried until it is acknowledged.
 
 Calls are independent: each carries its own time, which is what counts at Kissmetrics, so they may arrive in any order.
-Calls come in batches, and outcomes are judged in groups, so that the thread which reads and maps is seldom interrupted.
+Calls come in batches, and outcomes are judged in groups, so that the reading thread is seldom interrupted.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ NEVER = "; no call was ever acknowledged: check tracking_url, the network and an
 
 
 @dataclass(slots=True)
-class _Batch:
+class _SentCalls:
     """Calls of one `send`: how many have no final answer, what to call when none is left, and the refused ones."""
 
     unanswered: int
@@ -48,11 +48,11 @@ class _Batch:
 
 @dataclass(slots=True, eq=False)
 class _CallInFlight:
-    """A call from its first attempt to its acknowledgement; before `earliest` the host asked for no retry."""
+    """A call from its first attempt to its acknowledgement; `earliest`: no retry before this, by `Retry-After`."""
 
     outgoing: Outgoing
     request: Request
-    batch: _Batch
+    batch: _SentCalls
     began: float
     attempts: int = 0
     earliest: float = 0.0
@@ -64,8 +64,8 @@ class Dispatcher:
 
     Args:
         failed: Called once with the reason when the delivery stops. All functions are called from the own thread.
-        acknowledged: Told of each call, with the seconds and the number of its attempts. May not raise, as `retried`.
-        retried: Told of each failed attempt, with its cause, which holds nothing of the call.
+        acknowledged: Called with each acknowledged call, and the seconds and number of its attempts. May not raise.
+        retried: Called with the cause of each failed attempt, which holds nothing of the call. May not raise.
     """
 
     encoder: Encoder
@@ -88,7 +88,7 @@ class Dispatcher:
         self._thread: threading.Thread | None = None
         self._open_transport: Transport | None = None
         self._stopping = False
-        self._new_calls: deque[tuple[Outgoing, _Batch]] = deque()
+        self._new_calls: deque[tuple[Outgoing, _SentCalls]] = deque()
         self._retries: list[tuple[float, int, _CallInFlight]] = []
         self._retry_numbers = itertools.count()
         self._in_flight = 0
@@ -98,7 +98,7 @@ class Dispatcher:
         if not calls:
             acknowledged()
             return
-        batch = _Batch(len(calls), acknowledged)
+        batch = _SentCalls(len(calls), acknowledged)
         self._new_calls.extend(zip(calls, itertools.repeat(batch), strict=False))
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
@@ -109,7 +109,7 @@ class Dispatcher:
         """Nothing is due by time alone."""
 
     def close(self, patience: float) -> None:
-        """End the thread and its connections. Attempts in flight get so many seconds, then they are abandoned."""
+        """End the thread and its connections. Attempts in flight get `patience` seconds, then they are abandoned."""
         self._stopping = True
         self._wake()
         if self._thread is not None:

@@ -42,7 +42,7 @@ class Window:
         return self._failures + self._last_failures > OVERLOADED_SHARE * (self._answers + self._last_answers)
 
     def answered(self, answers: int, failures: int, in_flight: int) -> None:
-        """Take answers, of which some were failures that are retried; so many requests are still in flight."""
+        """Take `answers`, of which `failures` are retried; `in_flight` requests are still in flight."""
         self._answers += answers
         self._failures += failures
         if self._answers >= self._round:

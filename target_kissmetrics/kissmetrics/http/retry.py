@@ -1,8 +1,8 @@
 """What to do after an attempt: pure policy, no clock, no network.
 
-Retried: no answer, 408, 425, 429 and 5xx, with exponential backoff and full jitter; `Retry-After` (seconds or a date,
-RFC 9110 section 10.2.3) is a minimum. Not retried: any other answer. Repeating is safe: Kissmetrics ignores a call that
-is identical to an earlier one.
+Retried: no answer, 408, 425, 429 and 5xx, with exponential backoff and full jitter. `Retry-After` (RFC 9110, section
+10.2.3) is a minimum; one beyond the remaining budget gives up at once. `dispatcher` and `pacing` make all calls wait.
+Not retried: any other answer. Repeating is safe: Kissmetrics ignores a call that is identical to an earlier one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LONGEST_WAIT_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Try again after so many seconds, of which the host asked for `asked` (`Retry-After`)."""
+    """Try again after `seconds`; `asked`: the minimum that the host asked for (`Retry-After`)."""
 
     seconds: float
     why: str
@@ -36,7 +36,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Stop; `permanent`: no later attempt would end otherwise, else the retry budget does not suffice."""
+    """Stop. `permanent`: no retry can succeed; otherwise the retry budget does not suffice."""
 
     why: str
     permanent: bool
@@ -44,13 +44,13 @@ class GiveUp:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """A call is given up so many seconds after its first attempt; `jitter` makes a wait of the longest one."""
+    """`budget`: seconds from the first attempt until a call is given up; `jitter` draws a wait up to the longest."""
 
     budget: float
     jitter: Callable[[float], float] = backoff.full_jitter
 
     def judge(self, outcome: Outcome, *, attempts: int, elapsed: float, now: float) -> Retry | GiveUp:
-        """Decide what to do after an attempt that was not acknowledged, the last of so many in `elapsed` seconds.
+        """Decide what to do after attempt number `attempts` failed, `elapsed` seconds after the first one began.
 
         `now` is in seconds since the Unix epoch, for a `Retry-After` that is a date.
         """

@@ -90,7 +90,7 @@ class Transport(Protocol):
         """Start one attempt; the mark identifies it in `wait` and is unique among the attempts in flight."""
 
     def wait(self, seconds: float) -> Sequence[tuple[Hashable, Outcome]]:
-        """Return the outcomes since the last call; without any, wait up to so many seconds for the first one.
+        """Return the outcomes since the last call; without any, wait up to `seconds` for the first one.
 
         Each attempt has one outcome, no later than the request timeout.
         """

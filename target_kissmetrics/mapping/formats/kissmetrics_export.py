@@ -16,7 +16,7 @@ from target_kissmetrics.mapping.formats.message_parts import Sender, event_name,
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.fields import MAX_NAME_SETS, FirstOf, Row, is_empty
 from target_kissmetrics.mapping.rules.identity import IdentityRule
-from target_kissmetrics.mapping.rules.plan import TrackingPlan
+from target_kissmetrics.mapping.rules.tracking_plan import TrackingPlan
 from target_kissmetrics.mapping.stream import Kind, Stream
 
 _NO_PROPERTIES = ("_p", "_p2", "_n", "_t", "_ip", "_ua", "_d", "_c", "_u", "_server_timestamp", "_k")

@@ -1,4 +1,4 @@
-"""Parts of messages: what shape each must have, and who and when its calls are about."""
+"""What message formats share: checks of shape, the person and time of a message's calls, rules for events."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import EventSlot, Mapped, Rejection, row_token
 from target_kissmetrics.mapping.rules import names
-from target_kissmetrics.mapping.rules.event_parts import Revenue
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row, glob_pattern, is_empty, is_json
 from target_kissmetrics.mapping.rules.identity import Person
-from target_kissmetrics.mapping.rules.plan import TrackingPlan
 from target_kissmetrics.mapping.rules.properties import PropertyMaker
+from target_kissmetrics.mapping.rules.revenue import Revenue
 from target_kissmetrics.mapping.rules.row_keys import RowKey, digest
+from target_kissmetrics.mapping.rules.tracking_plan import TrackingPlan
 from target_kissmetrics.mapping.settings import ITEM_KEYS, PROPERTY_KEYS, EventSettings
 from target_kissmetrics.mapping.stream import Stream
 
@@ -98,7 +98,7 @@ class EventRules:
     def __init__(self, stream: Stream, create: Callable[[Stream], Mapping[str, Handler]]) -> None:
         entry, settings = stream.entry, stream.settings
         if entry.send_once_per_row and not stream.key_properties:
-            problem = f"stream {stream.name!r} has no key properties, by which a row is known again"
+            problem = f"stream {stream.name!r} has no key properties, so a later run cannot recognize a row"
             raise ConfigError(f"{entry.place}.send_once_per_row", f"{problem}; let the tap name them")
         self._row_key = RowKey(stream.name, stream.key_properties) if entry.send_once_per_row else None
         self._revenue_key = settings.revenue_key

@@ -18,13 +18,14 @@ from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import EventSlot, Mapped, Rejection, row_token
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.clock import EVENT_TIME_CANDIDATES
-from target_kissmetrics.mapping.rules.event_parts import EventParts, Revenue
+from target_kissmetrics.mapping.rules.event_parts import EventParts
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row, Template, getter, parsed, scalar_text
 from target_kissmetrics.mapping.rules.loaders import is_metadata
-from target_kissmetrics.mapping.rules.plan import TrackingPlan
 from target_kissmetrics.mapping.rules.properties import CAMPAIGN_PROPERTIES
+from target_kissmetrics.mapping.rules.revenue import Revenue
 from target_kissmetrics.mapping.rules.row_keys import RowKey, digest
 from target_kissmetrics.mapping.rules.schemas import times_in
+from target_kissmetrics.mapping.rules.tracking_plan import TrackingPlan
 from target_kissmetrics.mapping.rules.unwrap import When
 from target_kissmetrics.mapping.settings import ITEM_KEYS, PERSON_KEYS, PROPERTY_KEYS
 from target_kissmetrics.mapping.stream import Kind, Stream, list_names
@@ -314,7 +315,7 @@ def _sends_once(stream: Stream, revenue: Sequence[str]) -> bool:
     if entry.send_once_per_row and entry.once:
         raise ConfigError(place, "has no meaning beside once: true, which is stricter; remove one of the two")
     if entry.send_once_per_row and not has_key and not entry.is_glob:
-        problem = f"stream {stream.name!r} has no key properties, by which a row is known again"
+        problem = f"stream {stream.name!r} has no key properties, so a later run cannot recognize a row"
         raise ConfigError(place, f"{problem}; let the tap name them, or remove this key")
     return entry.send_once_per_row and has_key
 

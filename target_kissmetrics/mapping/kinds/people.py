@@ -17,7 +17,7 @@ from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.clock import ATTRIBUTE_TIME_CANDIDATES, EVENT_TIME_CANDIDATES
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row, spelled
 from target_kissmetrics.mapping.rules.identity import CUSTOMER_ID_CANDIDATES, DEVICE_ID_CANDIDATES
-from target_kissmetrics.mapping.rules.plan import TrackingPlan
+from target_kissmetrics.mapping.rules.tracking_plan import TrackingPlan
 from target_kissmetrics.mapping.rules.values import Values, is_scalar
 from target_kissmetrics.mapping.settings import PERSON_KEYS, PROPERTY_KEYS
 from target_kissmetrics.mapping.stream import Kind, Stream

@@ -63,7 +63,7 @@ def is_zero(value: object) -> bool:
 
 
 def divided(amount: str, by: int) -> str:
-    """Return an amount divided by a whole number: exactly, or rounded to 10 digits after the point if it never ends."""
+    """Divide an amount (`revenue_divide_by`): exactly, or rounded to 10 digits after the point if it never ends."""
     context = Context(prec=2 * MAX_DIGITS)
     quotient = context.divide(Decimal(amount), Decimal(by))
     if context.flags[Inexact]:

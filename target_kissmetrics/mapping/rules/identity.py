@@ -1,8 +1,8 @@
 """Who a row is about.
 
 An identity has at most 255 characters; `,` and `:` become spaces in it, as in Kissmetrics and its clients. Blocked
-identities (`anonymous`, `null`, all zeros, ...) count as missing: everybody who shares one would become one person
-permanently.
+identities (`BLOCKED_IDENTITIES` in `mapping/settings.py`, all zeros) count as missing: everybody who shares one would
+become one person permanently.
 Source: support.kissmetrics.io, "Identities and aliases".
 """
 
@@ -26,7 +26,7 @@ DEVICE_ID_CANDIDATES = (
 )  # fmt: skip
 
 _ZEROS = "0-. {}"
-"""Of an identity of nothing but zeros, such as a phone's advertising ID that its owner limits."""
+"""Characters of an all-zero identity, such as the advertising ID of a phone with tracking limited."""
 
 
 class Person(msgspec.Struct, frozen=True, gc=False):
@@ -35,7 +35,7 @@ class Person(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         other: The row's other ID, if both are to be aliased; `other_field` holds it.
         used: The fields that held IDs, also blocked ones.
-        problem: Why the other ID, which is to be aliased, cannot be one.
+        problem: Why the other ID cannot be aliased.
     """
 
     identity: str

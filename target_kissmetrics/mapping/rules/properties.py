@@ -18,8 +18,8 @@ from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.mapping.rules import amounts, names
 from target_kissmetrics.mapping.rules.fields import MAX_DEPTH, Globs, Row, Template, spelled
 from target_kissmetrics.mapping.rules.loaders import is_metadata
-from target_kissmetrics.mapping.rules.plan import TrackingPlan
 from target_kissmetrics.mapping.rules.schemas import listed, moments
+from target_kissmetrics.mapping.rules.tracking_plan import TrackingPlan
 from target_kissmetrics.mapping.rules.values import Values, is_scalar
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 
@@ -108,7 +108,7 @@ class PropertyMaker:
             try:
                 self._plan.check_property(name, None)
             except Rejected as rejected:
-                raise ConfigError(f"{entry.place}.set", f"{rejected.problem}; add it there, or take it out") from None
+                raise ConfigError(f"{entry.place}.set", f"{rejected.problem}; add it there, or remove it") from None
         self._moments = dict(moments(schema))
         self._iso_texts = iso_texts
         self._own = Globs(own) if own is not None else None

@@ -1,4 +1,4 @@
-"""By what a row is known again: its key, or its content."""
+"""What identifies a row across runs: its key or its content."""
 
 from __future__ import annotations
 

@@ -106,5 +106,5 @@ def _number_to_seconds(number: Decimal) -> int:
 def _not_a_time(value: object) -> ValueError:
     return ValueError(
         f"must be a time, not {str(value)[:60]!r}: ISO 8601 (2024-01-31T08:00:00Z), a date (2024-01-31), or epoch "
-        "seconds, milliseconds or microseconds"
+        "seconds, milliseconds, microseconds or nanoseconds"
     )

@@ -308,8 +308,8 @@ def _about_currencies(columns: Columns, amount: str) -> list[str]:
 def _about_cents(money: Column) -> tuple[list[str], dict[str, Any]]:
     is_whole = all(text.removeprefix("-").isdecimal() for text in money.texts)
     if is_whole and _CENTS.search(words(money.name)):
-        told = f"{money.name} counts cents by its name; without revenue_divide_by: 100 it is 100 times too high"
-        return [told], {"revenue_divide_by": 100}
+        warning = f"the name {money.name} suggests cents; without revenue_divide_by: 100 revenue is 100 times too high"
+        return [warning], {"revenue_divide_by": 100}
     are_large = any(amount is not None and abs(amount) >= _LEAST_CENTS for amount in money.amounts)
     if are_large and len(money.filled) >= _FEW_ROWS and all(isinstance(value, int) for value in money.filled):
         return [f"{money.name} holds whole numbers only; if they are cents, set revenue_divide_by: 100"], {}

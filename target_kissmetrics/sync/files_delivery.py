@@ -1,6 +1,6 @@
 """A run with `delivery: files`: updates are committed, and STATE emitted, only once their file is whole.
 
-A file takes hundreds of thousands of lines; what they teach the store waits in an overlay. Once a file is whole under
+A file takes hundreds of thousands of lines; their store updates wait in an overlay. Once a file is whole under
 its final name, the overlay is committed to the real store, and then the latest STATE that the file covers is emitted. A
 run that is killed in between leaves whole files that the store does not know of: the next run writes the same lines
 with the same seconds, which Kissmetrics ignores.
@@ -19,7 +19,7 @@ LONGEST_OPEN_SECONDS = 3600.0
 """A file is completed after this, full or not, so that STATE advances: Kissmetrics imports one file an hour."""
 
 
-class FilesRun:
+class FilesDelivery:
     """A delivery that holds STATE until its file is whole. For the pipeline's thread.
 
     Args:
@@ -30,15 +30,7 @@ class FilesRun:
         emit: Writes the value of a STATE.
     """
 
-    def __init__(
-        self,
-        *,
-        store: OverlayStore,
-        url: str,
-        base: str,
-        max_rows: int,
-        emit: Callable[[Any], None],
-    ) -> None:
+    def __init__(self, *, store: OverlayStore, url: str, base: str, max_rows: int, emit: Callable[[Any], None]) -> None:
         self._store = store
         self._emit = emit
         self._states: list[Any] = []

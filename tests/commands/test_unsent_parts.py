@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from mapping_streams import EVENT, EVENT_FIELDS, SECONDS, mapping_of, stream_of
 
-from target_kissmetrics.commands.parts import Part, lacking, without
+from target_kissmetrics.commands.unsent_parts import Part, lacking, without
 from target_kissmetrics.kissmetrics.calls import Alias, Record, Set
 from target_kissmetrics.mapping.result import Mapped
 
