@@ -27,7 +27,7 @@ from target_kissmetrics.reporting.counts import StreamCounts, by_code
 from target_kissmetrics.reporting.dry_run import DryRunDelivery, LoggedRejects
 from target_kissmetrics.reporting.monitor import Monitor, log_summary, make_monitor
 from target_kissmetrics.reporting.reject_policy import RejectPolicy, RejectSink
-from target_kissmetrics.reporting.rejects import Rejects
+from target_kissmetrics.reporting.rejects import STORE, Rejects
 from target_kissmetrics.singer.state import write_state
 from target_kissmetrics.singer.termination import SECOND_SIGNAL_SECONDS, Termination
 from target_kissmetrics.store import add_rejects
@@ -326,7 +326,7 @@ class Runtime:
         self._logger.warning("stream '%s': %s", stream, text)
 
     def _reject(self, row: BatchRow, parts: Parts) -> None:
-        self.rejects.parts(row.counts, parts, row.record, late=True)
+        self.rejects.parts(row.counts, parts, row.record, late=True, time=row.refused_at)
 
     def _write_state(self, value: Any) -> None:
         if not self.settings.dry_run:
@@ -389,7 +389,7 @@ def check(settings: Settings, version: str) -> str:
     from target_kissmetrics.kissmetrics.import_files import check_writable  # noqa: PLC0415
     from target_kissmetrics.store.sql import check_store  # noqa: PLC0415
 
-    check_store(settings.attribute_store_url)
+    check_store(settings.attribute_store_url, stores_rejects=settings.rejects_path == STORE)
     if settings.delivery == "files":
         check_writable(settings.files_url)
         return f"settings, store and {settings.files_url} are fine; nothing was written"

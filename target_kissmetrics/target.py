@@ -23,7 +23,7 @@ from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_files
 from target_kissmetrics.config.paths import check_distinct, new_run_id, path_of
 from target_kissmetrics.config.stream_names import NameWatch, of_stream_maps
 from target_kissmetrics.reporting.logs import ending_in_one_line, guard
-from target_kissmetrics.reporting.rejects import check_rejects_path, rejects_files
+from target_kissmetrics.reporting.rejects import STORE, check_rejects_path, rejects_files
 from target_kissmetrics.reporting.report import About
 from target_kissmetrics.reporting.report_writer import ReportWriter, check_report_path, report_paths
 from target_kissmetrics.runtime import Runtime, check, http_library, stored_files
@@ -123,7 +123,7 @@ class TargetKissmetrics(Target):
         self.settings = replace(settings, rejects_path=path_of(settings.rejects_path, self.run_id), report_path=report)
         if self.settings.sends_in_clear:
             self.logger.warning("tracking_url: the API key and all data travel in clear over http://; use https://")
-        check_rejects_path(self.settings.rejects_path, settings.attribute_store_url)
+        check_rejects_path(self.settings.rejects_path)
         self.batch_storage = read_storage(self._config)
         self._map_names = NameWatch(of_stream_maps(self._config.get("stream_maps")))
         if report is not None:
@@ -136,6 +136,9 @@ class TargetKissmetrics(Target):
         settings = self.settings
         name, path = ("rejects_path", settings.rejects_path) if replayed is None else ("the file to replay", replayed)
         written: list[tuple[str, str | Path]] = [*stored_files(settings)]
+        if path == STORE and settings.attribute_store_url.startswith("sqlite") and not written[:1]:
+            problem = "is store, but attribute_store_url keeps nothing after the run; name a file in one of them"
+            raise ConfigError("rejects_path", problem)
         written += [(name, file) for file in rejects_files(path)]
         if settings.report_path is not None:
             written += [("report_path", file) for file in report_paths(settings.report_path) if file is not None]

@@ -93,6 +93,7 @@ class RejectsFile:
                 row = RejectedRow(self, UNREADABLE if is_without_row else line)
                 rows.append(row)
             row.lines.append((self.add(raw), None if line.field is None else Part(line.field, line.code)))
+            row.runs.append(line.run_id)
             if line.record:
                 known[key] = row
             if line.record and line.field is not None:
@@ -117,12 +118,13 @@ class RejectsFile:
 class RejectedRow:
     """A row, with all lines that it has in the file: their places, with the part that each names."""
 
-    __slots__ = ("_file", "_is_time_required", "_new", "head", "lines", "stays", "unsolved")
+    __slots__ = ("_file", "_is_time_required", "_new", "head", "lines", "runs", "stays", "unsolved")
 
     def __init__(self, file: RejectsFile, line: Line) -> None:
         self._file = file
         self.head = line._replace(record={})
         self.lines: list[tuple[int, Part | None]] = []
+        self.runs: list[str | None] = []  # of each line
         self.stays = True  # its lines stay as they are
         self.unsolved: Sequence[Part] = ()  # parts whose lines stay, while what the others name is sent
         self._is_time_required = False
@@ -135,8 +137,10 @@ class RejectedRow:
 
     @property
     def parts(self) -> list[Part]:
-        """The parts that its lines name; if there are any, it was sent without them."""
-        return [part for _, part in self.lines if part is not None]
+        """The parts without which it was sent, if it was: of a run that rejected all of it later, there are none."""
+        named = [(part, run) for (_, part), run in zip(self.lines, self.runs, strict=True)]
+        whole = {run for part, run in named if part is None}
+        return [part for part, run in named if part is not None and run not in whole]
 
     def expect(self, *, is_time_required: bool) -> Record:
         """Expect what is rejected of it again; give the record to send it with.

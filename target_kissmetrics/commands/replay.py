@@ -159,8 +159,6 @@ class Replay:
 
 def replay(path: Path, target: TargetKissmetrics) -> int:
     """Send a file's rows again; give how many lines are left. After an error or a signal, the file is as it was."""
-    if str(path) == STORE:
-        return _replay_stored(target)
     target.check_files(replayed=str(path))
     with closing(RejectsFile(path)) as file:
         rows, source = file.rows(), Replay(target)
@@ -173,12 +171,14 @@ def replay(path: Path, target: TargetKissmetrics) -> int:
 
 
 def _replay_stored(target: TargetKissmetrics) -> int:
-    with TemporaryDirectory() as folder:
+    settings = target.settings
+    with TemporaryDirectory(prefix="target-kissmetrics-replay-") as folder:
         file = Path(folder, "rejects.jsonl")
-        with closing(RejectsTable(target.settings.attribute_store_url, target.settings.api_key)) as table:
+        table = RejectsTable(settings.attribute_store_url, settings.api_key, read_only=settings.dry_run)
+        with closing(table):
             exported = table.export(file, Path(f"{file}{SCHEMAS_SUFFIX}"))
             left = replay(file, target)
-            if not target.settings.dry_run:
+            if not settings.dry_run:
                 with file.open("rb") as lines:
                     table.replace(exported, lines)
         return left
@@ -217,16 +217,16 @@ def _guessed(runtime: Runtime, known: Messages, rows: Iterable[RejectedRow]) -> 
 def command(own: click.Command) -> click.Command:
     """Give the command: the target's own, with a file in the place of its input."""
     text = "Sends rejected rows again, once the mapping is fixed; what is rejected again stays in the file."
-    file = click.Argument(["rejects"], type=click.Path(path_type=Path))
+    file = click.Argument(["rejects"], type=click.Path())
     return derived(own, "target-kissmetrics-replay", _run, text, file)
 
 
-def _run(*, config: Any, rejects: Path) -> None:
+def _run(*, config: Any, rejects: str) -> None:
     logger = TargetKissmetrics.logger
     with ending_in_one_line(logger):
         target = TargetKissmetrics(config=config.config, parse_env_config=config.parse_env)
         logger.info("run %s of target-kissmetrics-replay", target.run_id)
-        left = replay(rejects, target)
+        left = _replay_stored(target) if rejects == STORE else replay(Path(rejects), target)
         logger.info("%d lines are left in %s", left, rejects)
 
 

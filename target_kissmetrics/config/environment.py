@@ -22,7 +22,9 @@ _FALSE = frozenset({"false", "0", "no", "off"})
 
 def read_environment(variables: Mapping[str, str], schemas: Mapping[str, Schema]) -> dict[str, Any]:
     """Read the settings that have a variable, by the JSON Schema of each. An empty one is left out."""
-    read = {**schemas, "flattening_enabled": {"type": ["boolean"]}}  # it is refused if it is true
+    flattening = {f"flattening_max_{name}": {"type": ["integer"]} for name in ("depth", "key_length")}
+    flattening |= {"flattening_enabled": {"type": ["boolean"]}, "flattening_separator": {"type": ["string"]}}
+    read = {**schemas, **flattening}  # they are refused
     given = {name: variables.get(variable_of(name)) for name in read}
     return {name: _value(name, read[name], text) for name, text in given.items() if text}
 

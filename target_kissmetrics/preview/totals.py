@@ -63,7 +63,7 @@ class Totals:
     properties: Names = field(default_factory=Names)
     identities: Counter[str] = field(default_factory=Counter)
     equal_rows: int = 0
-    _rows: set[bytes] = field(default_factory=set)
+    _rows: set[int] = field(default_factory=set)
     _pairs: set[frozenset[str]] = field(default_factory=set)
 
     def add(self, mapped: Mapped, *, has_key: bool) -> None:
@@ -78,9 +78,11 @@ class Totals:
             if call.person in self.identities or len(self.identities) < MAX_IDENTITIES:
                 self.identities[call.person] += 1
         for slot in mapped.slots[:1] if not has_key else ():
-            self.equal_rows += slot.row in self._rows
+            call = mapped.calls[slot.record]
+            event = hash((call.person, getattr(call, "event", None), call.time, slot.row))
+            self.equal_rows += event in self._rows
             if len(self._rows) < MAX_IDENTITIES:
-                self._rows.add(slot.row)
+                self._rows.add(event)
 
     def _add_carrying(self, call: Record | Set) -> None:
         if isinstance(call, Record):

@@ -23,7 +23,7 @@ Parts = Sequence[Rejected | Rejection]  # properties, or events of a batch; a `R
 class RejectSink:
     """Where rejected rows and dropped properties go; this one needs no schemas, and keeps nothing open."""
 
-    def write(self, *, record: Mapping[str, Any], with_row: bool = True, **entry: str | None) -> None:
+    def write(self, *, record: Mapping[str, Any], with_row: bool = True, **entry: Any) -> None:
         """Write one, by `stream`, `code`, `reason` and `field` (None for a whole row); one with the row comes first."""
         raise NotImplementedError
 
@@ -53,6 +53,8 @@ class RejectPolicy:
     def row(self, counts: StreamCounts, rejected: Rejected, record: Mapping[str, Any]) -> None:
         """Reject a row."""
         self.parts(counts, [rejected], record)
+
+    def _judge_probation(self, counts: StreamCounts) -> None:
         if self.probation and not counts.still_accepted and counts.suspicious.total() >= PROBATION_ROWS:
             code = cast("Code", counts.suspicious.most_common(1)[0][0])
             raise TooManyRejects(
@@ -61,20 +63,32 @@ class RejectPolicy:
                 f"{REASONS[code].to_do}, and run again",
             )
 
-    def parts(self, counts: StreamCounts, parts: Parts, record: Mapping[str, Any], *, late: bool = False) -> None:
-        """Reject parts of a row, in lines that follow each other; `late` if the row was accepted already."""
+    def parts(
+        self,
+        counts: StreamCounts,
+        parts: Parts,
+        record: Mapping[str, Any],
+        *,
+        late: bool = False,
+        time: int | None = None,
+    ) -> None:
+        """Reject parts of a row, in lines that follow each other; `late` if the row was accepted already.
+
+        `time` (in seconds since the Unix epoch, now by default) stands in the lines for a time that the row lacks.
+        """
         with self._lock:
             for number, part in enumerate(parts):
                 is_row = isinstance(part, Rejected) or part.counts_as_row  # or is one in other formats
                 if is_row and self.fail:
-                    raise _first_reject(counts, part)
+                    raise _first_reject(counts, part, late=late)
                 (counts.rejected if is_row else counts.set_aside)[part.code] += 1
                 if late and isinstance(part, Rejected):
                     counts.late += 1
                 elif is_row and not late:
                     counts.parts += 1
-                self._write(counts, part, record, with_row=number < MAX_COPIES)
+                self._write(counts, part, record, with_row=number < MAX_COPIES, time=time)
                 if is_row:
+                    self._judge_probation(counts)
                     self._judge_run(counts)
                     self._judge(counts)
 
@@ -84,14 +98,14 @@ class RejectPolicy:
             self._judge(counts)
 
     def _write(
-        self, counts: StreamCounts, rejected: Rejected | Rejection, record: Mapping[str, Any], *, with_row: bool
+        self, counts: StreamCounts, rejected: Rejected | Rejection, record: Mapping[str, Any], **line: Any
     ) -> None:
         stream, code, reason, at = counts.stream, rejected.code, rejected.reason, rejected.field
         if isinstance(rejected, Rejected):  # no single field, whichever was at fault
             reason, at = f"{at}: {reason}" if at else reason, None
         if stream in self.schemas:
             self.sink.note_schema(stream, self.schemas[stream])
-        self.sink.write(stream=stream, code=code, reason=reason, field=at, record=record, with_row=with_row)
+        self.sink.write(stream=stream, code=code, reason=reason, field=at, record=record, **line)
 
     def _judge_run(self, counts: StreamCounts) -> None:
         self._rejected += 1
@@ -113,10 +127,10 @@ class RejectPolicy:
         )
 
 
-def _first_reject(counts: StreamCounts, rejected: Rejected | Rejection) -> InputError:
+def _first_reject(counts: StreamCounts, rejected: Rejected | Rejection, *, late: bool) -> InputError:
     # Numbers name the row: its values do not belong in a log.
     where = f", field '{rejected.field}'" if rejected.field else ""
-    row = f"stream '{counts.stream}', row {counts.rows}"
+    row = f"stream '{counts.stream}'" if late else f"stream '{counts.stream}', row {counts.rows}"
     text = (
         f"{REASONS[rejected.code].meaning} ({rejected.code}); "
         f"{REASONS[rejected.code].to_do}; or set on_invalid_record to reject: such rows are "

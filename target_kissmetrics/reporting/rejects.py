@@ -12,10 +12,10 @@ import os
 import stat
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from singer_sdk.singerlib.json import serialize_json
 
@@ -96,24 +96,26 @@ class AppendedFile:
 class StoredLines:
     """Keeps lines in a temporary file until they are stored, by the next flush. Thread-safe. StoreError."""
 
-    def __init__(self, store: Callable[[Iterable[bytes]], None]) -> None:
+    def __init__(self, store: Callable[[IO[bytes]], None]) -> None:
         self._store = store
-        self._lines = tempfile.SpooledTemporaryFile(BUFFERED_BYTES)  # noqa: SIM115 - `close` closes it
+        self._lines: IO[bytes] = tempfile.SpooledTemporaryFile(BUFFERED_BYTES)  # noqa: SIM115 - `close` closes it
         self._lock = threading.Lock()
 
     def append(self, line: bytes) -> None:
         """Append one line."""
-        with self._lock:
+        with self._lock, naming_the_setting(tempfile.gettempdir()):
             self._lines.write(line)
 
     def flush(self) -> None:
         """Store every line."""
-        with self._lock:
+        with self._lock, naming_the_setting(tempfile.gettempdir()):
             if self._lines.tell():
-                self._lines.seek(0)
-                self._store(self._lines)
-                self._lines.seek(0)
-                self._lines.truncate()
+                try:
+                    self._store(self._lines)
+                    self._lines.seek(0)
+                    self._lines.truncate()
+                finally:
+                    self._lines.seek(0, os.SEEK_END)
 
     def close(self) -> None:
         """Store every line, and close the file."""
@@ -124,9 +126,7 @@ class StoredLines:
 class Rejects(RejectSink):
     """The rejects file and, in `PATH.schemas`, the SCHEMA messages of its streams, which a replay needs."""
 
-    def __init__(
-        self, path: str, run_id: str | None = None, store: Callable[[Iterable[bytes]], None] | None = None
-    ) -> None:
+    def __init__(self, path: str, run_id: str | None = None, store: Callable[[IO[bytes]], None] | None = None) -> None:
         self._lines: AppendedFile | StoredLines
         self._schemas: AppendedFile | StoredLines
         if store is not None and path == STORE:
@@ -142,8 +142,10 @@ class Rejects(RejectSink):
             self._noted[stream] = message
             self._schemas.append(f"{serialize_json({'rejects': redact_key(stream), **message})}\n".encode())
 
-    def write(self, *, record: Mapping[str, Any], with_row: bool = True, **entry: Any) -> None:
+    def write(self, *, record: Mapping[str, Any], with_row: bool = True, time: int | None = None, **entry: Any) -> None:
         """Append one line; `record` is the whole row as the tap sent it."""
+        moment = datetime.now(tz=UTC) if time is None else datetime.fromtimestamp(time, tz=UTC)
+        entry["time"] = moment.isoformat(timespec="seconds").replace("+00:00", "Z")
         self._lines.append(as_line(record=record if with_row else {}, run_id=self._run_id, **entry))
 
     def flush(self) -> None:
@@ -160,9 +162,9 @@ class Rejects(RejectSink):
 def as_line(
     *, stream: str, code: str, reason: str, field: str | None, record: Mapping[str, Any], **run: str | None
 ) -> bytes:
-    """Give one line of the file; `run` has the `run_id` and the `time`, which defaults to now."""
+    """Give one line of the file; `run` has the `run_id` and the `time`."""
     entry = {
-        "time": run.get("time") or datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "time": run["time"],
         "run_id": run.get("run_id"),
         "stream": redact_key(stream),
         "code": code,
@@ -192,10 +194,8 @@ def rejects_files(path: str) -> tuple[str, ...]:
     return () if path == STORE else (path, f"{path}{SCHEMAS_SUFFIX}")
 
 
-def check_rejects_path(path: str, store_url: str) -> None:
+def check_rejects_path(path: str) -> None:
     """Check, before any row is read, that both files can be written (else ConfigError). Changes nothing."""
-    if path == STORE and store_url in {"sqlite://", "sqlite:///:memory:"}:
-        raise ConfigError(_SETTING, "is store, but attribute_store_url keeps nothing after the run; name a file in one")
     for file in map(Path, rejects_files(path)):
         refuse_foreign(file)
         if problem := _problem_of(file):

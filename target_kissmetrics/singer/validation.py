@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 from jsonschema import Draft4Validator, Draft7Validator, FormatChecker, ValidationError
@@ -31,10 +32,9 @@ MAX_UNIQUE_ITEMS = 1000
 MAX_STEPS = 10_000_000
 """Of matching one pattern, roughly: a second. Python's `re` backtracks, and cannot be stopped."""
 
-_NO_SIGNS = re.compile(r"\\\D|\(\?")
-_OPEN_REPETITION = re.compile(r"[*+?]|\{\d*,")
-_REPEATED_GROUP = re.compile(r"\)[*+{]|\\\d")
-_REPETITION_OR_CHOICE = re.compile(r"[*+?{|]")
+MAX_COUNTED = 20
+"""A repetition of at most so many times is counted by the ways in which it may match; one of more is open."""
+
 _PATTERNS = FormatChecker(["regex"])
 _MAX_CHARACTERS = 200
 Validate = Callable[[Mapping[str, Any]], str | None]
@@ -48,19 +48,46 @@ def _is_integer(_: object, value: object) -> bool:
 
 
 def is_quick(pattern: str, text: str) -> bool:
-    """Return whether matching a text takes at most `MAX_STEPS`: no repetition is within a group that is repeated.
+    """Return whether matching a text takes at most `MAX_STEPS`. A pattern that Python cannot read is never quick."""
+    effort = _effort(pattern)
+    return effort is not None and (len(text) + 1) ** (effort[0] + 1) * effort[1] <= MAX_STEPS
 
-    A pattern that Python cannot read is never quick.
-    """
+
+@lru_cache(maxsize=1000)
+def _effort(pattern: str) -> tuple[int, int] | None:
+    """Return how many open repetitions a pattern has, and in how many ways the rest may match; None if unbounded."""
     try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError):
-        return False
-    signs = _NO_SIGNS.sub("", pattern)
-    if _REPEATED_GROUP.search(signs) and len(_REPETITION_OR_CHOICE.findall(signs)) > 1:
-        return False
-    steps: int = (len(text) + 1) ** (len(_OPEN_REPETITION.findall(signs)) + 1)
-    return steps <= MAX_STEPS
+        return _effort_of(re._parser.parse(pattern))  # type: ignore[attr-defined]  # noqa: SLF001
+    except (re.error, OverflowError, RecursionError, _UnboundedError):
+        return None
+
+
+class _UnboundedError(Exception):
+    """A part that matches in several ways is repeated without a limit, or refers to another part."""
+
+
+def _effort_of(parts: Any) -> tuple[int, int]:
+    loops, ways = 0, 1
+    for operator, argument in parts:
+        name = str(operator)
+        if name.startswith("GROUPREF"):
+            raise _UnboundedError
+        if name == "BRANCH":
+            inner = [_effort_of(part) for part in argument[1]]
+            loops, ways = loops + max(one for one, _ in inner), ways * sum(one for _, one in inner)
+        elif name.endswith("_REPEAT"):
+            least, most, (inner_loops, inner_ways) = argument[0], argument[1], _effort_of(argument[-1])
+            is_open = most > MAX_COUNTED
+            if is_open and (inner_loops or inner_ways > 1):
+                raise _UnboundedError
+            loops += 1 if is_open else inner_loops * most
+            ways *= 1 if is_open else inner_ways**most * (most - least + 1)
+        elif name == "SUBPATTERN" or name.startswith(("ASSERT", "ATOMIC")):
+            inner_loops, inner_ways = _effort_of(argument if name.startswith("ATOMIC") else argument[-1])
+            loops, ways = loops + inner_loops, ways * inner_ways
+        if ways > MAX_STEPS or loops > MAX_COUNTED:
+            raise _UnboundedError
+    return loops, ways
 
 
 def _where_quick(keyword: str) -> Callable[..., Iterator[ValidationError]]:

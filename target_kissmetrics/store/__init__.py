@@ -11,13 +11,19 @@ overlay   a store over another one, for dry runs and import files
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import closing
+from typing import IO
 
 
-def add_rejects(url: str, api_key: str, lines: Iterable[bytes]) -> None:
-    """Store lines of rejects (`rejects_path: store`). Imports the database's library only then. StoreError."""
+def add_rejects(url: str, api_key: str, lines: IO[bytes]) -> None:
+    """Store a file's lines of rejects (`rejects_path: store`). Imports the database's library only then. StoreError."""
     from target_kissmetrics.store.rejects_table import RejectsTable  # noqa: PLC0415
+    from target_kissmetrics.store.sql import again_if_lost  # noqa: PLC0415
 
-    with closing(RejectsTable(url, api_key)) as table:
-        table.add(lines)
+    @again_if_lost  # done twice, the lines are there twice: a replay takes them for one
+    def add() -> None:
+        lines.seek(0)
+        with closing(RejectsTable(url, api_key)) as table:
+            table.add(lines)
+
+    add()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -23,21 +25,29 @@ class RejectsTable(SqlStore):
             self._add(connection, lines)
 
     def _add(self, connection: Connection, lines: Iterable[bytes]) -> None:
-        for line in lines:
-            entry = json.loads(line)
-            row = {"product": self.digests.product, "line": line.decode(), "stream": entry.get("rejects")}
-            row |= {name: entry[name] for name in ("run_id", "stream", "code") if "code" in entry}
-            connection.execute(sa.insert(REJECTS), row)
+        remaining = iter(lines)
+        while rows := [self._row(line) for line in islice(remaining, KEYS_PER_QUERY)]:
+            connection.execute(sa.insert(REJECTS), rows)
+
+    def _row(self, line: bytes) -> dict[str, Any]:
+        entry = json.loads(line, parse_int=str)  # a number may be longer than Python converts
+        columns = {name: entry.get(name) for name in ("run_id", "stream", "code")}
+        columns["stream"] = entry["rejects"] if entry.get("rejects") is not None else columns["stream"]
+        texts = {name: None if text is None else _storable(text) for name, text in columns.items()}
+        return {**texts, "product": self.digests.product, "line": line.decode()}
 
     def export(self, rejects: Path, schemas: Path) -> tuple[int, int]:
         """Write the lines into two files; give the number of the last reject, and how many there are."""
         own = REJECTS.c.product == self.digests.product
-        query = sa.select(REJECTS.c.id, REJECTS.c.code, REJECTS.c.line).where(own).order_by(REJECTS.c.id)
+        query = sa.select(REJECTS.c.id, REJECTS.c.code, REJECTS.c.line).where(own)
+        query = query.order_by(
+            REJECTS.c.run_id, REJECTS.c.id
+        )  # runs may add at once, and lines of a row follow each other
         last = count = 0
         with self._reading() as connection, rejects.open("wb") as lines, schemas.open("wb") as messages:
             for number, code, line in connection.execute(query.execution_options(yield_per=KEYS_PER_QUERY)):
                 (messages if code is None else lines).write(line.encode())
-                last, count = number, count + (code is not None)
+                last, count = max(last, number), count + (code is not None)
         return last, count
 
     def replace(self, exported: tuple[int, int], lines: Iterable[bytes]) -> None:
@@ -48,3 +58,8 @@ class RejectsTable(SqlStore):
             if connection.execute(sa.delete(REJECTS).where(*rejects)).rowcount != count:
                 raise StoreError("rejects_path: another replay changed the rejects meanwhile; run this one again")
             self._add(connection, lines)
+
+
+def _storable(text: str) -> str:
+    """Escape what PostgreSQL's texts cannot hold."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")

@@ -56,7 +56,7 @@ _IS_WHOLE: Mapping[str, Callable[[int], bool]] = {
 """Column -> whether this package may have written a value of `size` bytes."""
 
 
-_again_if_lost = backoff.on_exception(
+again_if_lost = backoff.on_exception(
     backoff.constant, ConnectionLostError, max_time=60.0, interval=0.5, jitter=None, logger=None
 )
 """Repeats what lost its connection, also in mid-commit: done twice, it has the same effect."""
@@ -115,14 +115,14 @@ class SqlStore:
         if not read_only and transaction is None:
             layout.keep_private(self._engine.url)
 
-    @_again_if_lost
+    @again_if_lost
     def last_sent(self, people: Collection[bytes]) -> Mapping[bytes, PersonValues]:
         """Give the last sent values of people; unknown people are absent."""
         with self._reading() as connection:
             query = sa.select(PEOPLE.c.person, PEOPLE.c.properties)
             return {person: PackedPerson(packed) for person, packed in _select(connection, query, people)}
 
-    @_again_if_lost
+    @again_if_lost
     def partners(self, people: Collection[bytes]) -> dict[bytes, set[bytes]]:
         """Give the people whom each of these was aliased with; people without an alias are absent."""
         partners: dict[bytes, set[bytes]] = {}
@@ -132,13 +132,13 @@ class SqlStore:
                 partners.setdefault(person, set()).add(partner)
         return partners
 
-    @_again_if_lost
+    @again_if_lost
     def claimed(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """Give what is claimed under these keys; free ones are absent."""
         with self._reading() as connection:
             return dict(_select(connection, sa.select(SECONDS.c.slot, SECONDS.c.holder), keys))
 
-    @_again_if_lost
+    @again_if_lost
     def claim(self, claims: Sequence[Claim]) -> dict[bytes, bytes]:
         """Claim seconds permanently, each claim whole or not at all; give earlier claims that are in the way."""
         with self._writing() as connection:
@@ -167,7 +167,7 @@ class SqlStore:
             finally:
                 self._shared = self._plan = None
 
-    @_again_if_lost
+    @again_if_lost
     def pending_intents(self, seen: Collection[int]) -> IntentChanges:
         """Give the intents that are pending and not among the numbers seen, and the seen numbers that were cleared."""
         with self._reading() as connection:
@@ -178,7 +178,7 @@ class SqlStore:
             new = {number: _unpack(blob) for number, blob in _select(connection, query, sorted(pending - set(seen)))}
         return IntentChanges(new, set(seen) - pending)
 
-    @_again_if_lost
+    @again_if_lost
     def add_intents(self, intents: Sequence[Intent]) -> int | None:
         """Add intents; give the number to clear them by, or None if nothing is about to be sent."""
         entries = b"".join([_INTENT.pack(*new, moment) for new, moment in intents])
@@ -193,7 +193,7 @@ class SqlStore:
                 connection.commit()
             return number
 
-    @_again_if_lost
+    @again_if_lost
     def commit(self, update: StoreUpdate, cleared: Collection[int]) -> None:
         """Store an update and clear intents, in one transaction."""
         with self._writing() as connection:
@@ -206,7 +206,7 @@ class SqlStore:
             for some in _some(sorted(cleared)):
                 connection.execute(sa.delete(INTENTS).where(INTENTS.c.id.in_(some)))
 
-    @_again_if_lost
+    @again_if_lost
     def add_names(self, new: Mapping[bytes, bool]) -> dict[bytes, bool]:
         """Add digests of names, each with whether it is an event's; give those of all names that were sent."""
         product = self.digests.product
@@ -217,7 +217,7 @@ class SqlStore:
             found = connection.execute(sa.select(NAMES.c.name, NAMES.c.is_event).where(NAMES.c.product == product))
             return {row.name: row.is_event for row in found}
 
-    @_again_if_lost
+    @again_if_lost
     def put_run(self, run: StoredRun) -> None:
         """Add a run, or replace what is stored of it; delete old runs."""
         with self._writing() as connection:
@@ -274,7 +274,7 @@ class SqlStore:
                 added = insert.on_conflict_do_nothing().returning(PEOPLE.c.person)
                 missing = sorted({row["person"] for row in new} - set(connection.execute(added, new).scalars()))
 
-    @_again_if_lost
+    @again_if_lost
     def _begin_plan(self) -> Connection:
         with store_errors(self._engine):
             connection = self._connect_to_write()
@@ -348,7 +348,7 @@ def open_read_only(url: str, api_key: str) -> SqlStore | None:
     return None
 
 
-def check_store(url: str) -> None:
+def check_store(url: str, *, stores_rejects: bool = False) -> None:
     """Check that a run could use the store: do what it does, and roll it back.
 
     Raises:
@@ -367,6 +367,8 @@ def check_store(url: str) -> None:
             store.claim([{person: key}])
             store.add_names({key: True})
             store.put_run(StoredRun("check", 0))
+            if stores_rejects:
+                connection.execute(sa.insert(layout.REJECTS), {"product": person, "line": ""})
             for _ in range(2):  # a new person, and a known one
                 store.commit(StoreUpdate({person: {key: LastSent(key, 0, 0)}}, {(person, person)}), [0])
     finally:

@@ -25,13 +25,13 @@ class BatchRow(msgspec.Struct):
         counts: Its stream's counts.
         mapped: What the mapping made of it.
         record: The row as the tap sent it, for the file of rejects.
-        refused: A host refused one of its calls for its size.
+        refused_at: The second of its call that a host refused for its size, if it did.
     """
 
     counts: StreamCounts
     mapped: Mapped
     record: Mapping[str, Any]
-    refused: bool = False
+    refused_at: int | None = None
 
 
 class State(NamedTuple):
@@ -57,6 +57,7 @@ class Batch:
         update: The store update, which is committed once the calls are acknowledged.
         intents: Numbers of the intents to clear once the batch is committed and its STATE emitted.
         state: The STATE message behind the rows; None while there is none.
+        sent: How many calls it had, once they are acknowledged.
         acknowledged: Every call was acknowledged, but for those in `refused`.
         refused: Calls that the host refused for their size.
     """
@@ -66,15 +67,25 @@ class Batch:
     update: StoreUpdate = field(default_factory=StoreUpdate)
     intents: list[int] = field(default_factory=list)
     state: State | None = None
+    sent: int = 0
     acknowledged: bool = False
     refused: Sequence[Outgoing] = ()
 
 
-LARGE_CALL_CHARACTERS = 1000
-"""From this size on, in names and values, a call keeps its rows until it is acknowledged: a host may refuse it."""
+LARGE_CALL_BYTES = 1000
+"""From this size on, as encoded in a request, a call keeps its rows until it is acknowledged: a host may refuse it."""
+
+BYTES_PER_CHARACTER = 9
+"""At most, of a request: three bytes of UTF-8, each as `%XX`."""
 
 
 def outgoing(rows: Sequence[BatchRow], call: Call) -> Outgoing:
-    """Return a call to send, with its rows if it is large."""
-    size = 0 if isinstance(call, Alias) else sum(map(len, call.properties)) + sum(map(len, call.properties.values()))
-    return Outgoing(rows[0].counts, call, rows if size >= LARGE_CALL_CHARACTERS else ())
+    """Return a call to send, with its rows if it may be large."""
+    if isinstance(call, Alias):
+        return Outgoing(rows[0].counts, call)
+    texts = [call.person, call.user_agent or "", *call.properties, *call.properties.values()]
+    size = sum(map(len, texts))
+    is_large = size >= LARGE_CALL_BYTES or (
+        size * BYTES_PER_CHARACTER >= LARGE_CALL_BYTES and not all(map(str.isascii, texts))
+    )
+    return Outgoing(rows[0].counts, call, rows if is_large else ())

@@ -304,11 +304,12 @@ class Pipeline:
         for outgoing in batch.refused:
             batch.calls.remove(outgoing)
             self._planner.refused(batch, outgoing)
-        self._uncommitted.append(batch)
-        self._calls_uncommitted += len(batch.calls)
         for outgoing in batch.calls:
             outgoing.source.delivered(outgoing.call)
         self._monitor.batch_acknowledged(batch.calls)
+        self._uncommitted.append(batch)
+        self._calls_uncommitted += len(batch.calls)
+        batch.sent, batch.calls = len(batch.calls), []
 
     def _take_due(self) -> list[Batch]:
         """Take all batches up to the last one with a STATE; every batch at the end, or when they are many."""
@@ -323,7 +324,7 @@ class Pipeline:
             for batch in self._uncommitted:
                 batch.intents = []  # they stay pending for the next run, which repeats these rows
         due = [self._uncommitted.popleft() for _ in range(count)]
-        self._calls_uncommitted -= sum(len(batch.calls) for batch in due)
+        self._calls_uncommitted -= sum(batch.sent for batch in due)
         return due
 
     def _commit(self, batches: list[Batch]) -> None:

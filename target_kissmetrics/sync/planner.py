@@ -13,6 +13,7 @@ from target_kissmetrics.mapping.reject_codes import REASONS, Rejected
 from target_kissmetrics.mapping.result import Rejection
 from target_kissmetrics.store.intents import alias_intent
 from target_kissmetrics.store.sql import SqlStore
+from target_kissmetrics.store.update import StoreUpdate
 from target_kissmetrics.sync.batch import Batch, BatchRow, outgoing
 from target_kissmetrics.sync.change_tracking import plan_changes, steps_of
 from target_kissmetrics.sync.collisions import CollisionCounter
@@ -105,20 +106,32 @@ class Planner:
         """Drop what was kept of a batch, now that the store has it."""
         self._view.committed(batch.update)
 
-    def refused(self, batch: Batch, call: Outgoing) -> None:
-        """Reject the rows of a call that the host refused for its size; nothing of its person is stored.
+    def refused(self, batch: Batch, outgoing: Outgoing) -> None:
+        """Reject the rows of a call that the host refused for its size; the store learns nothing of this call.
 
-        What else was sent of the person is sent again, the same, with the next row: Kissmetrics ignores it.
+        Rows that were planned meanwhile are compared with its values all the same: those are in the rejects.
         """
-        for row in call.rows:
-            keys = [self._digests.sent_row(slot.key) for slot in row.mapped.slots if slot.key is not None]
-            for subject in (self._digests.person(call.call.person), *keys):
-                batch.update.last_calls.pop(subject, None)
-                if batch.update.people.pop(subject, None):
-                    self._view.drop(subject)
-            if not row.refused:
-                row.refused = True
+        self._take_back(batch.update, outgoing)
+        for row in outgoing.rows:
+            if row.refused_at is None:
+                row.refused_at = outgoing.call.time
                 self._reject(row, [Rejected("call-too-large", REASONS["call-too-large"].meaning)])
+
+    def _take_back(self, update: StoreUpdate, outgoing: Outgoing) -> None:
+        call, person = outgoing.call, self._digests.person(outgoing.call.person)
+        values = update.people.get(person, {})
+        update.last_calls.pop(person, None)
+        if isinstance(call, Set) and call.distinct:
+            for name, text in call.properties.items():
+                key = self._digests.property_key(name)
+                if key in values and values[key].value == self._digests.value(text):
+                    del values[key]
+            return
+        if isinstance(call, Record):
+            values.pop(self._digests.once_key(call.event), None)
+        slots = [slot for row in outgoing.rows for slot in row.mapped.slots]
+        for key in (slot.key for slot in slots if slot.key is not None):
+            update.people.get(self._digests.sent_row(key), {}).clear()
 
     def _plan_others(self, others: _Others, keyed: Sequence[KeyedRow]) -> None:
         """Plan what is not change-tracked: events, line items, aliases."""

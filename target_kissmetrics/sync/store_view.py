@@ -76,21 +76,12 @@ class StoreView:
             self._uncommitted_partners.setdefault(one, set()).add(other)
             self._uncommitted_partners.setdefault(other, set()).add(one)
 
-    def drop(self, person: bytes) -> None:
-        """Drop a person of a batch that will not be committed."""
-        self._uncommitted.pop(person, None)
-        self._committed(person)
-
-    def _committed(self, person: bytes) -> None:
-        self._batches[person] -= 1
-        if not self._batches[person]:
-            del self._batches[person]
-            self._uncommitted.pop(person, None)
-
     def committed(self, update: StoreUpdate) -> None:
         """Drop what was kept of a batch."""
         for person in update.people:
-            self._committed(person)
+            self._batches[person] -= 1
+            if not self._batches[person]:
+                del self._batches[person], self._uncommitted[person]
         for one, other in update.aliases:
             for person, partner in ((one, other), (other, one)):
                 self._uncommitted_partners[person].discard(partner)

@@ -33,8 +33,13 @@ from target_kissmetrics.kissmetrics.wire import Request
 DEADLINE_CHECK_SECONDS = 0.25
 """How often attempts are checked for their deadline."""
 
-_NOT_TLS_REASONS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG"})
-"""OpenSSL's reasons for an answer that is not TLS."""
+_TLS_REASONS = {
+    **dict.fromkeys(
+        ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG"), transport.NOT_TLS
+    ),
+    "NO_CERTIFICATE_OR_CRL_FOUND": transport.NO_CERTIFICATES,
+}
+"""OpenSSL's reasons for what no retry changes: an answer that is not TLS, a file without certificates."""
 
 _PROXY_ANSWER = re.compile(r"Tunnel connection failed: (\d{3})")
 """From `http.client`, when a proxy opened no tunnel."""
@@ -115,7 +120,7 @@ class _FinalResponse(HTTPResponse):
     def begin(self) -> None:
         """Read the status and the headers of the first answer that is not an interim one."""
         super().begin()
-        while self.status in {102, 103}:
+        while HTTPStatus.CONTINUE <= self.status < HTTPStatus.OK and self.status != HTTPStatus.SWITCHING_PROTOCOLS:
             self.headers = self.msg = None  # type: ignore[assignment]
             super().begin()
 
@@ -212,8 +217,8 @@ def no_answer(error: Exception) -> Outcome:
     while link is not None:
         if isinstance(link, ssl.SSLCertVerificationError):
             return Outcome(cause=f"its certificate is not trusted ({link.verify_message})", permanent=True)
-        if isinstance(link, ssl.SSLError) and link.reason in _NOT_TLS_REASONS:
-            return transport.NOT_TLS
+        if isinstance(link, ssl.SSLError) and link.reason in _TLS_REASONS:
+            return _TLS_REASONS[link.reason]
         if proxy := _PROXY_ANSWER.search(str(link)):
             return transport.proxy_answered(int(proxy[1]))
         cause = _cause(link) or cause

@@ -57,7 +57,8 @@ class IdentityRule:
         """Return which fields hold the identity, in the order they are tried."""
         preferred, other = "/".join(self._preferred.paths), "/".join(self._other.paths)
         tried = (preferred, other) if self._settings.identity_fallback else (preferred,)
-        return ", else ".join(filter(None, tried)) or "no ID field"
+        kind = "" if self._settings.identity_fallback else "customer " if self._settings.use_customer_id else "device "
+        return ", else ".join(filter(None, tried)) or f"no {kind}ID field"
 
     def identify(self, row: Row) -> Person:
         """Return the person, or raise Rejected: the row has no identity that can be used."""

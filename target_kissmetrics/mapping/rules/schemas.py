@@ -50,7 +50,8 @@ def paths(fields: Mapping[str, Any]) -> Iterator[str]:
 def times_in(schema: object) -> Iterator[str]:
     """Yield the fields that look like times, by their format or their name; not those of loaders or in lists."""
     for path, shapes, is_in_list in _walk(schema):
-        if not is_in_list and not is_metadata(path) and (_is_dated(shapes) or _TIME_NAME.search(path)):
+        is_loaders = is_metadata(path) or is_metadata(path.partition(".")[0])
+        if not is_in_list and not is_loaders and (_is_dated(shapes) or _TIME_NAME.search(path)):
             yield path
 
 

@@ -162,6 +162,10 @@ def table_of(stream: Stream) -> str | None:
     return table
 
 
+_LISTED_ALONE = ("customer_id", "device_id", "timestamp", "address", "user_agent")
+"""Roles of columns that the schema lists; of the others, a row may have more than its schema."""
+
+
 def places_in(stream: Stream, table: str | None) -> Places:
     """Return the fields of messages, or those of them that a table has."""
     if table is None:
@@ -173,7 +177,10 @@ def places_in(stream: Stream, table: str | None) -> Places:
         return tuple(dict.fromkeys(found[column] for column in columns if column in found))
 
     campaign = spelled(_CAMPAIGN_COLUMNS, stream.fields)
-    columns: dict[str, Any] = {role: present(columns) for role, columns in _COLUMNS.items()}
+    columns: dict[str, Any] = {
+        role: present(columns) or (() if role in _LISTED_ALONE else columns) for role, columns in _COLUMNS.items()
+    }
+    columns["titles"] = tuple(found.get(column, column) for column in _COLUMNS["titles"])
     if table == "users":
         columns |= {"customer_id": present(("id",)), "device_id": ()}
     return Places(
