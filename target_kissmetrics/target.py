@@ -22,6 +22,7 @@ from target_kissmetrics.config.environment import read_environment
 from target_kissmetrics.config.files import FROM_ENVIRONMENT, read_config_files
 from target_kissmetrics.config.paths import check_distinct, new_run_id, path_of
 from target_kissmetrics.config.stream_names import NameWatch, of_stream_maps
+from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.reporting.logs import ending_in_one_line, guard
 from target_kissmetrics.reporting.rejects import STORE, check_rejects_path, rejects_files
 from target_kissmetrics.reporting.report import About

@@ -58,7 +58,7 @@ def rejects(store: str) -> list[tuple[str, str, Any]]:
         query = "SELECT stream, code, line FROM target_kissmetrics_rejects WHERE code IS NOT NULL ORDER BY id"
         found = connection.execute(sa.text(query)).all()
     engine.dispose()
-    return [(stream, code, json.loads(line)["record"]["id"]) for stream, code, line in found]
+    return [(stream, code, json.loads(line, parse_int=str)["record"]["id"]) for stream, code, line in found]
 
 
 REPLAY = (*command_of("target_kissmetrics.commands.replay"), "store")
@@ -72,16 +72,16 @@ def test_they_are_in_the_table_and_replay_sends_what_is_fixed_and_keeps_the_rest
     assert "1\n" in output
     assert "target-kissmetrics-replay store" in output
     all_of_them = [
-        ("events", "blocked-identity", 2),
-        ("events", "bad-timestamp", 3),
-        ("events", "value-too-long", 4),
+        ("events", "blocked-identity", "2"),
+        ("events", "bad-timestamp", "3"),
+        ("events", "value-too-long", "4"),
     ]
     assert rejects(store_url) == all_of_them
     assert not [*tmp_path.glob("*.jsonl*"), *tmp_path.glob("store.schemas")]
     run(tmp_path, *REPLAY, **own, dry_run=True)
     assert rejects(store_url) == all_of_them
     assert "2 lines are left in store" in run(tmp_path, *REPLAY, **own, blocked_identities=["nobody"])
-    assert rejects(store_url) == [("events", "bad-timestamp", 3), ("events", "value-too-long", 4)]
+    assert rejects(store_url) == [("events", "bad-timestamp", "3"), ("events", "value-too-long", "4")]
     assert sandbox.person("guest") is not None
     assert "2 lines are left in store" in run(tmp_path, *REPLAY, **own)
 
@@ -100,6 +100,32 @@ def test_a_run_without_rejects_writes_none(tmp_path: Path, sandbox: RunningSandb
     assert rejects(store_url) == []
 
 
-def test_a_store_that_ends_with_the_run_is_refused(tmp_path: Path) -> None:
-    output = run(tmp_path, *command_of(), code=1, attribute_store_url="sqlite://")
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///:memory:", "sqlite+pysqlite://", "sqlite:///file:x?mode=memory&uri=true"]
+)
+def test_a_store_that_ends_with_the_run_is_refused(tmp_path: Path, url: str) -> None:
+    output = run(tmp_path, *command_of(), code=1, attribute_store_url=url)
     assert "rejects_path: is store, but attribute_store_url keeps nothing after the run" in output
+
+
+@pytest.mark.parametrize("stream", ["a\x00b", "a\ud800b", "events"])
+def test_a_row_and_a_stream_of_any_text_are_stored(
+    tmp_path: Path, sandbox: RunningSandbox, store_url: str, stream: str
+) -> None:
+    row = {"id": 1, "user_id": "guest", "event": "\ud800\x00", "at": T0, "note": "NUMBER"}
+    lines = [{**SCHEMA, "stream": stream}, {"type": "RECORD", "stream": stream, "record": row}]
+    config = {"api_key": "k", "use_customer_id": True, "rejects_path": "store", "tracking_url": sandbox.url}
+    config |= {"attribute_store_url": store_url, "streams": [{**STREAMS[0], "stream": "*"}]}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    data = "".join(f"{json.dumps(line)}\n" for line in [*lines, {"type": "STATE", "value": 1}])
+    done = subprocess.run(
+        [*command_of(), "--config", "config.json"],
+        input=data.replace('"NUMBER"', "9" * 5000),
+        capture_output=True,
+        check=False,
+        cwd=tmp_path,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+    assert [code for _, code, _ in rejects(store_url)] == ["blocked-identity"]

@@ -36,13 +36,16 @@ def host() -> Iterator[FaultyHost]:
         yield host
 
 
-def run(folder: Path, url: str, rows: list[dict[str, Any]], **config: Any) -> tuple[int, list[Any], list[Any], str]:
+def run(
+    folder: Path, url: str, rows: list[dict[str, Any]], extracted: str | None = None, **config: Any
+) -> tuple[int, list[Any], list[Any], str]:
     """Run the target; give its exit code, STATE, the rejects and the log."""
     config = {"api_key": "k", "tracking_url": url, "use_customer_id": True, "retry_timeout_seconds": 5, **config}
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     fields: dict[str, Any] = {name: {} for row in rows for name in row}
     schema = {"type": "SCHEMA", "stream": "rows", "key_properties": ["id"], "schema": {"properties": fields}}
-    lines = [schema, *({"type": "RECORD", "stream": "rows", "record": row} for row in rows)]
+    more = {"time_extracted": extracted} if extracted else {}
+    lines = [schema, *({"type": "RECORD", "stream": "rows", "record": row, **more} for row in rows)]
     data = "".join(f"{json.dumps(line)}\n" for line in [*lines, {"type": "STATE", "value": len(rows)}])
     done = subprocess.run(
         [*command_of(), "--config", "config.json"],
@@ -117,3 +120,75 @@ def test_a_small_call_that_is_too_large_for_a_host_ends_the_run(tmp_path: Path, 
     code, states, rejects, log = run(tmp_path, host.url, [row(1)], streams=streams)
     assert (code, states, rejects) == (1, [], [])
     assert "it answered 413" in log
+
+
+REPLAY = [*command_of("target_kissmetrics.commands.replay"), "target-kissmetrics-rejects.jsonl"]
+
+
+def replay(folder: Path) -> None:
+    """Replay with the config of the last run."""
+    command = [*REPLAY, "--config", "config.json"]
+    subprocess.run(command, capture_output=True, check=True, cwd=folder, text=True, timeout=60)
+
+
+BOTH = {"stream": "rows", "kind": "event", "customer_id": "user_id", "timestamp": "at", "user_attributes": "traits"}
+TRAITS = {"traits": LARGE}
+
+
+@pytest.mark.parametrize("entry", [{"once": True}, {"send_once_per_row": True}, {"revenue": "amount"}])
+def test_an_event_that_was_acknowledged_beside_it_is_not_sent_again(
+    tmp_path: Path, host: FaultyHost, entry: dict[str, Any]
+) -> None:
+    host.script(then=("", refusing(413)))
+    streams = [{**BOTH, **entry}]
+    code, _, rejects, log = run(tmp_path, host.url, [row(1, amount=10, **TRAITS)], streams=streams)
+    assert (code, [line["code"] for line in rejects]) == (0, ["call-too-large"]), log
+    host.script()
+    run(tmp_path, host.url, [row(1, amount=12)], streams=streams)
+    replay(tmp_path)
+    person = host.person("p1")
+    assert person is not None
+    assert [event["name"] for event in person["events"]] == ["Seen"]
+    assert "note_1" in {name.rpartition(".")[2] for name in person["properties"]}
+
+
+def test_a_row_that_lost_a_property_before_it_was_refused_is_replayed_as_a_whole(
+    tmp_path: Path, host: FaultyHost
+) -> None:
+    host.script(then=("", refusing(413)))
+    streams = [{"stream": "rows", "kind": "event", "customer_id": "user_id", "timestamp": "at"}]
+    _, _, rejects, _ = run(tmp_path, host.url, [row(1, long="x" * 600, **LARGE)], streams=streams)
+    assert [line["code"] for line in rejects] == ["value-too-long", "call-too-large"]
+    host.script()
+    replay(tmp_path)
+    person = host.person("p1")
+    assert person is not None
+    assert [event["timestamp"] for event in person["events"]] == [T0 + 1]
+
+
+def test_a_replay_of_a_row_without_a_time_keeps_the_second_it_was_sent_with(tmp_path: Path, host: FaultyHost) -> None:
+    host.script(then=("", refusing(413)))
+    streams = [{**BOTH, "timestamp": False}]
+    rows = [{key: value for key, value in row(1, **TRAITS).items() if key != "at"}]
+    _, _, rejects, log = run(tmp_path, host.url, rows, "2024-01-01T00:00:05Z", streams=streams)
+    assert [(line["code"], line["time"]) for line in rejects] == [("call-too-large", "2024-01-01T00:00:05Z")], log
+    host.script()
+    replay(tmp_path)
+    person = host.person("p1")
+    assert person is not None
+    assert person["events"] == [{"name": "Seen", "timestamp": T0 + 5}]
+
+
+def test_a_call_is_as_large_as_its_request(tmp_path: Path, host: FaultyHost) -> None:
+    host.script(then=("", refusing(413)))
+    streams = [{"stream": "rows", "kind": "event", "customer_id": "user_id", "timestamp": "at"}]
+    code, _, rejects, log = run(tmp_path, host.url, [row(1, note="\u4e16" * 480)], streams=streams)
+    assert (code, [line["code"] for line in rejects]) == (0, ["call-too-large"]), log
+
+
+def test_a_stream_of_nothing_but_such_rows_ends_the_run(tmp_path: Path, host: FaultyHost) -> None:
+    host.script(then=("", refusing(413)))
+    streams = [{"stream": "rows", "kind": "event", "customer_id": "user_id", "timestamp": "at"}]
+    code, states, _, log = run(tmp_path, host.url, [row(n, **LARGE) for n in range(150)], streams=streams)
+    assert (code, states) == (1, [])
+    assert "rows were all rejected" in log

@@ -122,7 +122,9 @@ def test_every_text_of_a_value_is_changed_and_no_name() -> None:
 
 def test_a_stream_that_is_named_as_a_password_is_known_again_in_the_rejects() -> None:
     set_secrets({"api_key": KEY, "attribute_store_url": "postgresql://etl:orders@db"})
-    line = json.loads(as_line(stream="orders", code="no-key", reason="of orders", field=KEY, record={"orders": KEY}))
+    line = json.loads(
+        as_line(stream="orders", code="no-key", reason="of orders", field=KEY, time="now", record={"orders": KEY})
+    )
     assert (line["stream"], line["reason"], line["field"]) == ("orders", "of (not shown)", "(the API key)")
     assert line["record"] == {"orders": KEY}
 

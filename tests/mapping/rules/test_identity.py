@@ -286,7 +286,7 @@ def test_a_person_is_described_by_the_fields_in_the_order_they_are_tried() -> No
     assert stream_of(fields).identity_rule().describe() == "device_id, else customer_id/user_id"
     assert stream_of(fields, use_customer_id=True).identity_rule().describe() == "customer_id/user_id, else device_id"
     assert stream_of(fields, identity_fallback=False).identity_rule().describe() == "device_id"
-    assert stream_of(("user_id",), identity_fallback=False).identity_rule().describe() == "no ID field"
+    assert stream_of(("user_id",), identity_fallback=False).identity_rule().describe() == "no device ID field"
 
 
 def test_people_of_no_fields_say_so() -> None:
