@@ -76,6 +76,8 @@ def test_another_number_is_one_clear_line(name: str, text: str) -> None:
 
 def test_a_setting_that_is_not_offered_is_read_so_that_it_can_be_refused() -> None:
     assert read_environment({variable_of("flattening_enabled"): "true"}, {}) == {"flattening_enabled": True}
+    assert read_environment({variable_of("flattening_max_depth"): "3"}, {}) == {"flattening_max_depth": 3}
+    assert read_environment({variable_of("flattening_separator"): "__"}, {}) == {"flattening_separator": "__"}
 
 
 def test_stream_maps_are_unflattened() -> None:
