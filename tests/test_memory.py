@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from promises import growth
@@ -16,6 +17,7 @@ from promises import growth
 MEASURED = """
 import atexit, re
 from pathlib import Path
+from typing import Any
 from target_kissmetrics.target import main
 peak = lambda: re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
 atexit.register(lambda: Path("peak").write_text(peak()))
@@ -38,7 +40,9 @@ def peak_of(folder: Path, rows: int) -> int:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=folder) as process:
         assert process.stdin is not None
         for stream in ("orders", "users"):
-            fields = {name: {} for name in ("id", "user_id", "event", "timestamp", "total", "plan", "updated_at")}
+            fields: dict[str, Any] = {
+                name: {} for name in ("id", "user_id", "event", "timestamp", "total", "plan", "updated_at")
+            }
             schema = {"type": "SCHEMA", "stream": stream, "key_properties": ["id"], "schema": {"properties": fields}}
             process.stdin.write(json.dumps(schema).encode() + b"\n")
         for row in range(rows // 2):

@@ -301,13 +301,13 @@ def test_a_large_file_is_never_in_memory(tmp_path: Path) -> None:
     path.chmod(0o600)
     tracemalloc.start()
     try:
-        with closing(RejectsFile(path)) as file:
-            rows = file.rows()
+        with closing(RejectsFile(path)) as rejects_file:
+            rows = rejects_file.rows()
             for row in rows:
                 record = row.expect(is_time_required=False)
                 row.reject(code="too-old", reason="r", field=None, record=dict(record))
             assert sum(len(line) for row in rows for line in row.left) > 30_000_000
-            file.replace(line for row in rows for line in row.left)
+            rejects_file.replace(line for row in rows for line in row.left)
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:
         tracemalloc.stop()

@@ -67,7 +67,7 @@ REPLAY = (*command_of("target_kissmetrics.commands.replay"), "store")
 def test_they_are_in_the_table_and_replay_sends_what_is_fixed_and_keeps_the_rest(
     tmp_path: Path, sandbox: RunningSandbox, store_url: str
 ) -> None:
-    own = {"tracking_url": sandbox.url, "attribute_store_url": store_url}
+    own: dict[str, Any] = {"tracking_url": sandbox.url, "attribute_store_url": store_url}
     output = run(tmp_path, *command_of(), **own)
     assert "1\n" in output
     assert "target-kissmetrics-replay store" in output
@@ -87,7 +87,7 @@ def test_they_are_in_the_table_and_replay_sends_what_is_fixed_and_keeps_the_rest
 
 
 def test_another_product_has_rejects_of_its_own(tmp_path: Path, sandbox: RunningSandbox, store_url: str) -> None:
-    own = {"tracking_url": sandbox.url, "attribute_store_url": store_url}
+    own: dict[str, Any] = {"tracking_url": sandbox.url, "attribute_store_url": store_url}
     run(tmp_path, *command_of(), **own)
     run(tmp_path, *command_of(), **own, api_key="other")
     assert "2 lines are left in store" in run(tmp_path, *REPLAY, **own, api_key="other", blocked_identities=["nobody"])

@@ -285,7 +285,7 @@ def test_a_role_with_all_it_needs_passes(role: tuple[str, psycopg.Connection], s
     check_store(url)
     assert contents(store_url) == before
     with closing(SqlStore(url, KEY)) as store:
-        store.commit(UPDATE, [store.add_intents([Intent(NewValue(ANN, b"plan....", b"gold....", 100), 100)])])
+        store.commit(UPDATE, [store.add_intents([Intent(NewValue(ANN, b"plan....", b"gold....", 100), 100)]) or 0])
 
 
 # Locks and lost connections
@@ -361,7 +361,7 @@ def test_a_connection_that_is_lost_in_mid_commit_is_tried_again(store_url: str, 
                 connection.connection.commit()
             end_sessions(store_url)
 
-        store.commit(UPDATE, [number])
+        store.commit(UPDATE, [number or 0])
         assert store.last_sent([ANN]) == {ANN: UPDATE.people[ANN]}
         assert store.partners([ANN]) == {ANN: {BOB}}
         assert store.pending_intents(()).new == {}
@@ -423,5 +423,5 @@ def test_a_plan_ends_where_another_process_may_have_planned_meanwhile(store_url:
         with pytest.raises(
             StoreError, match=r"^attribute_store_url: the connection was lost, and with it the lock for a"
         ):
-            plan(store, another, number)
+            plan(store, another, number or 0)
         store.commit(UPDATE, [])  # the store can be used again

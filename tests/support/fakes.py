@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
@@ -86,7 +86,7 @@ class Database:
     runs: dict[str, StoredRun] = field(default_factory=dict)
 
 
-class MemoryStore:
+class MemoryStore(SqlStore):
     """A store over a `Database`: open another one over the same for another run."""
 
     digests = Digests(b"p" * 16)
@@ -100,15 +100,15 @@ class MemoryStore:
         known, calls = self.database.people, self.database.last_calls
         return {person: PackedPerson(pack(known[person], calls.get(person))) for person in people if person in known}
 
-    def partners(self, people: Collection[bytes]) -> Mapping[bytes, set[bytes]]:
+    def partners(self, people: Collection[bytes]) -> dict[bytes, set[bytes]]:
         """Give copies, as a database would."""
         return {person: set(self.database.partners[person]) for person in people if person in self.database.partners}
 
-    def claimed(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
+    def claimed(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """Give what is claimed."""
         return {key: self.database.seconds[key] for key in keys if key in self.database.seconds}
 
-    def claim(self, claims: Sequence[Claim]) -> Mapping[bytes, bytes]:
+    def claim(self, claims: Sequence[Claim]) -> dict[bytes, bytes]:
         """Claim seconds, each claim whole or not at all."""
         claimed = self.claimed([key for claim in claims for key in claim])
         for claim in claims:
@@ -116,9 +116,10 @@ class MemoryStore:
                 self.database.seconds.update(claim)
         return claimed
 
-    def planning(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def planning(self) -> Iterator[None]:
         """Exclude nobody."""
-        return nullcontext()
+        yield
 
     def pending_intents(self, seen: Collection[int]) -> IntentChanges:
         """Give the intents that are not among the seen ones."""
@@ -143,7 +144,7 @@ class MemoryStore:
         for number in cleared:
             self.database.intents.pop(number, None)
 
-    def add_names(self, new: Mapping[bytes, bool]) -> Mapping[bytes, bool]:
+    def add_names(self, new: Mapping[bytes, bool]) -> dict[bytes, bool]:
         """Add names, and give all."""
         self.database.names.update(new)
         return dict(self.database.names)

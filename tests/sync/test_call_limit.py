@@ -16,6 +16,7 @@ from target_kissmetrics.kissmetrics.calls import Call, Outgoing
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.monitor import Monitor
+from target_kissmetrics.reporting.reject_policy import RejectSink
 from target_kissmetrics.sync.batch import Batch, BatchRow
 from target_kissmetrics.sync.call_limit import CallLimit
 from target_kissmetrics.sync.pipeline import Pipeline
@@ -39,7 +40,7 @@ class Answering:
         """Nothing is open."""
 
 
-class NoRejects:
+class NoRejects(RejectSink):
     def flush(self) -> None:
         """Nothing was rejected."""
 

@@ -21,7 +21,7 @@ from target_kissmetrics.sync.name_limits import NameLimits
 class Process:
     """What applies the limits in one process."""
 
-    def __init__(self, store: MemoryStore | SqlStore, events: int = 2, properties: int = 3) -> None:
+    def __init__(self, store: SqlStore, events: int = 2, properties: int = 3) -> None:
         self.rejected: list[tuple[str | None, bool]] = []
         settings = MappingSettings(max_event_names=events, max_property_names=properties)
         self.limits = NameLimits(store, settings, self._reject)

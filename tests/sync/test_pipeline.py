@@ -16,6 +16,7 @@ from target_kissmetrics.kissmetrics.calls import Outgoing, Record
 from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.reporting.counts import StreamCounts
 from target_kissmetrics.reporting.monitor import Monitor
+from target_kissmetrics.reporting.reject_policy import RejectSink
 from target_kissmetrics.store.sql import SqlStore
 from target_kissmetrics.sync.batch import BatchRow
 from target_kissmetrics.sync.pipeline import Pipeline
@@ -73,7 +74,7 @@ class States:
             assert self.changed.wait_for(lambda: self.out[-1:] == [value], PATIENCE), self.out
 
 
-class Quiet:
+class Quiet(RejectSink):
     def __init__(self) -> None:
         self.flush_fails: list[Callable[[], None]] = []
 
