@@ -145,6 +145,7 @@ def test_a_stream_at_which_a_run_stops_is_not_as_expected(tmp_path: Path) -> Non
         (b'\n\n{"_p": "\xff"}', "line 3: is not"),
         (b"[" * 200_000, "line 1: is not"),
     ],
+    ids=["a list", "no time", "a time in words", "no UTF-8", "too deep"],
 )
 def test_a_file_that_is_not_of_calls_is_one_line(tmp_path: Path, content: bytes, told: str) -> None:
     path = tmp_path / "expected.jsonl"
