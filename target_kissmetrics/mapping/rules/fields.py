@@ -131,7 +131,11 @@ class FirstOf:
 
     def find(self, row: Row) -> tuple[str, Any] | None:
         """Return the field and its value, or None if all are absent, null or blank."""
-        return next(self.all(row), None)
+        for path, get in self._of_names(tuple(row)) if self.is_loose else self._getters:
+            value = get(row)
+            if value is not None and (not isinstance(value, str) or (value and not value.isspace())):
+                return path, value
+        return None
 
     def all(self, row: Row) -> Iterator[tuple[str, Any]]:
         """Yield each field that is not empty, with its value."""
