@@ -45,6 +45,7 @@ def main() -> int:
     """Run; give the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200, help="at least so many runs are killed")
+    parser.add_argument("--source-rows", type=int, default=ROWS, help="rows of each source that runs are killed over")
     parser.add_argument("--seed", type=int, default=1, help="the first seed; each job has one of its own")
     parser.add_argument("--jobs", type=int, default=3, help="so many at once")
     parser.add_argument("--rows", type=int, default=100_000, help="attribute rows of two processes over one store")
@@ -99,7 +100,7 @@ def _kills(arguments: argparse.Namespace) -> list[str]:
                 break
     kinds = [kind for kind in (*RETRIED, *HARMLESS, *KINDS) if found.faults[kind]]
     _tell(
-        f"\n{jobs} sources of {ROWS} rows, {found.runs} runs of the target, {found.kills} of them killed with kill -9, "
+        f"\n{jobs} sources of {arguments.source_rows} rows, {found.runs} runs of the target, {found.kills} of them killed with kill -9, "
         f"{found.requests} requests, {sum(found.faults.values())} faults of {len(kinds)} kinds, "
         f"{found.states} STATE messages, {found.events} events, in {time.monotonic() - began:.0f} s"
     )
@@ -123,7 +124,7 @@ def _job(arguments: argparse.Namespace, seed: int) -> Findings:
         return Job(
             Path(folder),
             seed,
-            rows=ROWS,
+            rows=arguments.source_rows,
             kills=KILLS_A_JOB,
             faults=FAULTS,
             client=arguments.client,
