@@ -100,7 +100,8 @@ def _kills(arguments: argparse.Namespace) -> list[str]:
                 break
     kinds = [kind for kind in (*RETRIED, *HARMLESS, *KINDS) if found.faults[kind]]
     _tell(
-        f"\n{jobs} sources of {arguments.source_rows} rows, {found.runs} runs of the target, {found.kills} of them killed with kill -9, "
+        f"\n{jobs} sources of {arguments.source_rows} rows, {found.runs} runs of the target, "
+        f"{found.kills} of them killed with kill -9, "
         f"{found.requests} requests, {sum(found.faults.values())} faults of {len(kinds)} kinds, "
         f"{found.states} STATE messages, {found.events} events, in {time.monotonic() - began:.0f} s"
     )
