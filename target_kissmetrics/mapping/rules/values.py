@@ -42,10 +42,9 @@ class Values:
     def write(self, value: Any, of_text: Callable[[str], str] | None = None) -> str:
         """Return a scalar, or a list of scalars, as text, empty if there is nothing to send, or raise Rejected."""
         if isinstance(value, str):
-            if of_text is not None:
-                return of_text(value)
-            is_plain = value.isascii() and len(value) <= self._limit and not value.isspace()  # as most are
-            return value if is_plain else self._text(value)
+            # Most texts are as plain as this, and many.
+            is_plain = of_text is None and value.isascii() and len(value) <= self._limit and not value.isspace()
+            return value if is_plain else (of_text or self._text)(value)
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, (int, Decimal, float)):
