@@ -34,6 +34,7 @@ from target_kissmetrics.reporting.logs import ending_in_one_line
 from target_kissmetrics.reporting.rejects import SCHEMAS_SUFFIX, STORE
 from target_kissmetrics.runtime import Runtime
 from target_kissmetrics.store.rejects_table import RejectsTable
+from target_kissmetrics.store.sql import open_read_only
 from target_kissmetrics.sync.intake import StreamIntake
 from target_kissmetrics.target import TargetKissmetrics
 
@@ -172,6 +173,11 @@ def replay(path: Path, target: TargetKissmetrics) -> int:
 
 def _replay_stored(target: TargetKissmetrics) -> int:
     settings = target.settings
+    if settings.dry_run:
+        store = open_read_only(settings.attribute_store_url, settings.api_key)
+        if store is None:
+            return 0
+        store.close()
     with TemporaryDirectory(prefix="target-kissmetrics-replay-") as folder:
         file = Path(folder, "rejects.jsonl")
         table = RejectsTable(settings.attribute_store_url, settings.api_key, read_only=settings.dry_run)

@@ -40,9 +40,7 @@ class RejectsTable(SqlStore):
         """Write the lines into two files; give the number of the last reject, and how many there are."""
         own = REJECTS.c.product == self.digests.product
         query = sa.select(REJECTS.c.id, REJECTS.c.code, REJECTS.c.line).where(own)
-        query = query.order_by(
-            REJECTS.c.run_id, REJECTS.c.id
-        )  # runs may add at once, and lines of a row follow each other
+        query = query.order_by(REJECTS.c.run_id, REJECTS.c.id)  # runs may add at once; a row's lines stay together
         last = count = 0
         with self._reading() as connection, rejects.open("wb") as lines, schemas.open("wb") as messages:
             for number, code, line in connection.execute(query.execution_options(yield_per=KEYS_PER_QUERY)):

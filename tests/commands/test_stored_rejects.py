@@ -129,3 +129,14 @@ def test_a_row_and_a_stream_of_any_text_are_stored(
     )
     assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
     assert [code for _, code, _ in rejects(store_url)] == ["blocked-identity"]
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_dry_replay_without_a_store_has_no_lines_and_makes_none(tmp_path: Path, *, exists: bool) -> None:
+    path = tmp_path / "store.db"
+    if exists:
+        path.touch()
+    url = f"sqlite:///{path.as_posix()}"
+    assert "0 lines are left in store" in run(tmp_path, *REPLAY, attribute_store_url=url, dry_run=True)
+    assert path.exists() == exists
+    assert not exists or path.stat().st_size == 0
