@@ -17,11 +17,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, ClassVar, cast
+from typing import IO, Any, cast
 
 from singer_sdk import Target
 from singer_sdk.exceptions import SingerSDKError
-from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
+from singer_sdk.helpers.capabilities import BATCH_CONFIG
 from singer_sdk.singerlib.exceptions import SingerError
 
 from target_kissmetrics.config.environment import read_environment
@@ -39,9 +39,7 @@ from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.logs import guard, in_one_line
 from target_kissmetrics.reporting.report_writer import write_whole, written_whole
 
-MAX_SHOWN = 20
-"""Lines that differ, of each kind, that are listed."""
-
+MAX_SHOWN = 20  # lines that differ, of each kind, that are listed
 _NAME = "target-kissmetrics-preview"
 
 
@@ -96,18 +94,11 @@ def _rows(text: str) -> int:
     return int(text)
 
 
-class _Builtin(Target):
-    capabilities: ClassVar[list[CapabilitiesEnum]] = [
-        *(capability for capability in Target.capabilities if capability is not PluginCapabilities.FLATTENING),
-        PluginCapabilities.BATCH,
-    ]
-
-
 def _builtin_settings() -> dict[str, Any]:
-    """Give the schemas of the settings that the SDK gives the target."""
-    builtin: dict[str, Any] = {"properties": {}}
-    _Builtin.append_builtin_config(builtin)
-    return dict(builtin["properties"])
+    """Give the schemas of the settings that the SDK gives the target, which offers its BATCH, and no flattening."""
+    builtin: dict[str, Any] = {"properties": dict(BATCH_CONFIG["properties"])}
+    Target.append_builtin_config(builtin)
+    return {name: schema for name, schema in builtin["properties"].items() if not name.startswith("flattening_")}
 
 
 def read_config(sources: Sequence[str], environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
@@ -160,13 +151,12 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _check_paths(options: argparse.Namespace, config: Mapping[str, Any]) -> None:
-    files = [*(("--config", name) for name in options.config), ("the input", options.input)]
+    rejects = config.get("rejects_path") or SCHEMA["properties"]["rejects_path"]["default"]
+    read = [*(("--config", name) for name in options.config), ("the input", options.input)]
     if options.expect not in {None, options.calls}:
-        files.append(("--expect", options.expect))
-    files.append(("rejects_path", str(config.get("rejects_path") or SCHEMA["properties"]["rejects_path"]["default"])))
-    check_distinct(
-        files, [(name, path) for name, path in (("--html", options.html), ("--calls", options.calls)) if path]
-    )
+        read.append(("--expect", options.expect))
+    written = [(name, path) for name, path in (("--html", options.html), ("--calls", options.calls)) if path]
+    check_distinct([*read, ("rejects_path", str(rejects))], written)
 
 
 def _read(name: str, preview: Preview, config: Mapping[str, Any]) -> Exception | None:
