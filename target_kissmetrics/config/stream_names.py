@@ -11,24 +11,14 @@ from typing import Any, NamedTuple
 from target_kissmetrics.mapping.rules.fields import glob_pattern
 from target_kissmetrics.mapping.settings import StreamSettings
 
-_MIN_SIMILARITY = 0.8
-"""Of each word: `custmers` is similar to `customers`; `users` is not similar to `orders`, nor `2023` to `2024`."""
-
 
 class ConfiguredName(NamedTuple):
-    """A stream's name in the config, or a glob.
+    """A stream's name in the config, or a glob."""
 
-    Attributes:
-        place: The entry or map that the name is in: `streams[0]`.
-        key: The name's own place: `streams[0].stream`.
-        name: The name.
-        pattern: Matches the streams that it applies to.
-    """
-
-    place: str
-    key: str
+    place: str  # the entry or map that the name is in: `streams[0]`
+    key: str  # the name's own place: `streams[0].stream`
     name: str
-    pattern: re.Pattern[str]
+    pattern: re.Pattern[str]  # matches the streams that it applies to
 
     @property
     def is_glob(self) -> bool:
@@ -64,20 +54,23 @@ def _is_field(name: str, maps: Any) -> bool:
 
 
 class NameWatch:
-    """Compares the streams of a run with the names in `streams` or `stream_maps`; `unseen` have matched none so far."""
+    """Compares the streams of a run with the names in `streams` or `stream_maps`; `unseen` have matched none so far.
+
+    `seen` are the streams, each with whether a name matches it.
+    """
 
     def __init__(self, names: Iterable[ConfiguredName]) -> None:
         self._names = list(names)
         self.unseen = self._names
-        self._seen: dict[str, bool] = {}
+        self.seen: dict[str, bool] = {}
 
     def saw(self, stream: str) -> list[str]:
         """Count a stream; return the warnings about it, only once."""
-        if stream in self._seen:
+        if stream in self.seen:
             return []
-        self._seen[stream] = any(one.matches(stream) for one in self._names)
+        self.seen[stream] = any(one.matches(stream) for one in self._names)
         self.unseen = [one for one in self.unseen if not one.matches(stream)]
-        if self._seen[stream]:
+        if self.seen[stream]:
             return []
         return [
             f"{one.key} '{one.name}' matches no stream; did you mean '{stream}'?"
@@ -85,14 +78,9 @@ class NameWatch:
             if not one.is_glob and is_similar(one.name, stream)
         ]
 
-    @property
-    def has_seen_any(self) -> bool:
-        """Whether there was any stream."""
-        return bool(self._seen)
-
     def guess(self, one: ConfiguredName) -> str:
         """Return `; did you mean 'orders'?` for a name that has matched no stream, or an empty string."""
-        similar = [name for name, is_matched in self._seen.items() if not is_matched and is_similar(one.name, name)]
+        similar = [name for name, is_matched in self.seen.items() if not is_matched and is_similar(one.name, name)]
         return f"; did you mean '{similar[0]}'?" if similar else ""
 
 
@@ -106,7 +94,7 @@ def _are_similar(one: str, other: str) -> bool:
     first, second = (re.findall(r"[^\W_]+", name.lower()) for name in (one, other))
     if len(first) != len(second):
         return "".join(first) == "".join(second)
-    ratios = [
-        difflib.SequenceMatcher(None, *words, autojunk=False).ratio() for words in zip(first, second, strict=True)
-    ]
-    return bool(ratios) and min(ratios) >= _MIN_SIMILARITY
+    pairs = zip(first, second, strict=True)
+    ratios = [difflib.SequenceMatcher(None, *words, autojunk=False).ratio() for words in pairs]
+    # `custmers` is similar to `customers`; `users` is not similar to `orders`, nor `2023` to `2024`.
+    return bool(ratios) and min(ratios) >= 0.8

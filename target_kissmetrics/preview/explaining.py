@@ -21,11 +21,8 @@ from target_kissmetrics.mapping.stream import Stream, StreamMapping
 from target_kissmetrics.preview.totals import sender, type_of
 from target_kissmetrics.reporting import display
 
-MAX_FIELDS = 100
-"""Fields of a row that are explained; for each, the row is mapped again."""
-
+MAX_FIELDS = 100  # fields of a row that are explained; for each, the row is mapped again
 DELETED = "deleted at the source; Kissmetrics keeps it"
-
 _PAIRS_LISTED = 4
 
 
@@ -105,9 +102,7 @@ def _is_within(path: str, name: str) -> bool:
 _NEEDED = {
     "no-event-name": ("event", "event name"),
     "no-type": ("event", "type of the message"),
-    "no-timestamp": ("time", "time"),
-    "bad-timestamp": ("time", "time"),
-    "too-old": ("time", "time"),
+    **dict.fromkeys(("no-timestamp", "bad-timestamp", "too-old"), ("time", "time")),
     "no-experiment": ("property", "property name (the experiment)"),
     "no-variant": ("property", "property value (the variant)"),
 }

@@ -21,9 +21,6 @@ from target_kissmetrics.singer.stream_maps import StreamMapper, named_in
 
 MANY_EVENT_NAMES = 200
 MANY_PROPERTY_NAMES = 1000
-
-_MAX_SPELLINGS = 20
-_NAMES_LISTED = 5
 _LOG = logging.getLogger("target-kissmetrics-preview")
 
 
@@ -51,7 +48,9 @@ class Preview:
             InputError: A line is no Singer message, a row comes before its schema, or a BATCH file cannot be read.
         """
         self.map_names = NameWatch(of_stream_maps(config.get("stream_maps")))
-        mapper = StreamMapper(config, _LOG, self._ignores, self._warn_of)
+        mapper = StreamMapper(
+            config, _LOG, self._ignores, lambda stream, text: self.warnings.append(f"stream '{stream}': {text}")
+        )
         storage = read_storage(config)
 
         def record(message: dict[str, Any]) -> None:
@@ -65,9 +64,6 @@ class Preview:
         handlers = {"SCHEMA": lambda message: self._schema(mapper, message), "RECORD": record, "BATCH": batch}
         unused = dict.fromkeys(("STATE", "ACTIVATE_VERSION"), lambda _: None)
         MessageReader().process_lines(lines, {**handlers, **unused})
-
-    def _warn_of(self, stream: str, text: str) -> None:
-        self.warnings.append(f"stream '{stream}': {text}")
 
     def _schema(self, mapper: StreamMapper, message: dict[str, Any]) -> None:
         name = named_in(message)
@@ -98,7 +94,7 @@ class Preview:
         entries = NameWatch(of_entries(self.plan.entries))
         for name in self.streams:
             entries.saw(name)
-        if self.streams or self.map_names.has_seen_any:
+        if self.streams or self.map_names.seen:
             self.unmatched = [*_unmatched(entries), *_unmatched(self.map_names)]
         self.warnings += [f"{place}: {problem}" for place, problem in self.unmatched]
         totals = [stream.totals for stream in self.streams.values()]
@@ -132,10 +128,10 @@ def _about_names(what: str, streams: list[Names], many: int) -> Iterator[str]:
     spelled: dict[str, dict[str, None]] = {}
     for name in (name for names in streams for name in names.known):
         spelled.setdefault(folded(name), {})[name] = None
-    for spellings in [found for found in spelled.values() if len(found) > 1][:_MAX_SPELLINGS]:
+    for spellings in [found for found in spelled.values() if len(found) > 1][:20]:
         listed = ", ".join(repr(display.line(one)) for one in spellings)
         yield f"{what} that differ by case only are one to Kissmetrics: {listed}"
     if len(spelled) > many:
-        some = ", ".join(repr(display.line(name, 40)) for name in list(spelled)[:_NAMES_LISTED])
+        some = ", ".join(repr(display.line(name, 40)) for name in list(spelled)[:5])
         told = "names made from data (a URL, an order number) use up Kissmetrics' 65,535 permanently"
         yield f"{len(spelled):,} different names of {what} ({some}, ...); {told}"

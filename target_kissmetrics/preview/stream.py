@@ -28,12 +28,8 @@ from target_kissmetrics.sync.batch import BatchRow
 from target_kissmetrics.sync.collisions import CollisionCounter
 from target_kissmetrics.sync.intake import check_row, check_sources, watch_entry
 
-SAMPLED_ROWS = 200
-"""The first rows of a stream, from which an entry is suggested."""
-
-SUGGESTED = "the suggested entry"
-"""The place of an entry without which a run would stop at the stream."""
-
+SAMPLED_ROWS = 200  # the first rows of a stream, from which an entry is suggested
+SUGGESTED = "the suggested entry"  # the place of an entry without which a run would stop at the stream
 MAX_WARNINGS = 100
 
 
@@ -60,26 +56,20 @@ class Plan:
 
 
 class StreamPreview:
-    """A stream, by its name after stream maps.
-
-    Attributes:
-        problem: Why the run would stop at it; None when it would not.
-        suggestion: The entry to use; None for a stream that has an entry and no problem.
-        rejected: Rejected rows, and rejected events of batches, by code.
-    """
+    """A stream, by its name after stream maps."""
 
     def __init__(self, name: str, plan: Plan) -> None:
         self.name = name
         self.kind = self.why = self.described = ""
-        self.problem: str | None = None
-        self.suggestion: Suggestion | None = None
+        self.problem: str | None = None  # why the run would stop at it; None when it would not
+        self.suggestion: Suggestion | None = None  # the entry to use; None where the config's is one without a problem
         self.entry: StreamSettings = entry_for(plan.entries, name) or StreamSettings(stream=name)
         if self.entry.kind == "ignore":
             self.kind, self.why = "ignore", f"{self.entry.place} says so"
         self.counts = StreamCounts(name)
         self.first: list[MappedRow] = []
         self.totals = Totals(plan.mapping.revenue_key, plan.mapping.max_aliases_per_identity)
-        self.rejected: dict[str, Loss] = {}
+        self.rejected: dict[str, Loss] = {}  # rejected rows, and rejected events of batches, by code
         self.dropped: dict[str, Loss] = {}
         self.warnings: list[str] = []
         self._plan = plan

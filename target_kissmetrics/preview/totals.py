@@ -12,14 +12,8 @@ from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.amounts import to_amount
 from target_kissmetrics.reporting import display
 
-MAX_NAMES = 10_000
-"""Names of events, or of properties, that are counted one by one; the rest are counted together."""
-
-MAX_IDENTITIES = 100_000
-"""Identities, aliases, and rows of a stream without a key, that are known one by one."""
-
-_EXAMPLES = 3
-_EXAMPLE_CHARACTERS = 200
+MAX_NAMES = 10_000  # names of events, or of properties, that are counted one by one; the rest are counted together
+MAX_IDENTITIES = 100_000  # identities, aliases, and rows of a stream without a key, that are known one by one
 _LISTED = 5
 _SHORT = 40
 
@@ -91,9 +85,9 @@ class Totals:
             event.last = max(event.last, call.time)
             event.revenue += Decimal(to_amount(call.properties.get(self.revenue_key)) or 0)
         for name, value in call.properties.items():
-            examples = self.properties.add(name).examples
-            if len(examples) < _EXAMPLES and value[:_EXAMPLE_CHARACTERS] not in examples:
-                examples.append(value[:_EXAMPLE_CHARACTERS])
+            examples, example = self.properties.add(name).examples, value[:200]
+            if len(examples) < 3 and example not in examples:
+                examples.append(example)
 
     @property
     def revenue(self) -> Decimal:

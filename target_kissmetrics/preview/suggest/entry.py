@@ -31,9 +31,6 @@ from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.redaction import redact
 
 _NOT_IGNORED = "and remove kind: ignore"
-_COMMENT_CHARACTERS = 2000
-_FEW_ROWS = 3
-_LEAST_CENTS = 100
 _CENTS = re.compile(r"\b(cents?|pence|pennies)\b")
 _REFUND = re.compile(r"\brefund(s|ed)?\b")
 _UNPAID = re.compile(
@@ -59,7 +56,7 @@ def as_yaml(suggestions: Sequence[Suggestion]) -> str:
         entry = yaml.safe_dump(
             json.loads(as_json), sort_keys=False, allow_unicode=as_json.isprintable(), width=1_000_000
         )
-        comments = [f"# {display.line(reason, _COMMENT_CHARACTERS)}" for reason in suggestion.why]
+        comments = [f"# {display.line(reason, 2000)}" for reason in suggestion.why]
         text += "".join(f"  {line}\n" for line in [*comments, *redact(entry).splitlines()])
     return text
 
@@ -310,8 +307,8 @@ def _about_cents(money: Column) -> tuple[list[str], dict[str, Any]]:
     if is_whole and _CENTS.search(words(money.name)):
         warning = f"the name {money.name} suggests cents; without revenue_divide_by: 100 revenue is 100 times too high"
         return [warning], {"revenue_divide_by": 100}
-    are_large = any(amount is not None and abs(amount) >= _LEAST_CENTS for amount in money.amounts)
-    if are_large and len(money.filled) >= _FEW_ROWS and all(isinstance(value, int) for value in money.filled):
+    are_large = any(amount is not None and abs(amount) >= 100 for amount in money.amounts)
+    if are_large and len(money.filled) >= 3 and all(isinstance(value, int) for value in money.filled):
         return [f"{money.name} holds whole numbers only; if they are cents, set revenue_divide_by: 100"], {}
     return [], {}
 

@@ -27,9 +27,6 @@ MAX_COLUMNS = 500
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _BETWEEN = re.compile(r"[\W_]+")
 _PLAIN_NAME = re.compile(r"\w+", re.ASCII)
-_MAX_LABELS = 50
-_MAX_LABEL_CHARACTERS = 40
-_FEW_ROWS = 10
 
 Columns = Mapping[str, "Column"]
 
@@ -41,19 +38,12 @@ def words(name: str) -> str:
 
 @dataclass(frozen=True)
 class Column:
-    """A field of a stream, or a field of an object in it.
+    """A field of a stream, or a field of an object in it."""
 
-    Attributes:
-        name: The field, or its path.
-        values: Its value in each sampled row; None where it is empty.
-        is_moment: The schema declares a date or date-time.
-        is_nested: It is part of an object.
-    """
-
-    name: str
-    values: Sequence[Any]
-    is_moment: bool = False
-    is_nested: bool = False
+    name: str  # the field, or its path
+    values: Sequence[Any]  # its value in each sampled row; None where it is empty
+    is_moment: bool = False  # the schema declares a date or date-time
+    is_nested: bool = False  # it is part of an object
 
     @cached_property
     def filled(self) -> list[Any]:
@@ -121,19 +111,12 @@ def _paths(row: Row) -> Iterator[str]:
 
 
 class Role(NamedTuple):
-    """How a column is known to have a role.
+    """How a column is known to have a role."""
 
-    Attributes:
-        fits: Checks the column's values.
-        patterns: Regular expressions on the words of its name, the best first.
-        last: Words that make it the last choice.
-        never: Words that rule it out.
-    """
-
-    fits: Callable[[Column], bool]
-    patterns: tuple[str, ...]
-    last: str = "(?!)"
-    never: str = "(?!)"
+    fits: Callable[[Column], bool]  # checks the column's values
+    patterns: tuple[str, ...]  # regular expressions on the words of its name, the best first
+    last: str = "(?!)"  # words that make it the last choice
+    never: str = "(?!)"  # words that rule it out
 
 
 def rank(columns: Columns, role: Role, besides: Collection[str | None] = ()) -> list[str]:
@@ -165,8 +148,8 @@ def _is_label(column: Column) -> bool:
     """Tell names that come again from texts that are all different."""
     if not column.values:
         return True
-    is_short = len(column.texts) <= _MAX_LABELS and max(map(len, column.texts), default=0) <= _MAX_LABEL_CHARACTERS
-    comes_again = len(column.texts) * 2 <= max(len(column.filled), _FEW_ROWS)
+    is_short = len(column.texts) <= 50 and max(map(len, column.texts), default=0) <= 40
+    comes_again = len(column.texts) * 2 <= max(len(column.filled), 10)
     return is_short and comes_again and column.is_text() and not column.has_most(len(column.seconds))
 
 
