@@ -67,8 +67,7 @@ def _property_schema(setting: Field[Any], hint: Any, *, with_defaults: bool) -> 
     return {**schema, **keywords}
 
 
-MAX_DEPTH = 50
-"""Of lists and objects in a config."""
+MAX_DEPTH = 50  # of lists and objects in a config
 
 
 def check_texts(given: object, place: str = "", depth: int = 0) -> None:

@@ -12,14 +12,9 @@ from target_kissmetrics.config.definitions import check_texts
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.exact_json import too_deep
 
-MAX_DEPTH = 100
-"""Of objects and lists in each other."""
-
-_LONG_NUMBER = re.compile(r"\d{4301,}")
-"""Longer than Python reads."""
-
-FROM_ENVIRONMENT = "ENV"
-"""A value of `--config` that stands for the variables of the environment."""
+FROM_ENVIRONMENT = "ENV"  # a value of `--config` that stands for the variables of the environment
+MAX_DEPTH = 100  # of objects and lists in each other
+_LONG_NUMBER = re.compile(r"\d{4301,}")  # longer than Python reads
 
 
 class FilesConfig(dict[str, Any]):

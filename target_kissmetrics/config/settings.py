@@ -22,7 +22,6 @@ from target_kissmetrics.mapping.settings import MappingSettings, setting
 from target_kissmetrics.mapping.shard import Shard
 
 _DAY = 86_400
-
 _PLACEHOLDER = re.compile(r"\$\{?\w+\}?|\{\{?.*\}\}?|<.*>|%\w+%", re.DOTALL)
 
 
@@ -41,7 +40,6 @@ _TRACKING_URL = re.compile(
 """HTTP libraries differ in what they make of anything else. Source: https://www.rfc-editor.org/rfc/rfc3986#section-2"""
 
 _LOOPBACK = re.compile(r"(.+\.)?localhost|127(\.\d+){3}|::1")
-
 _TRACKING = "https://trk.kissmetrics.io"
 _QUERY = "https://query.kissmetrics.io/v3"
 
