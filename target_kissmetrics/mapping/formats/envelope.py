@@ -19,17 +19,11 @@ from target_kissmetrics.mapping.stream import Stream
 
 
 class _Shape(NamedTuple):
-    """Where rows with the same fields hold a message.
+    """Where rows with the same fields hold a message."""
 
-    Attributes:
-        fields: The format's name of a field -> the row's name.
-        columns: A flattened container's field: the container, the object in it, the field's name, the row's column.
-        is_exact: Rows are messages as they are, but for containers that are text.
-    """
-
-    fields: Mapping[str, str]
-    columns: Sequence[tuple[str, str, str, str]]
-    is_exact: bool
+    fields: Mapping[str, str]  # the format's name of a field -> the row's name
+    columns: Sequence[tuple[str, str, str, str]]  # of flattened containers: container, object in it, field, row's column
+    is_exact: bool  # rows are messages as they are, but for containers that are text
 
 
 class Envelope:
@@ -43,11 +37,7 @@ class Envelope:
     """
 
     def __init__(
-        self,
-        stream: Stream,
-        fields: Sequence[str],
-        containers: Mapping[str, Sequence[str]],
-        rows: Collection[str] = (),
+        self, stream: Stream, fields: Sequence[str], containers: Mapping[str, Sequence[str]], rows: Collection[str] = ()
     ) -> None:
         self._names = (*fields, *containers)
         self._containers = containers

@@ -40,9 +40,7 @@ from target_kissmetrics.mapping.rules.event_parts import EventParts
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row, is_empty
 from target_kissmetrics.mapping.stream import Stream
 
-DATA = "events.data"
-"""The path of an event's data, as in a schema; rejections name the event: `events[3].data`."""
-
+DATA = "events.data"  # the path of an event's data, as in a schema; rejections name the event: `events[3].data`
 _ATTRIBUTES = f"{DATA}.custom_attributes"
 _ACTION = f"{DATA}.product_action"
 _PRODUCTS = f"{_ACTION}.products"
@@ -86,11 +84,8 @@ class MParticleEvents:
 
     def handlers(self) -> dict[str, Handler]:
         """Return what adds the events of each type."""
-        return {
-            "custom_event": self._add_custom,
-            "screen_view": self._add_screen,
-            "commerce_event": self._add_commerce,
-        }
+        add = {"custom_event": self._add_custom, "screen_view": self._add_screen}
+        return {**add, "commerce_event": self._add_commerce}
 
     def _add_custom(self, data: Row, sender: Sender, mapped: Mapped) -> None:
         attributes = _attributes_of(data)

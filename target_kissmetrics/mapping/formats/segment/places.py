@@ -41,15 +41,7 @@ _REFERRER = {field: name for field, name in CAMPAIGN_PROPERTIES.items() if field
 class Places(NamedTuple):
     """Fields, as paths, each in the order they are tried. The defaults are those of a JSON message.
 
-    Attributes:
-        titles: The name of a page or screen, else its category.
-        previous_id: The other identity of an alias.
-        aliased_id: The first one.
-        properties: The object of properties; empty: the row itself.
-        traits: The objects of traits, of which the first with content counts; none: the row itself.
-        own: Names and globs of the row's fields that are neither property nor trait.
-        address: Within the context, as are `user_agent` and `campaign`; the context of a table is the row itself.
-        campaign: Objects (empty: the context itself), and the property that each of their fields becomes.
+    `address`, `user_agent` and `campaign` are within the context, which in a table is the row itself.
     """
 
     customer_id: tuple[str, ...] = ("userId",)
@@ -57,19 +49,17 @@ class Places(NamedTuple):
     timestamp: tuple[str, ...] = ("timestamp", "originalTimestamp", "sentAt", "receivedAt")
     message_id: tuple[str, ...] = ("messageId",)
     event: tuple[str, ...] = ("event",)
-    titles: tuple[str, ...] = ("name", "category")
+    titles: tuple[str, ...] = ("name", "category")  # of a page or screen
     group_id: tuple[str, ...] = ("groupId",)
-    previous_id: tuple[str, ...] = ("previousId", "from")
-    aliased_id: tuple[str, ...] = ("userId", "to")
+    previous_id: tuple[str, ...] = ("previousId", "from")  # the other identity of an alias
+    aliased_id: tuple[str, ...] = ("userId", "to")  # the first one
     address: tuple[str, ...] = ("ip",)
     user_agent: tuple[str, ...] = ("userAgent", "user_agent")
-    properties: str = "properties"
-    traits: tuple[str, ...] = ("traits", "context.traits")
-    own: tuple[str, ...] = ()
-    campaign: Mapping[str, Mapping[str, str]] = {
-        "campaign": {**_CAMPAIGN, **_UTM},
-        "page": {**_REFERRER, **_UTM},
-    }
+    properties: str = "properties"  # the object of properties; empty: the row itself
+    traits: tuple[str, ...] = ("traits", "context.traits")  # the first with content counts; none: the row itself
+    own: tuple[str, ...] = ()  # names and globs of the row's fields that are neither property nor trait
+    # Objects (empty: the context itself), and the property that each of their fields becomes.
+    campaign: Mapping[str, Mapping[str, str]] = {"campaign": _CAMPAIGN | _UTM, "page": _REFERRER | _UTM}
 
 
 _FIELDS = (
