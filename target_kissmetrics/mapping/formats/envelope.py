@@ -22,18 +22,15 @@ class _Shape(NamedTuple):
     """Where rows with the same fields hold a message."""
 
     fields: Mapping[str, str]  # the format's name of a field -> the row's name
-    columns: Sequence[tuple[str, str, str, str]]  # of flattened containers: container, object in it, field, row's column
+    columns: Sequence[tuple[str, str, str, str]]  # flattened: the container, the object in it, field, row's column
     is_exact: bool  # rows are messages as they are, but for containers that are text
 
 
 class Envelope:
-    """Reads the messages of one stream.
+    """Reads the messages of one stream, by the names of their fields that are no containers, and of their containers.
 
-    Args:
-        stream: The stream.
-        fields: The fields of a message that are no containers.
-        containers: Its containers, objects or lists, each with the objects in it that may be flattened or text, too.
-        rows: The containers that hold what is a row in other formats.
+    Containers are objects or lists, each with the objects in it that may be flattened or text, too; `rows` are those
+    that hold what is a row in other formats.
     """
 
     def __init__(

@@ -14,7 +14,6 @@ from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import EventSlot, Mapped, Rejection, row_token
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.fields import FirstOf, Row, glob_pattern, is_empty, is_json
-from target_kissmetrics.mapping.rules.identity import Person
 from target_kissmetrics.mapping.rules.properties import PropertyMaker
 from target_kissmetrics.mapping.rules.revenue import Revenue
 from target_kissmetrics.mapping.rules.row_keys import RowKey, digest
@@ -71,14 +70,6 @@ class Sender(NamedTuple):
         mapped.add_event(record, slot)
         return record
 
-    def add_alias(self, mapped: Mapped, person: Person) -> None:
-        """Add the alias of the person's two identities, if there are two."""
-        mapped.add_alias(person, self.time, self.address, self.user_agent)
-
-    def add_attributes(self, mapped: Mapped, properties: Properties) -> None:
-        """Add attributes of the person, to be sent only if they changed."""
-        mapped.add_attributes(self.person, self.time, properties, self.address, self.user_agent)
-
 
 Handler = Callable[[Row, Sender, Mapped], None]
 """Adds the calls of a message, or of a batch's event. Raises Rejected, also for parts that do not have their shape."""
@@ -87,12 +78,8 @@ Handler = Callable[[Row, Sender, Mapped], None]
 class EventRules:
     """The rules for the events of one stream: by their names (`events`), and by the row's key (`send_once_per_row`).
 
-    Args:
-        stream: The stream.
-        create: Returns what adds events of each type, by the keys of a stream's entry, or of one of its items.
-
-    Raises:
-        ConfigError: Events are to be sent once, but rows have no key.
+    `create` returns what adds events of each type, by the keys of a stream's entry, or of one of its items. ConfigError
+    if events are to be sent once, but rows have no key.
     """
 
     def __init__(self, stream: Stream, create: Callable[[Stream], Mapping[str, Handler]]) -> None:
@@ -111,11 +98,7 @@ class EventRules:
         self._is_choosing = bool(self._items) or settings.allowed_events is not None
 
     def add(self, kind: str, message: Row, sender: Sender, mapped: Mapped) -> None:
-        """Add an event of some type by the rules for its name.
-
-        Raises:
-            Rejected: It cannot be sent, or is not in the tracking plan.
-        """
+        """Add an event of some type by the rules for its name; Rejected if it cannot be sent, or is not in the plan."""
         if not self._is_choosing:
             self._usual[kind](message, sender, mapped)
             return
@@ -181,11 +164,7 @@ def message_maker(
 
 
 def object_at(value: object, path: str) -> Row:
-    """Return an object that may be absent.
-
-    Raises:
-        Rejected: The value is not an object.
-    """
+    """Return an object that may be absent; any other value is Rejected."""
     if isinstance(value, Mapping):
         return value
     if is_empty(value):
@@ -221,14 +200,9 @@ def objects_in(value: object, path: str, rejections: list[Rejection]) -> list[Ro
 
 
 def event_name(value: object, path: str) -> str:
-    """Return the name of an event.
-
-    Raises:
-        Rejected: The value is not a name that Kissmetrics accepts.
-    """
+    """Return the name of an event; a value that is no name that Kissmetrics accepts is Rejected."""
     if not isinstance(value, str):
-        problem = f"the event name must be a string, not {_shape(value)}"
-        raise Rejected("no-event-name", problem, path)
+        raise Rejected("no-event-name", f"the event name must be a string, not {_shape(value)}", path)
     try:
         return names.event_name(value)
     except Rejected as problem:

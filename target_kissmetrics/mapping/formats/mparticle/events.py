@@ -23,16 +23,8 @@ from typing import Any
 
 from target_kissmetrics.kissmetrics.calls import Properties
 from target_kissmetrics.kissmetrics.names import folded
-from target_kissmetrics.mapping.formats.message_parts import (
-    Handler,
-    Sender,
-    amounts_of,
-    event_name,
-    message_maker,
-    object_at,
-    objects_in,
-    revenue_of,
-)
+from target_kissmetrics.mapping.formats import message_parts as parts
+from target_kissmetrics.mapping.formats.message_parts import Handler, Sender
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped, Rejection
 from target_kissmetrics.mapping.rules.amounts import to_amount
@@ -76,10 +68,10 @@ class MParticleEvents:
 
     def __init__(self, stream: Stream) -> None:
         self._entry = stream.entry
-        self._revenue = revenue_of(stream, amounts_of(stream, stream.settings.revenue_fields), _ATTRIBUTES)
-        self._ltv = revenue_of(stream, FirstOf(("$Amount",)), _ATTRIBUTES)
-        self._total = revenue_of(stream, FirstOf(("total_amount",)), _ACTION)
-        self._maker = message_maker(stream, own=(f"{_ATTRIBUTES}.$*",), rename=_RENAMES)
+        self._revenue = parts.revenue_of(stream, parts.amounts_of(stream, stream.settings.revenue_fields), _ATTRIBUTES)
+        self._ltv = parts.revenue_of(stream, FirstOf(("$Amount",)), _ATTRIBUTES)
+        self._total = parts.revenue_of(stream, FirstOf(("total_amount",)), _ACTION)
+        self._maker = parts.message_maker(stream, own=(f"{_ATTRIBUTES}.$*",), rename=_RENAMES)
         self._parts = EventParts(stream.settings, self._maker)
 
     def handlers(self) -> dict[str, Handler]:
@@ -92,17 +84,17 @@ class MParticleEvents:
         if attributes.get("$MethodName") == _TRANSACTION and "$Amount" in attributes:
             event = "Purchased"
         else:
-            event = event_name(data.get("event_name"), f"{DATA}.event_name")
+            event = parts.event_name(data.get("event_name"), f"{DATA}.event_name")
         self._add(event, data, sender, mapped, self._amount_of(attributes, mapped.rejections))
 
     def _add_screen(self, data: Row, sender: Sender, mapped: Mapped) -> None:
-        event = event_name(data.get("screen_name"), f"{DATA}.screen_name")
+        event = parts.event_name(data.get("screen_name"), f"{DATA}.screen_name")
         self._add(event, data, sender, mapped, self._amount_of(_attributes_of(data), mapped.rejections))
 
     def _add_commerce(self, data: Row, sender: Sender, mapped: Mapped) -> None:
         rejections = mapped.rejections
-        action = object_at(data.get("product_action"), _ACTION)
-        promotion = object_at(data.get("promotion_action"), _PROMOTION)
+        action = parts.object_at(data.get("product_action"), _ACTION)
+        promotion = parts.object_at(data.get("promotion_action"), _PROMOTION)
         impressions = data.get("product_impressions")
         if not action and not promotion and not impressions:
             problem = "the event has no product_action, promotion_action or product_impressions"
@@ -113,11 +105,11 @@ class MParticleEvents:
             after += self._add_action(action, data, sender, mapped)
         if promotion:
             event = _event_of("Promotion", promotion.get("action"), _PROMOTION)
-            promotions = objects_in(promotion.get("promotions"), _PROMOTIONS, rejections)
+            promotions = parts.objects_in(promotion.get("promotions"), _PROMOTIONS, rejections)
             self._add(event, data, sender, mapped, items=promotions, path=_PROMOTIONS, after=after)
             after += len(promotions)
         if impressions:
-            shown = objects_in(impressions, _IMPRESSIONS, rejections)
+            shown = parts.objects_in(impressions, _IMPRESSIONS, rejections)
             products = [product for impression in shown for product in _products_of(impression, rejections)]
             self._add("Product Impression", data, sender, mapped, items=products, path=_IMPRESSIONS, after=after)
 
@@ -125,7 +117,7 @@ class MParticleEvents:
         """Add the event of an action, and return the number of its products."""
         rejections = mapped.rejections
         event = _event_of("Product", action.get("action"), _ACTION)
-        products = objects_in(action.get("products"), _PRODUCTS, rejections)
+        products = parts.objects_in(action.get("products"), _PRODUCTS, rejections)
         amount = None
         if event in {"Product Purchase", "Product Refund"}:
             attributes = _attributes_of(data)
@@ -177,7 +169,7 @@ class MParticleEvents:
 
 
 def _attributes_of(data: Row) -> Row:
-    return object_at(data.get("custom_attributes"), _ATTRIBUTES)
+    return parts.object_at(data.get("custom_attributes"), _ATTRIBUTES)
 
 
 def _sum(products: list[Row], rejections: list[Rejection]) -> Decimal | None:
@@ -193,7 +185,7 @@ def _sum(products: list[Row], rejections: list[Rejection]) -> Decimal | None:
 def _products_of(impression: Row, rejections: list[Rejection]) -> list[Row]:
     """Return each product of an impression with the impression's name; the name alone if there is none."""
     name = {"product_impression_list": impression.get("product_impression_list")}
-    products = objects_in(impression.get("products"), f"{_IMPRESSIONS}.products", rejections)
+    products = parts.objects_in(impression.get("products"), f"{_IMPRESSIONS}.products", rejections)
     return [{**product, **name} for product in products or [{}]]
 
 
@@ -201,7 +193,7 @@ def _event_of(what: str, action: object, path: str) -> str:
     """Return the name of an action's event: `add_to_cart` -> "Product Add To Cart"."""
     if not isinstance(action, str) or not action.strip():
         raise Rejected("no-event-name", "no event name: action is empty", f"{path}.action")
-    return event_name(f"{what} {' '.join(action.replace('_', ' ').split()).title()}", f"{path}.action")
+    return parts.event_name(f"{what} {' '.join(action.replace('_', ' ').split()).title()}", f"{path}.action")
 
 
 def _chosen(item: Row, path: str) -> dict[str, Any]:

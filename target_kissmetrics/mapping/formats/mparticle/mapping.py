@@ -22,20 +22,9 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from target_kissmetrics.kissmetrics.names import folded
+from target_kissmetrics.mapping.formats import message_parts as parts
 from target_kissmetrics.mapping.formats.envelope import Envelope
-from target_kissmetrics.mapping.formats.message_parts import (
-    MESSAGE_ITEM_KEYS,
-    MESSAGE_KEYS,
-    EventRules,
-    Sender,
-    list_or_nothing,
-    message_maker,
-    not_expected,
-    object_at,
-    object_or_nothing,
-    objects_in,
-    passable,
-)
+from target_kissmetrics.mapping.formats.message_parts import EventRules, Sender
 from target_kissmetrics.mapping.formats.mparticle.events import DATA, MParticleEvents
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Deletion, Mapped, Rejection
@@ -99,7 +88,7 @@ class MParticleMapping:
         self._warn = stream.warn
         self._warned_of_deletion = False
         self._events = EventRules(stream, lambda of: MParticleEvents(of).handlers())
-        self._attributes = message_maker(stream)
+        self._attributes = parts.message_maker(stream)
         self._envelope = Envelope(stream, _FIELDS, _CONTAINERS, rows=(_EVENTS,))
 
     def describe(self) -> str:
@@ -116,9 +105,9 @@ class MParticleMapping:
         ]
         customer_id, identities = _identities(whole.get(_IDENTITIES), rejections)
         person = self._identity.identify({**whole, _CUSTOMER_ID: customer_id})
-        address = passable(whole.get("ip")) if self._passes_address else None
+        address = parts.passable(whole.get("ip")) if self._passes_address else None
         batch = _Batch(whole, extracted, person, address, [])
-        for index, event in enumerate(list_or_nothing(whole.get(_EVENTS), _EVENTS, rejections)):
+        for index, event in enumerate(parts.list_or_nothing(whole.get(_EVENTS), _EVENTS, rejections)):
             before, known = len(rejections), len(mapped.slots)
             try:
                 self._add_event(event, batch, mapped)
@@ -137,8 +126,8 @@ class MParticleMapping:
 
     def _add_event(self, event: object, batch: _Batch, mapped: Mapped) -> None:
         if event is None:
-            raise not_expected("an object", event, _EVENTS)
-        whole = object_at(event, _EVENTS)
+            raise parts.not_expected("an object", event, _EVENTS)
+        whole = parts.object_at(event, _EVENTS)
         kind, data = whole.get("event_type"), whole.get("data")
         if not isinstance(kind, str) or not kind.strip():
             raise Rejected("no-type", "the event has no event_type", f"{_EVENTS}.event_type")
@@ -150,7 +139,7 @@ class MParticleMapping:
                 with suppress(Rejected):
                     self._time_of(data, batch)
             return
-        data = object_at(data, DATA)
+        data = parts.object_at(data, DATA)
         sender = Sender(batch.person.identity, self._time_of(data, batch), batch.address)
         if known == _CHANGE:
             self._add_change(data, sender, mapped)
@@ -181,14 +170,15 @@ class MParticleMapping:
         mapped.rejections += [one._replace(field=f"{DATA}.new") for one in rejections]
         if not properties and not rejections:
             mapped.skipped_types.append("user_attribute_change without a value")
-        sender.add_attributes(mapped, properties)
+        mapped.add_attributes(sender.person, sender.time, properties, sender.address)
 
     def _add_attributes(self, batch: _Batch, identities: Row, mapped: Mapped) -> None:
         """Add what a batch says of its person, at the time of its last event, else at the batch's, else at a guess."""
         row, rejections = batch.row, mapped.rejections
         properties = self._attributes.make(identities, rejections, under=_IDENTITIES)
-        attributes = object_or_nothing(row.get(_USER_ATTRIBUTES), _USER_ATTRIBUTES, rejections, counts_as_row=True)
-        listed = list_or_nothing(row.get(_DELETED), _DELETED, rejections)
+        given = row.get(_USER_ATTRIBUTES)
+        attributes = parts.object_or_nothing(given, _USER_ATTRIBUTES, rejections, counts_as_row=True)
+        listed = parts.list_or_nothing(row.get(_DELETED), _DELETED, rejections)
         deleted = [name for name in listed if isinstance(name, str) and name.strip()]
         if not properties and not attributes and not deleted and batch.person.other is None:
             return
@@ -201,12 +191,12 @@ class MParticleMapping:
         plain = _plain_attributes(attributes)
         properties |= self._attributes.make(plain, rejections, taken=taken, under=_USER_ATTRIBUTES)
         sender = Sender(batch.person.identity, last, batch.address)
-        sender.add_attributes(mapped, properties)
+        mapped.add_attributes(sender.person, last, properties, batch.address)
         present = {folded(name) for name in properties}
         for name in deleted:
             if folded(names.clean(name.removeprefix("$"))) not in present:
                 self._delete(name, sender, mapped, _DELETED)
-        sender.add_alias(mapped, batch.person)
+        mapped.add_alias(batch.person, last, batch.address)
 
     def _delete(self, name: str, sender: Sender, mapped: Mapped, path: str) -> None:
         try:
@@ -225,10 +215,10 @@ class MParticleMapping:
 def _identities(value: object, rejections: list[Rejection]) -> tuple[object, dict[str, Any]]:
     """Return the customer ID, and the identities that Kissmetrics does not know, as attributes: name -> value."""
     if isinstance(value, list):
-        items = objects_in(value, _IDENTITIES, rejections)
+        items = parts.objects_in(value, _IDENTITIES, rejections)
         found = [(item.get("identity_type"), item.get("identity")) for item in items]
     else:
-        found = list(object_or_nothing(value, _IDENTITIES, rejections).items())
+        found = list(parts.object_or_nothing(value, _IDENTITIES, rejections).items())
     customer_id = None
     others: dict[str, Any] = {}
     for kind, identity in found:
@@ -263,4 +253,4 @@ def _placed(rejection: Rejection, index: int) -> Rejection:
     return rejection._replace(field=f"{_EVENTS}[{index}]", reason=f"{field}: {rejection.reason}")
 
 
-KIND = Kind("mparticle", MESSAGE_KEYS, detect, MParticleMapping, item_keys=MESSAGE_ITEM_KEYS)
+KIND = Kind("mparticle", parts.MESSAGE_KEYS, detect, MParticleMapping, item_keys=parts.MESSAGE_ITEM_KEYS)

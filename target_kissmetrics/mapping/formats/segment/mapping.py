@@ -28,22 +28,8 @@ from typing import Any
 from target_kissmetrics.errors import ConfigError
 from target_kissmetrics.kissmetrics.calls import Alias, Properties
 from target_kissmetrics.kissmetrics.names import folded
-from target_kissmetrics.mapping.formats.message_parts import (
-    MESSAGE_ITEM_KEYS,
-    MESSAGE_KEYS,
-    EventRules,
-    Handler,
-    Sender,
-    amounts_of,
-    event_name,
-    message_maker,
-    not_expected,
-    object_at,
-    object_or_nothing,
-    objects_in,
-    passable,
-    revenue_of,
-)
+from target_kissmetrics.mapping.formats import message_parts as parts
+from target_kissmetrics.mapping.formats.message_parts import EventRules, Handler, Sender
 from target_kissmetrics.mapping.formats.segment.places import TYPES, Places, detect, envelope, places_in, table_of
 from target_kissmetrics.mapping.reject_codes import Rejected
 from target_kissmetrics.mapping.result import Mapped, Rejection
@@ -102,10 +88,11 @@ class SegmentMapping:
         mapped, message, context = Mapped(), row, row
         if self._envelope is not None:
             message = self._envelope.open(row, mapped.rejections)
-            context = object_or_nothing(message.get("context"), "context", mapped.rejections)
+            context = parts.object_or_nothing(message.get("context"), "context", mapped.rejections)
         kind = self._only_type or _type(message)
         time, _ = self._clock.read(message, extracted)
-        address, user_agent = passable(_value(self._address, context)), passable(_value(self._user_agent, context))
+        address = parts.passable(_value(self._address, context))
+        user_agent = parts.passable(_value(self._user_agent, context))
         if kind == "alias":
             # The anonymous ID stands in for a missing one, as in Segment's browser library (Spec: Alias).
             current = self._identity.require(message, self._aliased, self._device)
@@ -120,7 +107,7 @@ class SegmentMapping:
         else:
             self._events.add(kind, message, sender, mapped)
             self._events.set_keys(row, mapped)
-        sender.add_alias(mapped, person)
+        mapped.add_alias(person, time, address, user_agent)
         return mapped
 
 
@@ -135,13 +122,13 @@ class Events:
         self._products = FirstOf(("products",), loose=True)
         totals = ("total", "value") if "revenue" in settings.revenue_fields else ()
         self._revenue, self._completed, self._refunded = (
-            revenue_of(stream, amounts_of(stream, (*settings.revenue_fields, *more)), self._under)
+            parts.revenue_of(stream, parts.amounts_of(stream, (*settings.revenue_fields, *more)), self._under)
             for more in ((), totals[:1], totals)
         )
-        self._maker = message_maker(stream, own=places.own, iso_texts=True)
+        self._maker = parts.message_maker(stream, own=places.own, iso_texts=True)
         self._parts = EventParts(settings, self._maker)
-        self._page = message_maker(stream, own=places.own, iso_texts=True, prefix="Page - ")
-        self._screen = message_maker(stream, own=places.own, iso_texts=True, prefix="Screen - ")
+        self._page = parts.message_maker(stream, own=places.own, iso_texts=True, prefix="Page - ")
+        self._screen = parts.message_maker(stream, own=places.own, iso_texts=True, prefix="Screen - ")
         within = [f"{self._under}.{title}" for title in places.titles if self._under]
         self._titles = FirstOf((*places.titles, *within))
         self._own_titles = places.titles if self._under else ()
@@ -161,13 +148,13 @@ class Events:
         }
 
     def _content(self, message: Row) -> Row:
-        return object_at(message.get(self._under), self._under) if self._under else message
+        return parts.object_at(message.get(self._under), self._under) if self._under else message
 
     def _add_track(self, message: Row, sender: Sender, mapped: Mapped) -> None:
         rejections = mapped.rejections
         content = self._content(message)
         path, value = self._names.find(message) or (self._names.paths[0], None)
-        event = event_name(value, path)
+        event = parts.event_name(value, path)
         field, value = self._products.find(content) or ("products", None)
         where = f"{self._under}.{field}".lstrip(".")
         products = None if self._maker.excludes(where) else _products(value, where, rejections)
@@ -197,7 +184,7 @@ class Events:
         for path, value in self._titles.all(message):
             title = scalar_text(value)
             if title:
-                event = event_name(f"Viewed {title.strip()} {what}", path)
+                event = parts.event_name(f"Viewed {title.strip()} {what}", path)
                 break
         sender.add_event(mapped, event, properties, _value(self._id, message), entry=self._entry)
 
@@ -229,13 +216,13 @@ class Traits:
         self._traits = [(path, getter(path)) for path in places.traits if path == "traits" or not of_group]
         self._group_id = FirstOf(places.group_id if of_group else ())
         self._values = Values(stream.settings, stream.entry.zone)
-        self._maker = message_maker(stream, own=places.own, iso_texts=True, prefix="Group - " if of_group else "")
+        self._maker = parts.message_maker(stream, own=places.own, iso_texts=True, prefix="Group - " if of_group else "")
 
     def add(self, message: Row, sender: Sender, mapped: Mapped) -> None:
         """Add what is set."""
         under, traits = "", message
         for path, get in self._traits:
-            under, traits = path, object_at(get(message), path)
+            under, traits = path, parts.object_at(get(message), path)
             if traits:
                 break
         group = self._group_id.find(message)
@@ -248,7 +235,7 @@ class Traits:
                 mapped.rejections.append(Rejection.of(problem, group[0]))
             else:
                 properties |= {_GROUP_ID: text} if text else {}
-        sender.add_attributes(mapped, properties)
+        mapped.add_attributes(sender.person, sender.time, properties, sender.address, sender.user_agent)
 
 
 def _type(message: Row) -> str:
@@ -274,11 +261,11 @@ def _products(value: object, path: str, rejections: list[Rejection]) -> list[Row
     try:
         value = parsed(value)
     except ValueError:
-        rejections.append(Rejection.of(not_expected("a list", value, path)))
+        rejections.append(Rejection.of(parts.not_expected("a list", value, path)))
         return []
     if not isinstance(value, list) or not any(isinstance(item, Mapping) for item in value):
         return None
-    return objects_in(value, path, rejections)
+    return parts.objects_in(value, path, rejections)
 
 
-KIND = Kind("segment", MESSAGE_KEYS, detect, SegmentMapping, item_keys=MESSAGE_ITEM_KEYS)
+KIND = Kind("segment", parts.MESSAGE_KEYS, detect, SegmentMapping, item_keys=parts.MESSAGE_ITEM_KEYS)

@@ -130,8 +130,7 @@ def envelope(stream: Stream) -> Envelope:
 def table_of(stream: Stream) -> str | None:
     """Return which table a stream is: the type of its messages, or `users`; None for JSON messages.
 
-    Raises:
-        ConfigError: It is a table, but it is ambiguous which, or it has no time.
+    ConfigError if it is a table, but it is ambiguous which, or it has no time.
     """
     if _are_messages(stream) or not (_identity_of(stream) or _is_users(stream)):
         return None
