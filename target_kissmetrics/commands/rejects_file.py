@@ -92,8 +92,7 @@ class RejectsFile:
             if row is None:
                 row = RejectedRow(self, UNREADABLE if is_without_row else line)
                 rows.append(row)
-            row.lines.append((self.add(raw), None if line.field is None else Part(line.field, line.code)))
-            row.runs.append(line.run_id)
+            row.lines.append((self.add(raw), None if line.field is None else Part(line.field, line.code), line.run_id))
             if line.record:
                 known[key] = row
             if line.record and line.field is not None:
@@ -116,15 +115,14 @@ class RejectsFile:
 
 
 class RejectedRow:
-    """A row, with all lines that it has in the file: their places, with the part that each names."""
+    """A row, with all lines that it has in the file: their places, the part that each names, and its run."""
 
-    __slots__ = ("_file", "_is_time_required", "_new", "head", "lines", "runs", "stays", "unsolved")
+    __slots__ = ("_file", "_is_time_required", "_new", "head", "lines", "stays", "unsolved")
 
     def __init__(self, file: RejectsFile, line: Line) -> None:
         self._file = file
         self.head = line._replace(record={})
-        self.lines: list[tuple[int, Part | None]] = []
-        self.runs: list[str | None] = []  # of each line
+        self.lines: list[tuple[int, Part | None, str | None]] = []
         self.stays = True  # its lines stay as they are
         self.unsolved: Sequence[Part] = ()  # parts whose lines stay, while what the others name is sent
         self._is_time_required = False
@@ -138,9 +136,8 @@ class RejectedRow:
     @property
     def parts(self) -> list[Part]:
         """The parts without which it was sent, if it was: of a run that rejected all of it later, there are none."""
-        named = [(part, run) for (_, part), run in zip(self.lines, self.runs, strict=True)]
-        whole = {run for part, run in named if part is None}
-        return [part for part, run in named if part is not None and run not in whole]
+        whole = {run for _, part, run in self.lines if part is None}
+        return [part for _, part, run in self.lines if part is not None and run not in whole]
 
     def expect(self, *, is_time_required: bool) -> Record:
         """Expect what is rejected of it again; give the record to send it with.
@@ -166,8 +163,8 @@ class RejectedRow:
     def left(self) -> list[bytes]:
         """Lines that stay: the old ones, or those of unsolved parts and what was rejected again."""
         if self.stays:
-            return [self._file.at(place) for place, _ in self.lines]
-        unsolved = [self._file.at(place) for place, part in self.lines if part in self.unsolved]
+            return [self._file.at(place) for place, *_ in self.lines]
+        unsolved = [self._file.at(place) for place, part, _ in self.lines if part in self.unsolved]
         if unsolved:  # the row has to be in the first of its lines
             unsolved[0] = as_line(**{**decode(unsolved[0]), "record": self.record})
         return unsolved + [self._file.at(place) for place in self._new]
