@@ -41,17 +41,11 @@ _PROBLEMS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """`batch_config.storage`: where the tap's files are, as seen from here.
+    """`batch_config.storage`: where the tap's files are, as seen from here."""
 
-    Attributes:
-        root: A folder or an fsspec URL that holds the files; None: they are where the manifest says.
-        prefix: The tap's prefix; its folders are part of the files' names.
-        params: Options for fsspec, for the root alone; they may hold credentials.
-    """
-
-    root: str | None = None
-    prefix: str = ""
-    params: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    root: str | None = None  # a folder or an fsspec URL that holds the files; None: they are where the manifest says
+    prefix: str = ""  # the tap's prefix; its folders are part of the files' names
+    params: Mapping[str, Any] = field(default_factory=dict, repr=False)  # for fsspec and the root; maybe credentials
 
 
 def read_storage(config: Mapping[str, Any]) -> Storage:
@@ -69,9 +63,8 @@ def read_storage(config: Mapping[str, Any]) -> Storage:
 def batch_rows(message: Mapping[str, Any], storage: Storage) -> Generator[dict[str, Any], None, None]:
     """Read the rows of a BATCH message's files, in their order, each file while its rows are consumed.
 
-    Raises:
-        InputError: The message is invalid, or a file cannot be read to its end. The text names the file, without
-            credentials and query.
+    InputError if the message is invalid, or a file cannot be read to its end; it names the file, without credentials
+    and query.
     """
     where = f"stream '{message['stream']}': BATCH"
     encoding, manifest = message.get("encoding") or {}, message.get("manifest")

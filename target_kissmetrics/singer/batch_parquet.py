@@ -20,9 +20,7 @@ from pyarrow import types
 
 from target_kissmetrics.errors import InputError
 
-ROWS_AT_ONCE = 1024
-BYTES_AT_ONCE = 16 << 20
-"""Bounds of what is in memory; row groups may be of any size."""
+ROWS_AT_ONCE, BYTES_AT_ONCE = 1024, 16 << 20  # bounds of what is in memory; row groups may be of any size
 
 
 def parquet_rows(file: IO[bytes]) -> Iterator[dict[str, Any]]:

@@ -23,18 +23,10 @@ from referencing.exceptions import Unresolvable
 from target_kissmetrics.errors import InputError
 from target_kissmetrics.singer.schemas import unfolded
 
-MAX_FOLLOWED = 100_000
-"""References that are followed for one row: those of a few lines can unfold to more than a machine can follow."""
-
-MAX_UNIQUE_ITEMS = 1000
-"""Each is compared with all others."""
-
-MAX_STEPS = 10_000_000
-"""Of matching one pattern, roughly: a second. Python's `re` backtracks, and cannot be stopped."""
-
-MAX_COUNTED = 20
-"""A repetition of at most so many times is counted by the ways in which it may match; one of more is open."""
-
+MAX_FOLLOWED = 100_000  # references, for one row: those of a few lines can unfold to more than a machine can follow
+MAX_UNIQUE_ITEMS = 1000  # each is compared with all others
+MAX_STEPS = 10_000_000  # of matching one pattern, roughly: a second. Python's `re` backtracks, and cannot be stopped
+MAX_COUNTED = 20  # a repetition of so many times is counted by the ways in which it may match; one of more is open
 _PATTERNS = FormatChecker(["regex"])
 _MAX_CHARACTERS = 200
 Validate = Callable[[Mapping[str, Any]], str | None]
