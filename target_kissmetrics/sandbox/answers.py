@@ -17,7 +17,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from target_kissmetrics.sandbox import rules
-from target_kissmetrics.sandbox.model import Instance, Model, Person
+from target_kissmetrics.sandbox.model import Instance, Model
 
 Json = dict[str, Any]
 
@@ -60,7 +60,8 @@ def person(model: Model, identity: str, label: str = "", *, limit: int | None = 
     Of the events and values of properties, `after` are skipped and `limit` returned, all when None; so of the
     identities. When there are more items, `next` is the `after` of the next page.
     """
-    found = _found(model, identity, label)
+    key = rules.clean(identity)
+    found = [product.people[key] for product in model.products(label) if key in product.people]
     if not found:
         return None
     # Products may write a name in different ways: the oldest product's way counts.
@@ -169,9 +170,3 @@ def _kept_events(model: Model, label: str) -> dict[str, tuple[str, list[list[Ins
         for name, instances in one.events.items():
             found[name][1].append(instances)
     return found
-
-
-def _found(model: Model, identity: str, label: str) -> list[Person]:
-    """Return whom an identity is, in all products."""
-    key = rules.clean(identity)
-    return [product.people[key] for product in model.products(label) if key in product.people]
