@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import Any
 
 from singer_sdk import metrics
 from singer_sdk.exceptions import SingerSDKError
@@ -41,17 +41,11 @@ def ending_in_one_line(logger: logging.Logger) -> Iterator[None]:
         logger.debug("where it happened: %s", ", ".join(f"{one.filename}:{one.lineno} {one.name}" for one in frames))
         raise SystemExit(1) from None
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            _flush(stream)
-
-
-def _flush(stream: IO[str] | None) -> None:
-    """Flush a stream; what nobody reads is dropped, else Python would fail with it at exit (code 120)."""
-    if stream is not None:
-        try:
-            stream.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            try:
+                stream.flush()
+            except OSError:  # what nobody reads is dropped, else Python would fail with it at exit (code 120)
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def in_one_line(error: BaseException) -> str:
