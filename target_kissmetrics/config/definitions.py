@@ -73,8 +73,7 @@ MAX_DEPTH = 50  # of lists and objects in a config
 def check_texts(given: object, place: str = "", depth: int = 0) -> None:
     """Check a config, or what it has at a place: no setting may hold what could neither be written nor sent.
 
-    Raises:
-        ConfigError: A text has a NUL or an unpaired surrogate, or lists and objects are nested too deeply.
+    ConfigError if a text has a NUL or an unpaired surrogate, or lists and objects are nested too deeply.
     """
     if depth > MAX_DEPTH:
         raise ConfigError(re.split(r"[.[]", place)[0], f"is nested more than {MAX_DEPTH} deep; write it flatter")
@@ -94,14 +93,8 @@ def check_texts(given: object, place: str = "", depth: int = 0) -> None:
 def read_object(settings: type, given: object, place: str = "", known: Collection[str] = ()) -> Any:
     """Read an object that holds settings into their dataclass. A null is a setting that is missing.
 
-    Args:
-        settings: The dataclass that defines them.
-        given: The object, from a config.
-        place: Its name in messages: `streams[2]`; empty for the config itself.
-        known: Names that the config may hold besides; somebody else reads them.
-
-    Raises:
-        ConfigError: The first mistake.
+    `place` is its name in messages: `streams[2]`; empty for the config itself, which may also hold the `known` names,
+    which somebody else reads. A ConfigError is the first mistake.
     """
     schema = schema_of(settings)
     defined = {one.name: one for one in _defined(settings)}

@@ -39,8 +39,7 @@ def read_config_files(names: Iterable[str]) -> FilesConfig:
 def read_config_file(name: str) -> dict[str, Any]:
     """Read a file: as YAML when its name ends in `.yml` or `.yaml`, else as JSON.
 
-    Raises:
-        ConfigError: The file cannot be read. The message names the file and the place, and shows none of its values.
+    If it cannot be read, the ConfigError names the file and the place, and shows none of its values.
     """
     try:
         text = Path(name).read_text(encoding="utf-8-sig")

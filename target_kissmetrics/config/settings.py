@@ -192,8 +192,7 @@ SCHEMA: dict[str, Any] = schema_of(Settings)
 def read_settings(config: Mapping[str, Any], sdk_settings: Mapping[str, Schema] = MappingProxyType({})) -> Settings:
     """Read a config, in which a null is a setting that is missing; `sdk_settings` are only checked, by their schemas.
 
-    Raises:
-        ConfigError: The first mistake. It names the setting, and may show its value.
+    A ConfigError is the first mistake. It names the setting, and may show its value.
     """
     check_texts(config)
     config = without_flattening(config)

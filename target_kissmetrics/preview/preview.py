@@ -44,8 +44,7 @@ class Preview:
     def read(self, lines: IO[str], config: Mapping[str, Any]) -> None:
         """Read an input to its end; of the config, `stream_maps`, `validate_records` and `batch_config` count.
 
-        Raises:
-            InputError: A line is no Singer message, a row comes before its schema, or a BATCH file cannot be read.
+        InputError: a line is no Singer message, a row comes before its schema, or a BATCH file cannot be read.
         """
         self.map_names = NameWatch(of_stream_maps(config.get("stream_maps")))
         mapper = StreamMapper(
