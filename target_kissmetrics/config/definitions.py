@@ -20,13 +20,9 @@ Schema = Mapping[str, Any]
 _JSON_TYPES = {bool: "boolean", int: "integer", float: "number", tuple: "array", frozenset: "array", Mapping: "object"}
 
 _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
-    "boolean": ("true or false", (bool,)),
-    "integer": ("an integer", ()),
-    "number": ("a number", ()),
-    "string": ("a non-empty string", (str,)),
-    "array": ("a list", (list, tuple)),
-    "object": ("an object", (Mapping,)),
-}
+    "boolean": ("true or false", (bool,)), "integer": ("an integer", ()), "number": ("a number", ()),
+    "string": ("a non-empty string", (str,)), "array": ("a list", (list, tuple)), "object": ("an object", (Mapping,)),
+}  # fmt: skip
 """JSON type -> its name in messages, and its Python types. `_number` reads numbers."""
 
 

@@ -164,14 +164,9 @@ def as_line(
 ) -> bytes:
     """Give one line of the file; `run` has the `run_id` and the `time`."""
     entry = {
-        "time": run["time"],
-        "run_id": run.get("run_id"),
-        "stream": redact_key(stream),
-        "code": code,
-        "reason": redact(reason),
-        "field": field and redact_key(field),
-        "record": record,
-    }
+        "time": run["time"], "run_id": run.get("run_id"), "stream": redact_key(stream), "code": code,
+        "reason": redact(reason), "field": field and redact_key(field), "record": record,
+    }  # fmt: skip
     return f"{serialize_json(entry)}\n".encode()
 
 

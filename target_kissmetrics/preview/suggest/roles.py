@@ -236,20 +236,11 @@ PRIVATE = Role(
 REFUNDED = "Refunded"
 
 EVENT_TABLES = {
-    "order|purchase|sale|transaction|checkout": "Purchased",
-    "refund|return|chargeback": REFUNDED,
-    "payment|charge": "Paid",
-    "invoice": "Invoiced",
-    "subscription": "Subscribed",
-    "signup|registration": "Signed Up",
-    "login": "Logged In",
-    "session": "Started Session",
-    "visit": "Visited Site",
-    "pageview|view": "Viewed Page",
-    "click": "Clicked",
-    "booking|reservation|appointment": "Booked",
-    "ticket": "Opened Ticket",
-}
+    "order|purchase|sale|transaction|checkout": "Purchased", "refund|return|chargeback": REFUNDED,
+    "payment|charge": "Paid", "invoice": "Invoiced", "subscription": "Subscribed", "signup|registration": "Signed Up",
+    "login": "Logged In", "session": "Started Session", "visit": "Visited Site", "pageview|view": "Viewed Page",
+    "click": "Clicked", "booking|reservation|appointment": "Booked", "ticket": "Opened Ticket",
+}  # fmt: skip
 """The event of a table's rows, by the last word of its name in the singular. Amounts of refunds are sent negative."""
 
 OTHER_SYSTEM = frozenset({"contact", "lead", "prospect", "person", "people"})

@@ -73,11 +73,9 @@ class MParticleEvents:
         self._total = parts.revenue_of(stream, FirstOf(("total_amount",)), _ACTION)
         self._maker = parts.message_maker(stream, own=(f"{_ATTRIBUTES}.$*",), rename=_RENAMES)
         self._parts = EventParts(stream.settings, self._maker)
-
-    def handlers(self) -> dict[str, Handler]:
-        """Return what adds the events of each type."""
-        add = {"custom_event": self._add_custom, "screen_view": self._add_screen}
-        return {**add, "commerce_event": self._add_commerce}
+        self.handlers: dict[str, Handler] = {  # what adds the events of each type
+            "custom_event": self._add_custom, "screen_view": self._add_screen, "commerce_event": self._add_commerce,
+        }  # fmt: skip
 
     def _add_custom(self, data: Row, sender: Sender, mapped: Mapped) -> None:
         attributes = _attributes_of(data)

@@ -87,7 +87,7 @@ class MParticleMapping:
         self._passes_address = stream.settings.send_ip_and_user_agent
         self._warn = stream.warn
         self._warned_of_deletion = False
-        self._events = EventRules(stream, lambda of: MParticleEvents(of).handlers())
+        self._events = EventRules(stream, lambda of: MParticleEvents(of).handlers)
         self._attributes = parts.message_maker(stream)
         self._envelope = Envelope(stream, _FIELDS, _CONTAINERS, rows=(_EVENTS,))
 

@@ -62,7 +62,7 @@ class SegmentMapping:
         sends_both = stream.settings.send_ip_and_user_agent
         self._address = FirstOf(places.address if sends_both else ())
         self._user_agent = FirstOf(places.user_agent if sends_both else ())
-        self._events = EventRules(stream, lambda of: Events(of, places).handlers())
+        self._events = EventRules(stream, lambda of: Events(of, places).handlers)
         self._attributes: dict[str, Handler] = {
             "identify": Traits(stream, places).add,
             "group": Traits(stream, places, of_group=True).add,
@@ -127,8 +127,10 @@ class Events:
         )
         self._maker = parts.message_maker(stream, own=places.own, iso_texts=True)
         self._parts = EventParts(settings, self._maker)
-        self._page = parts.message_maker(stream, own=places.own, iso_texts=True, prefix="Page - ")
-        self._screen = parts.message_maker(stream, own=places.own, iso_texts=True, prefix="Screen - ")
+        self.handlers: dict[str, Handler] = {"track": self._add_track}  # what adds the events of each type
+        for what in ("Page", "Screen"):
+            maker = parts.message_maker(stream, own=places.own, iso_texts=True, prefix=f"{what} - ")
+            self.handlers[what.lower()] = partial(self._add_view, what, maker)
         within = [f"{self._under}.{title}" for title in places.titles if self._under]
         self._titles = FirstOf((*places.titles, *within))
         self._own_titles = places.titles if self._under else ()
@@ -138,14 +140,6 @@ class Events:
             if settings.campaign_properties and fields
         ]
         self._values = Values(settings)
-
-    def handlers(self) -> dict[str, Handler]:
-        """Return what adds the events of each type."""
-        return {
-            "track": self._add_track,
-            "page": partial(self._add_view, "Page", self._page),
-            "screen": partial(self._add_view, "Screen", self._screen),
-        }
 
     def _content(self, message: Row) -> Row:
         return parts.object_at(message.get(self._under), self._under) if self._under else message

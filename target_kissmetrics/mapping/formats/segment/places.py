@@ -72,18 +72,11 @@ _CONTAINERS: dict[str, tuple[str, ...]] = {"properties": (), "traits": (), "cont
 _IDS = ("userId", "anonymousId", "messageId")
 
 _COLUMNS: dict[str, tuple[str, ...]] = {
-    "customer_id": ("user_id",),
-    "device_id": ("anonymous_id",),
-    "timestamp": ("timestamp", "original_timestamp", "sent_at", "received_at"),
-    "message_id": ("id",),
-    "event": ("event_text", "event"),
-    "titles": ("name", "category"),
-    "group_id": ("group_id",),
-    "previous_id": ("previous_id",),
-    "aliased_id": ("user_id",),
-    "address": ("context_ip",),
-    "user_agent": ("context_user_agent",),
-}
+    "customer_id": ("user_id",), "device_id": ("anonymous_id",), "message_id": ("id",),
+    "timestamp": ("timestamp", "original_timestamp", "sent_at", "received_at"), "event": ("event_text", "event"),
+    "titles": ("name", "category"), "group_id": ("group_id",), "previous_id": ("previous_id",),
+    "aliased_id": ("user_id",), "address": ("context_ip",), "user_agent": ("context_user_agent",),
+}  # fmt: skip
 """`id` is the message's; `event` is the name of the event's table, `event_text` the name as it was sent."""
 _OWN = (
     "id", "user_id", "anonymous_id", "event", "event_text", "timestamp", "original_timestamp", "received_at", "sent_at",
