@@ -70,12 +70,10 @@ class NameWatch:
             return []
         self.seen[stream] = any(one.matches(stream) for one in self._names)
         self.unseen = [one for one in self.unseen if not one.matches(stream)]
-        if self.seen[stream]:
-            return []
         return [
             f"{one.key} '{one.name}' matches no stream; did you mean '{stream}'?"
             for one in self.unseen
-            if not one.is_glob and is_similar(one.name, stream)
+            if not self.seen[stream] and not one.is_glob and is_similar(one.name, stream)
         ]
 
     def guess(self, one: ConfiguredName) -> str:

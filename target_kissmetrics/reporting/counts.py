@@ -135,16 +135,10 @@ class StreamCounts:
     def summary(self, *, is_dry_run: bool = False) -> str:
         """Give the line that a stream ends with, without its name."""
         calls = f"{self.record_calls:,} record, {self.set_calls:,} set, {self.alias_calls:,} alias"
-        parts = [
-            f"{self.rows:,} rows read",
-            f"{calls_word(is_dry_run)}: {calls}",
-            f"{self.unchanged:,} unchanged not sent",
-            f"rejected: {by_code(self.rejected)}",
-        ]
-        if self.set_aside:
-            parts.append(f"properties dropped: {by_code(self.set_aside)}")
-        if self.left_out:
-            parts.append(f"skipped, by type: {by_code(self.left_out)}")
+        parts = [f"{self.rows:,} rows read", f"{calls_word(is_dry_run)}: {calls}"]
+        parts += [f"{self.unchanged:,} unchanged not sent", f"rejected: {by_code(self.rejected)}"]
+        if_any = {"properties dropped": self.set_aside, "skipped, by type": self.left_out}
+        parts += [f"{what}: {by_code(codes)}" for what, codes in if_any.items() if codes]
         return "; ".join([*parts, *self.if_any()])
 
     def if_any(self) -> list[str]:

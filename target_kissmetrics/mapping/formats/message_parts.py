@@ -29,8 +29,6 @@ MESSAGE_KEYS = PROPERTY_KEYS - {"set"} | {
 MESSAGE_ITEM_KEYS = ITEM_KEYS - {"timestamp", "when", "line_items"}
 """Keys of an item of `events` that message formats have."""
 
-_NOTHING: Row = {}
-
 
 class Sender(NamedTuple):
     """Who did something, and when, the same in each call of a message: an identity, seconds since the Unix epoch, and
@@ -168,7 +166,7 @@ def object_at(value: object, path: str) -> Row:
     if isinstance(value, Mapping):
         return value
     if is_empty(value):
-        return _NOTHING
+        return {}
     raise not_expected("an object", value, path)
 
 
@@ -178,7 +176,7 @@ def object_or_nothing(value: object, path: str, rejections: list[Rejection], *, 
         return object_at(value, path)
     except Rejected as problem:
         rejections.append(Rejection.of(problem, counts_as_row=counts_as_row))
-        return _NOTHING
+        return {}
 
 
 def list_or_nothing(value: object, path: str, rejections: list[Rejection]) -> list[Any]:
