@@ -41,12 +41,9 @@ def _check_renames(entry: StreamSettings) -> None:
     for index, (field, _) in enumerate(entry.rename):
         is_included = entry.include is None or "." in field or Globs(entry.include).match(field)
         if Globs(entry.exclude).match(field) or not is_included:
-            problem = "does not name it" if not is_included else "leaves it out"
-            key = "exclude" if is_included else "include"
-            raise ConfigError(
-                f"{entry.place}.rename[{index}]",
-                f"{field!r} has no effect, since {key} {problem}; change {key}, or remove the rename",
-            )
+            key, problem = ("exclude", "leaves it out") if is_included else ("include", "does not name it")
+            text = f"{field!r} has no effect, since {key} {problem}; change {key}, or remove the rename"
+            raise ConfigError(f"{entry.place}.rename[{index}]", text)
 
 
 def check_reachable(entries: Sequence[StreamSettings]) -> None:

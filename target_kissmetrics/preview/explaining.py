@@ -7,7 +7,7 @@ kind of stream, and cannot disagree with a run.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Record
@@ -120,7 +120,8 @@ def _made(outcome: Mapped, without: Mapped | Rejected, name: str) -> tuple[str, 
         # A field that takes this one's place is no property any more; that is not this field's effect.
         own = [pair for pair in lost if folded(pair[0]) == folded(names.clean(name)) or pair[0] in {"_ip", "_ua"}]
         return role, ", ".join(["event name" if role == "event" else role, *map(shown, own)])
-    properties = _listed(map(shown, lost))
+    more = f" and {len(lost) - _PAIRS_LISTED} more" if len(lost) > _PAIRS_LISTED else ""
+    properties = "; ".join(map(shown, lost[:_PAIRS_LISTED])) + more
     counts = Counter(map(type_of, before)) - Counter(map(type_of, after))
     if any(isinstance(call, Record) for call in before) and counts["record"] + counts["set"]:
         calls = ", ".join(display.plural(counts[kind], f"{kind} call") for kind in ("record", "set") if counts[kind])
@@ -151,9 +152,3 @@ def _pairs(mapped: Mapped) -> list[tuple[str, str]]:
 def shown(pair: tuple[str, str]) -> str:
     """Write a property as `Plan = Gold`."""
     return f"{display.line(pair[0])} = {display.line(pair[1], 60)}"
-
-
-def _listed(texts: Iterable[str]) -> str:
-    every = list(texts)
-    more = f" and {len(every) - _PAIRS_LISTED} more" if len(every) > _PAIRS_LISTED else ""
-    return "; ".join(every[:_PAIRS_LISTED]) + more

@@ -133,7 +133,6 @@ class StreamPreview:
         return self.suggestion
 
     def _resolve(self, stream: Stream) -> None:
-        """Decide how its rows are mapped."""
         self.kind, self.why, self._mapping = resolve(stream)
         self.described = self._mapping.describe() if self._mapping else ""
         if self._mapping is None:

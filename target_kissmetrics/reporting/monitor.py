@@ -15,15 +15,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from singer_sdk import metrics
 
 from target_kissmetrics.kissmetrics.calls import Outgoing
 from target_kissmetrics.reporting.counts import FIGURES, StreamCounts, calls_word, unmatched_in_globs
-
-if TYPE_CHECKING:
-    from target_kissmetrics.reporting.report import Recorder
+from target_kissmetrics.reporting.report import Recorder
 
 LOG_SECONDS = 10.0  # how often the log and the metrics say how far the run is
 LIVE_SECONDS = 0.5  # how often a display on a terminal is redrawn

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -75,9 +76,10 @@ def suggest(stream: Stream, columns: Columns, given: Mapping[str, Any], decided:
     if decided is not None:
         base["kind"] = decided.kind
         return _drafted(stream, columns, base, [f"decided from its schema: {decided.why}"], decided.kind)
-    kind = _message_kind(stream)
-    if kind is not None and "kind" not in base:
-        base = {"kind": kind}  # columns of a message format say nothing of other kinds
+    with suppress(ConfigError):
+        kind, _ = detect(replace(stream, entry=StreamSettings(stream=stream.name)))
+        if kind not in FLAT_KINDS and "kind" not in base:
+            base = {"kind": kind}  # columns of a message format say nothing of other kinds
     return _drafted(stream, columns, base, [], None)
 
 
@@ -105,14 +107,6 @@ def _problem(stream: Stream, entry: dict[str, Any]) -> ConfigError | None:
     except ConfigError as problem:
         return problem
     return None
-
-
-def _message_kind(stream: Stream) -> str | None:
-    try:
-        kind, _ = detect(replace(stream, entry=StreamSettings(stream=stream.name)))
-    except ConfigError:
-        return None
-    return None if kind in FLAT_KINDS else kind
 
 
 class _Draft:
