@@ -14,7 +14,6 @@ from typing import Any
 import click
 from singer_sdk.about import AboutFormatter, AboutInfo
 
-WIDTH = 100
 NOT_SHOWN = "(not shown)"
 
 
@@ -67,7 +66,7 @@ class TextFormatter(AboutFormatter, format_name="text"):
         for path, schema, is_required in keys_within(about_info.settings):
             default = "required" if is_required else f"default: {shown_default(schema) or 'none'}"
             text = f"- {path[1:]} ({shown_type(schema)}; {default}): {schema.get('description', '')}"
-            lines += textwrap.wrap(text, WIDTH, subsequent_indent="    ", break_on_hyphens=False)
+            lines += textwrap.wrap(text, 100, subsequent_indent="    ", break_on_hyphens=False)
         return "\n".join(lines)
 
 

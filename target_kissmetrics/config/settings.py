@@ -185,8 +185,7 @@ class Settings(MappingSettings):
         return is_sent and _is_in_clear(self.tracking_url)
 
 
-SCHEMA: dict[str, Any] = schema_of(Settings)
-"""JSON Schema of this target's own settings. The SDK adds its own."""
+SCHEMA: dict[str, Any] = schema_of(Settings)  # JSON Schema of this target's own settings; the SDK adds its own
 
 
 def read_settings(config: Mapping[str, Any], sdk_settings: Mapping[str, Schema] = MappingProxyType({})) -> Settings:

@@ -23,7 +23,6 @@ from target_kissmetrics.preview.totals import MAX_IDENTITIES, Names, sender
 from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.counts import by_code
 
-_MESSAGE_CHARACTERS = 2000
 _NAMES_LISTED = 50
 _PLAIN_WIDTH = 120
 _PAGE = """<!doctype html>
@@ -77,7 +76,7 @@ def _print(preview: Preview, console: Console) -> None:
 
 
 def _message(text: str) -> str:
-    return display.line(text, _MESSAGE_CHARACTERS)
+    return display.line(text, 2000)
 
 
 def _warning(text: str) -> Text:

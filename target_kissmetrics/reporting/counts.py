@@ -13,8 +13,6 @@ from target_kissmetrics.mapping.result import Mapped
 from target_kissmetrics.mapping.rules.fields import Globs, Row, paths_in
 
 MAX_TYPES = 50  # that are counted one by one: they come from the data, which may hold any number of them
-OTHER_TYPES = "others"
-MAX_ADVICE = 3  # codes that the summary explains
 
 
 class Figure(NamedTuple):
@@ -130,7 +128,7 @@ class StreamCounts:
         self.deleted_attributes += deleted_attributes
         for kind in skipped_types:
             known = kind in self.left_out or len(self.left_out) < MAX_TYPES
-            self.left_out[kind if known else OTHER_TYPES] += 1
+            self.left_out[kind if known else "others"] += 1
 
     def summary(self, *, is_dry_run: bool = False) -> str:
         """Give the line that a stream ends with, without its name."""
@@ -161,11 +159,11 @@ class StreamCounts:
         return lines
 
     def what_to_do(self) -> list[str]:
-        """Give a line with a remedy for each of the commonest reject codes."""
+        """Give a line with a remedy for each of the three commonest reject codes."""
         lost = self.rejected + self.set_aside
         return [
             f"{count:,} {code}: {REASONS[code].meaning}; {REASONS[code].to_do}"
-            for code, count in cast("list[tuple[Code, int]]", lost.most_common(MAX_ADVICE))
+            for code, count in cast("list[tuple[Code, int]]", lost.most_common(3))
         ]
 
     def figures(self) -> dict[str, int]:

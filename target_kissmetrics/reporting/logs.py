@@ -19,8 +19,6 @@ from target_kissmetrics.errors import TargetError
 from target_kissmetrics.reporting import display
 from target_kissmetrics.reporting.redaction import each_text, set_secrets
 
-MAX_ERROR_CHARACTERS = 3000
-
 QUIET = (
     "adlfs", "aiobotocore", "aiohttp", "azure", "boto3", "botocore", "fsspec", "gcsfs", "google", "psycopg", "requests",
     "s3fs", "s3transfer", "sqlalchemy", "urllib3",
@@ -50,7 +48,7 @@ def ending_in_one_line(logger: logging.Logger) -> Iterator[None]:
 
 def in_one_line(error: BaseException) -> str:
     """Write an error. Of one that is neither this target's nor the SDK's only the type is shown: it may hold data."""
-    text = display.line(" ".join(str(error).split()), MAX_ERROR_CHARACTERS)
+    text = display.line(" ".join(str(error).split()), 3000)
     if text and isinstance(error, (TargetError, SingerSDKError, SingerError)):
         return text
     return f"a bug in target-kissmetrics, please report it: {type(error).__name__}"

@@ -38,11 +38,9 @@ MAX_NAMES = 1000  # of events, and of properties, in a stream: more than these c
 MAX_LISTED = 100
 MAX_SLOWEST = 20
 MAX_CAUSES = 50
-OTHER_CAUSES = "others"
 SAMPLE_SECONDS = 0.5  # how often rows are counted into buckets
 FIRST_WIDTH_SECONDS = 0.5  # of a bucket; it doubles whenever a run would have more than `MAX_MOMENTS` of them
 _STEPS_PER_DOUBLING = 8  # of durations, so that a percentile is at most a tenth too high, and never too low
-_SHORTEST_SECONDS = 1e-5
 
 
 class Latency(msgspec.Struct, frozen=True):
@@ -168,7 +166,7 @@ class Bucket:
     def add_duration(self, seconds: float) -> None:
         """Add how long a call took."""
         self.longest = max(self.longest, seconds)
-        self.durations[math.ceil(math.log2(max(seconds, _SHORTEST_SECONDS)) * _STEPS_PER_DOUBLING)] += 1
+        self.durations[math.ceil(math.log2(max(seconds, 1e-5)) * _STEPS_PER_DOUBLING)] += 1
 
     def percentile(self, part: float) -> float:
         """Give the duration in seconds that this part of the calls (0.5 is half) did not exceed."""
@@ -266,7 +264,7 @@ class Recorder:
         """Record why a call is tried again."""
         with self._lock:
             is_counted = why in self._causes or len(self._causes) < MAX_CAUSES
-            self._causes[why if is_counted else OTHER_CAUSES] += 1
+            self._causes[why if is_counted else "others"] += 1
 
     def batch_acknowledged(self, calls: Iterable[Outgoing]) -> None:
         """Record times and names of the calls of an acknowledged batch, and their number where that is all there is."""

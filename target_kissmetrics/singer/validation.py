@@ -29,8 +29,9 @@ MAX_STEPS = 10_000_000  # of matching one pattern, roughly: a second. Python's `
 MAX_COUNTED = 20  # a repetition of so many times is counted by the ways in which it may match; one of more is open
 _PATTERNS = FormatChecker(["regex"])
 _MAX_CHARACTERS = 200
-Validate = Callable[[Mapping[str, Any]], str | None]
-"""Returns what is wrong with a row by its tap's schema, if anything."""
+Validate = Callable[
+    [Mapping[str, Any]], str | None
+]  # returns what is wrong with a row by its tap's schema, if anything
 
 
 def _is_integer(_: object, value: object) -> bool:

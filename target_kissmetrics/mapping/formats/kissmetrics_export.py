@@ -22,9 +22,7 @@ from target_kissmetrics.mapping.stream import Kind, Stream
 _NO_PROPERTIES = ("_p", "_p2", "_n", "_t", "_ip", "_ua", "_d", "_c", "_u", "_server_timestamp", "_k")
 """The parts of a call, and what Kissmetrics and its clients add: `_d` says that `_t` counts, as it always does here."""
 
-_OCTAL = re.compile(r"(?:\\[23][0-7]{2})+")
-"""Bytes past ASCII, as some exports write UTF-8: `\\302\\243` is a pound sign."""
-
+_OCTAL = re.compile(r"(?:\\[23][0-7]{2})+")  # bytes past ASCII, as some exports write UTF-8: `\302\243` is a pound sign
 _PERSON, _OTHER = FirstOf(("_p",)), FirstOf(("_p2",))
 
 

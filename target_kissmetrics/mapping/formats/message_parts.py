@@ -24,10 +24,7 @@ from target_kissmetrics.mapping.stream import Stream
 MESSAGE_KEYS = PROPERTY_KEYS - {"set"} | {
     "revenue", "revenue_divide_by", "spread_duplicates", "send_once_per_row", "events",
 }  # fmt: skip
-"""Keys of an entry that message formats have."""
-
-MESSAGE_ITEM_KEYS = ITEM_KEYS - {"timestamp", "when", "line_items"}
-"""Keys of an item of `events` that message formats have."""
+MESSAGE_ITEM_KEYS = ITEM_KEYS - {"timestamp", "when", "line_items"}  # of an item of `events`
 
 
 class Sender(NamedTuple):
