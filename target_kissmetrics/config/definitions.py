@@ -31,11 +31,10 @@ def schema_of(settings: type, *, with_defaults: bool = True) -> dict[str, Any]:
     """Return the JSON Schema of an object that holds the settings which a dataclass defines."""
     hints = get_type_hints(settings)
     defined = sorted(_defined(settings), key=lambda one: not one.metadata["required"])
+    properties = {one.name: _property_schema(one, hints[one.name], with_defaults=with_defaults) for one in defined}
     return {
         "type": "object",
-        "properties": {
-            one.name: _property_schema(one, hints[one.name], with_defaults=with_defaults) for one in defined
-        },
+        "properties": properties,
         "required": [one.name for one in defined if one.metadata["required"]],
         "additionalProperties": False,
     }

@@ -23,15 +23,15 @@ def whole(text: str) -> str:
     return one_line(redact(text))
 
 
-def value(given: object, limit: int = SHOWN_CHARACTERS) -> str:
+def value(given: object) -> str:
     """Write a field's value: texts and numbers as they are, anything else as JSON."""
     if given is not None and not isinstance(given, (bool, dict, list, tuple)):
-        return line(str(given), limit)
+        return line(str(given))
     try:
         text = json.dumps(
             given, default=lambda one: float(one) if isinstance(one, Decimal) else str(one), ensure_ascii=False
         )
-        return line(text, limit)
+        return line(text)
     except (RecursionError, ValueError):
         return "(nested too deep to be shown)"
 

@@ -29,9 +29,7 @@ MAX_STEPS = 10_000_000  # of matching one pattern, roughly: a second. Python's `
 MAX_COUNTED = 20  # a repetition of so many times is counted by the ways in which it may match; one of more is open
 _PATTERNS = FormatChecker(["regex"])
 _MAX_CHARACTERS = 200
-Validate = Callable[
-    [Mapping[str, Any]], str | None
-]  # returns what is wrong with a row by its tap's schema, if anything
+Validate = Callable[[Mapping[str, Any]], str | None]  # what is wrong with a row by its tap's schema, if anything
 
 
 def _is_integer(_: object, value: object) -> bool:
@@ -97,15 +95,10 @@ def _where_quick(keyword: str) -> Callable[..., Iterator[ValidationError]]:
     return checked
 
 
-_CHECKED = {
-    name: _where_quick(name) for name in ("pattern", "patternProperties", "additionalProperties", "uniqueItems")
-}
+_WHERE_QUICK = ("pattern", "patternProperties", "additionalProperties", "uniqueItems")
+_CHECKS = {"multipleOf": None, "format": None, **{name: _where_quick(name) for name in _WHERE_QUICK}}
 _DRAFTS = [
-    extend(
-        draft,
-        {"multipleOf": None, "format": None, **_CHECKED},
-        type_checker=draft.TYPE_CHECKER.redefine("integer", _is_integer),
-    )
+    extend(draft, _CHECKS, type_checker=draft.TYPE_CHECKER.redefine("integer", _is_integer))
     for draft in (Draft7Validator, Draft4Validator)
 ]
 

@@ -224,9 +224,8 @@ class _Draft:
         if amount:
             self.entry["revenue"] = amount
             self.why.append(f"{amount} looks like the money; Kissmetrics wants it net, without tax and shipping")
-        own = replace(
-            self._stream.entry, event_name=self.entry.get("event_name"), refund=bool(self.entry.get("refund"))
-        )
+        event_name, refund = self.entry.get("event_name"), bool(self.entry.get("refund"))
+        own = replace(self._stream.entry, event_name=event_name, refund=refund)
         warnings, keys = about_money(self._columns, amount or own_amount(self._stream, self._columns), own)
         self.why += warnings
         self.entry |= keys

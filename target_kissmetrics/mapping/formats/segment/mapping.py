@@ -63,10 +63,8 @@ class SegmentMapping:
         self._address = FirstOf(places.address if sends_both else ())
         self._user_agent = FirstOf(places.user_agent if sends_both else ())
         self._events = EventRules(stream, lambda of: Events(of, places).handlers)
-        self._attributes: dict[str, Handler] = {
-            "identify": Traits(stream, places).add,
-            "group": Traits(stream, places, of_group=True).add,
-        }
+        identify, group = Traits(stream, places), Traits(stream, places, of_group=True)
+        self._attributes: dict[str, Handler] = {"identify": identify.add, "group": group.add}
         if self._envelope is None or not stream.fields:
             return
         if not stream.field_for(("type",)):
