@@ -1,7 +1,5 @@
 """The commands beside the target itself. Each is the target's own command, with other parameters and another task."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import click

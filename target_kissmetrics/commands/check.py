@@ -1,7 +1,5 @@
 """`target-kissmetrics-check`: whether a run could begin, as `meltano config test target-kissmetrics` checks it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import click

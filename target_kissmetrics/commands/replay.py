@@ -11,8 +11,6 @@ lines stay as they are, as they do if the whole row is rejected now.
 A replay sends everybody's rows, whatever slice of people (`shard`) its config names.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path

@@ -4,8 +4,6 @@ The row is mapped twice, as it is and without the rejected fields. What the seco
 first one has is left to send: properties of an event as a *set* in its second, an event of a batch as a whole.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress

@@ -5,8 +5,6 @@ totals again, and compares their growth with the events that the table of runs h
 arrived than was acknowledged.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -3,8 +3,6 @@
 The SDK's own text of `--about` has neither descriptions nor defaults. Its other formats are the SDK's own.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import textwrap

@@ -3,8 +3,6 @@
 `mapping.settings.setting` defines one setting as a field of such a dataclass.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping

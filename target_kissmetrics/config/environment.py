@@ -4,8 +4,6 @@ Meltano flattens nested objects there. `stream_maps: {orders: {total: float(tota
 `{"orders.total": "float(total)"}` in the variable, but nested in the config file that Meltano writes for a run.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Reads the files that `--config` names, for every command of the package."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable

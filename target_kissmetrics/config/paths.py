@@ -1,7 +1,5 @@
 """The ID of a run, and the paths of its files: one that it writes is no other one of them."""
 
-from __future__ import annotations
-
 import os
 import re
 import secrets

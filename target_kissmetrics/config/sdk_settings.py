@@ -1,7 +1,5 @@
 """Checks the settings of the SDK, which accepts values without effect and explains few of those that it refuses."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -3,8 +3,6 @@
 The target reads a config once, before any record. Every mistake is one line that names the setting.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The entries of `streams`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Names of streams in the config that match no stream. A typo there assigns data to the wrong person, permanently."""
 
-from __future__ import annotations
-
 import difflib
 import fnmatch
 import re

@@ -5,8 +5,6 @@ be read ends the command with one line on standard error and exit code 1, after 
 differs from `--expect`, with the lines that differ.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

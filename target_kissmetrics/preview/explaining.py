@@ -4,8 +4,6 @@ The row is mapped once more without the field, and what differs is the field's e
 kind of stream, and cannot disagree with a run.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """All streams of a preview, read from Singer messages as the target reads them, and what is wrong between them."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """One stream of a preview: its kind, its first rows beside their calls, counts of the rest, and warnings."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """What a preview shows: printed on a terminal, or exported by rich as one HTML page that opens offline."""
 
-from __future__ import annotations
-
 import io
 import os
 from collections.abc import Iterator, Sequence

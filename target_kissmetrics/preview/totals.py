@@ -1,7 +1,5 @@
 """What a stream's calls add up to, in bounded memory, and what of them is suspicious."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field

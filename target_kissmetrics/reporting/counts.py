@@ -1,7 +1,5 @@
 """The counts of one stream's rows and calls."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields

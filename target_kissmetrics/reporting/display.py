@@ -1,7 +1,5 @@
 """Text from data, sanitized for display: one line, cut, without secrets or what steers a terminal or reorders text."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """What a dry run does in the place of sending and storing: it logs its calls and its rejects."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """How far a run is, redrawn in place on a terminal, on standard error, beneath the lines of the log."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import sys

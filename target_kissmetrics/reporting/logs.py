@@ -1,7 +1,5 @@
 """What leaves through the log: lines without secrets, whoever writes them, and one for whatever ends a command."""
 
-from __future__ import annotations
-
 import functools
 import logging
 import os

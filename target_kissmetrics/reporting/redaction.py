@@ -1,7 +1,5 @@
 """The one filter over texts that leave: log, report, preview, reasons of rejects. It knows the secrets of the run."""
 
-from __future__ import annotations
-
 import base64
 import json
 import os

@@ -1,7 +1,5 @@
 """Counts and writes rejects; too many of them end the run."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

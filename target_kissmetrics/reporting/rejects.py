@@ -5,8 +5,6 @@ else may have put there, nor into another user's file. Lines are appended whole,
 share the file. The half-written last line of a killed run stays a line of its own.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import stat

@@ -3,8 +3,6 @@
 All text from data is escaped. The page's own policy lets nothing run or load, in case one text is forgotten.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files

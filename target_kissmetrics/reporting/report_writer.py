@@ -1,7 +1,5 @@
 """Writes the report of a run when it ends, however it ends: whole files, or none, that only their owner may read."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

@@ -5,8 +5,6 @@ are added up, a name is one name without regard to case, and the same identity i
 look at one identity shows what all products have of it. A `timestamp` is in seconds since the Unix epoch.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime

@@ -4,8 +4,6 @@ The first line on standard output is the sandbox's URL, written once it accepts 
 error. Ctrl-C and SIGTERM end it with exit code 0, a problem at its start with one line and exit code 1.
 """
 
-from __future__ import annotations
-
 import argparse
 import logging
 import signal

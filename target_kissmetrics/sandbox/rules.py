@@ -7,8 +7,6 @@ A line of an import file becomes up to two calls: an alias when there is a `_p2`
 no API key: what is imported is a product of its own, whose key is displayed as `import`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,7 +1,5 @@
 """A sandbox in a background thread, for tests and demos: docs/reference/sandbox.md has an example."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager

@@ -4,8 +4,6 @@
 count together; the body wins, and of a name that is repeated the last one. docs/reference/sandbox.md: what is refused.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import hashlib

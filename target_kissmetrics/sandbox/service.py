@@ -4,8 +4,6 @@ The file holds every call, also those of which nothing was kept, and no API key:
 call that was taken survives the end of the process; a power failure may cost the last ones.
 """
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator

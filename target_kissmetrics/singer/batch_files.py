@@ -6,8 +6,6 @@ deleted. The tap names them, so none outside the storage's root is read; without
 Source: hub.meltano.com/singer/docs#batch. The SDK's own taps gzip JSON Lines whatever their message says.
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 import os

@@ -5,8 +5,6 @@ the text of a `timedelta`, decimals and floats `Decimal`, whole decimals `int`, 
 UTF-8), maps objects, NaN null.
 """
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Iterator
 from datetime import date, time

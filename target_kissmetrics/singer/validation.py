@@ -5,8 +5,6 @@ decimal places. Nor are patterns that may take Python forever, and `uniqueItems`
 itself is read for a `$ref`.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping

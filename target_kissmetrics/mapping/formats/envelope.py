@@ -5,8 +5,6 @@ JSON text, or flattened into columns of their own (`traits__city`, `traits_city`
 reads messages as their format's documentation shows them.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache

@@ -5,8 +5,6 @@ person's address and user agent. Every other name is a property, unless it start
 support.kissmetrics.io, "Importing data" and "Exporting data".
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from functools import lru_cache

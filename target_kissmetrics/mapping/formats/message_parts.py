@@ -1,7 +1,5 @@
 """What message formats share: checks of shape, the person and time of a message's calls, rules for events."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple

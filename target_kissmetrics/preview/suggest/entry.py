@@ -4,8 +4,6 @@ A person reads a suggestion before anything is sent: Kissmetrics can delete noth
 mapping accept each entry; a stream that no entry makes work is suggested as `kind: ignore`.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Shapes of rows that are known as a whole: the exports of other tools. To support another one, add a line."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

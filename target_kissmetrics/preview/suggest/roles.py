@@ -3,8 +3,6 @@
 A pattern matches the words of a name (`orderDate` is `order date`). To recognize more names, extend the tables.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress

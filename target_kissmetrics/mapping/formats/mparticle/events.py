@@ -15,8 +15,6 @@ names start with `$` are mParticle's own and not sent: `$Amount` beside `$Method
 `logEcommerceTransaction`) and its Kissmetrics event integration ("Revenue Key").
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any

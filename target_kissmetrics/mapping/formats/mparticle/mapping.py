@@ -16,8 +16,6 @@ object), "Outbound data feeds: JSON reference" (a list of `{identity_type, ident
 and "IDSync: supported identities" for the names.
 """
 
-from __future__ import annotations
-
 from contextlib import suppress
 from typing import Any, NamedTuple
 

@@ -18,8 +18,6 @@ sent with events. Sources: Segment's "Spec", its server-side Kissmetrics integra
 transformer for Kissmetrics, for `products` of any event.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from functools import partial

@@ -14,8 +14,6 @@ Segment's "Spec: Common Fields" and "Warehouse schemas"; RudderStack's "Warehous
 for `anonymousId`, `from` and `to` of an alias) are those of Segment's segmentio-facade.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
