@@ -144,11 +144,8 @@ class StreamCounts:
 
     def warnings(self) -> list[str]:
         """Give a line for each thing in the stream's entry that had no effect."""
-        is_known = self.is_open and self.rows > self.filtered and not self.glob
-        lines = [
-            f"{key} {name!r} matched no field of any row; check its spelling"
-            for name, key in (self.unmatched.items() if is_known else ())
-        ]
+        unmatched = self.unmatched if self.is_open and self.rows > self.filtered and not self.glob else {}
+        lines = [f"{key} {name!r} matched no field of any row; check its spelling" for name, key in unmatched.items()]
         if self.revenue and self.without_amount == self.accepted > 0:
             lines.append(
                 f"revenue {'/'.join(self.revenue)!r} held no amount, or 0, in each of {self.accepted:,} rows; name the "

@@ -26,13 +26,11 @@ MESSAGE_ITEM_KEYS = ITEM_KEYS - {"timestamp", "when", "line_items"}  # of an ite
 
 
 class Sender(NamedTuple):
-    """Who did something, and when, the same in each call of a message: an identity, seconds since the Unix epoch, and
-    the person's IP address and user agent, if they may be passed on.
-    """
+    """Who did something, and when, the same in each call of a message."""
 
-    person: str
-    time: int
-    address: str | None = None
+    person: str  # an identity
+    time: int  # in seconds since the Unix epoch
+    address: str | None = None  # the person's, if it may be passed on, as is their user agent
     user_agent: str | None = None
 
     def add_event(  # noqa: PLR0913, PLR0917 - what an event is
@@ -144,15 +142,11 @@ def message_maker(
     `rename` is the format's, beside that of the stream's entry.
     """
     renames = {**(rename or {}), **dict(stream.entry.rename)}
+    entry = replace(stream.entry, rename=tuple(renames.items()))
+    settings = replace(stream.settings, campaign_properties=False)
+    reserved = (folded(settings.revenue_key),)
     return PropertyMaker(
-        replace(stream.entry, rename=tuple(renames.items())),
-        replace(stream.settings, campaign_properties=False),
-        stream.schema,
-        stream.warn,
-        (folded(stream.settings.revenue_key),),
-        iso_texts=iso_texts,
-        prefix=prefix,
-        own=own,
+        entry, settings, stream.schema, stream.warn, reserved, iso_texts=iso_texts, prefix=prefix, own=own
     )
 
 

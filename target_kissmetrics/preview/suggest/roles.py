@@ -195,14 +195,8 @@ EVENT_TIME = Role(
     "synced|inserted|last|next|valid|archived|until|end|ended|cancell?ed|refunded|returned",
 )
 CHANGE_TIME = Role(_is_time, (*_exactly(ATTRIBUTE_TIME_CANDIDATES), r"\b(updated|modified|changed)\b"))
-EVENT_NAME = Role(
-    _is_label,
-    (
-        *_exactly(EVENT_NAME_CANDIDATES),
-        r"\b(action|activity|event|verb|operation|interaction|what|happened|occurrence|did)\b",
-    ),
-    never=f"{_ID}|{_TIME_ENDS}",
-)
+_DID = r"\b(action|activity|event|verb|operation|interaction|what|happened|occurrence|did)\b"
+EVENT_NAME = Role(_is_label, (*_exactly(EVENT_NAME_CANDIDATES), _DID), never=f"{_ID}|{_TIME_ENDS}")
 AMOUNT = Role(
     lambda column: column.has_most(sum(one is not None for one in column.amounts)) and not column.is_moment,
     (

@@ -98,9 +98,8 @@ class MParticleMapping:
         mapped = Mapped()
         rejections = mapped.rejections
         whole = self._envelope.open(row, rejections)
-        mapped.skipped_types += [
-            name for name, part in whole.items() if name not in _PARTS and part and isinstance(part, (dict, list))
-        ]
+        others = {name: part for name, part in whole.items() if name not in _PARTS}
+        mapped.skipped_types += [name for name, part in others.items() if part and isinstance(part, (dict, list))]
         customer_id, identities = _identities(whole.get(_IDENTITIES), rejections)
         person = self._identity.identify({**whole, _CUSTOMER_ID: customer_id})
         address = parts.passable(whole.get("ip")) if self._passes_address else None
