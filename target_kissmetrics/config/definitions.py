@@ -86,8 +86,8 @@ def check_texts(given: object, place: str = "", depth: int = 0) -> None:
 def read_object(settings: type, given: object, place: str = "", known: Collection[str] = ()) -> Any:
     """Read an object that holds settings into their dataclass. A null is a setting that is missing.
 
-    `place` is its name in messages: `streams[2]`; empty for the config itself, which may also hold the `known` names,
-    which somebody else reads. A ConfigError is the first mistake.
+    `place` is its name in messages: `streams[2]`; empty for the config itself, which may also hold the `known` names;
+    somebody else reads them. A ConfigError is the first mistake.
     """
     schema = schema_of(settings)
     defined = {one.name: one for one in _defined(settings)}

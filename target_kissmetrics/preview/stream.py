@@ -60,7 +60,7 @@ class StreamPreview:
         self.name = name
         self.kind = self.why = self.described = ""
         self.problem: str | None = None  # why the run would stop at it; None when it would not
-        self.suggestion: Suggestion | None = None  # the entry to use; None where the config's is one without a problem
+        self.suggestion: Suggestion | None = None  # the entry to use; None if the config's has no problem
         self.entry: StreamSettings = entry_for(plan.entries, name) or StreamSettings(stream=name)
         if self.entry.kind == "ignore":
             self.kind, self.why = "ignore", f"{self.entry.place} says so"

@@ -133,8 +133,8 @@ class StreamCounts:
         calls = f"{self.record_calls:,} record, {self.set_calls:,} set, {self.alias_calls:,} alias"
         parts = [f"{self.rows:,} rows read", f"{calls_word(is_dry_run)}: {calls}"]
         parts += [f"{self.unchanged:,} unchanged not sent", f"rejected: {by_code(self.rejected)}"]
-        if_any = {"properties dropped": self.set_aside, "skipped, by type": self.left_out}
-        parts += [f"{what}: {by_code(codes)}" for what, codes in if_any.items() if codes]
+        others = {"properties dropped": self.set_aside, "skipped, by type": self.left_out}
+        parts += [f"{what}: {by_code(codes)}" for what, codes in others.items() if codes]
         return "; ".join([*parts, *self.if_any()])
 
     def if_any(self) -> list[str]:

@@ -43,7 +43,7 @@ class Storage:
 
     root: str | None = None  # a folder or an fsspec URL that holds the files; None: they are where the manifest says
     prefix: str = ""  # the tap's prefix; its folders are part of the files' names
-    params: Mapping[str, Any] = field(default_factory=dict, repr=False)  # for fsspec and the root; maybe credentials
+    params: Mapping[str, Any] = field(default_factory=dict, repr=False)  # for fsspec, at the root; may hold credentials
 
 
 def read_storage(config: Mapping[str, Any]) -> Storage:

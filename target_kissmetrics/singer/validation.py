@@ -24,7 +24,7 @@ from target_kissmetrics.singer.schemas import unfolded
 MAX_FOLLOWED = 100_000  # references, for one row: those of a few lines can unfold to more than a machine can follow
 MAX_UNIQUE_ITEMS = 1000  # each is compared with all others
 MAX_STEPS = 10_000_000  # of matching one pattern, roughly: a second. Python's `re` backtracks, and cannot be stopped
-MAX_COUNTED = 20  # a repetition of so many times is counted by the ways in which it may match; one of more is open
+MAX_COUNTED = 20  # a repetition of at most so many is counted by the ways in which it may match; one of more is open
 _PATTERNS = FormatChecker(["regex"])
 _MAX_CHARACTERS = 200
 Validate = Callable[[Mapping[str, Any]], str | None]  # what is wrong with a row by its tap's schema, if anything
@@ -93,8 +93,8 @@ def _where_quick(keyword: str) -> Callable[..., Iterator[ValidationError]]:
     return checked
 
 
-_WHERE_QUICK = ("pattern", "patternProperties", "additionalProperties", "uniqueItems")
-_CHECKS = {"multipleOf": None, "format": None, **{name: _where_quick(name) for name in _WHERE_QUICK}}
+_MAYBE_SLOW = ("pattern", "patternProperties", "additionalProperties", "uniqueItems")
+_CHECKS = {"multipleOf": None, "format": None, **{name: _where_quick(name) for name in _MAYBE_SLOW}}
 _DRAFTS = [
     extend(draft, _CHECKS, type_checker=draft.TYPE_CHECKER.redefine("integer", _is_integer))
     for draft in (Draft7Validator, Draft4Validator)
