@@ -263,9 +263,9 @@ class TargetKissmetrics(Target):
         """Run the target. Whatever ends the run is one line on standard error, and exit code 1."""
         # Rows by the ten thousand are in flight and none of them is a cycle: looking for cycles among them, over and
         # over, takes a tenth of a run.
-        gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 20)
+        gc.enable()
         with ending_in_one_line(cls.logger):
             if about:
                 with suppress(BrokenPipeError):  # its reader (a pager) has seen enough
