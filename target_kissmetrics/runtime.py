@@ -84,7 +84,6 @@ class Runtime:
         self._batch_rows = batch_rows
         self._is_replay = replay is not None
         self._counts: dict[str, StreamCounts] = {}
-        self._schemas: dict[str, Mapping[str, Any]] = {}
         self._on_probation_warned: set[str] = set()
         self.entry_names = NameWatch(of_entries(settings.streams))
         # A run that sends nothing has no limit.
@@ -98,7 +97,6 @@ class Runtime:
         self.rejects = RejectPolicy(
             sink=replay
             or (LoggedRejects(logger) if settings.dry_run else Rejects(settings.rejects_path, self._run.run_id, store)),
-            schemas=self._schemas,
             fail=settings.on_invalid_record == "fail",
             max_rejects=None if self._is_replay else settings.max_rejects,
             max_ratio=None if self._is_replay else settings.max_reject_ratio,
@@ -136,14 +134,9 @@ class Runtime:
             self._logger.warning(warning)
         return entry_for(self.settings.streams, stream) or StreamSettings(stream=stream)
 
-    def schema(self, stream: str, message: Mapping[str, Any]) -> None:
-        """Keep a stream's SCHEMA message, which is written beside its rejects.
-
-        Args:
-            stream: The stream's name, after stream maps.
-            message: The message, as the tap sent it.
-        """
-        self._schemas[stream] = message
+    def schema(self, stream: str, message: str) -> None:
+        """Keep the tap's SCHEMA message of a stream (after stream maps), as JSON: it is written beside its rejects."""
+        self.rejects.schemas[stream] = message
 
     def state(self, value: Any) -> None:
         """Take a STATE message's value: it is emitted once every row before it was delivered.
@@ -176,13 +169,9 @@ class Runtime:
         try:
             if self._pipeline is not None:
                 if stopped_by is not None:
-                    self._logger.warning(
-                        "%s: delivering the rows that were read, %d calls are in flight; another signal, %d seconds "
-                        "later, ends the run at once",
-                        name,
-                        self._pipeline.calls_in_flight,
-                        SECOND_SIGNAL_SECONDS,
-                    )
+                    calls = f"{self._pipeline.calls_in_flight} calls are in flight"
+                    again = f"another signal, {SECOND_SIGNAL_SECONDS:g} seconds later, ends the run at once"
+                    self._logger.warning("%s: delivering the rows that were read, %s; %s", name, calls, again)
                 self._pipeline.finish(complete=stopped_by is None)
         finally:
             self.close("max_calls" if stopped_by is None and self.limit.is_reached else name)

@@ -34,6 +34,8 @@ class KissmetricsSink(Sink):
         intake: Callable[[str, Mapping[str, Any], Sequence[str]], StreamIntake],
     ) -> None:
         super().__init__(target, stream_name, schema, key_properties)
+        if self.original_schema == schema:  # the SDK keeps a copy
+            self.original_schema = schema
         self._uncounted = 0
         self.intake = intake(stream_name, schema, self.key_properties)
 

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 import click
 from singer_sdk import Target
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TargetCapabilities
+from singer_sdk.singerlib.json import serialize_json
 
 from target_kissmetrics.config import about
 from target_kissmetrics.config import settings as own_settings
@@ -179,7 +180,9 @@ class TargetKissmetrics(Target):
             self.logger.warning(warning)
         if not self.stream_mapper.register(message_dict):
             return
-        message = {name: message_dict.get(name) for name in ("type", "stream", "schema", "key_properties")}
+        message = serialize_json(
+            {name: message_dict.get(name) for name in ("type", "stream", "schema", "key_properties")}
+        )
         for stream_map in self.stream_mapper.stream_maps[stream]:
             alias, schema = stream_map.stream_alias, stream_map.transformed_schema
             sink = self.get_sink(alias, schema=schema, key_properties=stream_map.transformed_key_properties)
@@ -261,11 +264,10 @@ class TargetKissmetrics(Target):
         file_input: IO[str] | None = None,
     ) -> None:
         """Run the target. Whatever ends the run is one line on standard error, and exit code 1."""
-        # Rows by the ten thousand are in flight and none of them is a cycle: looking for cycles among them, over and
-        # over, takes a tenth of a run.
-        gc.collect()
+        # Tens of thousands of rows are in flight, none of them a cycle: looking for cycles takes a tenth of a run.
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 20)
+        gc.enable()
         with ending_in_one_line(cls.logger):
             if about:
                 with suppress(BrokenPipeError):  # its reader (a pager) has seen enough

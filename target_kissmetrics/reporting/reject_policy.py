@@ -25,8 +25,8 @@ class RejectSink:
         """Write one, by `stream`, `code`, `reason` and `field` (None for a whole row); one with the row comes first."""
         raise NotImplementedError
 
-    def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
-        """Write what a replay needs to know of a stream: the tap's SCHEMA message."""
+    def note_schema(self, stream: str, message: str) -> None:
+        """Write what a replay needs to know of a stream: the tap's SCHEMA message, as JSON."""
 
     def flush(self) -> None:
         """Make it durable, before a STATE that covers the rows is emitted."""
@@ -40,7 +40,7 @@ class RejectPolicy:
     """Counts, writes and limits rejects. Thread-safe: aliases and names are rejected from the pipeline's thread."""
 
     sink: RejectSink
-    schemas: Mapping[str, Mapping[str, Any]]  # the tap's SCHEMA messages, by a stream's name after stream maps
+    schemas: dict[str, str] = field(default_factory=dict)  # the tap's SCHEMA messages (JSON), by name after stream maps
     fail: bool = False  # `on_invalid_record` is `fail`: the first one ends the run
     max_rejects: int | None = None  # rejected rows of the run; None for any number
     max_ratio: float | None = None  # the part of a stream's rows that may be rejected; None for any

@@ -132,13 +132,13 @@ class Rejects(RejectSink):
         else:
             self._lines, self._schemas = AppendedFile(path), AppendedFile(f"{path}{SCHEMAS_SUFFIX}")
         self._run_id = run_id
-        self._noted: dict[str, Mapping[str, Any]] = {}
+        self._noted: dict[str, str] = {}
 
-    def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
+    def note_schema(self, stream: str, message: str) -> None:
         """Write the tap's SCHEMA message of a stream (after stream maps), once as long as it is the same object."""
         if self._noted.get(stream) is not message:
             self._noted[stream] = message
-            self._schemas.append(f"{serialize_json({'rejects': redact_key(stream), **message})}\n".encode())
+            self._schemas.append(f'{{"rejects":{serialize_json(redact_key(stream))},{message[1:]}\n'.encode())
 
     def write(self, *, record: Mapping[str, Any], with_row: bool = True, time: int | None = None, **entry: Any) -> None:
         """Append one line; `record` is the whole row as the tap sent it."""

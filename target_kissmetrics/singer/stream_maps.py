@@ -93,7 +93,7 @@ class StreamMapper(PluginMapper):
         self._warn = warn or (lambda stream, text: logger.warning("stream '%s': %s", stream, text))
         self._validates = config.get("validate_records") is True
         self._validators: dict[str, Validate] = {}
-        self._messages: dict[str, tuple[Any, Any]] = {}
+        self._messages: dict[str, int] = {}  # hashes; the objects of a message take 8 KB
 
     def maps(self, message: Mapping[str, Any]) -> list[StreamMap]:
         """Return the maps of the stream that a message names; none when it is not read, BeforeSchema when it is new."""
@@ -123,13 +123,15 @@ class StreamMapper(PluginMapper):
             raise InputError(f"stream '{stream}': SCHEMA whose schema is not an object; fix the tap")
         if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
             raise InputError(f"stream '{stream}': SCHEMA whose key_properties is not a list of fields; fix the tap")
-        if self._messages.get(stream) == (schema, keys):
+        if self._messages.get(stream) == (hashed := hash(repr((schema, keys)))):
             return False
-        self._messages[stream] = schema, keys
+        self._messages[stream] = hashed
         fields = self._unfolded(stream, schema)
         self.stream_maps[stream] = [
             self._made(alias, definition, stream, fields, keys) for alias, definition in self._maps_of(stream)
         ]
+        for made in self.stream_maps[stream]:
+            made.raw_schema = made.transformed_schema  # not a copy
         self._validators.pop(stream, None)
         if self._validates:
             self._validators[stream] = validation(schema, stream)
@@ -162,8 +164,7 @@ class StreamMapper(PluginMapper):
 
     def problem(self, stream: str, record: Mapping[str, Any]) -> str | None:
         """Return what is wrong with a row as the tap sent it; None without `validate_records`, or if it fits."""
-        validate = self._validators.get(stream)
-        return validate(record) if validate is not None else None
+        return self._validators[stream](record) if stream in self._validators else None
 
     def _maps_of(self, stream: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the streams that a stream becomes and that are read: their names, and their maps.

@@ -6,7 +6,6 @@ import io
 import logging
 import os
 import re
-import subprocess
 import sys
 from typing import Any
 
@@ -247,10 +246,3 @@ def test_a_terminal_that_is_gone_does_not_end_the_run(streams: list[StreamCounts
     for _ in range(3):
         shown.after(2)
     shown.display.close()
-
-
-def test_what_draws_and_what_reports_is_not_loaded_before_it_is_needed() -> None:
-    late = ("rich", "target_kissmetrics.reporting.live", "target_kissmetrics.reporting.report_page")
-    program = f"import sys, target_kissmetrics.target; print([name for name in {late} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
-    assert done.stdout.strip() == "[]"

@@ -22,7 +22,7 @@ from target_kissmetrics.reporting.reject_policy import (
 )
 
 REJECTED = Rejected("no-identity", "no identity", "user_id")
-SCHEMAS = {"a": {"type": "SCHEMA", "stream": "a"}}
+SCHEMAS = {"a": '{"type":"SCHEMA","stream":"a"}'}
 
 
 class Written(RejectSink):
@@ -37,7 +37,7 @@ class Written(RejectSink):
         self.with_rows += with_row
         self.lines.append((str(entry["stream"]), str(entry["code"]), entry["field"]))
 
-    def note_schema(self, stream: str, message: Mapping[str, Any]) -> None:
+    def note_schema(self, stream: str, message: str) -> None:
         assert message is SCHEMAS[stream]
         self.schemas.append(stream)
 

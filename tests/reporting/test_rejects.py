@@ -88,7 +88,7 @@ def test_a_file_that_somebody_else_may_hold_is_refused(
         check_rejects_path(str(path))
     # It may have been put there after the check.
     write(rejects)
-    rejects.note_schema("s", {"type": "SCHEMA"})
+    rejects.note_schema("s", '{"type":"SCHEMA"}')
     with pytest.raises(ConfigError, match=why):
         rejects.flush()
     assert file.read_bytes() == b"before\n"

@@ -121,9 +121,10 @@ class FirstOf:
     def __init__(self, paths: Iterable[str], *, loose: bool = False, warn: Callable[[str], None] | None = None) -> None:
         self.paths = tuple(paths)
         self.is_loose = loose
-        self._warn = lru_cache(MAX_NAME_SETS)(warn) if warn is not None else None
         self._getters = tuple((path, getter(path)) for path in self.paths)
-        self._of_names = lru_cache(MAX_NAME_SETS)(self._meant)
+        if loose:  # caches take more memory than anything else of a stream
+            self._warn = lru_cache(MAX_NAME_SETS)(warn) if warn is not None else None
+            self._of_names = lru_cache(MAX_NAME_SETS)(self._meant)
 
     def __str__(self) -> str:
         """Return the paths in one line."""
