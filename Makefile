@@ -17,7 +17,8 @@ help:
 	@echo 'make hostile     send 1,000,000 messages that no honest tap writes (half an hour)'
 	@echo 'make lint        check style and types'
 	@echo 'make format      fix style'
-	@echo 'make bench       compare the speed with the official client and with an SDK target that does nothing'
+	@echo 'make bench       compare the speed with the official client and with an SDK target that does nothing (ten minutes)'
+	@echo 'make bench-drt   compare the speed with drt, a reverse ETL tool'
 	@echo 'make docs        build the documentation into site/'
 	@echo 'make docs-serve  show the documentation at http://127.0.0.1:8000 while you write'
 	@echo 'make generated   write the reference tables and the plugin definition from the code'
@@ -64,7 +65,7 @@ format: .venv/.ready
 
 # To look at
 
-.PHONY: demo example example-named bench docs docs-serve
+.PHONY: demo example example-named bench bench-drt docs docs-serve
 demo: .venv/.ready .venv-meltano/.ready
 	@.venv/bin/python scripts/demo.py
 
@@ -80,6 +81,9 @@ example-named:
 bench: .venv/.ready .venv-benchmarks/.ready
 	@.venv/bin/python benchmarks/bench.py
 
+bench-drt: .venv/.ready .venv-benchmarks-drt/.ready
+	@.venv/bin/python benchmarks/bench.py --only drt
+
 docs: .venv-docs/.ready
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 	@echo 'open site/index.html'
@@ -91,7 +95,7 @@ docs-serve: .venv-docs/.ready
 
 .PHONY: clean
 clean:
-	rm -rf site dist .venv .venv-meltano .venv-benchmarks .venv-docs .demo .cache
+	rm -rf site dist .venv .venv-meltano .venv-benchmarks .venv-benchmarks-drt .venv-docs .demo .cache
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 .venv/.ready: pyproject.toml scripts/set-up
@@ -100,6 +104,10 @@ clean:
 # Separate: the official client needs an older urllib3 than requests does.
 .venv-benchmarks/.ready: Makefile scripts/set-up
 	@scripts/set-up .venv-benchmarks 'py-KISSmetrics==1.1.*'
+
+# Separate: its pins are its own.
+.venv-benchmarks-drt/.ready: Makefile scripts/set-up
+	@scripts/set-up .venv-benchmarks-drt 'drt-core[duckdb]==1.2.*'
 
 # Separate: neither users nor tests need it.
 .venv-docs/.ready: pyproject.toml scripts/set-up

@@ -7,6 +7,7 @@ limit with many connections.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import select
 import shutil
@@ -18,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ANSWER = (
     b"HTTP/1.1 200 OK\r\nContent-Type: image/gif\r\nContent-Length: 43\r\n\r\n"
@@ -36,47 +38,77 @@ _ECHO_MODULE = Path("/usr/lib/nginx/modules/ngx_http_echo_module.so")
 
 _NGINX = """
 {load}
-daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr crit;
+daemon off; master_process off; worker_processes 1; pid {folder}/nginx-{port}.pid; error_log stderr crit;
 events {{ worker_connections 2048; }}
 http {{
   access_log off; keepalive_requests 1000000000; large_client_header_buffers 4 32k;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  server {{ listen 127.0.0.1:{port}; location / {{ {answer} }} location = /gif {{ empty_gif; }} }}
+  server {{
+    listen 127.0.0.1:{port} {tls}; {certificate}
+    location / {{ {wait} {answer} }} location = /gif {{ empty_gif; }}
+    location = /rows {{ {wait} {posted} }} location = /ok {{ return 200; }}
+  }}
 }}
 """
 
 
+def certify(folder: Path) -> Path:
+    """Write a certificate for 127.0.0.1 where `host` looks for it; give the file of its CA's."""
+    import trustme  # noqa: PLC0415 - for the tests and for this
+
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
+    return folder / "ca.pem"
+
+
 @contextmanager
-def host(folder: Path, latency: float = 0.0, fault: str = "") -> Iterator[str]:
-    """Run a host for the length of a context; give its URL.
+def host(folder: Path, latency: float = 0.0, fault: str = "", tls: str = "") -> Iterator[str]:
+    """Run a host for the length of a context; give its URL. nginx also answers a POST, to the path `/rows`.
 
     Args:
         folder: For what a server has to write.
         latency: Seconds that each answer takes.
         fault: Of `FAULTS`; such a host is always a server of our own.
+        tls: `ssl`, or `ssl http2`, as nginx says it; needs nginx, and `certify`.
     """
     port = _free_port()
     nginx = None if fault else _nginx(latency)
     if nginx:
-        config = folder / "nginx.conf"
-        load = f"load_module {_ECHO_MODULE};" if latency else ""
-        answer = f"echo_sleep {latency}; echo_exec /gif;" if latency else "empty_gif;"
-        config.write_text(_NGINX.format(folder=folder, port=port, load=load, answer=answer), encoding="utf-8")
+        config = folder / f"nginx-{port}.conf"
+        parts = {
+            "load": f"load_module {_ECHO_MODULE};" if latency else "",
+            "tls": tls,
+            "certificate": f"ssl_certificate {folder}/server.pem; ssl_certificate_key {folder}/server.pem;" * bool(tls),
+            "wait": f"echo_sleep {latency};" if latency else "",
+            "answer": "echo_exec /gif;" if latency else "empty_gif;",
+            "posted": "echo_exec /ok;" if latency else "return 200;",
+        }
+        config.write_text(_NGINX.format(folder=folder, port=port, **parts), encoding="utf-8")
         command = [nginx, "-c", str(config), "-e", "stderr", "-p", str(folder)]
     else:
         command = [sys.executable, __file__, str(port), str(latency), fault or "none"]
     with subprocess.Popen(command) as process:
         try:
             _until_it_listens(port)
-            yield f"http://127.0.0.1:{port}"
+            yield f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         finally:
             process.terminate()
 
 
-def name(latency: float = 0.0) -> str:
-    """Say what `host` would run."""
-    return "nginx" if _nginx(latency) else "a server of our own"
+@contextmanager
+def slow(url: str, latency: float) -> Iterator[str]:
+    """Pass on what goes to the host of a URL, each answer so many seconds late; give the URL to ask instead."""
+    port = _free_port()
+    parts = urlsplit(url)
+    command = [sys.executable, __file__, str(port), str(latency), f"{parts.hostname}:{parts.port}"]
+    with subprocess.Popen(command) as process:
+        try:
+            _until_it_listens(port)
+            yield url.replace(f":{parts.port}", f":{port}")
+        finally:
+            process.terminate()
 
 
 def _nginx(latency: float) -> str | None:
@@ -184,5 +216,34 @@ def _read(descriptor: int, poll: select.epoll, connections: dict[int, socket.soc
     return came.count(b"\r\n\r\n")
 
 
+async def pass_on(port: int, latency: float, host: str, behind: int) -> None:
+    """Pass on connections to another host, and answers `latency` seconds after they came."""
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while came := await reader.read(65536):
+                loop.call_later(delay, writer.write, came)
+        finally:
+            loop.call_later(delay, writer.close)
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers, calls = await asyncio.open_connection(host, behind)
+        await asyncio.gather(copy(reader, calls, 0), copy(answers, writer, latency), return_exceptions=True)
+
+    server = await asyncio.start_server(connected, "127.0.0.1", port)
+    await server.serve_forever()
+
+
+def main() -> None:
+    """Serve, or pass on: `hosts.py PORT LATENCY FAULT`, or `hosts.py PORT LATENCY HOST:PORT`."""
+    port, latency, what = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
+    host, _, behind = what.rpartition(":")
+    if host:
+        asyncio.run(pass_on(port, latency, host, int(behind)))
+    else:
+        serve(port, latency, what)
+
+
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3])
+    main()

@@ -9,7 +9,9 @@ from __future__ import annotations
 import gzip
 import json
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,50 @@ USERS: dict[str, Any] = {
     },
 }
 
+# One property more, and a plan for everyone: ten that are sent.
+PEOPLE: dict[str, Any] = {
+    **USERS,
+    "schema": {"type": "object", "properties": {**USERS["schema"]["properties"], "name": {"type": ["string", "null"]}}},
+}
+_TEXT, _MOMENT = {"type": ["string", "null"]}, {"type": ["string", "null"], "format": "date-time"}
+_OBJECT = {"type": ["object", "null"]}
+SEGMENT: dict[str, Any] = {
+    "type": "SCHEMA",
+    "stream": "messages",
+    "key_properties": ["messageId"],
+    "schema": {
+        "type": "object",
+        "properties": {
+            **dict.fromkeys(("messageId", "type", "userId", "anonymousId", "event"), _TEXT),
+            **dict.fromkeys(("timestamp", "receivedAt"), _MOMENT),
+            **dict.fromkeys(("properties", "context"), _OBJECT),
+        },
+    },
+}
+MPARTICLE: dict[str, Any] = {
+    "type": "SCHEMA",
+    "stream": "batches",
+    "key_properties": ["batch_id"],
+    "schema": {
+        "type": "object",
+        "properties": {
+            "batch_id": {"type": "integer"},
+            **dict.fromkeys(("mpid", "mp_deviceid", "ip"), _TEXT),
+            **dict.fromkeys(("user_identities", "user_attributes"), _OBJECT),
+            "events": {"type": ["array", "null"], "items": {"type": "object"}},
+        },
+    },
+}
+BATCH_EVENTS = 5
+"""Events in an mParticle batch."""
+
+_CONTEXT = {
+    "ip": "203.0.113.7",
+    "userAgent": "Mozilla/5.0",
+    "campaign": {"source": "news", "medium": "email"},
+    "page": {"referrer": "https://r.example", "url": "https://www.example.com/pricing"},
+    "locale": "en",
+}
 _PLANS = ("Free", "Pro", "Gold", "Enterprise")
 _COUNTRIES = ("Norway", "Brazil", "Japan", "Côte d'Ivoire")
 _EVENTS = ("Signed Up", "Viewed Page", "Purchased", "Invited Friend")
@@ -108,6 +154,83 @@ def users(count: int, *, values: int | None = None) -> Iterator[dict[str, Any]]:
             "trial_ends_at": _moment(number + 1_000_000),
             "updated_at": _moment(number),
         }
+
+
+def people(count: int, *, changed_every: int = 0) -> Iterator[dict[str, Any]]:
+    """Give people with ten properties; every so many of them moved to another country since (0: none)."""
+    for row in users(count):
+        own = {**row, "name": f"Person {row['id']}", "plan": row["plan"] or "Free"}
+        if changed_every and row["id"] % changed_every == 0:
+            own |= {"country": "Iceland", "updated_at": row["updated_at"].replace("2024", "2025")}
+        yield own
+
+
+def sample(count: int, *, most: int) -> Iterator[dict[str, Any]]:
+    """Give at most so many of `count` users, spread over all of them."""
+    yield from islice(users(count), 0, None, -(-count // most))
+
+
+def segment(count: int) -> Iterator[dict[str, Any]]:
+    """Give the rows of `events` as Segment's `track` messages."""
+    for row in events(count):
+        yield {
+            "messageId": f"m{row['id']}",
+            "type": "track",
+            "userId": row["user_id"],
+            "anonymousId": f"a-{row['user_id']}",
+            "event": row["event"],
+            "timestamp": row["timestamp"],
+            "receivedAt": row["timestamp"],
+            "properties": {name: value for name, value in row.items() if name not in _MESSAGE},
+            "context": _CONTEXT,
+        }
+
+
+def mparticle(count: int) -> Iterator[dict[str, Any]]:
+    """Give mParticle batches, of five of the rows of `events` each."""
+    source = events(count * BATCH_EVENTS)
+    for number in range(count):
+        found = list(islice(source, BATCH_EVENTS))
+        yield {
+            "batch_id": number + 1,
+            "mpid": str(number + 1),
+            "mp_deviceid": f"d{number}",
+            "ip": "203.0.113.7",
+            "user_identities": {"customer_id": found[0]["user_id"], "email": found[0]["user_id"]},
+            "user_attributes": {"plan": found[0]["plan"], "country": found[0]["country"]},
+            "events": [_of_batch(row) for row in found],
+        }
+
+
+def _of_batch(row: dict[str, Any]) -> dict[str, Any]:
+    moment = datetime.fromisoformat(row["timestamp"])
+    data = {
+        "timestamp_unixtime_ms": int(moment.timestamp() * 1000),
+        "event_name": row["event"],
+        "event_id": row["id"],
+        "custom_attributes": {name: value for name, value in row.items() if name not in _MESSAGE},
+    }
+    return {"event_type": "custom_event", "data": data}
+
+
+_MESSAGE = {"id", "user_id", "event", "timestamp"}
+"""Fields of an event that have a place of their own in a message."""
+
+KINDS: dict[str, tuple[dict[str, Any], Callable[..., Iterator[dict[str, Any]]]]] = {
+    "events": (EVENTS, events),
+    "users": (USERS, users),
+    "sample": (USERS, sample),
+    "people": (PEOPLE, people),
+    "segment": (SEGMENT, segment),
+    "mparticle": (MPARTICLE, mparticle),
+}
+
+
+def source(folder: Path, kind: str, count: int, **about: int) -> Path:
+    """Give a file of so many rows of a kind, written once."""
+    schema, make = KINDS[kind]
+    path = folder / f"{'-'.join(map(str, (kind, count, *about.values())))}.jsonl"
+    return path if path.exists() else write(path, schema, make(count, **about))
 
 
 def write(path: Path, schema: dict[str, Any], rows: Iterable[dict[str, Any]]) -> Path:
