@@ -51,6 +51,9 @@ SLOW = (
 )
 """Folders, files and tests that start many processes, wait for real time-outs, or try hundreds of runs."""
 
+WITHOUT_TAPS = ("e2e/test_plugin.py", "e2e/test_signals.py")
+"""Tests with Meltano that install no tap from PyPI into the folder that all projects share."""
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
@@ -73,7 +76,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.postgres)
         if "browser" in item.fixturenames:
             item.add_marker(pytest.mark.browser)
-        if item.get_closest_marker("e2e") is not None:
+        if item.get_closest_marker("e2e") is not None and place not in WITHOUT_TAPS:
             item.add_marker(pytest.mark.xdist_group("meltano"))
         # A module's fixture would be made once in each worker.
         if _shares_a_fixture(item) and item.get_closest_marker("xdist_group") is None:
