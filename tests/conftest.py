@@ -62,9 +62,19 @@ def pytest_xdist_auto_num_workers() -> int:
     return cores + cores // 2
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Mark tests, before `-m` selects them and before pytest-xdist groups them."""
+    _mark(items)
+    yield
+    # pytest-xdist 3.8 appends a test's group to `_nodeid`, where pytest 9.2 no longer keeps its ID.
+    for item in items:
+        grouped = vars(item).get("_nodeid")
+        if grouped is not None and grouped != item.nodeid:
+            item._id = type(item._id).parse(grouped)
+
+
+def _mark(items: list[pytest.Item]) -> None:
     for item in items:
         place = item.path.relative_to(TESTS).as_posix()
         if f"{place}::{item.name}".startswith(SLOW):
