@@ -88,8 +88,9 @@ def _mark(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
         if item.get_closest_marker("e2e") is not None and place not in WITHOUT_TAPS:
             item.add_marker(pytest.mark.xdist_group("meltano"))
-        # A module's fixture would be made once in each worker.
-        if _shares_a_fixture(item) and item.get_closest_marker("xdist_group") is None:
+        # A module's fixture would be made once in each worker. Quick tests are handed out by the file, not one by one.
+        is_quick = not any(map(item.get_closest_marker, ("slow", "postgres")))
+        if (is_quick or _shares_a_fixture(item)) and item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(place))
 
 
