@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,10 +51,30 @@ SLOW = (
 )
 """Folders, files and tests that start many processes, wait for real time-outs, or try hundreds of runs."""
 
+WITHOUT_TAPS = ("e2e/test_plugin.py", "e2e/test_signals.py")
+"""Tests with Meltano that install no tap from PyPI into the folder that all projects share."""
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Give the number of workers of `-n auto`: three on two cores, since many tests wait for a process or a server."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return cores + cores // 2
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Mark tests, before `-m` selects them and before pytest-xdist groups them."""
+    _mark(items)
+    yield
+    # pytest-xdist 3.8 appends a test's group to `_nodeid`, where pytest 9.2 no longer keeps its ID.
+    for item in items:
+        grouped = vars(item).get("_nodeid")
+        if grouped is not None and grouped != item.nodeid:
+            item._id = type(item._id).parse(grouped)
+
+
+def _mark(items: list[pytest.Item]) -> None:
     for item in items:
         place = item.path.relative_to(TESTS).as_posix()
         if f"{place}::{item.name}".startswith(SLOW):
@@ -65,10 +86,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.postgres)
         if "browser" in item.fixturenames:
             item.add_marker(pytest.mark.browser)
-        if item.get_closest_marker("e2e") is not None:
+        if item.get_closest_marker("e2e") is not None and place not in WITHOUT_TAPS:
             item.add_marker(pytest.mark.xdist_group("meltano"))
-        # A module's fixture would be made once in each worker.
-        if _shares_a_fixture(item) and item.get_closest_marker("xdist_group") is None:
+        # A module's fixture would be made once in each worker. Quick tests are handed out by the file, not one by one.
+        is_quick = not any(map(item.get_closest_marker, ("slow", "postgres")))
+        if (is_quick or _shares_a_fixture(item)) and item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(place))
 
 

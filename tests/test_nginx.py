@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from forked import command
 
 from target_kissmetrics.sandbox.running import running
 
@@ -52,9 +52,14 @@ def send(
     config.write_text(json.dumps(settings), encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_CA_BUNDLE")}
     environment |= {"NO_PROXY": "localhost,127.0.0.1", **({} if ca is None else {"REQUESTS_CA_BUNDLE": str(ca)})}
-    command = [sys.executable, "-m", "target_kissmetrics", "--config", str(config)]
     return subprocess.run(
-        command, input=rows(count), capture_output=True, cwd=folder, env=environment, timeout=180, check=False
+        [*command(), "--config", str(config)],
+        input=rows(count),
+        capture_output=True,
+        cwd=folder,
+        env=environment,
+        timeout=180,
+        check=False,
     )
 
 

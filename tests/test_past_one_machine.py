@@ -6,12 +6,13 @@ import json
 import os
 import random
 import re
+import shlex
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import command as command_of
 
 from target_kissmetrics.sandbox.running import RunningSandbox, running
 from target_kissmetrics.store import digests, packed
@@ -67,7 +68,7 @@ def command() -> str:
     (block,) = [found for found in blocks if "JOB_COMPLETION_INDEX" in found]
     given = block.removeprefix("$ ").replace("\\\n", " ")
     assert '--state-id-suffix "slice-$JOB_COMPLETION_INDEX" ' in given
-    return re.sub(r"meltano run .*", f"exec '{sys.executable}' -m target_kissmetrics --config ENV", given)
+    return re.sub(r"meltano run .*", f"exec {shlex.join(command_of())} --config ENV", given)
 
 
 def start(folder: Path, sandbox: RunningSandbox, store: str, index: int) -> subprocess.Popen[bytes]:
@@ -104,7 +105,7 @@ def test_slices_over_one_store_send_what_one_process_would_and_each_call_once(tm
     store = postgres.replace("postgresql://", "postgresql+psycopg://")
     with running() as sandbox:
         environment = {**os.environ, "TARGET_KISSMETRICS_API_KEY": "k", "TARGET_KISSMETRICS_TRACKING_URL": sandbox.url}
-        alone = [sys.executable, "-m", "target_kissmetrics", "--config", "ENV"]
+        alone = [*command_of(), "--config", "ENV"]
         expected = []
         for _ in range(2):
             subprocess.run(alone, input=lines(), check=True, cwd=tmp_path, env=environment, timeout=300)

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from forked import command as command_of
 
 PROMISED_SECONDS = 5.0
 START_SECONDS = 60.0
@@ -140,7 +141,7 @@ def test_each_state_comes_out_soon_after_the_last_answer_of_its_rows_and_never_b
             **feed.settings,
         }
         (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
-        command = [sys.executable, "-m", "target_kissmetrics", "--config", "config.json"]
+        command = [*command_of(), "--config", "config.json"]
         log = (tmp_path / "log").open("wb")
         with (
             log,

@@ -6,13 +6,13 @@ import json
 import os
 import stat
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import command
 
 from target_kissmetrics.commands.verify import Acknowledged, acknowledged
 from target_kissmetrics.kissmetrics.http.query_api import PAGE
@@ -73,7 +73,7 @@ class Project:
         config = self.folder / "config.json"
         config.write_text(json.dumps({**self.settings, **settings}), encoding="utf-8")
         return subprocess.run(
-            [sys.executable, "-m", module, "--config", str(config), *arguments],
+            [*command(module), "--config", str(config), *arguments],
             input=text,
             capture_output=True,
             check=False,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from meltano_project import ROOT, needs_meltano
+from meltano_project import ROOT, needs_meltano, program
 
 EXAMPLES = ROOT / "examples"
 FOLDERS = sorted(path for path in EXAMPLES.iterdir() if path.is_dir())
@@ -70,7 +70,9 @@ def test_kissmetrics_holds_what_the_example_says(name: str, request: pytest.Fixt
     # The server is started, or the test skipped, for the examples alone that read PostgreSQL.
     reads_postgres = any(tap["name"] == "tap-postgres" for tap in definition(name)["plugins"]["extractors"])
     server = request.getfixturevalue("postgres") if reads_postgres else None
-    assert runner().run(name, server) == expected(name)
+    example = runner()
+    example.MELTANO = program()
+    assert example.run(name, server) == expected(name)
 
 
 def test_every_folder_is_a_whole_example_and_every_example_is_there() -> None:

@@ -152,7 +152,7 @@ def test_guards_of_the_environment_end_no_run_with_an_error(project: Project) ->
         target = {"executable": str(project.folder / "target-noting"), "settings": definition["settings"]}
         project.write([{**loader(tracking_url=sandbox.url), **target}])
         for sent in (30, 60):
-            with start(project, 100_000, 0, TARGET_KISSMETRICS_MAX_CALLS="30") as process:
+            with start(project, 100_000, 0.001, TARGET_KISSMETRICS_MAX_CALLS="30") as process:
                 assert process.wait(SECONDS) == 0, (project.folder / "log").read_text(encoding="utf-8")[-3000:]
             assert position(project) == emitted(project)[-1] == events(sandbox) == sent
             assert sandbox.summary()["calls"] == sent

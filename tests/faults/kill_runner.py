@@ -260,7 +260,7 @@ class Job:
         }
         path = self._folder / f"config-{index}.json"
         path.write_text(json.dumps(config), encoding="utf-8")
-        if self._is_forked and fault is None:
+        if self._is_forked and fault not in IN_PROCESS:
             return Forked(["--config", str(path)], self._folder, point)
         crashing = [sys.executable, str(CRASHING), point[0], str(point[1])] if point else COMMAND
         if fault in IN_PROCESS:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from faulty_host import FaultyHost, faulty_host
+from forked import command as command_of
 from held_in_files import HeldInFiles
 
 resource = pytest.importorskip("resource")
@@ -49,8 +50,10 @@ def run(folder: Path, config: dict[str, Any], data: bytes, *, limit: int | None)
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
+    # A fork's limits would be those of the process that it is forked from.
+    command = command_of() if limit is None else [sys.executable, "-m", "target_kissmetrics"]
     done = subprocess.run(
-        [sys.executable, "-m", "target_kissmetrics", "--config", "config.json"],
+        [*command, "--config", "config.json"],
         input=data,
         capture_output=True,
         check=False,

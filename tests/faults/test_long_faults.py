@@ -27,8 +27,10 @@ EVIDENCE = {
 def test_a_fault_that_lasts_loses_nothing(tmp_path: Path, kind: str, client: str) -> None:
     if kind == "postgres" and not binaries():
         pytest.skip("PostgreSQL is not installed")
-    job = Job(tmp_path, 21, rows=90, kills=2, faults=0, client=client, long_faults=[kind], fault_seconds=1.5)
-    findings = job.run()
+    findings = Job(
+        tmp_path, 21, rows=90, kills=2, faults=0,
+        client=client, long_faults=[kind], fault_seconds=1.5, is_forked=True,
+    ).run()  # fmt: skip
     assert [*findings.other, *findings.ahead, *findings.lost, *findings.twice] == []
     assert findings.faults[kind] == 2
     assert re.search(EVIDENCE[kind], (tmp_path / "log").read_text(encoding="utf-8"))

@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from urllib.parse import quote
 
 import pytest
 from faulty_host import FATAL, RETRIED, FaultyHost, faulty_host
+from forked import command
 from promises import leaks
 
 KEY = "k3y/that+must=not&show"
@@ -57,7 +57,7 @@ def run(
     path.write_text(json.dumps(config), encoding="utf-8")
     levels = {"LOGLEVEL": "DEBUG", "LOG_LEVEL": "DEBUG", "TARGET_KISSMETRICS_LOGLEVEL": "DEBUG"}
     done = subprocess.run(
-        [sys.executable, "-m", "target_kissmetrics", "--config", str(path), *arguments],
+        [*command(), "--config", str(path), *arguments],
         input=messages(rows),
         capture_output=True,
         check=False,

@@ -6,12 +6,12 @@ import json
 import os
 import stat
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import command as command_of
 from preview_streams import messages, write
 
 AT = 1704067200
@@ -42,7 +42,7 @@ def run(
     )
     given = write(folder / "in.jsonl", *messages("orders", rows))
     given.write_text(given.read_text(encoding="utf-8") + tail, encoding="utf-8")
-    command = [sys.executable, "-m", "target_kissmetrics.preview.cli", str(given), "--config", str(config)]
+    command = [*command_of("target_kissmetrics.preview.cli"), str(given), "--config", str(config)]
     environment = {**os.environ, "PYTHONUTF8": "1"}
     return subprocess.run(
         [*command, *map(str, arguments)], capture_output=True, check=False, text=True, env=environment, timeout=120

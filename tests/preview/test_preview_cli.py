@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+from forked import command as command_of
 from preview_streams import messages, write
 
 COMMAND = [sys.executable, "-m", "target_kissmetrics.preview.cli"]
@@ -30,7 +31,7 @@ class Result:
 
 
 def run(*arguments: object, stdin: bytes = b"", folder: Path | None = None, **environment: str) -> Result:
-    command = [*COMMAND, *map(str, arguments)]
+    command = [*command_of("target_kissmetrics.preview.cli"), *map(str, arguments)]
     env = {**os.environ, "PYTHONUTF8": "1", **environment}
     return Result(
         subprocess.run(command, input=stdin, capture_output=True, check=False, env=env, cwd=folder, timeout=120)

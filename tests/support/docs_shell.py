@@ -179,10 +179,10 @@ def _sandbox(line: str, folder: Path, environment: Mapping[str, str]) -> Iterato
 
 
 @contextmanager
-def programs(folder: Path) -> Iterator[Path]:
-    """Serve this project's commands; yield the folder for PATH."""
-    server = Path(__file__).with_name("docs_commands.py")
-    with subprocess.Popen([sys.executable, str(server), str(folder)], stdout=subprocess.PIPE) as process:
+def programs(folder: Path, server: str = "docs_commands.py", python: str = sys.executable) -> Iterator[Path]:
+    """Serve this project's commands, or those of another server of this folder; yield the folder for PATH."""
+    command = [python, str(Path(__file__).with_name(server)), str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == b"ready\n", "the commands could not be imported"

@@ -25,14 +25,19 @@ def command(module: str = "target_kissmetrics") -> list[str]:
     return [str(_folder() / _names()[module])]
 
 
+def meltano(python: Path, program: str = "meltano") -> str:
+    """Return a program of `meltano_commands`, run by the Python of Meltano's environment."""
+    return str(_folder("meltano_commands.py", str(python)) / program)
+
+
 @functools.cache
-def _folder() -> Path:
+def _folder(server: str = "docs_commands.py", python: str = sys.executable) -> Path:
     """Start the process to fork from, once in each pytest-xdist worker."""
     stack = ExitStack()
     atexit.register(stack.close)
     # A short name: a socket's path has at most 100 characters.
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="forked-"))
-    return stack.enter_context(programs(Path(folder)))
+    return stack.enter_context(programs(Path(folder), server, python))
 
 
 @functools.cache

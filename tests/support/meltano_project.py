@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+from forked import meltano
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BIN = "Scripts" if os.name == "nt" else "bin"
@@ -58,21 +59,6 @@ def loader(**config: Any) -> dict[str, Any]:
     }
 
 
-# Meltano 4.4 terminates a process that has ended already. On some Pythons it then shows `ProcessLookupError` instead of
-# the result of `config test`: https://docs.python.org/3/library/asyncio-subprocess.html, "terminate".
-PATIENT_MELTANO = """
-import contextlib, sys
-from asyncio.subprocess import Process
-terminate = Process.terminate
-def patient(process):
-    with contextlib.suppress(ProcessLookupError):
-        terminate(process)
-Process.terminate = patient
-from meltano.cli import main
-sys.exit(main())
-"""
-
-
 class Project:
     """A Meltano project.
 
@@ -105,32 +91,29 @@ class Project:
         }
         (self.folder / "meltano.yml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
-    def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-        """Start `meltano ARGUMENTS`, with standard output and error in one stream."""
-        return self._start([str(MELTANO), *arguments], environment or {})
-
-    def _start(self, command: list[str], environment: Mapping[str, str]) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+    def _run(self, command: list[str], code: int, environment: Mapping[str, str]) -> str:
+        done = subprocess.run(
             command,
             cwd=self.folder,
             env={**os.environ, "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "0", "NO_COLOR": "1", **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            timeout=SECONDS,
+            check=False,
         )
+        assert done.returncode == code, done.stdout[-4000:]
+        return done.stdout
 
     def run(self, *arguments: str, code: int = 0, environment: Mapping[str, str] | None = None) -> str:
         """Run `meltano ARGUMENTS`; return its output."""
-        return _output(self.start(*arguments, environment=environment), code)
+        return self._run([program(), *arguments], code, environment or {})
 
     def check(self, *, code: int = 0) -> str:
         """Run `meltano config test target-kissmetrics`; return its output."""
-        python = str(MELTANO.with_name("python"))
-        return _output(self._start([python, "-c", PATIENT_MELTANO, "config", "test", "target-kissmetrics"], {}), code)
+        return self._run([program("patient-meltano"), "config", "test", "target-kissmetrics"], code, {})
 
 
-def _output(process: subprocess.Popen[str], code: int) -> str:
-    with process:
-        output, _ = process.communicate(timeout=SECONDS)
-    assert process.returncode == code, output[-4000:]
-    return output
+def program(name: str = "meltano") -> str:
+    """Return Meltano as a program that starts at once; on Windows, which cannot fork, Meltano itself."""
+    return str(MELTANO) if os.name == "nt" else meltano(MELTANO.with_name("python"), name)

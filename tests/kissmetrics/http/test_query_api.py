@@ -57,7 +57,7 @@ def server() -> Iterator[Server]:
 
     served = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     made = Server(f"http://127.0.0.1:{served.server_address[1]}/v3")
-    thread = threading.Thread(target=served.serve_forever)
+    thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield made
     served.shutdown()
