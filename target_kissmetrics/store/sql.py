@@ -6,7 +6,6 @@ meanwhile, within the transaction that writes them.
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -21,7 +20,16 @@ from sqlalchemy.engine import Connection
 from target_kissmetrics.errors import StoreError
 from target_kissmetrics.store import layout
 from target_kissmetrics.store.digests import PERSON_BYTES, SECOND_BYTES, VALUE_BYTES, Digests, derived_key
-from target_kissmetrics.store.intents import Intent, IntentChanges, LastSent, NewValue, PersonValues
+from target_kissmetrics.store.intents import (
+    INTENT_BYTES,
+    Intent,
+    IntentChanges,
+    LastSent,
+    NewValue,
+    PersonValues,
+    pack_intent,
+    unpack_intents,
+)
 from target_kissmetrics.store.layout import (
     ALIASES,
     INTENTS,
@@ -32,7 +40,7 @@ from target_kissmetrics.store.layout import (
     ConnectionLostError,
     store_errors,
 )
-from target_kissmetrics.store.packed import UNIT, PackedPerson, merge, pack, unpack
+from target_kissmetrics.store.packed import UNIT, PackedPerson, joined
 from target_kissmetrics.store.update import Claim, StoredRun, StoreUpdate
 
 INTENT_LIFETIME_SECONDS = 30 * 24 * 3600
@@ -43,15 +51,13 @@ RUN_LIFETIME_SECONDS = 400 * 24 * 3600
 
 KEYS_PER_QUERY = 1000
 
-_INTENT = struct.Struct("<16s8s8sqq")
-
 _T = TypeVar("_T")
 
 _IS_WHOLE: Mapping[str, Callable[[int], bool]] = {
     "properties": lambda size: size % UNIT == 0,
     "partner": lambda size: size == PERSON_BYTES,
     "holder": lambda size: size == SECOND_BYTES,
-    "entries": lambda size: size % _INTENT.size == 0,
+    "entries": lambda size: size % INTENT_BYTES == 0,
 }
 """Column -> whether this package may have written a value of `size` bytes."""
 
@@ -175,13 +181,12 @@ class SqlStore:
             if self._plan is not None:
                 self._plan.pending = pending
             query = sa.select(INTENTS.c.id, INTENTS.c.entries)
-            new = {number: _unpack(blob) for number, blob in _select(connection, query, sorted(pending - set(seen)))}
+            new = {number: unpack_intents(blob) for number, blob in _select(connection, query, sorted(pending - set(seen)))}
         return IntentChanges(new, set(seen) - pending)
 
     @again_if_lost
-    def add_intents(self, intents: Sequence[Intent]) -> int | None:
-        """Add intents; give the number to clear them by, or None if nothing is about to be sent."""
-        entries = b"".join([_INTENT.pack(*new, moment) for new, moment in intents])
+    def add_intents(self, entries: bytes) -> int | None:
+        """Add packed intents; give the number to clear them by, or None if nothing is about to be sent."""
         row = {"product": self.digests.product, "made_at": int(time.time()), "entries": entries}
         with self._writing() as connection:
             number = self._plan.number if self._plan is not None else None
@@ -237,9 +242,7 @@ class SqlStore:
         with self._writing() as connection:
             people = connection.execute(sa.select(PEOPLE.c.person, PEOPLE.c.properties))
             for rows in people.partitions(KEYS_PER_QUERY):
-                found = {person: PackedPerson(packed) for person, packed in rows}
-                calls = {person: call for person, packed in found.items() if (call := packed.last_call) is not None}
-                yield StoreUpdate({person: dict(packed) for person, packed in found.items()}, last_calls=calls)
+                yield StoreUpdate({person: PackedPerson(packed) for person, packed in rows})
             aliases = connection.execute(sa.select(ALIASES.c.person, ALIASES.c.partner))
             for pairs in aliases.partitions(KEYS_PER_QUERY):
                 yield StoreUpdate(aliases={(one, other) for one, other in pairs})
@@ -264,8 +267,8 @@ class SqlStore:
             known: list[dict[str, bytes]] = []
             new: list[dict[str, bytes]] = []
             for person in missing:
-                joined = merge(unpack(stored.get(person, b"")), update.people[person])
-                row = {"person": person, "properties": pack(joined, update.last_calls.get(person))}
+                packed = joined(stored.get(person), update.people[person], update.last_calls.get(person))
+                row = {"person": person, "properties": packed}
                 (known if person in stored or self._is_sqlite else new).append(row)
             if known:
                 connection.execute(upsert, known)
@@ -363,7 +366,7 @@ def check_store(url: str, *, stores_rejects: bool = False) -> None:
         with store_errors(engine), engine.connect().execution_options(**options) as connection:
             store = SqlStore(url, "", transaction=connection)
             person, key = bytes(PERSON_BYTES), bytes(VALUE_BYTES)
-            store.add_intents([Intent(NewValue(person, key, key, 0), 0)])
+            store.add_intents(pack_intent(Intent(NewValue(person, key, key, 0), 0)))
             store.claim([{person: key}])
             store.add_names({key: True})
             store.put_run(StoredRun("check", 0))
@@ -394,7 +397,3 @@ def _select(connection: Connection, query: sa.Select[Any], keys: Collection[Any]
 def _some(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
     for start in range(0, len(values), KEYS_PER_QUERY):
         yield values[start : start + KEYS_PER_QUERY]
-
-
-def _unpack(blob: bytes) -> list[Intent]:
-    return [Intent(NewValue(*new), moment) for *new, moment in _INTENT.iter_unpack(bytes(blob))]

@@ -119,7 +119,7 @@ class Planner:
 
     def _take_back(self, update: StoreUpdate, outgoing: Outgoing) -> None:
         call, person = outgoing.call, self._digests.person(outgoing.call.person)
-        values = update.people.get(person, {})
+        values = update.values(person) if person in update.people else {}
         update.last_calls.pop(person, None)
         if isinstance(call, Set) and call.distinct:
             for name, text in call.properties.items():
@@ -130,8 +130,9 @@ class Planner:
         if isinstance(call, Record):
             values.pop(self._digests.once_key(call.event), None)
         slots = [slot for row in outgoing.rows for slot in row.mapped.slots]
-        for key in (slot.key for slot in slots if slot.key is not None):
-            update.people.get(self._digests.sent_row(key), {}).clear()
+        for subject in (self._digests.sent_row(slot.key) for slot in slots if slot.key is not None):
+            if subject in update.people:
+                update.values(subject).clear()
 
     def _plan_others(self, others: _Others, keyed: Sequence[KeyedRow]) -> None:
         """Plan what is not change-tracked: events, line items, aliases."""
@@ -181,7 +182,7 @@ class Planner:
                     why = "an alias of a shared identity would merge all its people permanently"
                     raise Rejected("alias-limit", f"{problem}; {why}")
         pending.repeated(intent)
-        self._view.intents.append(intent)
+        self._view.intend(intent)
         partners[one].add(other)
         partners[other].add(one)
         batch.update.aliases.add((one, other))
