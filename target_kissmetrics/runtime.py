@@ -126,7 +126,7 @@ class Runtime:
             counts=self._counts.setdefault(stream, StreamCounts(stream)),
             shard=None if self._is_replay else self.settings.shard,
             rejects=self.rejects,
-            add=lambda row: self._running().add(row),
+            add=lambda row: (self._pipeline or self._running()).add(row),
             logger=self._logger,
         )
 

@@ -54,11 +54,15 @@ class CollisionCounter:
         """Count the collisions of rows, with their final seconds."""
         for row in rows:
             calls, slots = row.mapped.calls, row.mapped.slots
+            if not slots:
+                continue
             for slot in slots:
                 event = calls[slot.record]
                 # An event that is recorded once, or that claimed its second, collides with none.
                 if not isinstance(event, Alias) and not slot.spread and not getattr(event, "once", False):
                     self._count_event(row.counts, event, slot)
+            if len(calls) == 1:
+                continue
             of_records = {slot.record: slot for slot in slots}
             holder: EventSlot | None = None
             for index, call in enumerate(calls):
