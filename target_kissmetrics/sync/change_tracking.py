@@ -206,10 +206,7 @@ def _plan_set(step: MergedSet, view: StoreView, noted: set[tuple[bytes, bytes]],
         else:
             by_time.setdefault(sent.time, {})[name] = text
             if sent.is_last:
-                # The value before is an intent too, once per plan: for rows that are read again after a kill.
-                if last is not None and last.value != digests.FORGOTTEN and (person, key) not in noted:
-                    noted.add((person, key))
-                    view.intend(Intent(new._replace(value=last.value, row_time=last.row_time), last.time))
+                _replace_last(last, new, noted, view)
                 values[key] = LastSent(new.value, sent.time, new.row_time)
                 update.add(person, key, values[key])
             view.intend(Intent(new, sent.time))
@@ -220,6 +217,13 @@ def _plan_set(step: MergedSet, view: StoreView, noted: set[tuple[bytes, bytes]],
         update.last_calls[person] = LastCall(view.digests.whole(call.properties), pairs)
     for time, changed in by_time.items():
         step.batch.calls.append(outgoing(step.rows, replace(call, time=time, properties=changed)))
+
+
+def _replace_last(last: LastSent | None, new: NewValue, noted: set[tuple[bytes, bytes]], view: StoreView) -> None:
+    """Note the value before as an intent too, once per plan: for rows that are read again after a kill."""
+    if last is not None and last.value != digests.FORGOTTEN and (new.person, new.key) not in noted:
+        noted.add((new.person, new.key))
+        view.intend(Intent(new._replace(value=last.value, row_time=last.row_time), last.time))
 
 
 def _latest_replaced(new: NewValue, replaced: Sequence[bytes], pending: PropertyIntents) -> int:

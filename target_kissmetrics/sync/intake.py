@@ -102,13 +102,18 @@ class StreamIntake:
             counts.filtered += 1
             return
         counts.accept(mapped)
-        if counts.rows == JUDGED_ROWS:
-            self._rejects.accepted(counts)
-        if self._shard is None or self._shard.takes_row(mapped):
-            self._add_parts(mapped, record)
+        self._add_parts(mapped, record)
 
     def _add_parts(self, mapped: Mapped, record: Mapping[str, Any]) -> None:
-        if mapped.calls and len(mapped.slots) < 2 and not (mapped.rejections or mapped.skipped_types or mapped.deletions):
+        if self._counts.rows == JUDGED_ROWS:
+            self._rejects.accepted(self._counts)
+        if self._shard is not None and not self._shard.takes_row(mapped):
+            return
+        if (
+            mapped.calls
+            and len(mapped.slots) < 2
+            and not (mapped.rejections or mapped.skipped_types or mapped.deletions)
+        ):
             self._add(BatchRow(self._counts, mapped, record))  # as most rows are
             return
         if mapped.skipped_types or mapped.deletions:

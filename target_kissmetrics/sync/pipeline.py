@@ -128,11 +128,13 @@ class Pipeline:
         """
         state = State(value, on_probation)
         with self._changed:
+            self._raise_failure()
             last = self._queue[-1] if self._queue else None
             if isinstance(last, State) and last.on_probation == on_probation:
                 self._queue.pop()  # the new one covers every row that this one covers
+            elif not isinstance(last, BatchRow):
+                self._wait_for_room()
             self._queue.append(state)
-        self._wait_for_room()
 
     def finish(self, *, complete: bool) -> None:
         """Deliver every row, emit STATE for what was delivered, and end.

@@ -28,6 +28,7 @@ DEVICE_ID_CANDIDATES = (
 
 _PLAIN = re.compile(rf"[A-Za-z1-9][\w.@+=|/-]{{0,{MAX_IDENTITY_CHARACTERS - 1}}}", re.ASCII)
 """Of an identity that stays as it is, unless it is blocked."""
+_LONG = 10**18
 _ZEROS = "0-. {}"
 """Characters of an all-zero identity, such as the advertising ID of a phone with tracking limited."""
 
@@ -70,8 +71,12 @@ class IdentityRule:
     def identify(self, row: Row) -> Person:
         """Return the person, or raise Rejected: the row has no identity that can be used."""
         value = self._read_first(row)
-        if type(value) is str and _PLAIN.fullmatch(value) and value.lower() not in self._blocked:
-            return Person(value, None, None, (self._first,))  # as most are
+        text = str(value) if type(value) is int and value < _LONG else value
+        if type(text) is str and _PLAIN.fullmatch(text) and text.lower() not in self._blocked:
+            return Person(text, None, None, (self._first,))  # as most are
+        return self._choose(row)
+
+    def _choose(self, row: Row) -> Person:
         settings = self._settings
         used: list[str] = []
         blocked: list[Rejected] = []

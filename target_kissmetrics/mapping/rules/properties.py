@@ -48,12 +48,12 @@ SHORT_CHARACTERS = 300
 """A value of no more characters is not too long, and no number of too many digits."""
 
 
-class _Unusual(ValueError):
+class _UnusualError(ValueError):
     """A row takes the general way: what it holds, or how its fields are named, needs a look at each of them."""
 
 
 def _object(_: object) -> str:
-    raise _Unusual
+    raise _UnusualError
 
 
 _EXCLUDED = Writers(lambda _: "")
@@ -195,24 +195,24 @@ class PropertyMaker:
         Raises ValueError or Rejected: the row has to take the general way.
         """
         if len(row) > MAX_LAYOUT_FIELDS:
-            raise _Unusual
+            raise _UnusualError
         pick, shape = self._cached_shape(tuple(row), used, under)
         values = [*pick(row)]
         depth = 0
         while shape.objects and depth < MAX_DEPTH:
             shape, depth = self._shape_below(shape, values, used, under), depth + 1
         if shape.folded is None or not shape.folded.isdisjoint(taken):
-            raise _Unusual
+            raise _UnusualError
         try:
             texts = [writers[type(value)](value) for writers, value in zip(shape.writers, values, strict=True)]
-        except _Unusual:
+        except _UnusualError:
             shape.objects = [place for place in reversed(range(len(values))) if type(values[place]) is dict]
             raise
         joined = "".join(texts)
         if not joined.isascii():
             joined.encode()
         if len(joined) > self._short and max(map(len, texts)) > self._short:
-            raise _Unusual
+            raise _UnusualError
         if "" in map(str.strip, texts):
             return {name: text for name, text in zip(shape.names, texts, strict=True) if text and not text.isspace()}
         return dict(zip(shape.names, texts, strict=True))
@@ -230,7 +230,7 @@ class PropertyMaker:
         key = tuple(inner)
         if key not in shape.below:
             if len(shape.below) == MAX_LAYOUTS or len(values) > MAX_LAYOUT_FIELDS:
-                raise _Unusual
+                raise _UnusualError
             rules = [*shape.rules]
             for place, fields in zip(shape.objects, key, strict=True):
                 if fields is not None:
@@ -297,7 +297,7 @@ class PropertyMaker:
         kept = {field: rule for field, rule in rules.items() if rule.writers is not _EXCLUDED}
         return _Layout(_picker(list(kept)), list(kept.values()))
 
-    def _rule_of(self, path: str, used: _Used, under: str, campaign: Mapping[str, str] = {}) -> _FieldRule:  # noqa: B006
+    def _rule_of(self, path: str, used: _Used, under: str, campaign: Mapping[str, str] = {}) -> _FieldRule:
         if path in used and path not in self._always:
             return _FieldRule(path, _EXCLUDED, _EXCLUDED)
         return self._rule(path, under, campaign.get(path))

@@ -32,7 +32,7 @@ _DIGITS = "0123456789"
 class Writers(dict[type, Callable[[Any], str]]):
     """What writes a field's values, by their type; `others` writes those of any other type."""
 
-    def __init__(self, others: Callable[[Any], str], known: Mapping[type, Callable[[Any], str]] = {}) -> None:  # noqa: B006
+    def __init__(self, others: Callable[[Any], str], known: Mapping[type, Callable[[Any], str]] = {}) -> None:
         super().__init__(known)
         self._others = others
 
