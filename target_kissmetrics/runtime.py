@@ -124,7 +124,7 @@ class Runtime:
             counts=self._counts.setdefault(stream, StreamCounts(stream)),
             shard=None if self._is_replay else self.settings.shard,
             rejects=self.rejects,
-            add=lambda row: self._running().add(row),
+            add=self._add,
             logger=self._logger,
         )
 
@@ -230,6 +230,9 @@ class Runtime:
             self.report = None
 
     # Parts
+
+    def _add(self, row: BatchRow) -> None:
+        (self._pipeline or self._running()).add(row)
 
     def _running(self) -> Pipeline:
         if self._pipeline is None:

@@ -20,7 +20,7 @@ from target_kissmetrics.kissmetrics.calls import Alias, Call, Outgoing, Record, 
 from target_kissmetrics.kissmetrics.import_files import KISSMETRICS_USER, ImportFiles, file_opener
 from target_kissmetrics.sandbox.running import running
 from target_kissmetrics.sandbox.service import Sandbox
-from target_kissmetrics.store.intents import Intent, LastSent, NewValue
+from target_kissmetrics.store.intents import Intent, LastSent, NewValue, pack_intent
 from target_kissmetrics.store.overlay import OverlayStore
 from target_kissmetrics.store.sql import SqlStore
 from target_kissmetrics.store.update import StoreUpdate
@@ -135,7 +135,9 @@ def test_what_was_noted_is_struck_out_only_once_the_state_behind_it_is_out(tmp_p
         max_rows=10,
         emit=lambda _: noted_at_state.append(len(pending(store))),
     )
-    number = waiting.add_intents([Intent(NewValue(b"p" * 16, b"k" * 8, b"v" * 8, 1_704_067_200), 1_704_067_200)])
+    number = waiting.add_intents(
+        pack_intent(Intent(NewValue(b"p" * 16, b"k" * 8, b"v" * 8, 1_704_067_200), 1_704_067_200))
+    )
     files.send([Outgoing(None, Set("u", 1_704_067_200, {"plan": "Pro"}))], lambda: None)
     waiting.commit(StoreUpdate({b"p" * 16: {b"k" * 8: LastSent(b"v" * 8, 1_704_067_200, 1_704_067_200)}}), [])
     files.emit({"at": 1})

@@ -105,8 +105,9 @@ class StreamCounts:
     def accept(self, mapped: Mapped) -> None:
         """Count an accepted row."""
         self.accepted += 1
-        self.parts += max(1, len(mapped.slots))
-        self.undated += mapped.is_undated
+        self.parts += len(mapped.slots) or 1
+        if mapped.is_undated:
+            self.undated += 1
         if self.revenue:
             self.without_amount += not any(slot.revenue_property for slot in mapped.slots)
 

@@ -91,9 +91,8 @@ class RejectPolicy:
                     self._judge(counts)
 
     def accepted(self, counts: StreamCounts) -> None:
-        """Judge a stream by its ratio of rejects, with the row that makes it due."""
-        if counts.rows == JUDGED_ROWS:
-            self._judge(counts)
+        """Judge a stream by its ratio of rejects, with the row that makes it due (`JUDGED_ROWS`)."""
+        self._judge(counts)
 
     def _write(
         self, counts: StreamCounts, rejected: Rejected | Rejection, record: Mapping[str, Any], **line: Any

@@ -97,9 +97,10 @@ class StreamMapper(PluginMapper):
 
     def maps(self, message: Mapping[str, Any]) -> list[StreamMap]:
         """Return the maps of the stream that a message names; none when it is not read, BeforeSchema when it is new."""
-        stream = named_in(message)
-        known = self.stream_maps.get(stream)
+        stream = message.get("stream")
+        known = self.stream_maps.get(stream) if type(stream) is str else None
         if known is None:
+            stream = named_in(message)
             if any(self._maps_of(stream)):
                 raise BeforeSchema(f"stream '{stream}': {message['type']} before SCHEMA; this is a bug in the tap")
             known = self.stream_maps[stream] = []
@@ -145,18 +146,22 @@ class StreamMapper(PluginMapper):
             self._warn(stream, f"the references in its schema unfold to over {MAX_UNFOLDED:,} parts; {_ANY}")
         return fields.schema
 
-    def rows(self, message: Mapping[str, Any]) -> Iterator[RowOfStream]:
-        """Yield the row of a RECORD message, in each stream that the tap's becomes. Raises as `maps` and `_eval`."""
+    def rows(self, message: Mapping[str, Any]) -> list[RowOfStream]:
+        """Return the row of a RECORD message, in each stream that the tap's becomes. Raises as `maps` and `_eval`."""
         stream_maps, record = self.maps(message), message.get("record")
         if not stream_maps:
-            return
+            return []
         stream = message["stream"]
-        if not isinstance(record, dict):
+        if type(record) is not dict:
             raise InputError(f"stream '{stream}': RECORD whose record is not an object; fix the tap")
-        problem = self.problem(stream, record)
+        problem = self.problem(stream, record) if self._validators else None
+        if len(stream_maps) == 1 and type(stream_maps[0]) is _Same:  # the mapping does not change its rows
+            return [(stream_maps[0].stream_alias, record, record, problem)]
+        rows: list[RowOfStream] = []
         for stream_map in stream_maps:
             row = dict(record) if problem is not None else stream_map.transform(dict(record))
-            yield stream_map.stream_alias, row, record, problem
+            rows.append((stream_map.stream_alias, row, record, problem))
+        return rows
 
     def sources(self, alias: str) -> list[str]:
         """Return the streams of the tap that become the stream of a name."""

@@ -8,7 +8,8 @@ behind the calls. So after a kill, pending intents say what Kissmetrics may have
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import struct
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from target_kissmetrics.store import digests
@@ -47,6 +48,25 @@ class Intent(NamedTuple):
 
     new: NewValue
     time: int
+
+
+_INTENT = struct.Struct("<16s8s8sqq")
+INTENT_BYTES = _INTENT.size
+
+
+def pack_intent(intent: Intent) -> bytes:
+    """Write an intent as the store keeps it."""
+    return _INTENT.pack(*intent.new, intent.time)
+
+
+def pack_new(person: bytes, units: Iterable[bytes]) -> bytes:
+    """Write the intents of values, as `packed.units` writes them: each is its person and the value."""
+    return b"".join([person + unit for unit in units])
+
+
+def unpack_intents(entries: bytes) -> list[Intent]:
+    """Read intents."""
+    return [Intent(NewValue(*new), moment) for *new, moment in _INTENT.iter_unpack(bytes(entries))]
 
 
 _ALIAS_CUT = digests.PERSON_BYTES - digests.VALUE_BYTES

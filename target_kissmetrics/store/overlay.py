@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from target_kissmetrics.store.intents import Intent, IntentChanges, PersonValues
+from target_kissmetrics.store.intents import IntentChanges, PersonValues
 from target_kissmetrics.store.layout import store_errors
 from target_kissmetrics.store.packed import merge
 from target_kissmetrics.store.sql import SqlStore
@@ -68,9 +68,9 @@ class OverlayStore(SqlStore):
         """Give the base's."""
         return self._base.pending_intents(seen)
 
-    def add_intents(self, intents: Sequence[Intent]) -> int | None:
+    def add_intents(self, entries: bytes) -> int | None:
         """Add intents to the base, unless nothing is about to be sent."""
-        return None if self._dry_run else self._base.add_intents(intents)
+        return None if self._dry_run else self._base.add_intents(entries)
 
     def add_names(self, new: Mapping[bytes, bool]) -> dict[bytes, bool]:
         """Add names to the base, except in a dry run."""

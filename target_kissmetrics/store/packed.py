@@ -17,6 +17,7 @@ from target_kissmetrics.store.intents import LastSent, PersonValues
 
 _PROPERTY = struct.Struct("<8s8sqq")
 """The property's key, the digest of its value, the second it was sent with, its row's second."""
+_SECONDS = struct.Struct("<qq")
 
 _PAIR_BYTES = digests.KEY_BYTES + digests.VALUE_BYTES
 _LAST_CALL_BYTES = UNIT = 2 * digests.VALUE_BYTES
@@ -38,6 +39,10 @@ class PackedPerson(Mapping[bytes, LastSent]):
     def __init__(self, packed: bytes) -> None:
         self._packed = packed
         self._unpacked: dict[bytes, LastSent] | None = None
+
+    def __bytes__(self) -> bytes:
+        """Give what `pack` wrote."""
+        return self._packed
 
     def has_values(self, pairs: Iterable[bytes]) -> bool:
         """Tell whether these are the last values of properties: keys and digests of values, joined.
@@ -99,6 +104,27 @@ def unpack(packed: bytes) -> dict[bytes, LastSent]:
     make = tuple.__new__
     properties = packed[: len(packed) - len(packed) % _PROPERTY.size]
     return {fields[0]: make(LastSent, fields[1:]) for fields in _PROPERTY.iter_unpack(properties)}
+
+
+def units(pairs: Iterable[bytes], second: int) -> list[bytes]:
+    """Write the properties of one call, given by keys and digests of values, joined, in the second of its row."""
+    seconds = _SECONDS.pack(second, second)
+    return [pair + seconds for pair in pairs]
+
+
+def new_person(units: Iterable[bytes], call: bytes) -> PackedPerson:
+    """Make a person of what `units` gives for one call, and the digest of that call."""
+    packed = b"".join(units)
+    return PackedPerson(packed + call + digests.content(packed))
+
+
+def joined(stored: bytes | None, new: PersonValues, call: LastCall | None) -> bytes:
+    """Write what `merge` gives of a person that may be stored, and the last call that changed it."""
+    if stored is None and isinstance(new, PackedPerson):
+        return bytes(new)
+    if call is None and isinstance(new, PackedPerson):
+        call = new.last_call
+    return pack(merge(unpack(stored or b""), new), call)
 
 
 def merge(stored: PersonValues, new: PersonValues) -> dict[bytes, LastSent]:

@@ -6,11 +6,11 @@ meanwhile, within the transaction that writes them.
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import backoff
@@ -21,7 +21,16 @@ from sqlalchemy.engine import Connection
 from target_kissmetrics.errors import StoreError
 from target_kissmetrics.store import layout
 from target_kissmetrics.store.digests import PERSON_BYTES, SECOND_BYTES, VALUE_BYTES, Digests, derived_key
-from target_kissmetrics.store.intents import Intent, IntentChanges, LastSent, NewValue, PersonValues
+from target_kissmetrics.store.intents import (
+    INTENT_BYTES,
+    Intent,
+    IntentChanges,
+    LastSent,
+    NewValue,
+    PersonValues,
+    pack_intent,
+    unpack_intents,
+)
 from target_kissmetrics.store.layout import (
     ALIASES,
     INTENTS,
@@ -32,7 +41,7 @@ from target_kissmetrics.store.layout import (
     ConnectionLostError,
     store_errors,
 )
-from target_kissmetrics.store.packed import UNIT, PackedPerson, merge, pack, unpack
+from target_kissmetrics.store.packed import UNIT, PackedPerson, joined
 from target_kissmetrics.store.update import Claim, StoredRun, StoreUpdate
 
 INTENT_LIFETIME_SECONDS = 30 * 24 * 3600
@@ -43,7 +52,12 @@ RUN_LIFETIME_SECONDS = 400 * 24 * 3600
 
 KEYS_PER_QUERY = 1000
 
-_INTENT = struct.Struct("<16s8s8sqq")
+_LAST_SENT = sa.select(PEOPLE.c.person, PEOPLE.c.properties)
+_TO_CHANGE = _LAST_SENT.order_by(PEOPLE.c.person).with_for_update()
+_PARTNERS = sa.select(ALIASES.c.person, ALIASES.c.partner)
+_CLAIMED = sa.select(SECONDS.c.slot, SECONDS.c.holder)
+_ENTRIES = sa.select(INTENTS.c.id, INTENTS.c.entries)
+_PENDING = sa.select(INTENTS.c.id).where(INTENTS.c.product == sa.bindparam("product"))
 
 _T = TypeVar("_T")
 
@@ -51,7 +65,7 @@ _IS_WHOLE: Mapping[str, Callable[[int], bool]] = {
     "properties": lambda size: size % UNIT == 0,
     "partner": lambda size: size == PERSON_BYTES,
     "holder": lambda size: size == SECOND_BYTES,
-    "entries": lambda size: size % _INTENT.size == 0,
+    "entries": lambda size: size % INTENT_BYTES == 0,
 }
 """Column -> whether this package may have written a value of `size` bytes."""
 
@@ -119,16 +133,14 @@ class SqlStore:
     def last_sent(self, people: Collection[bytes]) -> Mapping[bytes, PersonValues]:
         """Give the last sent values of people; unknown people are absent."""
         with self._reading() as connection:
-            query = sa.select(PEOPLE.c.person, PEOPLE.c.properties)
-            return {person: PackedPerson(packed) for person, packed in _select(connection, query, people)}
+            return {person: PackedPerson(packed) for person, packed in _select(connection, _LAST_SENT, people)}
 
     @again_if_lost
     def partners(self, people: Collection[bytes]) -> dict[bytes, set[bytes]]:
         """Give the people whom each of these was aliased with; people without an alias are absent."""
         partners: dict[bytes, set[bytes]] = {}
         with self._reading() as connection:
-            query = sa.select(ALIASES.c.person, ALIASES.c.partner)
-            for person, partner in _select(connection, query, people):
+            for person, partner in _select(connection, _PARTNERS, people):
                 partners.setdefault(person, set()).add(partner)
         return partners
 
@@ -136,7 +148,7 @@ class SqlStore:
     def claimed(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """Give what is claimed under these keys; free ones are absent."""
         with self._reading() as connection:
-            return dict(_select(connection, sa.select(SECONDS.c.slot, SECONDS.c.holder), keys))
+            return dict(_select(connection, _CLAIMED, keys))
 
     @again_if_lost
     def claim(self, claims: Sequence[Claim]) -> dict[bytes, bytes]:
@@ -144,7 +156,7 @@ class SqlStore:
         with self._writing() as connection:
             layout.lock(connection, layout.SECONDS_LOCK)
             keys = [key for claim in claims for key in claim]
-            claimed = dict(_select(connection, sa.select(SECONDS.c.slot, SECONDS.c.holder), keys))
+            claimed = dict(_select(connection, _CLAIMED, keys))
             free = [claim for claim in claims if claim.keys().isdisjoint(claimed)]
             rows = [{"slot": slot, "holder": holder} for claim in free for slot, holder in claim.items()]
             if rows:
@@ -174,14 +186,13 @@ class SqlStore:
             pending = self._pending(connection)
             if self._plan is not None:
                 self._plan.pending = pending
-            query = sa.select(INTENTS.c.id, INTENTS.c.entries)
-            new = {number: _unpack(blob) for number, blob in _select(connection, query, sorted(pending - set(seen)))}
+            unseen = sorted(pending - set(seen))
+            new = {number: unpack_intents(blob) for number, blob in _select(connection, _ENTRIES, unseen)}
         return IntentChanges(new, set(seen) - pending)
 
     @again_if_lost
-    def add_intents(self, intents: Sequence[Intent]) -> int | None:
-        """Add intents; give the number to clear them by, or None if nothing is about to be sent."""
-        entries = b"".join([_INTENT.pack(*new, moment) for new, moment in intents])
+    def add_intents(self, entries: bytes) -> int | None:
+        """Add packed intents; give the number to clear them by, or None if nothing is about to be sent."""
         row = {"product": self.digests.product, "made_at": int(time.time()), "entries": entries}
         with self._writing() as connection:
             number = self._plan.number if self._plan is not None else None
@@ -235,12 +246,10 @@ class SqlStore:
     def drain(self) -> Iterator[StoreUpdate]:
         """Give everything that is stored of people and aliases, in updates of bounded size, and then delete it."""
         with self._writing() as connection:
-            people = connection.execute(sa.select(PEOPLE.c.person, PEOPLE.c.properties))
+            people = connection.execute(_LAST_SENT)
             for rows in people.partitions(KEYS_PER_QUERY):
-                found = {person: PackedPerson(packed) for person, packed in rows}
-                calls = {person: call for person, packed in found.items() if (call := packed.last_call) is not None}
-                yield StoreUpdate({person: dict(packed) for person, packed in found.items()}, last_calls=calls)
-            aliases = connection.execute(sa.select(ALIASES.c.person, ALIASES.c.partner))
+                yield StoreUpdate({person: PackedPerson(packed) for person, packed in rows})
+            aliases = connection.execute(_PARTNERS)
             for pairs in aliases.partitions(KEYS_PER_QUERY):
                 yield StoreUpdate(aliases={(one, other) for one, other in pairs})
             connection.execute(sa.delete(PEOPLE))
@@ -257,15 +266,14 @@ class SqlStore:
         upsert = insert.on_conflict_do_update(
             index_elements=[PEOPLE.c.person], set_={"properties": insert.excluded.properties}
         )
-        query = sa.select(PEOPLE.c.person, PEOPLE.c.properties).order_by(PEOPLE.c.person).with_for_update()
         missing = sorted(update.people)
         while missing:
-            stored = dict(_select(connection, query, missing))
+            stored = dict(_select(connection, _TO_CHANGE, missing))
             known: list[dict[str, bytes]] = []
             new: list[dict[str, bytes]] = []
             for person in missing:
-                joined = merge(unpack(stored.get(person, b"")), update.people[person])
-                row = {"person": person, "properties": pack(joined, update.last_calls.get(person))}
+                packed = joined(stored.get(person), update.people[person], update.last_calls.get(person))
+                row = {"person": person, "properties": packed}
                 (known if person in stored or self._is_sqlite else new).append(row)
             if known:
                 connection.execute(upsert, known)
@@ -286,8 +294,7 @@ class SqlStore:
             return connection
 
     def _pending(self, connection: Connection) -> set[int]:
-        query = sa.select(INTENTS.c.id).where(INTENTS.c.product == self.digests.product)
-        return set(connection.execute(query).scalars())
+        return set(connection.execute(_PENDING, {"product": self.digests.product}).scalars())
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -363,7 +370,7 @@ def check_store(url: str, *, stores_rejects: bool = False) -> None:
         with store_errors(engine), engine.connect().execution_options(**options) as connection:
             store = SqlStore(url, "", transaction=connection)
             person, key = bytes(PERSON_BYTES), bytes(VALUE_BYTES)
-            store.add_intents([Intent(NewValue(person, key, key, 0), 0)])
+            store.add_intents(pack_intent(Intent(NewValue(person, key, key, 0), 0)))
             store.claim([{person: key}])
             store.add_names({key: True})
             store.put_run(StoredRun("check", 0))
@@ -381,20 +388,24 @@ def _select(connection: Connection, query: sa.Select[Any], keys: Collection[Any]
     Raises:
         StoreError: Some of these bytes are not what this package writes.
     """
-    column, value = query.selected_columns
+    value = query.selected_columns[1]
     is_whole = _IS_WHOLE[value.name]
     for some in _some(list(keys)):
-        rows = connection.execute(query.where(column.in_(some))).all()
+        rows = connection.exec_driver_sql(_with_keys(query, connection.dialect, len(some)), tuple(some)).all()
         values = [row[1] for row in rows]
         if not set(map(type, values)) <= {bytes} or not all(map(is_whole, set(map(len, values)))):
             raise layout.damaged(value.table.name)
         yield from rows
 
 
+@lru_cache
+def _with_keys(query: sa.Select[Any], dialect: sa.Dialect, count: int) -> str:
+    """Write a query for so many keys of its first column: SQLAlchemy's own way of many keys takes as long as SQLite."""
+    keys: sa.BindParameter[Any] = sa.bindparam("keys", expanding=True)
+    text = str(query.where(query.selected_columns[0].in_(keys)).compile(dialect=dialect))
+    return text.replace("__[POSTCOMPILE_keys]", ", ".join(["?" if dialect.name == "sqlite" else "%s"] * count))
+
+
 def _some(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
     for start in range(0, len(values), KEYS_PER_QUERY):
         yield values[start : start + KEYS_PER_QUERY]
-
-
-def _unpack(blob: bytes) -> list[Intent]:
-    return [Intent(NewValue(*new), moment) for *new, moment in _INTENT.iter_unpack(bytes(blob))]

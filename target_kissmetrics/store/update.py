@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from target_kissmetrics.store.intents import LastSent
-from target_kissmetrics.store.packed import LastCall
+from target_kissmetrics.store.intents import LastSent, PersonValues
+from target_kissmetrics.store.packed import LastCall, PackedPerson
 
 Claim = Mapping[bytes, bytes]
 """What one row claims, whole or not at all: digests of seconds with the row's, and the row's own with its second."""
@@ -18,23 +18,33 @@ class StoreUpdate:
     """What to store once calls are acknowledged.
 
     Attributes:
-        people: Person -> property key -> last sent value.
+        people: Person -> property key -> last sent value; packed if one call sets all that is known of the person.
         aliases: Pairs of people that were aliased.
         last_calls: Person -> the last call that changed something.
     """
 
-    people: dict[bytes, dict[bytes, LastSent]] = field(default_factory=dict)
+    people: dict[bytes, PersonValues] = field(default_factory=dict)
     aliases: set[tuple[bytes, bytes]] = field(default_factory=set)
     last_calls: dict[bytes, LastCall] = field(default_factory=dict)
 
     def add(self, person: bytes, key: bytes, last: LastSent) -> None:
         """Add one property."""
-        self.people.setdefault(person, {})[key] = last
+        self.values(person)[key] = last
+
+    def values(self, person: bytes) -> dict[bytes, LastSent]:
+        """Give the values of a person, which may be changed."""
+        values = self.people.get(person)
+        if isinstance(values, PackedPerson) and values.last_call is not None:
+            self.last_calls[person] = values.last_call
+        if not isinstance(values, dict):
+            values = self.people[person] = dict(values or ())
+        return values
 
     def update(self, later: StoreUpdate) -> None:
         """Add a later update."""
-        for person, properties in later.people.items():
-            self.people.setdefault(person, {}).update(properties)
+        for person, values in later.people.items():
+            before = self.people.get(person)
+            self.people[person] = values if before is None else {**before, **values}
         self.aliases |= later.aliases
         self.last_calls.update(later.last_calls)
 

@@ -83,9 +83,7 @@ def outgoing(rows: Sequence[BatchRow], call: Call) -> Outgoing:
     """Return a call to send, with its rows if it may be large."""
     if isinstance(call, Alias):
         return Outgoing(rows[0].counts, call)
-    texts = [call.person, call.user_agent or "", *call.properties, *call.properties.values()]
-    size = sum(map(len, texts))
-    is_large = size >= LARGE_CALL_BYTES or (
-        size * BYTES_PER_CHARACTER >= LARGE_CALL_BYTES and not all(map(str.isascii, texts))
-    )
+    text = "".join([call.person, call.user_agent or "", *call.properties, *call.properties.values()])
+    size = len(text)
+    is_large = size >= LARGE_CALL_BYTES or (size * BYTES_PER_CHARACTER >= LARGE_CALL_BYTES and not text.isascii())
     return Outgoing(rows[0].counts, call, rows if is_large else ())

@@ -26,8 +26,8 @@ from msgspec.structs import replace
 from target_kissmetrics.kissmetrics.calls import Properties, Set
 from target_kissmetrics.mapping.result import Deletion
 from target_kissmetrics.store import digests
-from target_kissmetrics.store.intents import Intent, LastSent, NewValue, PropertyIntents
-from target_kissmetrics.store.packed import LastCall, PackedPerson
+from target_kissmetrics.store.intents import Intent, LastSent, NewValue, PropertyIntents, pack_new
+from target_kissmetrics.store.packed import LastCall, PackedPerson, new_person, units
 from target_kissmetrics.sync.batch import Batch, BatchRow, outgoing
 from target_kissmetrics.sync.store_view import StoreView
 
@@ -152,7 +152,7 @@ def plan_changes(steps: Sequence[Step], view: StoreView, *, include_all: bool) -
             _forget(step, view)
         elif not include_all and _is_plainly_unchanged(step, view):
             step.rows[0].counts.unchanged += len(step.calls[0].properties)
-        else:
+        elif not _plan_new(step, view):
             _plan_set(step, view, noted, include_all)
 
 
@@ -168,16 +168,36 @@ def _is_plainly_unchanged(step: MergedSet, view: StoreView) -> bool:
     return packed.has_values([key_of(name) + value_of(text) for name, text in properties.items()])
 
 
+def _plan_new(step: MergedSet, view: StoreView) -> bool:
+    """Plan everything that a call sets of a person of whom nothing is known; tell whether it is such a call."""
+    if len(step.calls) > 1 or view.people[step.person] or step.person in view.pending:
+        return False
+    call, digest = step.calls[0], view.digests.value
+    keys = list(map(view.digests.property_key, call.properties))
+    if len(set(keys)) < len(keys):
+        return False
+    values = units([key + digest(text) for key, text in zip(keys, call.properties.values(), strict=True)], call.time)
+    person = new_person(values, view.digests.whole(call.properties))
+    view.people[step.person] = step.batch.update.people[step.person] = person
+    view.intents.append(pack_new(step.person, values))
+    step.batch.calls.append(outgoing(step.rows, call))
+    return True
+
+
 def _plan_set(step: MergedSet, view: StoreView, noted: set[tuple[bytes, bytes]], include_all: bool) -> None:
     person, call, update = step.person, step.calls[0], step.batch.update
     values, is_pending = view.values(person), person in view.pending
     properties, replaced = step.properties(view.digests)
+    compares_alone = not (is_pending or replaced or include_all)
     by_time: dict[int, Properties] = {}
     pairs: list[bytes] = []
     for key, (name, text) in properties.items():
-        new = NewValue(person, key, view.digests.value(text), call.time)
-        pairs.append(key + new.value)
-        last, pending = values.get(key), view.pending.of(person, key)
+        value, last = view.digests.value(text), values.get(key)
+        pairs.append(key + value)
+        if compares_alone and last is not None and last.value == value:  # as `property_change` decides
+            step.rows[0].counts.unchanged += 1
+            continue
+        new, pending = NewValue(person, key, value, call.time), view.pending.of(person, key)
         others = [view.digests.value(text) for text in replaced.get(key, ())]
         after = _latest_replaced(new, others, pending)
         sent = property_change(last, new, pending, always=include_all, after=after)
@@ -186,13 +206,10 @@ def _plan_set(step: MergedSet, view: StoreView, noted: set[tuple[bytes, bytes]],
         else:
             by_time.setdefault(sent.time, {})[name] = text
             if sent.is_last:
-                # The value before is an intent too, once per plan: for rows that are read again after a kill.
-                if last is not None and last.value != digests.FORGOTTEN and (person, key) not in noted:
-                    noted.add((person, key))
-                    view.intents.append(Intent(new._replace(value=last.value, row_time=last.row_time), last.time))
+                _replace_last(last, new, noted, view)
                 values[key] = LastSent(new.value, sent.time, new.row_time)
                 update.add(person, key, values[key])
-            view.intents.append(Intent(new, sent.time))
+            view.intend(Intent(new, sent.time))
         if is_pending:
             view.pending.repeated(Intent(new, values[key].time))
     # Of merged calls, none sets everything that this one sets: the store would recognize none of them.
@@ -200,6 +217,13 @@ def _plan_set(step: MergedSet, view: StoreView, noted: set[tuple[bytes, bytes]],
         update.last_calls[person] = LastCall(view.digests.whole(call.properties), pairs)
     for time, changed in by_time.items():
         step.batch.calls.append(outgoing(step.rows, replace(call, time=time, properties=changed)))
+
+
+def _replace_last(last: LastSent | None, new: NewValue, noted: set[tuple[bytes, bytes]], view: StoreView) -> None:
+    """Note the value before as an intent too, once per plan: for rows that are read again after a kill."""
+    if last is not None and last.value != digests.FORGOTTEN and (new.person, new.key) not in noted:
+        noted.add((new.person, new.key))
+        view.intend(Intent(new._replace(value=last.value, row_time=last.row_time), last.time))
 
 
 def _latest_replaced(new: NewValue, replaced: Sequence[bytes], pending: PropertyIntents) -> int:

@@ -53,19 +53,22 @@ class CollisionCounter:
     def count(self, rows: Iterable[BatchRow]) -> None:
         """Count the collisions of rows, with their final seconds."""
         for row in rows:
-            calls, slots = row.mapped.calls, row.mapped.slots
-            for slot in slots:
-                event = calls[slot.record]
+            for slot in row.mapped.slots:
+                event = row.mapped.calls[slot.record]
                 # An event that is recorded once, or that claimed its second, collides with none.
                 if not isinstance(event, Alias) and not slot.spread and not getattr(event, "once", False):
                     self._count_event(row.counts, event, slot)
-            of_records = {slot.record: slot for slot in slots}
-            holder: EventSlot | None = None
-            for index, call in enumerate(calls):
-                if isinstance(call, Record):
-                    holder = of_records.get(index)
-                elif holder is not None and isinstance(call, Set) and not call.distinct:
-                    self._count_item(row.counts, calls[holder.record], holder, call)
+            if len(row.mapped.calls) > 1:
+                self._count_items(row)
+
+    def _count_items(self, row: BatchRow) -> None:
+        calls, of_records = row.mapped.calls, {slot.record: slot for slot in row.mapped.slots}
+        holder: EventSlot | None = None
+        for index, call in enumerate(calls):
+            if isinstance(call, Record):
+                holder = of_records.get(index)
+            elif holder is not None and isinstance(call, Set) and not call.distinct:
+                self._count_item(row.counts, calls[holder.record], holder, call)
 
     def _count_event(self, counts: StreamCounts, event: Record | Set, slot: EventSlot) -> None:
         """Count an event, or the amount of an event that was sent before."""

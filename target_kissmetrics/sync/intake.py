@@ -16,7 +16,7 @@ from target_kissmetrics.mapping.settings import StreamSettings
 from target_kissmetrics.mapping.shard import Shard
 from target_kissmetrics.mapping.stream import Stream, StreamMapping
 from target_kissmetrics.reporting.counts import StreamCounts
-from target_kissmetrics.reporting.reject_policy import RejectPolicy
+from target_kissmetrics.reporting.reject_policy import JUDGED_ROWS, RejectPolicy
 from target_kissmetrics.sync.batch import BatchRow
 
 
@@ -55,6 +55,7 @@ class StreamIntake:
         self._rejects = rejects
         self._add = add
         self.keys = stream.key_properties
+        self._key_set = frozenset(self.keys)
         resolved = resolve(stream)
         self.kind = resolved.kind
         assert resolved.mapping is not None  # noqa: S101 - the stream maps drop the streams that are ignored
@@ -90,7 +91,8 @@ class StreamIntake:
             counts.deleted += 1
             return
         try:
-            check_row(row, self.keys, problem)
+            if problem is not None or not row.keys() >= self._key_set:
+                check_row(row, self.keys, problem)
             mapped = self.mapping.map(row, extracted)
         except Rejected as rejected:
             if self._shard is None or self._shard.takes_rows_without_person:
@@ -100,11 +102,20 @@ class StreamIntake:
             counts.filtered += 1
             return
         counts.accept(mapped)
-        self._rejects.accepted(counts)
-        if self._shard is None or self._shard.takes_row(mapped):
-            self._add_parts(mapped, record)
+        self._add_parts(mapped, record)
 
     def _add_parts(self, mapped: Mapped, record: Mapping[str, Any]) -> None:
+        if self._counts.rows == JUDGED_ROWS:
+            self._rejects.accepted(self._counts)
+        if self._shard is not None and not self._shard.takes_row(mapped):
+            return
+        if (
+            mapped.calls
+            and len(mapped.slots) < 2
+            and not (mapped.rejections or mapped.skipped_types or mapped.deletions)
+        ):
+            self._add(BatchRow(self._counts, mapped, record))  # as most rows are
+            return
         if mapped.skipped_types or mapped.deletions:
             self._counts.mapped(mapped.skipped_types, len(mapped.deletions))
         if mapped.rejections:

@@ -52,8 +52,10 @@ class NameLimits:
         """Take from rows what is rejected."""
         for batch in batches:
             for row in batch.rows:
-                if not all(map(self._knows, row.mapped.calls)):
-                    self._admit(row)
+                for call in row.mapped.calls:
+                    if not self._knows(call):
+                        self._admit(row)
+                        break
         if self._new:
             self._known.update(self._store.add_names(self._new))
             self._count, self._new = Counter(self._known.values()), {}

@@ -216,7 +216,7 @@ class OncePlanner:
         sent = LastSent(content, second, second)
         self._note(subject, key, sent, update)
         self._repeated(subject, key, sent)
-        self._view.intents.append(Intent(NewValue(subject, key, content, second), second))
+        self._view.intend(Intent(NewValue(subject, key, content, second), second))
         return second
 
     def _sent(self, subject: bytes, key: bytes, update: StoreUpdate) -> LastSent | None:

@@ -1,12 +1,12 @@
 """The order in which things happen: rows are planned, sent, stored, and only then is their STATE emitted.
 
-The reading thread maps rows; it adds them and STATE messages to the open batches. The pipeline's thread takes the open
-batches, plans them against the store, and sends their calls. Once the calls of a batch are acknowledged, it commits the
-batch's store update and emits the STATE behind the batch, in the order the batches came. So STATE is never ahead of
-delivery.
+The reading thread maps rows; it queues them and STATE messages, without a lock, as a deque allows. The pipeline's
+thread takes what is queued as batches, plans them against the store, and sends their calls. Once the calls of a batch
+are acknowledged, it commits the batch's store update and emits the STATE behind the batch, in the order the batches
+came. So STATE is never ahead of delivery.
 
-Every queue is bounded: the reading thread waits while the open batches are full, and they stay open while too many
-calls or batches are in flight.
+Every queue is bounded: the reading thread waits while its queue is full, and nothing is taken while too many calls or
+batches are in flight.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BATCH_ROWS = 1000
 """Rows that are planned together, when they come fast."""
 
 BATCH_SECONDS = 0.5
-"""How long batches that do not fill stay open."""
+"""How long rows that come slowly are queued, to be planned together."""
 
 MAX_CALLS_IN_FLIGHT = 10_000
 MAX_BATCHES_IN_FLIGHT = 2000
@@ -87,9 +87,8 @@ class Pipeline:
         self._limit = limit or CallLimit(None)
         self._batch_rows = max(1, batch_rows)
         self._changed = threading.Condition()
-        self._open: list[Batch] = []
-        self._open_rows = 0
-        self._open_since = 0.0
+        self._queue: deque[BatchRow | State] = deque()
+        self._queued_since: float | None = None
         self._closed = False
         self._complete = False
         self._failure: BaseException | None = None
@@ -107,17 +106,14 @@ class Pipeline:
     # From the reading thread
 
     def add(self, row: BatchRow) -> None:
-        """Add a row; waits while the open batches are full.
+        """Add a row; waits while the queue is full.
 
         Raises:
             Exception: Whatever ended the run meanwhile.
         """
-        with self._changed:
+        self._queue.append(row)
+        if len(self._queue) >= self._batch_rows or self._failure is not None:
             self._wait_for_room()
-            self._last_open().rows.append(row)
-            self._open_rows += 1
-            if self._open_rows >= self._batch_rows:
-                self._changed.notify_all()
 
     def state(self, value: Any, on_probation: tuple[StreamCounts, ...] = ()) -> None:
         """Add a STATE message: its value is emitted once every row before it is delivered. Waits like `add`.
@@ -133,12 +129,12 @@ class Pipeline:
         state = State(value, on_probation)
         with self._changed:
             self._raise_failure()
-            last = self._open[-1] if self._open else None
-            if last is None or (last.state is not None and last.state.on_probation != on_probation):
+            last = self._queue[-1] if self._queue else None
+            if isinstance(last, State) and last.on_probation == on_probation:
+                self._queue.pop()  # the new one covers every row that this one covers
+            elif not isinstance(last, BatchRow):
                 self._wait_for_room()
-                self._last_open().state = state
-            else:
-                last.state = state  # it covers every row that the one before covers
+            self._queue.append(state)
 
     def finish(self, *, complete: bool) -> None:
         """Deliver every row, emit STATE for what was delivered, and end.
@@ -167,20 +163,14 @@ class Pipeline:
             self._interrupt()
 
     def _wait_for_room(self) -> None:
-        while self._failure is None and self._is_full():
-            self._changed.wait()
+        with self._changed:
+            while self._failure is None and self._is_full():
+                self._changed.notify_all()
+                self._changed.wait()
         self._raise_failure()
 
     def _is_full(self) -> bool:
-        return max(self._open_rows, len(self._open)) >= self._batch_rows
-
-    def _last_open(self) -> Batch:
-        """Give the batch that rows are added to; a STATE ends it."""
-        if not self._open:
-            self._open_since = time.monotonic()
-        if not self._open or self._open[-1].state is not None:
-            self._open.append(Batch())
-        return self._open[-1]
+        return len(self._queue) >= self._batch_rows
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -223,7 +213,7 @@ class Pipeline:
                 self._changed.wait(BATCH_SECONDS / 2)
             if self._failure is not None or self._is_over():
                 return False
-            batches = self._take_open() if self._is_due() else []
+            batches = self._take_queued() if self._is_due() else []
         if batches:
             self._send(batches)
         self._commit_acknowledged()
@@ -232,11 +222,13 @@ class Pipeline:
         return True
 
     def _is_due(self) -> bool:
-        if not self._open or self.calls_in_flight > MAX_CALLS_IN_FLIGHT:
+        if not self._queue or self.calls_in_flight > MAX_CALLS_IN_FLIGHT:
             return False
         if len(self._in_flight) > MAX_BATCHES_IN_FLIGHT:
             return False
-        return self._closed or self._is_full() or time.monotonic() - self._open_since >= BATCH_SECONDS
+        now = time.monotonic()
+        self._queued_since = self._queued_since or now
+        return self._closed or self._is_full() or now - self._queued_since >= BATCH_SECONDS
 
     @property
     def _is_complete(self) -> bool:
@@ -250,12 +242,21 @@ class Pipeline:
             return True
         waits_for_more = self._uncommitted or (self._states and not self._limit.is_reached)
         has_more = waits_for_more and (self._complete or self._limit.is_reached)
-        return self._closed and not self._open and not self._in_flight and not has_more
+        return self._closed and not self._queue and not self._in_flight and not has_more
 
-    def _take_open(self) -> list[Batch]:
-        batches, self._open, self._open_rows = self._open, [], 0
+    def _take_queued(self) -> list[Batch]:
+        """Take what is queued as batches, each up to a STATE."""
+        batches = [Batch()]
+        for _ in range(len(self._queue)):
+            item = self._queue.popleft()
+            if isinstance(item, State):
+                batches[-1].state = item
+                batches.append(Batch())
+            else:
+                batches[-1].rows.append(item)
+        self._queued_since = None
         self._changed.notify_all()
-        return batches
+        return batches if batches[-1].rows else batches[:-1]
 
     def _send(self, batches: list[Batch]) -> None:
         for part in self._limit.parts(batches):
@@ -313,7 +314,7 @@ class Pipeline:
 
     def _take_due(self) -> list[Batch]:
         """Take all batches up to the last one with a STATE; every batch at the end, or when they are many."""
-        at_end = self._closed and not self._open and not self._in_flight
+        at_end = self._closed and not self._queue and not self._in_flight
         are_many = self._calls_uncommitted > MAX_CALLS_UNCOMMITTED or len(self._uncommitted) > MAX_BATCHES_UNCOMMITTED
         count = len(self._uncommitted)
         if not (at_end and self._is_complete) and not are_many:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from target_kissmetrics.kissmetrics.calls import Alias, Call, Outgoing, Record, Set
 from target_kissmetrics.mapping.reject_codes import REASONS, Rejected
-from target_kissmetrics.mapping.result import Rejection
+from target_kissmetrics.mapping.result import Mapped, Rejection
 from target_kissmetrics.store.intents import alias_intent
 from target_kissmetrics.store.sql import SqlStore
 from target_kissmetrics.store.update import StoreUpdate
@@ -82,22 +82,23 @@ class Planner:
 
     def _plan(self, batches: Sequence[Batch]) -> None:
         others = [(batch, row) for batch in batches for row in batch.rows if not _is_change_tracked(row.mapped.calls)]
-        keyed = keyed_rows(others, self._digests)
+        special = [(batch, row) for batch, row in others if not _is_plain_event(row.mapped)]
+        keyed = keyed_rows(special, self._digests)
         steps = steps_of(batches, self._digests)
         people, aliased = {step.person for step in steps} | {one.subject for one in keyed}, set[bytes]()
-        for _, row in others:
+        for _, row in special:
             for call in row.mapped.calls:
                 if isinstance(call, Alias):
                     aliased |= {self._digests.person(call.person), self._digests.person(call.other)}
                 elif isinstance(call, Record) and call.once:
                     people.add(self._digests.person(call.person))
         if not people and not aliased:
-            self._plan_others(others, keyed)
+            self._plan_others(others, special, keyed)
             return
         with self._store.planning():
             self._view.load(people, aliased)
             plan_changes(steps, self._view, include_all=self._include_all)
-            self._plan_others(others, keyed)
+            self._plan_others(others, special, keyed)
             batches[-1].intents = self._view.add_intents()
         for batch in batches:
             self._view.keep(batch.update)
@@ -119,7 +120,7 @@ class Planner:
 
     def _take_back(self, update: StoreUpdate, outgoing: Outgoing) -> None:
         call, person = outgoing.call, self._digests.person(outgoing.call.person)
-        values = update.people.get(person, {})
+        values = update.values(person) if person in update.people else {}
         update.last_calls.pop(person, None)
         if isinstance(call, Set) and call.distinct:
             for name, text in call.properties.items():
@@ -130,18 +131,19 @@ class Planner:
         if isinstance(call, Record):
             values.pop(self._digests.once_key(call.event), None)
         slots = [slot for row in outgoing.rows for slot in row.mapped.slots]
-        for key in (slot.key for slot in slots if slot.key is not None):
-            update.people.get(self._digests.sent_row(key), {}).clear()
+        for subject in (self._digests.sent_row(slot.key) for slot in slots if slot.key is not None):
+            if subject in update.people:
+                update.values(subject).clear()
 
-    def _plan_others(self, others: _Others, keyed: Sequence[KeyedRow]) -> None:
-        """Plan what is not change-tracked: events, line items, aliases."""
-        rows = [row for _, row in others]
+    def _plan_others(self, others: _Others, special: _Others, keyed: Sequence[KeyedRow]) -> None:
+        """Plan what is not change-tracked: events, line items, aliases; `special` are those not plain events."""
+        rows = [row for _, row in special]
         self._once.spread_only_unsent(keyed)
         spread_duplicates(rows, self._digests, self._store)
         for one in keyed:
             self._once.plan_row(one)
         turn_sent_events_into_sets(rows)
-        self._collisions.count(rows)
+        self._collisions.count(row for _, row in others)
         for batch, row in others:
             for call in row.mapped.calls:
                 planned = self._plan_call(batch, row, call)
@@ -181,11 +183,19 @@ class Planner:
                     why = "an alias of a shared identity would merge all its people permanently"
                     raise Rejected("alias-limit", f"{problem}; {why}")
         pending.repeated(intent)
-        self._view.intents.append(intent)
+        self._view.intend(intent)
         partners[one].add(other)
         partners[other].add(one)
         batch.update.aliases.add((one, other))
         return call
+
+
+def _is_plain_event(mapped: Mapped) -> bool:
+    """Tell a row that is one event, which is sent as it is."""
+    if len(mapped.calls) != 1 or len(mapped.slots) != 1:
+        return False
+    call, slot = mapped.calls[0], mapped.slots[0]
+    return type(call) is Record and not (call.once or slot.spread or slot.key or slot.was_sent or mapped.deletions)
 
 
 def _is_change_tracked(calls: Sequence[Call]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 
-from target_kissmetrics.store.intents import Intent, LastSent, PendingIntents
+from target_kissmetrics.store.intents import Intent, LastSent, PendingIntents, PersonValues, pack_intent
 from target_kissmetrics.store.packed import PackedPerson, merge
 from target_kissmetrics.store.sql import SqlStore
 from target_kissmetrics.store.update import StoreUpdate
@@ -17,7 +17,7 @@ class StoreView:
     Attributes:
         people: Last sent values of those who were loaded; packed until they change.
         partners: Partners of those who were loaded for an alias; may be changed.
-        intents: What the plan is about to send.
+        intents: What the plan is about to send, packed.
     """
 
     def __init__(self, store: SqlStore) -> None:
@@ -25,9 +25,9 @@ class StoreView:
         self.pending = PendingIntents()
         self.people: dict[bytes, PackedPerson | dict[bytes, LastSent]] = {}
         self.partners: dict[bytes, set[bytes]] = {}
-        self.intents: list[Intent] = []
+        self.intents: list[bytes] = []
         self._store = store
-        self._uncommitted: dict[bytes, dict[bytes, LastSent]] = {}
+        self._uncommitted: dict[bytes, PersonValues] = {}
         self._uncommitted_partners: dict[bytes, set[bytes]] = {}
         self._batches: Counter[bytes] = Counter()
 
@@ -58,9 +58,13 @@ class StoreView:
             values = self.people[person] = dict(values)
         return values
 
+    def intend(self, intent: Intent) -> None:
+        """Note what the plan is about to send."""
+        self.intents.append(pack_intent(intent))
+
     def add_intents(self) -> list[int]:
         """Add the plan's intents to the store; give their number, and the numbers of those that they supersede."""
-        number = self._store.add_intents(self.intents) if self.intents else None
+        number = self._store.add_intents(b"".join(self.intents)) if self.intents else None
         superseded = self.pending.superseded()
         if number is None:
             return superseded
@@ -69,8 +73,9 @@ class StoreView:
 
     def keep(self, update: StoreUpdate) -> None:
         """Keep what a batch changes until it is committed: the store does not say it yet."""
-        for person, properties in update.people.items():
-            self._uncommitted.setdefault(person, {}).update(properties)
+        for person, values in update.people.items():
+            before = self._uncommitted.get(person)
+            self._uncommitted[person] = values if before is None else {**before, **values}
             self._batches[person] += 1
         for one, other in update.aliases:
             self._uncommitted_partners.setdefault(one, set()).add(other)

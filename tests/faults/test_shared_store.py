@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from shared_store import PRODUCT, run
 
-from target_kissmetrics.store.intents import Intent, NewValue
+from target_kissmetrics.store.intents import Intent, NewValue, pack_intent
 from target_kissmetrics.store.sql import SqlStore
 
 ROWS = 8000
@@ -41,7 +41,7 @@ def test_a_process_waits_for_another_one_that_writes(tmp_path: Path, *, is_new: 
     thread.start()
     began = time.monotonic()
     store = SqlStore(url, PRODUCT)
-    store.add_intents([Intent(NewValue(b"p" * 16, b"k" * 8, b"v" * 8, 1), 1)])
+    store.add_intents(pack_intent(Intent(NewValue(b"p" * 16, b"k" * 8, b"v" * 8, 1), 1)))
     assert time.monotonic() - began > 0.2
     thread.join()
     other.close()

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from target_kissmetrics.errors import StoreError
 from target_kissmetrics.store import layout
-from target_kissmetrics.store.intents import Intent, LastSent, NewValue
+from target_kissmetrics.store.intents import Intent, LastSent, NewValue, pack_intent
 from target_kissmetrics.store.sql import SqlStore, check_store, open_read_only
 from target_kissmetrics.store.update import StoreUpdate
 
@@ -35,7 +35,7 @@ def file(tmp_path: Path) -> Path:
     with closing(SqlStore(url_of(file), KEY)) as store:
         store.commit(UPDATE, [])
         store.claim([{ANN: b"row1...."}])
-        store.add_intents([Intent(NewValue(ANN, b"plan....", b"gold....", 100), 100)])
+        store.add_intents(pack_intent(Intent(NewValue(ANN, b"plan....", b"gold....", 100), 100)))
     return file
 
 
@@ -285,7 +285,9 @@ def test_a_role_with_all_it_needs_passes(role: tuple[str, psycopg.Connection], s
     check_store(url)
     assert contents(store_url) == before
     with closing(SqlStore(url, KEY)) as store:
-        store.commit(UPDATE, [store.add_intents([Intent(NewValue(ANN, b"plan....", b"gold....", 100), 100)]) or 0])
+        store.commit(
+            UPDATE, [store.add_intents(pack_intent(Intent(NewValue(ANN, b"plan....", b"gold....", 100), 100))) or 0]
+        )
 
 
 # Locks and lost connections
@@ -333,7 +335,7 @@ def contents(url: str) -> list[tuple[object, ...]]:
 def test_a_check_leaves_a_store_as_it_was(store_url: str) -> None:
     with closing(SqlStore(store_url, KEY)) as store:
         store.commit(UPDATE, [])
-        store.add_intents([Intent(NewValue(ANN, b"plan....", b"gold....", 100), 100)])
+        store.add_intents(pack_intent(Intent(NewValue(ANN, b"plan....", b"gold....", 100), 100)))
     before = contents(store_url)
     check_store(store_url)
     assert contents(store_url) == before
@@ -353,7 +355,7 @@ def end_sessions(url: str, *, of: str = "target-kissmetrics") -> None:
 @pytest.mark.parametrize("was_committed", [False, True])
 def test_a_connection_that_is_lost_in_mid_commit_is_tried_again(store_url: str, *, was_committed: bool) -> None:
     with closing(SqlStore(store_url, KEY)) as store:
-        number = store.add_intents([Intent(NewValue(ANN, b"plan....", b"gold....", 100), 100)])
+        number = store.add_intents(pack_intent(Intent(NewValue(ANN, b"plan....", b"gold....", 100), 100)))
 
         @sa.event.listens_for(store._engine, "commit", once=True)
         def lose(connection: Connection) -> None:
@@ -397,7 +399,7 @@ def test_a_plan_goes_on_over_another_connection(store_url: str, moment: str) -> 
             assert store.last_sent([ANN]) == {}
             if moment == "after reading":
                 end_sessions(store_url)
-            number = store.add_intents([intent])
+            number = store.add_intents(pack_intent(intent))
         assert store.pending_intents(()).new == {number: [intent]}
 
 
@@ -413,13 +415,13 @@ def test_a_plan_ends_where_another_process_may_have_planned_meanwhile(store_url:
                 store.claim([{ANN: b"row1...."}])
             end_sessions(store_url)
             if other == "plans":
-                another.add_intents([intent])
+                another.add_intents(pack_intent(intent))
             elif other == "clears":
                 another.commit(UPDATE, [number])
-            store.add_intents([intent])
+            store.add_intents(pack_intent(intent))
 
     with closing(SqlStore(store_url, KEY)) as store, closing(SqlStore(store_url, KEY)) as another:
-        number = another.add_intents([intent])
+        number = another.add_intents(pack_intent(intent))
         with pytest.raises(
             StoreError, match=r"^attribute_store_url: the connection was lost, and with it the lock for a"
         ):

@@ -14,7 +14,7 @@ from fakes import pending
 
 from target_kissmetrics.errors import ConfigError, StoreError
 from target_kissmetrics.store import layout
-from target_kissmetrics.store.intents import Intent, LastSent, NewValue
+from target_kissmetrics.store.intents import Intent, LastSent, NewValue, PersonValues, pack_intent
 from target_kissmetrics.store.packed import LastCall, PackedPerson
 from target_kissmetrics.store.sql import INTENT_LIFETIME_SECONDS, SqlStore, open_read_only
 from target_kissmetrics.store.update import StoreUpdate
@@ -85,7 +85,9 @@ def test_the_call_that_changed_somebody_is_known_to_the_next_process_until_anoth
     store.commit(first, [])
     assert packed(other).was_set_by(b"a call..")
     (whole,) = [part for part in other.drain() if part.people]
-    assert whole.last_calls == first.last_calls
+    drained = whole.people[ANN]
+    assert isinstance(drained, PackedPerson)
+    assert drained.last_call == first.last_calls[ANN]
 
     assert store.last_sent([ANN]) == {}
 
@@ -115,7 +117,7 @@ def test_people_are_joined_property_by_property_with_what_another_process_stored
 
 
 def test_more_people_than_one_query_takes(store: SqlStore) -> None:
-    people = {number.to_bytes(16, "big"): {PLAN: known(time=number)} for number in range(2_500)}
+    people: dict[bytes, PersonValues] = {n.to_bytes(16, "big"): {PLAN: known(time=n)} for n in range(2_500)}
     store.commit(StoreUpdate(people=people), [])
     assert store.last_sent(people) == people
 
@@ -134,7 +136,7 @@ def test_a_second_is_held_whole_or_not_at_all_by_the_first_who_asks(store: SqlSt
 
 def test_an_intent_stays_until_its_calls_were_answered(store: SqlStore, other: SqlStore) -> None:
     one, two = Intent(NewValue(ANN, PLAN, GOLD, 100), 101), Intent(NewValue(BOB, CITY, FREE, -3), -3)
-    first, second = store.add_intents([one, two]), store.add_intents([two])
+    first, second = store.add_intents(pack_intent(one) + pack_intent(two)), store.add_intents(pack_intent(two))
     assert pending(other) == [one, two, two]
     store.commit(StoreUpdate(), [first or 0])
     assert pending(other) == [two]
@@ -143,7 +145,7 @@ def test_an_intent_stays_until_its_calls_were_answered(store: SqlStore, other: S
 
 
 def test_intents_are_each_product_s_own(store: SqlStore, url: str) -> None:
-    store.add_intents([Intent(NewValue(ANN, PLAN, GOLD, 100), 100)])
+    store.add_intents(pack_intent(Intent(NewValue(ANN, PLAN, GOLD, 100), 100)))
     elsewhere = SqlStore(url, OTHER_PRODUCT)
     assert pending(elsewhere) == []
     elsewhere.close()
@@ -152,7 +154,7 @@ def test_intents_are_each_product_s_own(store: SqlStore, url: str) -> None:
 def test_intents_that_nobody_came_back_for_are_struck_out(
     store: SqlStore, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.add_intents([Intent(NewValue(ANN, PLAN, GOLD, 100), 100)])
+    store.add_intents(pack_intent(Intent(NewValue(ANN, PLAN, GOLD, 100), 100)))
     later = 2_000_000_000 + INTENT_LIFETIME_SECONDS
     monkeypatch.setattr("target_kissmetrics.store.sql.time.time", lambda: float(later))
     again = SqlStore(url, PRODUCT)

@@ -12,7 +12,7 @@ from target_kissmetrics.kissmetrics.http.transport import Outcome
 from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.kissmetrics.wire import Request
 from target_kissmetrics.store.digests import Digests
-from target_kissmetrics.store.intents import Intent, IntentChanges, PersonValues
+from target_kissmetrics.store.intents import Intent, IntentChanges, PersonValues, unpack_intents
 from target_kissmetrics.store.packed import LastCall, PackedPerson, merge, pack
 from target_kissmetrics.store.sql import SqlStore
 from target_kissmetrics.store.update import Claim, StoredRun, StoreUpdate
@@ -127,10 +127,10 @@ class MemoryStore(SqlStore):
         new = {number: intents[number] for number in intents if number not in seen}
         return IntentChanges(new, [number for number in seen if number not in intents])
 
-    def add_intents(self, intents: Sequence[Intent]) -> int:
+    def add_intents(self, entries: bytes) -> int:
         """Add intents."""
         self.database.made += 1
-        self.database.intents[self.database.made] = list(intents)
+        self.database.intents[self.database.made] = unpack_intents(entries)
         return self.database.made
 
     def commit(self, update: StoreUpdate, cleared: Collection[int]) -> None:

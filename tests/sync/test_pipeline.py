@@ -331,8 +331,8 @@ def test_consecutive_states_are_one_and_states_wait_for_room_behind_a_stalled_ho
     reader.start()
     pipeline = bench.pipeline
     with pipeline._changed:
-        assert pipeline._changed.wait_for(lambda: len(pipeline._in_flight) > 3 and pipeline._open_rows, PATIENCE)
-        assert len(pipeline._in_flight) + len(pipeline._open) <= 6
+        assert pipeline._changed.wait_for(lambda: len(pipeline._in_flight) > 3 and pipeline._queue, PATIENCE)
+        assert len(pipeline._in_flight) + len(pipeline._queue) <= 6
         assert taken <= 6
     while reader.is_alive():
         for person in [person for people, _ in list(bench.delivery.waiting) for person in people]:

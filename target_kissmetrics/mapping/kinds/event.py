@@ -8,8 +8,9 @@ becomes a *set* call that is change-tracked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from target_kissmetrics.errors import ConfigError
@@ -19,7 +20,7 @@ from target_kissmetrics.mapping.result import EventSlot, Mapped, Rejection, row_
 from target_kissmetrics.mapping.rules import names
 from target_kissmetrics.mapping.rules.clock import EVENT_TIME_CANDIDATES
 from target_kissmetrics.mapping.rules.event_parts import EventParts
-from target_kissmetrics.mapping.rules.fields import FirstOf, Row, Template, getter, parsed, scalar_text
+from target_kissmetrics.mapping.rules.fields import MAX_NAME_SETS, FirstOf, Row, Template, getter, parsed, scalar_text
 from target_kissmetrics.mapping.rules.loaders import is_metadata
 from target_kissmetrics.mapping.rules.properties import CAMPAIGN_PROPERTIES
 from target_kissmetrics.mapping.rules.revenue import Revenue
@@ -56,6 +57,9 @@ class EventMapping:
         self._identity = stream.identity_rule()
         self._clock = stream.clock(EVENT_TIME_CANDIDATES, required=True, is_one=True)
         self._name, self._name_fields = _event_name(stream)
+        first, self._read_first_name = self._name_fields.first
+        self._first_name = (first,)
+        self._checked_name = lru_cache(MAX_NAME_SETS)(self._check_name)
         self._plan = TrackingPlan(settings)
         amounts = stream.choose("revenue", settings.revenue_fields)
         self._revenue = Revenue(settings.revenue_key, amounts, divide_by=entry.revenue_divide_by)
@@ -69,6 +73,7 @@ class EventMapping:
         self._user_attributes = _Part(stream, "user_attributes", USER_ATTRIBUTE_CANDIDATES, self._maker.excludes)
         if not self._clock.paths and entry.timestamp is None:
             _check_times(stream, self._user_attributes.paths)
+        self._spreads = entry.spread_duplicates and not entry.once
         self._key = tuple(getter(key) for key in stream.key_properties)
         # The row's key is unique in the stream, or in one of the events of its rows.
         own = (entry.event_name or "", entry.timestamp or "") if ".events[" in entry.place else ()
@@ -107,21 +112,22 @@ class EventMapping:
         person = self._identity.identify(row)
         time, time_field = self._clock.read(row, extracted)
         event, name_fields = self._event_name(row)
-        items_field, items = self._line_items.find(row, rejections)
-        attributes_field, attributes = self._user_attributes.find(row, rejections)
+        items_field, items = self._line_items.find(row, rejections) if self._line_items.paths else (None, ())
+        attributes_field, attributes = (
+            self._user_attributes.find(row, rejections) if self._user_attributes.paths else (None, {})
+        )
         used = (*person.used, *name_fields, time_field, items_field, attributes_field)
 
-        amount = self._revenue.find(row, rejections, refund=entry.refund)
+        amount = self._revenue.find(row, rejections, refund=entry.refund) if self._revenue.paths else None
         taken = self._revenue.reserved if amount is not None else ()
         properties = self._maker.make(row, rejections, used=used, taken=taken)
         properties = self._parts.named(event, properties, rejections, amount)
         key = self._row_key.of(row) if self.sends_once else None
-        spread = entry.spread_duplicates and not entry.once
         slot = EventSlot(
             self._row_identity(row, properties),
-            seconds=max(1, len(items)),
-            spread=spread,
-            revenue_property=self._revenue.key if amount is not None else None,
+            seconds=len(items) or 1,
+            spread=self._spreads,
+            revenue_property=None if amount is None else self._revenue.key,
             key=key,
             late_amount=self._revenue.key if key and amount is None else None,
             is_dated=time_field is not None,
@@ -133,26 +139,31 @@ class EventMapping:
         if attributes_field is not None:
             set_properties = self._maker.make(attributes, rejections, taken=taken, under=attributes_field)
             mapped.add_attributes(person.identity, time, set_properties)
-        mapped.add_alias(person, time)
+        if person.other is not None or person.problem is not None:
+            mapped.add_alias(person, time)
         return mapped
 
     def _event_name(self, row: Row) -> tuple[str, tuple[str, ...]]:
-        found: Iterable[tuple[tuple[str, ...], str | None]]
         if self._name is not None:
             found = [(self._name.fields, self._name.fill(row))]
         else:
-            found = (((path,), scalar_text(value)) for path, value in self._name_fields.all(row))
+            text = self._read_first_name(row)
+            if type(text) is str and text and not text.isspace():
+                return self._checked_name(text, self._first_name[0]), self._first_name  # as in most rows
+            found = [((path,), scalar_text(value)) for path, value in self._name_fields.all(row)]
         for fields, text in found:
-            if text is None:
-                continue
-            try:
-                name = names.event_name(text)
-            except Rejected as problem:
-                raise problem.at(fields[0] if fields else None) from None
-            self._plan.check_event(name, fields[0] if fields else None)
-            return name, fields
+            if text is not None:
+                return self._checked_name(text, fields[0] if fields else None), fields
         tried = ", ".join(self._tried)
         raise Rejected("no-event-name", f"no event name: a field of it is absent, null or no scalar (tried: {tried})")
+
+    def _check_name(self, text: str, field: str | None) -> str:
+        try:
+            name = names.event_name(text)
+        except Rejected as problem:
+            raise problem.at(field) from None
+        self._plan.check_event(name, field)
+        return name
 
     @property
     def _tried(self) -> Sequence[str]:

@@ -39,6 +39,8 @@ class RowClock:
     ) -> None:
         self.paths = fields.paths
         self._fields = fields
+        self._first, self._read_first = fields.first
+        self._past = EARLIEST_TIME
         self._required = required and bool(self.paths)
         self._now = now
         self._max_future = max_future
@@ -57,6 +59,9 @@ class RowClock:
 
         Raises Rejected: there is no time, it cannot be read, or Kissmetrics does not keep it.
         """
+        seconds = times.usual_seconds(self._read_first(row))
+        if seconds is not None and EARLIEST_TIME <= seconds < self._past:
+            return seconds, self._first
         found = self._fields.find(row)
         if found is not None:
             return self.seconds_of(found[1], found[0]), found[0]
@@ -82,7 +87,8 @@ class RowClock:
             raise Rejected("too-old", "the time is before 2009-01-01, and Kissmetrics keeps no older data", field)
         if seconds >= LATEST_TIME:
             raise Rejected("bad-timestamp", "the time is after 2100-01-01, so its unit is probably wrong", field)
-        if seconds > self._now() + self._max_future:
+        self._past = int(self._now())
+        if seconds > self._past + self._max_future:
             problem = f"the time is more than {self._max_future:g} seconds ahead of the clock (max_future_seconds)"
             raise Rejected("future-timestamp", problem, field)
         return seconds

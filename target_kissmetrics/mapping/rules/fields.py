@@ -126,6 +126,11 @@ class FirstOf:
             self._warn = lru_cache(MAX_NAME_SETS)(warn) if warn is not None else None
             self._of_names = lru_cache(MAX_NAME_SETS)(self._meant)
 
+    @property
+    def first(self) -> tuple[str, Getter]:
+        """The field that is tried first, and what reads it; one that is always empty if that depends on the row."""
+        return self._getters[0] if self._getters and not self.is_loose else ("", lambda _: None)
+
     def __str__(self) -> str:
         """Return the paths in one line."""
         return ", else ".join(self.paths)
@@ -134,16 +139,14 @@ class FirstOf:
         """Return the field and its value, or None if all are absent, null or blank."""
         for path, get in self._of_names(tuple(row)) if self.is_loose else self._getters:
             value = get(row)
-            if value is not None and (not isinstance(value, str) or (value and not value.isspace())):
+            if not is_empty(value):
                 return path, value
         return None
 
-    def all(self, row: Row) -> Iterator[tuple[str, Any]]:
-        """Yield each field that is not empty, with its value."""
-        for path, get in self._of_names(tuple(row)) if self.is_loose else self._getters:
-            value = get(row)
-            if value is not None and (not isinstance(value, str) or (value and not value.isspace())):
-                yield path, value
+    def all(self, row: Row) -> list[tuple[str, Any]]:
+        """Return each field that is not empty, with its value."""
+        getters = self._of_names(tuple(row)) if self.is_loose else self._getters
+        return [(path, value) for path, get in getters if not is_empty(value := get(row))]
 
     def _meant(self, names: tuple[str, ...]) -> tuple[tuple[str, Getter], ...]:
         """Return the fields that the candidates mean in rows with these names."""

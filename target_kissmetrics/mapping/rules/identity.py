@@ -8,6 +8,7 @@ Source: support.kissmetrics.io, "Identities and aliases".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 
@@ -25,6 +26,9 @@ DEVICE_ID_CANDIDATES = (
     "domain_userid",
 )  # fmt: skip
 
+_PLAIN = re.compile(rf"[A-Za-z1-9][\w.@+=|/-]{{0,{MAX_IDENTITY_CHARACTERS - 1}}}", re.ASCII)
+"""Of an identity that stays as it is, unless it is blocked."""
+_LONG = 10**18
 _ZEROS = "0-. {}"
 """Characters of an all-zero identity, such as the advertising ID of a phone with tracking limited."""
 
@@ -50,8 +54,12 @@ class IdentityRule:
 
     def __init__(self, settings: MappingSettings, customer_id: FirstOf, device_id: FirstOf) -> None:
         self._settings = settings
+        self._lowercases, self._blocked = settings.lowercase_identities, settings.blocked_identities
         ids = [customer_id, device_id]
         self._preferred, self._other = ids if settings.use_customer_id else ids[::-1]
+        tried = [one for one in (self._preferred, self._other) if one.paths]
+        is_quick = len(tried) == 1 and not self._lowercases and (self._preferred.paths or settings.identity_fallback)
+        self._first, self._read_first = (tried[0] if is_quick else FirstOf(())).first
 
     def describe(self) -> str:
         """Return which fields hold the identity, in the order they are tried."""
@@ -62,6 +70,13 @@ class IdentityRule:
 
     def identify(self, row: Row) -> Person:
         """Return the person, or raise Rejected: the row has no identity that can be used."""
+        value = self._read_first(row)
+        text = str(value) if type(value) is int and value < _LONG else value
+        if type(text) is str and _PLAIN.fullmatch(text) and text.lower() not in self._blocked:
+            return Person(text, None, None, (self._first,))  # as most are
+        return self._choose(row)
+
+    def _choose(self, row: Row) -> Person:
         settings = self._settings
         used: list[str] = []
         blocked: list[Rejected] = []
@@ -102,7 +117,7 @@ class IdentityRule:
             identity = to_identity(value)
         except ValueError as problem:
             raise Rejected("bad-identity", str(problem), field) from None
-        if self._settings.lowercase_identities:
+        if self._lowercases:
             identity = identity.lower()
         if len(identity) > MAX_IDENTITY_CHARACTERS:
             too_long = f"the identity has {len(identity)} characters, over the limit of {MAX_IDENTITY_CHARACTERS}"
@@ -110,7 +125,7 @@ class IdentityRule:
         if identity[:1] in _ZEROS and "0" in identity and not identity.strip(_ZEROS):
             zeros = f"{identity!r} is all zeros, which many people share, and would merge them permanently"
             raise Rejected("blocked-identity", zeros, field, to_do=ZEROS_ADVICE)
-        if identity.lower() in self._settings.blocked_identities:
+        if identity.lower() in self._blocked:
             shared = f"{identity!r} is shared by many people (blocked_identities) and would merge them permanently"
             raise Rejected("blocked-identity", shared, field)
         if not names.is_utf8(identity):

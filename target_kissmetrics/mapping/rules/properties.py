@@ -6,8 +6,9 @@ and empty values are not sent. What the schema and the settings say of a field i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache, partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from target_kissmetrics.errors import ConfigError
@@ -20,7 +21,7 @@ from target_kissmetrics.mapping.rules.fields import MAX_DEPTH, Globs, Row, Templ
 from target_kissmetrics.mapping.rules.loaders import is_metadata
 from target_kissmetrics.mapping.rules.schemas import listed, moments
 from target_kissmetrics.mapping.rules.tracking_plan import TrackingPlan
-from target_kissmetrics.mapping.rules.values import Values, is_scalar
+from target_kissmetrics.mapping.rules.values import Values, Writers, is_scalar
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 
 CAMPAIGN_PROPERTIES: dict[str, str] = {
@@ -43,23 +44,66 @@ MAX_LAYOUTS = 100
 MAX_LAYOUT_FIELDS = 1000
 """Of a set that is cached."""
 
+SHORT_CHARACTERS = 300
+"""A value of no more characters is not too long, and no number of too many digits."""
 
-def _nothing(_: object) -> str:
-    """Write nothing: the settings exclude the field."""
-    return ""
+
+class _UnusualError(ValueError):
+    """A row takes the general way: what it holds, or how its fields are named, needs a look at each of them."""
+
+
+def _object(_: object) -> str:
+    raise _UnusualError
+
+
+_EXCLUDED = Writers(lambda _: "")
+_NOTHING = Writers(lambda _: "", {dict: _object})
+"""Of a field that the settings exclude, with all that is below it; and of one below which some may be included."""
 
 
 class _FieldRule(NamedTuple):
     """What holds for a field in every row: what writes its values, its property's name, also folded.
 
-    `folded` is empty for a field that never becomes a property; `rejection` says why, if it is not excluded.
+    `folded` is empty for a field that never becomes a property; `rejection` says why, if it is not excluded. `quick`
+    writes values unchecked.
     """
 
     path: str
-    write: Callable[[Any], str]
+    writers: Writers
+    quick: Writers
     name: str = ""
     folded: str = ""
     rejection: Rejection | None = None
+
+
+class _Layout(NamedTuple):
+    """Of all objects with the same fields: what gives the values that may become properties, and their rules."""
+
+    pick: Callable[[Row], Sequence[Any]]
+    rules: Sequence[_FieldRule]
+
+
+class _Shape:
+    """What holds for every row with the same fields, down to some depth of its objects.
+
+    Args:
+        rules: Of the fields.
+
+    Attributes:
+        objects: Places of the fields that were objects in some row, the last one first.
+        below: By the fields of these objects, which are None where it is none: the shape with them in its place.
+        folded: The folded names of the properties; None if two are the same, or one is rejected.
+    """
+
+    def __init__(self, rules: Sequence[_FieldRule]) -> None:
+        self.rules = rules
+        self.objects: Sequence[int] = ()
+        self.below: dict[tuple[object, ...], _Shape] = {}
+        self.writers = [rule.quick for rule in rules]
+        self.names = [rule.name for rule in rules]
+        known = [rule.folded for rule in rules if rule.folded]
+        is_plain = len(set(known)) == len(known) and not any(rule.rejection for rule in rules)
+        self.folded = frozenset(known) if is_plain else None
 
 
 _Used = tuple[str | None, ...]
@@ -119,6 +163,8 @@ class PropertyMaker:
         self._listed = tuple(listed(schema))
         self._rule = lru_cache(MAX_CACHED_FIELDS)(self._work_out)
         self._cached_layout = lru_cache(MAX_LAYOUTS)(self._layout)
+        self._cached_shape = lru_cache(MAX_LAYOUTS)(self._shape)
+        self._short = min(settings.max_value_length, SHORT_CHARACTERS)
 
     def make(
         self, row: Row, rejections: list[Rejection], *, used: _Used = (), taken: Collection[str] = (), under: str = ""
@@ -133,12 +179,69 @@ class PropertyMaker:
             under: The path of the object `row`; it does not become part of the properties' names.
         """
         prefix = f"{under}." if under else ""
-        seen = {"", *taken}
-        if not self._constants or under:
-            return self._made(row, (rejections, seen, used, under), prefix)
-        constants = self._filled(row, rejections)
-        seen.update(name for _, name, _ in self._constants)
-        return self._made(row, (rejections, seen, used, under), prefix) | constants
+        constants = self._constants if not under else ()
+        filled = self._filled(row, rejections) if constants else {}
+        if constants:
+            taken = {*taken, *(name for _, name, _ in constants)}
+        try:
+            properties = self._made_by_shape(row, taken, used, under)
+        except (ValueError, Rejected):
+            properties = self._made(row, (rejections, {"", *taken}, used, under), prefix)
+        return properties | filled if filled else properties
+
+    def _made_by_shape(self, row: Row, taken: Collection[str], used: _Used, under: str) -> Properties:
+        """Return what `_made` does, by what was worked out for rows of the same shape.
+
+        Raises ValueError or Rejected: the row has to take the general way.
+        """
+        if len(row) > MAX_LAYOUT_FIELDS:
+            raise _UnusualError
+        pick, shape = self._cached_shape(tuple(row), used, under)
+        values = [*pick(row)]
+        depth = 0
+        while shape.objects and depth < MAX_DEPTH:
+            shape, depth = self._shape_below(shape, values, used, under), depth + 1
+        if shape.folded is None or not shape.folded.isdisjoint(taken):
+            raise _UnusualError
+        try:
+            texts = [writers[type(value)](value) for writers, value in zip(shape.writers, values, strict=True)]
+        except _UnusualError:
+            shape.objects = [place for place in reversed(range(len(values))) if type(values[place]) is dict]
+            raise
+        joined = "".join(texts)
+        if not joined.isascii():
+            joined.encode()
+        if len(joined) > self._short and max(map(len, texts)) > self._short:
+            raise _UnusualError
+        if "" in map(str.strip, texts):
+            return {name: text for name, text in zip(shape.names, texts, strict=True) if text and not text.isspace()}
+        return dict(zip(shape.names, texts, strict=True))
+
+    def _shape_below(self, shape: _Shape, values: list[Any], used: _Used, under: str) -> _Shape:
+        """Put the values of objects in their place; return the shape with their fields."""
+        inner: list[tuple[str, ...] | None] = []
+        for place in shape.objects:
+            value = values[place]
+            if type(value) is dict:
+                values[place : place + 1] = value.values()
+                inner.append((*value,))
+            else:
+                inner.append(None)
+        key = tuple(inner)
+        if key not in shape.below:
+            if len(shape.below) == MAX_LAYOUTS or len(values) > MAX_LAYOUT_FIELDS:
+                raise _UnusualError
+            rules = [*shape.rules]
+            for place, fields in zip(shape.objects, key, strict=True):
+                if fields is not None:
+                    path = rules[place].path
+                    rules[place : place + 1] = [self._rule_of(f"{path}.{field}", used, under) for field in fields]
+            shape.below[key] = _Shape(rules)
+        return shape.below[key]
+
+    def _shape(self, fields: tuple[str, ...], used: _Used, under: str) -> tuple[Callable[[Row], Sequence[Any]], _Shape]:
+        layout = self._layout(fields, used, under, f"{under}." if under else "")
+        return layout.pick, _Shape(layout.rules)
 
     def _filled(self, row: Row, rejections: list[Rejection]) -> Properties:
         """Return the properties that `set` names; one whose template has an empty field is not sent."""
@@ -162,45 +265,42 @@ class PropertyMaker:
         rejections, seen, used, under = about
         properties: Properties = {}
         layout = self._cached_layout if len(row) <= MAX_LAYOUT_FIELDS else self._layout
-        for field, rule in layout(tuple(row), used, under, prefix):
-            value = row[field]
+        pick, rules = layout(tuple(row), used, under, prefix)
+        for value, rule in zip(pick(row), rules, strict=True):
             if value is None:
                 continue
-            path, write, name, folded_name, _ = rule
-            kind = type(value)
-            if kind is dict:
-                properties |= self._below(value, about, path, depth + 1)
-                continue
-            if (kind is list or kind is tuple) and not all(map(is_scalar, value)):
-                self._drop_list(rule)
+            if type(value) is dict:
+                properties |= self._below(value, about, rule.path, depth + 1)
                 continue
             try:
-                text = write(value)
+                text = rule.writers[type(value)](value)
             except Rejected as problem:
-                rejections.append(Rejection.of(problem, path))
+                rejections.append(Rejection.of(problem, rule.path))
                 continue
             if not text:
                 continue
-            if folded_name in seen:
+            if rule.folded in seen:
                 self._drop(rule, rejections)
             else:
-                seen.add(folded_name)
-                properties[name] = text
+                seen.add(rule.folded)
+                properties[rule.name] = text
         return properties
 
-    def _layout(self, fields: tuple[str, ...], used: _Used, under: str, prefix: str) -> list[tuple[str, _FieldRule]]:
-        """Return the fields of an object that may become properties, each with its rule."""
+    def _layout(self, fields: tuple[str, ...], used: _Used, under: str, prefix: str) -> _Layout:
+        """Return what holds for every object with some fields."""
         campaign = {}
         if prefix == (f"{under}." if under else ""):
             known = dict.fromkeys(fields if under else (*self._listed, *fields))
             meant = spelled(self._campaign, known, self._warn_once)
             campaign = {f"{prefix}{field}": self._campaign[name] for name, field in meant.items()}
-        layout = []
-        for field in fields:
-            path = f"{prefix}{field}"
-            if path not in used or path in self._always:
-                layout.append((field, self._rule(path, under, campaign.get(path))))
-        return layout
+        rules = {field: self._rule_of(f"{prefix}{field}", used, under, campaign) for field in fields}
+        kept = {field: rule for field, rule in rules.items() if rule.writers is not _EXCLUDED}
+        return _Layout(_picker(list(kept)), list(kept.values()))
+
+    def _rule_of(self, path: str, used: _Used, under: str, campaign: Mapping[str, str] = {}) -> _FieldRule:
+        if path in used and path not in self._always:
+            return _FieldRule(path, _EXCLUDED, _EXCLUDED)
+        return self._rule(path, under, campaign.get(path))
 
     def _below(self, row: Row, about: _About, path: str, depth: int) -> Properties:
         if depth <= MAX_DEPTH:
@@ -209,9 +309,11 @@ class PropertyMaker:
         about[0].append(Rejection.of(problem))
         return {}
 
-    def _drop_list(self, rule: _FieldRule) -> None:
-        if rule.write is not _nothing:
-            self._warn_once(f"field {rule.path!r} is dropped: a list of objects cannot be a property")
+    def _write_list(self, path: str, write: Callable[[Any], str], value: Sequence[Any]) -> str:
+        if all(map(is_scalar, value)):
+            return write(value)
+        self._warn_once(f"field {path!r} is dropped: a list of objects cannot be a property")
+        return ""
 
     def _drop(self, rule: _FieldRule, rejections: list[Rejection]) -> None:
         """Report a value that becomes no property because of its name."""
@@ -227,16 +329,15 @@ class PropertyMaker:
         named = path if self._own is None else name  # as the entry names it
         # `include` chooses among the row's own fields; an object that becomes its own call is chosen as a whole.
         include = self._include if self._own is not None or not under else None
-        if (
-            is_metadata(name)
-            or self._exclude.match(named)
-            or (include is not None and not include.match(named))
-            or (self._own is not None and self._own.match(path))
-        ):
-            return _FieldRule(path, _nothing)
+        if is_metadata(name) or self._exclude.match(named) or (self._own is not None and self._own.match(path)):
+            return _FieldRule(path, _EXCLUDED, _EXCLUDED)
+        if include is not None and not include.match(named):
+            return _FieldRule(path, _NOTHING, _NOTHING)
         strict = self._moments.get(path)
-        moment = self._iso_texts or strict is not None
-        write = self._values.writer(moment=moment, strict=bool(strict))
+        is_moment, is_strict = self._iso_texts or strict is not None, bool(strict)
+        writers, quick = self._values.writers(moment=is_moment, strict=is_strict)
+        writers[list] = writers[tuple] = quick[list] = quick[tuple] = partial(self._write_list, path, writers[list])
+        quick[dict] = _object
         try:
             wanted = self._rename.get(path) or self._rename.get(named) or campaign
             if wanted is None:
@@ -245,12 +346,21 @@ class PropertyMaker:
                 wanted = names.property_name(f"{self._prefix}{wanted}") if self._prefix else wanted
             self._plan.check_property(wanted, path)
         except Rejected as problem:
-            return _FieldRule(path, write, rejection=Rejection.of(problem, path))
+            return _FieldRule(path, writers, quick, rejection=Rejection.of(problem, path))
         if folded(wanted) == self._revenue:
-            return _FieldRule(path, lambda value: "" if amounts.is_zero(value) else write(value), wanted, self._revenue)
-        return _FieldRule(path, write, wanted, folded(wanted))
+            of_type = writers
+            writers = Writers(lambda value: "" if amounts.is_zero(value) else of_type[type(value)](value))
+            quick = Writers(writers[object], {dict: _object})
+        return _FieldRule(path, writers, quick, wanted, folded(wanted))
 
     def _warn_once(self, text: str) -> None:
         if text not in self._warned and len(self._warned) < MAX_CACHED_FIELDS:
             self._warned.add(text)
             self._warn(text)
+
+
+def _picker(fields: Sequence[str]) -> Callable[[Row], Sequence[Any]]:
+    """Return what gives the values of some fields of a row that has them."""
+    if len(fields) > 1:
+        return itemgetter(*fields)
+    return lambda row: [row[field] for field in fields]

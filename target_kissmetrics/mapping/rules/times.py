@@ -17,12 +17,13 @@ _SECOND = timedelta(seconds=1)
 _NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{1,12})?", re.ASCII)
 _BASIC_DATE = re.compile(r"(19|20)\d{6}", re.ASCII)
 _ISO = re.compile(r"\d{4}-?\d{2}-?\d{2}([T ].*)?", re.ASCII | re.IGNORECASE | re.DOTALL)
+_WITH_ZONE = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?(?:Z|[+-]\d{2}:?\d{2})\Z", re.ASCII)
+_CANONICAL = re.compile(r"\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):\d{2}:\d{2}Z", re.ASCII)
+"""As `to_iso` writes it."""
 _FULL_ISO = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?", re.ASCII | re.IGNORECASE | re.DOTALL)
 _ZONE_NAME = re.compile(r"\s*(?:UTC|GMT)$", re.IGNORECASE)
 _FRACTION = re.compile(r"([.,]\d{6})\d+")
 _SPACE_BEFORE_ZONE = re.compile(r"(?<=\d)\s+(?=[+-]\d{2}:?(?:\d{2})?$|Z$)", re.IGNORECASE)
-
-_AFTER_DATE = ("T", " ", "")
 
 _SCALES = ((10**11, 1), (10**14, 10**3), (10**17, 10**6), (10**20, 10**9))
 """(limit, units per second): an epoch number below the limit is in these units. 1e11 seconds are in the year 5138, 1e11
@@ -42,6 +43,17 @@ def to_seconds(value: object, zone: tzinfo = UTC) -> int:
     raise _not_a_time(value)
 
 
+def usual_seconds(value: object) -> int | None:
+    """Return a time with its zone, as nearly every tap writes it, in whole seconds since the Unix epoch; else None."""
+    if type(value) is not str or not _WITH_ZONE.match(value):
+        return None
+    try:
+        since = datetime.fromisoformat(value) - _EPOCH
+    except (ValueError, OverflowError):
+        return None
+    return since.days * 86_400 + since.seconds  # of a time before the epoch, `days` is rounded down
+
+
 def is_full_iso(text: str) -> bool:
     """Return whether a text looks like an ISO 8601 date or date-time, written with hyphens, and nothing else."""
     return _FULL_ISO.fullmatch(text.strip()) is not None
@@ -51,6 +63,9 @@ def to_iso(value: object, zone: tzinfo = UTC) -> str:
     """Return a time as ISO 8601 in UTC: `2024-01-31T08:00:00Z`; a plain date stays one. ValueError: it is no time."""
     if isinstance(value, date) and not isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, str) and _CANONICAL.fullmatch(value):
+        datetime.fromisoformat(value)
+        return value
     if isinstance(value, str) and len(value.strip()) == 10 and value.strip()[4] == "-":
         return date.fromisoformat(value.strip()).isoformat()
     if isinstance(value, str) and _ISO.fullmatch(value.strip()):
@@ -62,12 +77,9 @@ def to_iso(value: object, zone: tzinfo = UTC) -> str:
 
 def _text_to_seconds(value: str, zone: tzinfo) -> int:
     text = value.strip()
-    if text[4:5] == "-" == text[7:8] and text[10:11] in _AFTER_DATE and text.isascii():
-        # Nearly every tap writes this; what fails here is parsed below.
-        try:
-            return _datetime_to_seconds(datetime.fromisoformat(text), zone)
-        except (ValueError, OverflowError):
-            pass
+    seconds = usual_seconds(text)
+    if seconds is not None:
+        return seconds
     if _NUMBER.fullmatch(text) and not _BASIC_DATE.fullmatch(text):
         return _number_to_seconds(Decimal(text))
     if not _ISO.fullmatch(text):

@@ -7,10 +7,11 @@ integration for lists and booleans.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from functools import partial
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from target_kissmetrics.mapping.reject_codes import Rejected
@@ -23,8 +24,21 @@ if TYPE_CHECKING:
 MAX_NUMBER_DIGITS = 400
 """A longer number is rejected, not written out: an exponent could ask for gigabytes."""
 
+_BOOLEANS = {True: "true", False: "false"}
 _SHORT_NUMBER = 40
 _DIGITS = "0123456789"
+
+
+class Writers(dict[type, Callable[[Any], str]]):
+    """What writes a field's values, by their type; `others` writes those of any other type."""
+
+    def __init__(self, others: Callable[[Any], str], known: Mapping[type, Callable[[Any], str]] = {}) -> None:
+        super().__init__(known)
+        self._others = others
+
+    def __missing__(self, kind: type) -> Callable[[Any], str]:
+        """Give what writes the values of another type."""
+        return self._others
 
 
 class Values:
@@ -35,18 +49,24 @@ class Values:
         self._unix = settings.datetime_format == "unix"
         self._limit = settings.max_value_length
 
-    def writer(self, *, moment: bool = False, strict: bool = True) -> Callable[[Any], str]:
-        """Return `write` for a field whose texts may be moments: all are if `strict`, else those in full ISO 8601."""
-        return partial(self.write, of_text=self._moment if strict else self._moment_or_text) if moment else self.write
+    def writers(self, *, moment: bool = False, strict: bool = True) -> tuple[Writers, Writers]:
+        """Return `write` by types, for texts that may be moments: all are if `strict`, else those in full ISO 8601.
+
+        The second one leaves it to the caller whether a text is blank, too long or not UTF-8, or an integer too long.
+        """
+        of_text = (self._moment if strict else self._moment_or_text) if moment else self._text
+        others = partial(self.write, of_text=of_text)
+        checked = {str: of_text, bool: _BOOLEANS.__getitem__, int: _whole, Decimal: _decimal}
+        return Writers(others, checked), Writers(
+            others, {**checked, NoneType: {None: ""}.__getitem__, int: str, str: of_text if moment else str}
+        )
 
     def write(self, value: Any, of_text: Callable[[str], str] | None = None) -> str:
         """Return a scalar, or a list of scalars, as text, empty if there is nothing to send, or raise Rejected."""
         if isinstance(value, str):
-            # Most texts are as plain as this, and many.
-            is_plain = of_text is None and value.isascii() and len(value) <= self._limit and not value.isspace()
-            return value if is_plain else (of_text or self._text)(value)
+            return (of_text or self._text)(value)
         if isinstance(value, bool):
-            return "true" if value else "false"
+            return _BOOLEANS[value]
         if isinstance(value, (int, Decimal, float)):
             return plain_number(value)
         if isinstance(value, date):
@@ -71,6 +91,8 @@ class Values:
             return self._text(text)
 
     def _text(self, value: str) -> str:
+        if value.isascii() and len(value) <= self._limit and not value.isspace():
+            return value  # as most texts are
         if not value or value.isspace():
             return ""
         if len(value) > self._limit:
@@ -92,11 +114,18 @@ def plain_number(value: float | Decimal) -> str:
     Raises Rejected: it is not finite, or has too many digits.
     """
     if isinstance(value, int):
-        # A digit takes 3.3 bits; Python refuses to write numbers of some thousand digits.
-        if value.bit_length() > MAX_NUMBER_DIGITS * 3:
-            raise Rejected("bad-number", "the number has too many digits")
-        return str(value)
-    number = value if isinstance(value, Decimal) else Decimal(repr(value))
+        return _whole(value)
+    return _decimal(value if isinstance(value, Decimal) else Decimal(repr(value)))
+
+
+def _whole(value: int) -> str:
+    # A digit takes 3.3 bits; Python refuses to write numbers of some thousand digits.
+    if value.bit_length() > MAX_NUMBER_DIGITS * 3:
+        raise Rejected("bad-number", "the number has too many digits")
+    return str(value)
+
+
+def _decimal(number: Decimal) -> str:
     text = str(number)
     if len(text) <= _SHORT_NUMBER and text[0] in _DIGITS and "E" not in text:
         return text.rstrip("0").rstrip(".") if "." in text else text
