@@ -111,9 +111,13 @@ class Pipeline:
         Raises:
             Exception: Whatever ended the run meanwhile.
         """
-        self._queue.append(row)
-        if len(self._queue) >= self._batch_rows or self._failure is not None:
+        queue = self._queue
+        if self._failure is not None or len(queue) >= self._batch_rows:
             self._wait_for_room()
+        queue.append(row)
+        if len(queue) == self._batch_rows:
+            with self._changed:
+                self._changed.notify_all()
 
     def state(self, value: Any, on_probation: tuple[StreamCounts, ...] = ()) -> None:
         """Add a STATE message: its value is emitted once every row before it is delivered. Waits like `add`.
@@ -135,6 +139,8 @@ class Pipeline:
             elif not isinstance(last, BatchRow):
                 self._wait_for_room()
             self._queue.append(state)
+            if self._is_full():
+                self._changed.notify_all()
 
     def finish(self, *, complete: bool) -> None:
         """Deliver every row, emit STATE for what was delivered, and end.
@@ -165,7 +171,6 @@ class Pipeline:
     def _wait_for_room(self) -> None:
         with self._changed:
             while self._failure is None and self._is_full():
-                self._changed.notify_all()
                 self._changed.wait()
         self._raise_failure()
 
