@@ -150,54 +150,57 @@ def plan_changes(steps: Sequence[Step], view: StoreView, *, include_all: bool) -
     for step in steps:
         if isinstance(step, Forgetting):
             _forget(step, view)
-        elif not include_all and _is_plainly_unchanged(step, view):
-            step.rows[0].counts.unchanged += len(step.calls[0].properties)
-        elif not _plan_new(step, view):
+        elif include_all or not _plan_alone(step, view, noted):
             _plan_set(step, view, noted, include_all)
 
 
-def _is_plainly_unchanged(step: MergedSet, view: StoreView) -> bool:
-    """Decide for most people of a repeated run, as `property_change` would, from the packed values alone."""
-    packed = view.people[step.person]
-    if len(step.calls) > 1 or not isinstance(packed, PackedPerson) or step.person in view.pending:
+def _plan_alone(step: MergedSet, view: StoreView, noted: set[tuple[bytes, bytes]]) -> bool:
+    """Plan the only call for somebody in a second without pending intents, as `_plan_set` would, with less work.
+
+    Most are of people of whom nothing changed, or nothing is known.
+    """
+    last, call, own = view.people[step.person], step.calls[0], view.digests
+    if len(step.calls) > 1 or step.person in view.pending or (last and not isinstance(last, PackedPerson)):
         return False
-    properties = step.calls[0].properties
-    if packed.was_set_by(view.digests.whole(properties)):
+    properties, whole = call.properties, own.whole(call.properties)
+    if isinstance(last, PackedPerson) and last.was_set_by(whole):
+        step.rows[0].counts.unchanged += len(properties)
         return True
-    key_of, value_of = view.digests.property_key, view.digests.value
-    return packed.has_values([key_of(name) + value_of(text) for name, text in properties.items()])
-
-
-def _plan_new(step: MergedSet, view: StoreView) -> bool:
-    """Plan everything that a call sets of a person of whom nothing is known; tell whether it is such a call."""
-    if len(step.calls) > 1 or view.people[step.person] or step.person in view.pending:
-        return False
-    call, digest = step.calls[0], view.digests.value
-    keys = list(map(view.digests.property_key, call.properties))
+    keys, value_of = list(map(own.property_key, properties)), own.value
     if len(set(keys)) < len(keys):
         return False
-    values = units([key + digest(text) for key, text in zip(keys, call.properties.values(), strict=True)], call.time)
-    person = new_person(values, view.digests.whole(call.properties))
-    view.people[step.person] = step.batch.update.people[step.person] = person
-    view.intents.append(pack_new(step.person, values))
-    step.batch.calls.append(outgoing(step.rows, call))
+    pairs = [key + value_of(text) for key, text in zip(keys, properties.values(), strict=True)]
+    if not isinstance(last, PackedPerson):
+        _plan_new(step, view, units(pairs, call.time), whole)
+        return True
+    missing = last.missing(pairs)
+    changed = {name: text for pair, (name, text) in zip(pairs, properties.items(), strict=True) if pair in missing}
+    step.rows[0].counts.unchanged += len(properties) - len(changed)
+    reduced = MergedSet(step.batch, step.rows, [replace(call, properties=changed)], step.person)
+    if changed and _plan_set(reduced, view, noted, include_all=False):
+        step.batch.update.last_calls[step.person] = LastCall(whole, pairs)
     return True
 
 
-def _plan_set(step: MergedSet, view: StoreView, noted: set[tuple[bytes, bytes]], include_all: bool) -> None:
+def _plan_new(step: MergedSet, view: StoreView, values: Sequence[bytes], whole: bytes) -> None:
+    """Plan everything that a call sets of a person of whom nothing is known."""
+    person = new_person(values, whole)
+    view.people[step.person] = step.batch.update.people[step.person] = person
+    view.intents.append(pack_new(step.person, values))
+    step.batch.calls.append(outgoing(step.rows, step.calls[0]))
+
+
+def _plan_set(step: MergedSet, view: StoreView, noted: set[tuple[bytes, bytes]], include_all: bool) -> bool:
+    """Plan each property alone; tell whether any is sent."""
     person, call, update = step.person, step.calls[0], step.batch.update
     values, is_pending = view.values(person), person in view.pending
     properties, replaced = step.properties(view.digests)
-    compares_alone = not (is_pending or replaced or include_all)
     by_time: dict[int, Properties] = {}
     pairs: list[bytes] = []
     for key, (name, text) in properties.items():
-        value, last = view.digests.value(text), values.get(key)
-        pairs.append(key + value)
-        if compares_alone and last is not None and last.value == value:  # as `property_change` decides
-            step.rows[0].counts.unchanged += 1
-            continue
-        new, pending = NewValue(person, key, value, call.time), view.pending.of(person, key)
+        new = NewValue(person, key, view.digests.value(text), call.time)
+        pairs.append(key + new.value)
+        last, pending = values.get(key), view.pending.of(person, key)
         others = [view.digests.value(text) for text in replaced.get(key, ())]
         after = _latest_replaced(new, others, pending)
         sent = property_change(last, new, pending, always=include_all, after=after)
@@ -217,6 +220,7 @@ def _plan_set(step: MergedSet, view: StoreView, noted: set[tuple[bytes, bytes]],
         update.last_calls[person] = LastCall(view.digests.whole(call.properties), pairs)
     for time, changed in by_time.items():
         step.batch.calls.append(outgoing(step.rows, replace(call, time=time, properties=changed)))
+    return bool(by_time)
 
 
 def _replace_last(last: LastSent | None, new: NewValue, noted: set[tuple[bytes, bytes]], view: StoreView) -> None:

@@ -76,6 +76,9 @@ class Values:
         return "" if value is None else self._text(str(value))
 
     def _moment(self, value: str | date) -> str:
+        seconds = times.usual_seconds(value) if self._unix else None
+        if seconds is not None:
+            return str(seconds)
         if isinstance(value, str) and not value.strip():
             return ""
         try:
