@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from target_kissmetrics.store.intents import IntentChanges, PersonValues
+from target_kissmetrics.store.intents import IntentChanges
 from target_kissmetrics.store.layout import store_errors
-from target_kissmetrics.store.packed import merge
+from target_kissmetrics.store.packed import PackedPerson, merge
 from target_kissmetrics.store.sql import SqlStore
 from target_kissmetrics.store.update import Claim, StoredRun, StoreUpdate
 
@@ -36,11 +36,11 @@ class OverlayStore(SqlStore):
         super().__init__(f"sqlite:///{(folder / 'scratch.db').as_posix()}", "", temporary=str(folder.parent))
         self.digests = self._base.digests
 
-    def last_sent(self, people: Collection[bytes]) -> Mapping[bytes, PersonValues]:
+    def last_sent(self, people: Collection[bytes]) -> dict[bytes, PackedPerson]:
         """Join the values of both."""
-        joined = dict(self._base.last_sent(people))
-        for person, properties in super().last_sent(people).items():
-            joined[person] = merge(joined[person], properties) if person in joined else properties
+        joined = self._base.last_sent(people)
+        for person, packed in super().last_sent(people).items():
+            joined[person] = PackedPerson(merge(bytes(joined[person]), packed)) if person in joined else packed
         return joined
 
     def partners(self, people: Collection[bytes]) -> dict[bytes, set[bytes]]:

@@ -17,7 +17,7 @@ from target_kissmetrics.store.intents import LastSent, PersonValues
 
 _PROPERTY = struct.Struct("<8s8sqq")
 """The property's key, the digest of its value, the second it was sent with, its row's second."""
-_SECONDS = struct.Struct("<qq")
+_LAST_SENT, _SECONDS = struct.Struct("<8sqq"), struct.Struct("<qq")
 
 _PAIR_BYTES = digests.KEY_BYTES + digests.VALUE_BYTES
 _LAST_CALL_BYTES = UNIT = 2 * digests.VALUE_BYTES
@@ -34,11 +34,10 @@ class LastCall(NamedTuple):
 class PackedPerson(Mapping[bytes, LastSent]):
     """The last sent values of a person, by property, as `pack` wrote them."""
 
-    __slots__ = ("_packed", "_unpacked")
+    __slots__ = ("_packed",)
 
     def __init__(self, packed: bytes) -> None:
         self._packed = packed
-        self._unpacked: dict[bytes, LastSent] | None = None
 
     def __bytes__(self) -> bytes:
         """Give what `pack` wrote."""
@@ -75,36 +74,34 @@ class PackedPerson(Mapping[bytes, LastSent]):
 
     def __getitem__(self, key: bytes) -> LastSent:
         """Give the last sent value of a property."""
-        return self._all()[key]
+        place = _place(self._packed, key)
+        if place < 0:
+            raise KeyError(key)
+        return LastSent(*_LAST_SENT.unpack_from(self._packed, place + digests.KEY_BYTES))
 
     def __iter__(self) -> Iterator[bytes]:
         """Give the keys of properties."""
-        return iter(self._all())
+        return iter(unpack(self._packed))
 
     def __len__(self) -> int:
         """Give the number of properties."""
         return len(self._packed) // _PROPERTY.size
 
-    def _all(self) -> dict[bytes, LastSent]:
-        if self._unpacked is None:
-            self._unpacked = unpack(self._packed)
-        return self._unpacked
+
+NOBODY = PackedPerson(b"")
+"""Somebody of whom nothing is known."""
 
 
 def pack(properties: PersonValues, call: LastCall | None = None) -> bytes:
     """Write the last sent values of a person, and a call if it sets nothing else."""
-    packed = b"".join([_PROPERTY.pack(key, *last) for key, last in properties.items()])
-    if call is None or not PackedPerson(packed).has_values(call.pairs):
-        return packed
-    return packed + call.digest + digests.content(packed)
+    return _with_call(b"".join([_PROPERTY.pack(key, *last) for key, last in properties.items()]), call)
 
 
 def unpack(packed: bytes) -> dict[bytes, LastSent]:
     """Read the properties that `pack` wrote."""
     # A named tuple's own constructor takes twice as long.
     make = tuple.__new__
-    properties = packed[: len(packed) - len(packed) % _PROPERTY.size]
-    return {fields[0]: make(LastSent, fields[1:]) for fields in _PROPERTY.iter_unpack(properties)}
+    return {fields[0]: make(LastSent, fields[1:]) for fields in _PROPERTY.iter_unpack(_properties(packed))}
 
 
 def units(pairs: Iterable[bytes], second: int) -> list[bytes]:
@@ -125,14 +122,38 @@ def joined(stored: bytes | None, new: PersonValues, call: LastCall | None) -> by
         return bytes(new)
     if call is None and isinstance(new, PackedPerson):
         call = new.last_call
-    return pack(merge(unpack(stored or b""), new), call)
+    return _with_call(merge(stored or b"", new), call)
 
 
-def merge(stored: PersonValues, new: PersonValues) -> dict[bytes, LastSent]:
-    """Join what another process may have stored meanwhile with what this one adds: the later second wins."""
-    merged = dict(stored)
+def merge(stored: bytes, new: PersonValues, *, always: bool = False) -> bytes:
+    """Join what another process may have stored meanwhile with what this one adds: the later second wins.
+
+    With `always`, what is new wins.
+    """
+    merged = bytearray(_properties(stored))
     for key, last in new.items():
-        old = merged.get(key)
-        if old is None or last.time >= old.time:
-            merged[key] = last
-    return merged
+        place = _place(merged, key)
+        if place < 0:
+            merged += _PROPERTY.pack(key, *last)
+        elif always or last.time >= _LAST_SENT.unpack_from(merged, place + digests.KEY_BYTES)[1]:
+            _PROPERTY.pack_into(merged, place, key, *last)
+    return bytes(merged)
+
+
+def _properties(packed: bytes) -> bytes:
+    return packed[: len(packed) - len(packed) % _PROPERTY.size]
+
+
+def _place(packed: bytes | bytearray, key: bytes) -> int:
+    """Return where a property begins; -1 if it is none of them."""
+    size = _PROPERTY.size
+    end, place = len(packed) - len(packed) % size, packed.find(key)
+    while place % size and place > 0:  # within another one
+        place = packed.find(key, place + 1)
+    return place if place < end else -1
+
+
+def _with_call(packed: bytes, call: LastCall | None) -> bytes:
+    if call is None or not PackedPerson(packed).has_values(call.pairs):
+        return packed
+    return packed + call.digest + digests.content(packed)

@@ -27,7 +27,6 @@ from target_kissmetrics.store.intents import (
     IntentChanges,
     LastSent,
     NewValue,
-    PersonValues,
     pack_intent,
     unpack_intents,
 )
@@ -130,7 +129,7 @@ class SqlStore:
             layout.keep_private(self._engine.url)
 
     @again_if_lost
-    def last_sent(self, people: Collection[bytes]) -> Mapping[bytes, PersonValues]:
+    def last_sent(self, people: Collection[bytes]) -> dict[bytes, PackedPerson]:
         """Give the last sent values of people; unknown people are absent."""
         with self._reading() as connection:
             return {person: PackedPerson(packed) for person, packed in _select(connection, _LAST_SENT, people)}

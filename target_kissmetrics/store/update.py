@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from target_kissmetrics.store.intents import LastSent, PersonValues
-from target_kissmetrics.store.packed import LastCall, PackedPerson
+from target_kissmetrics.store.packed import LastCall, PackedPerson, unpack
 
 Claim = Mapping[bytes, bytes]
 """What one row claims, whole or not at all: digests of seconds with the row's, and the row's own with its second."""
@@ -37,7 +37,7 @@ class StoreUpdate:
         if isinstance(values, PackedPerson) and values.last_call is not None:
             self.last_calls[person] = values.last_call
         if not isinstance(values, dict):
-            values = self.people[person] = dict(values or ())
+            values = self.people[person] = unpack(bytes(values)) if isinstance(values, PackedPerson) else {}
         return values
 
     def update(self, later: StoreUpdate) -> None:

@@ -27,7 +27,7 @@ from target_kissmetrics.kissmetrics.calls import Properties, Set
 from target_kissmetrics.mapping.result import Deletion
 from target_kissmetrics.store import digests
 from target_kissmetrics.store.intents import Intent, LastSent, NewValue, PropertyIntents, pack_new
-from target_kissmetrics.store.packed import LastCall, PackedPerson, new_person, units
+from target_kissmetrics.store.packed import LastCall, new_person, units
 from target_kissmetrics.sync.batch import Batch, BatchRow, outgoing
 from target_kissmetrics.sync.store_view import StoreView
 
@@ -160,17 +160,17 @@ def _plan_alone(step: MergedSet, view: StoreView, noted: set[tuple[bytes, bytes]
     Most are of people of whom nothing changed, or nothing is known.
     """
     last, call, own = view.people[step.person], step.calls[0], view.digests
-    if len(step.calls) > 1 or step.person in view.pending or (last and not isinstance(last, PackedPerson)):
+    if len(step.calls) > 1 or step.person in view.pending:
         return False
     properties, whole = call.properties, own.whole(call.properties)
-    if isinstance(last, PackedPerson) and last.was_set_by(whole):
+    if last.was_set_by(whole):
         step.rows[0].counts.unchanged += len(properties)
         return True
     keys, value_of = list(map(own.property_key, properties)), own.value
     if len(set(keys)) < len(keys):
         return False
     pairs = [key + value_of(text) for key, text in zip(keys, properties.values(), strict=True)]
-    if not isinstance(last, PackedPerson):
+    if not last:
         _plan_new(step, view, units(pairs, call.time), whole)
         return True
     missing = last.missing(pairs)
@@ -193,14 +193,14 @@ def _plan_new(step: MergedSet, view: StoreView, values: Sequence[bytes], whole: 
 def _plan_set(step: MergedSet, view: StoreView, noted: set[tuple[bytes, bytes]], include_all: bool) -> bool:
     """Plan each property alone; tell whether any is sent."""
     person, call, update = step.person, step.calls[0], step.batch.update
-    values, is_pending = view.values(person), person in view.pending
+    is_pending = person in view.pending
     properties, replaced = step.properties(view.digests)
     by_time: dict[int, Properties] = {}
     pairs: list[bytes] = []
     for key, (name, text) in properties.items():
         new = NewValue(person, key, view.digests.value(text), call.time)
         pairs.append(key + new.value)
-        last, pending = values.get(key), view.pending.of(person, key)
+        last, pending = view.people[person].get(key), view.pending.of(person, key)
         others = [view.digests.value(text) for text in replaced.get(key, ())]
         after = _latest_replaced(new, others, pending)
         sent = property_change(last, new, pending, always=include_all, after=after)
@@ -210,11 +210,10 @@ def _plan_set(step: MergedSet, view: StoreView, noted: set[tuple[bytes, bytes]],
             by_time.setdefault(sent.time, {})[name] = text
             if sent.is_last:
                 _replace_last(last, new, noted, view)
-                values[key] = LastSent(new.value, sent.time, new.row_time)
-                update.add(person, key, values[key])
+                view.change(person, key, LastSent(new.value, sent.time, new.row_time), update)
             view.intend(Intent(new, sent.time))
         if is_pending:
-            view.pending.repeated(Intent(new, values[key].time))
+            view.pending.repeated(Intent(new, view.people[person][key].time))
     # Of merged calls, none sets everything that this one sets: the store would recognize none of them.
     if by_time and len(step.calls) == 1:
         update.last_calls[person] = LastCall(view.digests.whole(call.properties), pairs)
@@ -237,9 +236,7 @@ def _latest_replaced(new: NewValue, replaced: Sequence[bytes], pending: Property
 
 
 def _forget(step: Forgetting, view: StoreView) -> None:
-    values = view.values(step.person)
     key = view.digests.property_key(step.deletion.name)
-    after = forgotten(values.get(key), step.deletion.time)
+    after = forgotten(view.people[step.person].get(key), step.deletion.time)
     if after is not None:
-        values[key] = after
-        step.batch.update.add(step.person, key, after)
+        view.change(step.person, key, after, step.batch.update)

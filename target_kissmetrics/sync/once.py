@@ -161,7 +161,7 @@ class OncePlanner:
             # The version of the intent may never be read again; but that of an amount may follow in the input.
             if sent is not None and (amount is not None or key != digests.SENT_AMOUNT):
                 self._repeated(subject, key, sent)
-        if self._view.values(subject)[digests.SENT_EVENT].value != one.content:
+        if self._view.people[subject][digests.SENT_EVENT].value != one.content:
             self._warn_of_change(one.row.counts.stream)
         late = self._late_amount(one, amount) if amount is not None else None
         mapped.calls = [call for call in mapped.calls if isinstance(call, Alias) or getattr(call, "distinct", False)]
@@ -187,7 +187,7 @@ class OncePlanner:
 
     def _late_amount(self, one: KeyedRow, amount: str) -> Set | None:
         """Give the amount of an event that was sent without one, once."""
-        receiver = self._view.values(one.subject).get(digests.SENT_TO)
+        receiver = self._view.people[one.subject].get(digests.SENT_TO)
         people = {name for call in one.row.mapped.calls for name in (call.person, getattr(call, "other", call.person))}
         person = next((name for name in people if receiver and self._short(name) == receiver.value), None)
         if receiver is None:
@@ -214,23 +214,19 @@ class OncePlanner:
             return None
         second = time if intended is None else intended
         sent = LastSent(content, second, second)
-        self._note(subject, key, sent, update)
+        self._view.change(subject, key, sent, update)
         self._repeated(subject, key, sent)
         self._view.intend(Intent(NewValue(subject, key, content, second), second))
         return second
 
     def _sent(self, subject: bytes, key: bytes, update: StoreUpdate) -> LastSent | None:
         """Give what was sent, or what a killed run may have sent, which then counts as sent."""
-        sent = self._view.values(subject).get(key)
+        sent = self._view.people[subject].get(key)
         first = self._view.pending.of(subject, key).first
         if sent is None and first is not None:
             sent = LastSent(first.new.value, first.time, first.time)
-            self._note(subject, key, sent, update)
+            self._view.change(subject, key, sent, update)
         return sent
-
-    def _note(self, subject: bytes, key: bytes, sent: LastSent, update: StoreUpdate) -> None:
-        self._view.values(subject)[key] = sent
-        update.add(subject, key, sent)
 
     def _repeated(self, subject: bytes, key: bytes, sent: LastSent) -> None:
         self._view.pending.repeated(Intent(NewValue(subject, key, sent.value, sent.time), sent.time))

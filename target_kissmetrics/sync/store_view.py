@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection
 
 from target_kissmetrics.store.intents import Intent, LastSent, PendingIntents, PersonValues, pack_intent
-from target_kissmetrics.store.packed import PackedPerson, merge
+from target_kissmetrics.store.packed import NOBODY, PackedPerson, merge
 from target_kissmetrics.store.sql import SqlStore
 from target_kissmetrics.store.update import StoreUpdate
 
@@ -15,7 +15,7 @@ class StoreView:
     """Loads what a plan needs, takes its changes, and keeps them until they are committed.
 
     Attributes:
-        people: Last sent values of those who were loaded; packed until they change.
+        people: Last sent values of those who were loaded.
         partners: Partners of those who were loaded for an alias; may be changed.
         intents: What the plan is about to send, packed.
     """
@@ -23,7 +23,7 @@ class StoreView:
     def __init__(self, store: SqlStore) -> None:
         self.digests = store.digests
         self.pending = PendingIntents()
-        self.people: dict[bytes, PackedPerson | dict[bytes, LastSent]] = {}
+        self.people: dict[bytes, PackedPerson] = {}
         self.partners: dict[bytes, set[bytes]] = {}
         self.intents: list[bytes] = []
         self._store = store
@@ -39,24 +39,17 @@ class StoreView:
         self.pending.update(self._store.pending_intents(self.pending.numbers))
         self.intents = []
         stored = self._store.last_sent(people) if people else {}
-        uncommitted = self._uncommitted
-        self.people = {}
-        for person in people:
-            last = stored.get(person, {})
-            if person in uncommitted:
-                self.people[person] = merge(last, uncommitted[person])
-            else:
-                self.people[person] = last if isinstance(last, PackedPerson) else dict(last)
+        self.people = {person: stored.get(person, NOBODY) for person in people}
+        for person in self._uncommitted.keys() & self.people.keys():
+            self.people[person] = PackedPerson(merge(bytes(self.people[person]), self._uncommitted[person]))
         partners = self._store.partners(aliased) if aliased else {}
         own = self._uncommitted_partners
         self.partners = {person: {*partners.get(person, ()), *own.get(person, ())} for person in aliased}
 
-    def values(self, person: bytes) -> dict[bytes, LastSent]:
-        """Give the last sent values of a person, which may be changed."""
-        values = self.people[person]
-        if isinstance(values, PackedPerson):
-            values = self.people[person] = dict(values)
-        return values
+    def change(self, person: bytes, key: bytes, last: LastSent, update: StoreUpdate) -> None:
+        """Change the last sent value of a property, here and in the update of a batch."""
+        self.people[person] = PackedPerson(merge(bytes(self.people[person]), {key: last}, always=True))
+        update.add(person, key, last)
 
     def intend(self, intent: Intent) -> None:
         """Note what the plan is about to send."""

@@ -57,6 +57,7 @@ def test_a_person_of_whom_nothing_is_known_has_no_value() -> None:
     assert not PackedPerson(b"").has_values([b"K" * 8 + b"V" * 8])
 
 
+PLAN, CITY, AGE = b"plan....", b"city....", b"age....."
 CALL, OTHER_CALL = b"a call..", b"another."
 
 
@@ -99,11 +100,24 @@ def last(value: bytes, time: int) -> LastSent:
 
 
 def test_of_two_people_the_later_second_wins_property_by_property() -> None:
-    stored = {b"plan": last(b"gold", 20), b"city": last(b"Rome", 5)}
-    new = {b"plan": last(b"free", 10), b"city": last(b"Oslo", 6), b"age": last(b"7", 1)}
-    assert merge(stored, new) == {b"plan": last(b"gold", 20), b"city": last(b"Oslo", 6), b"age": last(b"7", 1)}
-    assert stored == {b"plan": last(b"gold", 20), b"city": last(b"Rome", 5)}
+    stored = {PLAN: last(b"gold....", 20), CITY: last(b"Rome....", 5)}
+    new = {PLAN: last(b"free....", 10), CITY: last(b"Oslo....", 6), AGE: last(b"7.......", 1)}
+    assert unpack(merge(pack(stored), new)) == {
+        PLAN: last(b"gold....", 20),
+        CITY: last(b"Oslo....", 6),
+        AGE: last(b"7.......", 1),
+    }
 
 
 def test_in_one_second_what_is_new_wins() -> None:
-    assert merge({b"plan": last(b"gold", 20)}, {b"plan": last(b"free", 20)}) == {b"plan": last(b"free", 20)}
+    assert unpack(merge(pack({PLAN: last(b"gold....", 20)}), {PLAN: last(b"free....", 20)})) == {
+        PLAN: last(b"free....", 20)
+    }
+
+
+@given(PEOPLE, ANYBODY)
+def test_what_is_joined_is_what_each_property_says(stored: dict[bytes, LastSent], new: dict[bytes, LastSent]) -> None:
+    wins = {key: value for key, value in new.items() if key not in stored or value.time >= stored[key].time}
+    assert unpack(merge(pack(stored), new)) == {**stored, **wins}
+    assert unpack(merge(pack(stored, LastCall(CALL, pairs(stored))), new, always=True)) == {**stored, **new}
+    assert all(PackedPerson(pack(stored)).get(key) == stored.get(key) for key in {*stored, *new})

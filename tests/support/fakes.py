@@ -13,7 +13,7 @@ from target_kissmetrics.kissmetrics.names import folded
 from target_kissmetrics.kissmetrics.wire import Request
 from target_kissmetrics.store.digests import Digests
 from target_kissmetrics.store.intents import Intent, IntentChanges, PersonValues, unpack_intents
-from target_kissmetrics.store.packed import LastCall, PackedPerson, merge, pack
+from target_kissmetrics.store.packed import LastCall, PackedPerson, merge, pack, unpack
 from target_kissmetrics.store.sql import SqlStore
 from target_kissmetrics.store.update import Claim, StoredRun, StoreUpdate
 
@@ -95,7 +95,7 @@ class MemoryStore(SqlStore):
         self.database = database or Database()
         self.is_closed = False
 
-    def last_sent(self, people: Collection[bytes]) -> Mapping[bytes, PersonValues]:
+    def last_sent(self, people: Collection[bytes]) -> dict[bytes, PackedPerson]:
         """Give them packed, as a database would."""
         known, calls = self.database.people, self.database.last_calls
         return {person: PackedPerson(pack(known[person], calls.get(person))) for person in people if person in known}
@@ -136,7 +136,7 @@ class MemoryStore(SqlStore):
     def commit(self, update: StoreUpdate, cleared: Collection[int]) -> None:
         """Store an update, and clear intents."""
         for person, properties in update.people.items():
-            self.database.people[person] = merge(self.database.people.get(person, {}), properties)
+            self.database.people[person] = unpack(merge(pack(self.database.people.get(person, {})), properties))
         self.database.last_calls.update(update.last_calls)
         for one, other in update.aliases:
             self.database.partners.setdefault(one, set()).add(other)
