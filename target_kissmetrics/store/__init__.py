@@ -4,7 +4,7 @@ digests   identities, names and values -> the few bytes the store keeps of them
 intents   last sent values, and intents: what a run is about to send
 packed    the last sent values of a person as bytes
 update    what a batch and a run leave in the store
-sql       the store in SQLite or PostgreSQL; `rejects_table`: rejects in it
+sql       the store in SQLite or PostgreSQL; `queries`: how it asks for many keys; `rejects_table`: rejects in it
 layout    its tables, and how it connects
 overlay   a store over another one, for dry runs and import files
 """

@@ -13,7 +13,8 @@ from sqlalchemy.engine import Connection
 
 from target_kissmetrics.errors import StoreError
 from target_kissmetrics.store.layout import REJECTS
-from target_kissmetrics.store.sql import KEYS_PER_QUERY, SqlStore
+from target_kissmetrics.store.queries import KEYS_PER_QUERY
+from target_kissmetrics.store.sql import SqlStore
 
 
 class RejectsTable(SqlStore):

@@ -7,11 +7,9 @@ meanwhile, within the transaction that writes them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, TypeVar
 
 import backoff
 import sqlalchemy as sa
@@ -20,9 +18,8 @@ from sqlalchemy.engine import Connection
 
 from target_kissmetrics.errors import StoreError
 from target_kissmetrics.store import layout
-from target_kissmetrics.store.digests import PERSON_BYTES, SECOND_BYTES, VALUE_BYTES, Digests, derived_key
+from target_kissmetrics.store.digests import PERSON_BYTES, VALUE_BYTES, Digests, derived_key
 from target_kissmetrics.store.intents import (
-    INTENT_BYTES,
     Intent,
     IntentChanges,
     LastSent,
@@ -40,7 +37,18 @@ from target_kissmetrics.store.layout import (
     ConnectionLostError,
     store_errors,
 )
-from target_kissmetrics.store.packed import UNIT, PackedPerson, joined
+from target_kissmetrics.store.packed import PackedPerson, joined
+from target_kissmetrics.store.queries import (
+    CLAIMED,
+    ENTRIES,
+    KEYS_PER_QUERY,
+    LAST_SENT,
+    PARTNERS,
+    PENDING,
+    TO_CHANGE,
+    select,
+    some,
+)
 from target_kissmetrics.store.update import Claim, StoredRun, StoreUpdate
 
 INTENT_LIFETIME_SECONDS = 30 * 24 * 3600
@@ -48,26 +56,6 @@ INTENT_LIFETIME_SECONDS = 30 * 24 * 3600
 
 RUN_LIFETIME_SECONDS = 400 * 24 * 3600
 """Runs that began before this are deleted."""
-
-KEYS_PER_QUERY = 1000
-
-_LAST_SENT = sa.select(PEOPLE.c.person, PEOPLE.c.properties)
-_TO_CHANGE = _LAST_SENT.order_by(PEOPLE.c.person).with_for_update()
-_PARTNERS = sa.select(ALIASES.c.person, ALIASES.c.partner)
-_CLAIMED = sa.select(SECONDS.c.slot, SECONDS.c.holder)
-_ENTRIES = sa.select(INTENTS.c.id, INTENTS.c.entries)
-_PENDING = sa.select(INTENTS.c.id).where(INTENTS.c.product == sa.bindparam("product"))
-
-_T = TypeVar("_T")
-
-_IS_WHOLE: Mapping[str, Callable[[int], bool]] = {
-    "properties": lambda size: size % UNIT == 0,
-    "partner": lambda size: size == PERSON_BYTES,
-    "holder": lambda size: size == SECOND_BYTES,
-    "entries": lambda size: size % INTENT_BYTES == 0,
-}
-"""Column -> whether this package may have written a value of `size` bytes."""
-
 
 again_if_lost = backoff.on_exception(
     backoff.constant, ConnectionLostError, max_time=60.0, interval=0.5, jitter=None, logger=None
@@ -132,14 +120,14 @@ class SqlStore:
     def last_sent(self, people: Collection[bytes]) -> dict[bytes, PackedPerson]:
         """Give the last sent values of people; unknown people are absent."""
         with self._reading() as connection:
-            return {person: PackedPerson(packed) for person, packed in _select(connection, _LAST_SENT, people)}
+            return {person: PackedPerson(packed) for person, packed in select(connection, LAST_SENT, people)}
 
     @again_if_lost
     def partners(self, people: Collection[bytes]) -> dict[bytes, set[bytes]]:
         """Give the people whom each of these was aliased with; people without an alias are absent."""
         partners: dict[bytes, set[bytes]] = {}
         with self._reading() as connection:
-            for person, partner in _select(connection, _PARTNERS, people):
+            for person, partner in select(connection, PARTNERS, people):
                 partners.setdefault(person, set()).add(partner)
         return partners
 
@@ -147,7 +135,7 @@ class SqlStore:
     def claimed(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """Give what is claimed under these keys; free ones are absent."""
         with self._reading() as connection:
-            return dict(_select(connection, _CLAIMED, keys))
+            return dict(select(connection, CLAIMED, keys))
 
     @again_if_lost
     def claim(self, claims: Sequence[Claim]) -> dict[bytes, bytes]:
@@ -155,7 +143,7 @@ class SqlStore:
         with self._writing() as connection:
             layout.lock(connection, layout.SECONDS_LOCK)
             keys = [key for claim in claims for key in claim]
-            claimed = dict(_select(connection, _CLAIMED, keys))
+            claimed = dict(select(connection, CLAIMED, keys))
             free = [claim for claim in claims if claim.keys().isdisjoint(claimed)]
             rows = [{"slot": slot, "holder": holder} for claim in free for slot, holder in claim.items()]
             if rows:
@@ -186,7 +174,7 @@ class SqlStore:
             if self._plan is not None:
                 self._plan.pending = pending
             unseen = sorted(pending - set(seen))
-            new = {number: unpack_intents(blob) for number, blob in _select(connection, _ENTRIES, unseen)}
+            new = {number: unpack_intents(blob) for number, blob in select(connection, ENTRIES, unseen)}
         return IntentChanges(new, set(seen) - pending)
 
     @again_if_lost
@@ -213,8 +201,8 @@ class SqlStore:
                 pairs = {pair for one, other in update.aliases for pair in ((one, other), (other, one))}
                 rows = [{"person": one, "partner": other} for one, other in sorted(pairs)]
                 connection.execute(self._insert(ALIASES).on_conflict_do_nothing(), rows)
-            for some in _some(sorted(cleared)):
-                connection.execute(sa.delete(INTENTS).where(INTENTS.c.id.in_(some)))
+            for part in some(sorted(cleared)):
+                connection.execute(sa.delete(INTENTS).where(INTENTS.c.id.in_(part)))
 
     @again_if_lost
     def add_names(self, new: Mapping[bytes, bool]) -> dict[bytes, bool]:
@@ -245,10 +233,10 @@ class SqlStore:
     def drain(self) -> Iterator[StoreUpdate]:
         """Give everything that is stored of people and aliases, in updates of bounded size, and then delete it."""
         with self._writing() as connection:
-            people = connection.execute(_LAST_SENT)
+            people = connection.execute(LAST_SENT)
             for rows in people.partitions(KEYS_PER_QUERY):
                 yield StoreUpdate({person: PackedPerson(packed) for person, packed in rows})
-            aliases = connection.execute(_PARTNERS)
+            aliases = connection.execute(PARTNERS)
             for pairs in aliases.partitions(KEYS_PER_QUERY):
                 yield StoreUpdate(aliases={(one, other) for one, other in pairs})
             connection.execute(sa.delete(PEOPLE))
@@ -267,7 +255,7 @@ class SqlStore:
         )
         missing = sorted(update.people)
         while missing:
-            stored = dict(_select(connection, _TO_CHANGE, missing))
+            stored = dict(select(connection, TO_CHANGE, missing))
             known: list[dict[str, bytes]] = []
             new: list[dict[str, bytes]] = []
             for person in missing:
@@ -293,7 +281,7 @@ class SqlStore:
             return connection
 
     def _pending(self, connection: Connection) -> set[int]:
-        return set(connection.execute(_PENDING, {"product": self.digests.product}).scalars())
+        return set(connection.execute(PENDING, {"product": self.digests.product}).scalars())
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -379,32 +367,3 @@ def check_store(url: str, *, stores_rejects: bool = False) -> None:
                 store.commit(StoreUpdate({person: {key: LastSent(key, 0, 0)}}, {(person, person)}), [0])
     finally:
         engine.dispose()
-
-
-def _select(connection: Connection, query: sa.Select[Any], keys: Collection[Any]) -> Iterator[Any]:
-    """Run a query for keys of its first column; the second one holds bytes.
-
-    Raises:
-        StoreError: Some of these bytes are not what this package writes.
-    """
-    value = query.selected_columns[1]
-    is_whole = _IS_WHOLE[value.name]
-    for some in _some(list(keys)):
-        rows = connection.exec_driver_sql(_with_keys(query, connection.dialect, len(some)), tuple(some)).all()
-        values = [row[1] for row in rows]
-        if not set(map(type, values)) <= {bytes} or not all(map(is_whole, set(map(len, values)))):
-            raise layout.damaged(value.table.name)
-        yield from rows
-
-
-@lru_cache
-def _with_keys(query: sa.Select[Any], dialect: sa.Dialect, count: int) -> str:
-    """Write a query for so many keys of its first column: SQLAlchemy's own way of many keys takes as long as SQLite."""
-    keys: sa.BindParameter[Any] = sa.bindparam("keys", expanding=True)
-    text = str(query.where(query.selected_columns[0].in_(keys)).compile(dialect=dialect))
-    return text.replace("__[POSTCOMPILE_keys]", ", ".join(["?" if dialect.name == "sqlite" else "%s"] * count))
-
-
-def _some(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    for start in range(0, len(values), KEYS_PER_QUERY):
-        yield values[start : start + KEYS_PER_QUERY]

@@ -7,7 +7,7 @@ and empty values are not sent. What the schema and the settings say of a field i
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from target_kissmetrics.mapping.rules.fields import MAX_DEPTH, Globs, Row, Templ
 from target_kissmetrics.mapping.rules.loaders import is_metadata
 from target_kissmetrics.mapping.rules.schemas import listed, moments
 from target_kissmetrics.mapping.rules.tracking_plan import TrackingPlan
-from target_kissmetrics.mapping.rules.values import Values, Writers, is_scalar
+from target_kissmetrics.mapping.rules.values import ObjectFoundError, Values, Writers, find_object, is_scalar
 from target_kissmetrics.mapping.settings import MappingSettings, StreamSettings
 
 CAMPAIGN_PROPERTIES: dict[str, str] = {
@@ -52,12 +52,8 @@ class _UnusualError(ValueError):
     """A row takes the general way: what it holds, or how its fields are named, needs a look at each of them."""
 
 
-def _object(_: object) -> str:
-    raise _UnusualError
-
-
 _EXCLUDED = Writers(lambda _: "")
-_NOTHING = Writers(lambda _: "", {dict: _object})
+_NOTHING = Writers(lambda _: "", {dict: find_object})
 """Of a field that the settings exclude, with all that is below it; and of one below which some may be included."""
 
 
@@ -94,6 +90,8 @@ class _Shape:
         below: By the fields of these objects, which are None where it is none: the shape with them in its place.
         folded: The folded names of the properties; None if two are the same, or one is rejected.
     """
+
+    __slots__ = ("below", "folded", "names", "objects", "rules", "writers")
 
     def __init__(self, rules: Sequence[_FieldRule]) -> None:
         self.rules = rules
@@ -161,6 +159,7 @@ class PropertyMaker:
         self._warned: set[str] = set()
         self._reserved = frozenset(reserved)
         self._listed = tuple(listed(schema))
+        self._writers = lru_cache(self._values.writers)
         self._rule = lru_cache(MAX_CACHED_FIELDS)(self._work_out)
         self._cached_layout = lru_cache(MAX_LAYOUTS)(self._layout)
         self._cached_shape = lru_cache(MAX_LAYOUTS)(self._shape)
@@ -205,7 +204,7 @@ class PropertyMaker:
             raise _UnusualError
         try:
             texts = [writers[type(value)](value) for writers, value in zip(shape.writers, values, strict=True)]
-        except _UnusualError:
+        except ObjectFoundError:
             shape.objects = [place for place in reversed(range(len(values))) if type(values[place]) is dict]
             raise
         joined = "".join(texts)
@@ -269,11 +268,15 @@ class PropertyMaker:
         for value, rule in zip(pick(row), rules, strict=True):
             if value is None:
                 continue
-            if type(value) is dict:
+            kind = type(value)
+            if kind is dict:
                 properties |= self._below(value, about, rule.path, depth + 1)
                 continue
+            if (kind is list or kind is tuple) and not all(map(is_scalar, value)):
+                self._drop_list(rule)
+                continue
             try:
-                text = rule.writers[type(value)](value)
+                text = rule.writers[kind](value)
             except Rejected as problem:
                 rejections.append(Rejection.of(problem, rule.path))
                 continue
@@ -309,11 +312,9 @@ class PropertyMaker:
         about[0].append(Rejection.of(problem))
         return {}
 
-    def _write_list(self, path: str, write: Callable[[Any], str], value: Sequence[Any]) -> str:
-        if all(map(is_scalar, value)):
-            return write(value)
-        self._warn_once(f"field {path!r} is dropped: a list of objects cannot be a property")
-        return ""
+    def _drop_list(self, rule: _FieldRule) -> None:
+        if rule.writers is not _NOTHING:
+            self._warn_once(f"field {rule.path!r} is dropped: a list of objects cannot be a property")
 
     def _drop(self, rule: _FieldRule, rejections: list[Rejection]) -> None:
         """Report a value that becomes no property because of its name."""
@@ -334,10 +335,7 @@ class PropertyMaker:
         if include is not None and not include.match(named):
             return _FieldRule(path, _NOTHING, _NOTHING)
         strict = self._moments.get(path)
-        is_moment, is_strict = self._iso_texts or strict is not None, bool(strict)
-        writers, quick = self._values.writers(moment=is_moment, strict=is_strict)
-        writers[list] = writers[tuple] = quick[list] = quick[tuple] = partial(self._write_list, path, writers[list])
-        quick[dict] = _object
+        writers, quick = self._writers(self._iso_texts or strict is not None, bool(strict))
         try:
             wanted = self._rename.get(path) or self._rename.get(named) or campaign
             if wanted is None:
@@ -350,7 +348,7 @@ class PropertyMaker:
         if folded(wanted) == self._revenue:
             of_type = writers
             writers = Writers(lambda value: "" if amounts.is_zero(value) else of_type[type(value)](value))
-            quick = Writers(writers[object], {dict: _object})
+            quick = Writers(writers[object], {kind: quick[kind] for kind in (dict, list, tuple)})
         return _FieldRule(path, writers, quick, wanted, folded(wanted))
 
     def _warn_once(self, text: str) -> None:

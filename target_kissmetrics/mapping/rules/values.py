@@ -7,7 +7,7 @@ integration for lists and booleans.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from functools import partial
@@ -27,6 +27,15 @@ MAX_NUMBER_DIGITS = 400
 _BOOLEANS = {True: "true", False: "false"}
 _SHORT_NUMBER = 40
 _DIGITS = "0123456789"
+
+
+class ObjectFoundError(ValueError):
+    """A value is an object."""
+
+
+def find_object(_: object) -> str:
+    """Raise ObjectFoundError: this is no value to write."""
+    raise ObjectFoundError
 
 
 class Writers(dict[type, Callable[[Any], str]]):
@@ -49,17 +58,23 @@ class Values:
         self._unix = settings.datetime_format == "unix"
         self._limit = settings.max_value_length
 
-    def writers(self, *, moment: bool = False, strict: bool = True) -> tuple[Writers, Writers]:
+    def writers(self, moment: bool = False, strict: bool = True) -> tuple[Writers, Writers]:
         """Return `write` by types, for texts that may be moments: all are if `strict`, else those in full ISO 8601.
 
-        The second one leaves it to the caller whether a text is blank, too long or not UTF-8, or an integer too long.
+        The second one leaves it to the caller whether a text is blank, too long or not UTF-8, or an integer too long;
+        it raises ObjectFoundError for an object, and another ValueError for a list that holds anything but scalars.
         """
         of_text = (self._moment if strict else self._moment_or_text) if moment else self._text
         others = partial(self.write, of_text=of_text)
         checked = {str: of_text, bool: _BOOLEANS.__getitem__, int: _whole, Decimal: _decimal}
-        return Writers(others, checked), Writers(
-            others, {**checked, NoneType: {None: ""}.__getitem__, int: str, str: of_text if moment else str}
-        )
+        unchecked: dict[type, Callable[[Any], str]] = {
+            NoneType: {None: ""}.__getitem__,
+            int: str,
+            str: of_text if moment else str,
+            dict: find_object,
+        }
+        of_list = partial(_write_scalars, others)
+        return Writers(others, checked), Writers(others, {**checked, **unchecked, list: of_list, tuple: of_list})
 
     def write(self, value: Any, of_text: Callable[[str], str] | None = None) -> str:
         """Return a scalar, or a list of scalars, as text, empty if there is nothing to send, or raise Rejected."""
@@ -119,6 +134,12 @@ def plain_number(value: float | Decimal) -> str:
     if isinstance(value, int):
         return _whole(value)
     return _decimal(value if isinstance(value, Decimal) else Decimal(repr(value)))
+
+
+def _write_scalars(write: Callable[[Any], str], value: Sequence[Any]) -> str:
+    if not all(map(is_scalar, value)):
+        raise ValueError
+    return write(value)
 
 
 def _whole(value: int) -> str:

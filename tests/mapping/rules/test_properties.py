@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import copy
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -497,21 +499,52 @@ JSON = st.recursive(
 )
 
 
-@given(
-    st.lists(st.dictionaries(st.text("aA_,: .\u200b", max_size=4), JSON, max_size=6), min_size=1, max_size=3),
-    st.lists(st.sampled_from(["a", "A", "aa", "a.a", "aA"]), max_size=2),
+VALUES = JSON | st.sampled_from([
+    "2024-01-31T08:00:00Z", "2024-01-31T24:00:00Z", "soon", "x" * 20, "x" * 301, "\ud800", 10**400, 10**5000,
+    Decimal("1.50"), Decimal("NaN"), ["a", 1], [{}], datetime(2024, 1, 31, tzinfo=UTC), "0", 0.0,
+])  # fmt: skip
+NAMES = st.sampled_from(
+    ["a", "A", "b", "b.a", "_b", "at", "Billing Amount", "utm_source", "UTM_Source", "_sdc_x", "x,y"]
 )
-def test_rows_whose_layout_is_cached_have_the_properties_of_any_others(
-    rows: list[dict[str, Any]], used: list[str]
+ROW = st.dictionaries(NAMES, VALUES | st.dictionaries(NAMES, VALUES, max_size=3), max_size=6)
+ENTRIES = [
+    StreamSettings(),
+    StreamSettings(exclude=("b*",)),
+    StreamSettings(include=("a", "b.a", "at")),
+    StreamSettings(rename=(("b.a", "B"), ("A", "Other"))),
+    StreamSettings(set=(("Const", "{a}"), ("b", "x"))),
+]
+
+
+@given(
+    st.lists(ROW, min_size=1, max_size=4),
+    st.sampled_from(ENTRIES),
+    st.sampled_from([(), ("a",), ("b", "at"), ("b.a",)]),
+    st.sampled_from([(), ("billing amount",), ("a", "b.a")]),
+    st.sampled_from([512, 12]),
+    st.sampled_from(["unix", "iso8601"]),
+)
+def test_rows_of_a_known_shape_have_the_properties_that_a_look_at_each_field_gives(
+    rows: list[dict[str, Any]],
+    entry: StreamSettings,
+    used: tuple[str, ...],
+    taken: tuple[str, ...],
+    limit: int,
+    times: Any,
 ) -> None:
-    cached = PropertyMaker(StreamSettings(exclude=("aA*",)), MappingSettings(), {}, lambda _: None)
-    general = PropertyMaker(StreamSettings(exclude=("aA*",), include=("*",)), MappingSettings(), {}, lambda _: None)
-    for row in rows:
-        first: list[Rejection] = []
-        second: list[Rejection] = []
-        made = cached.make(row, first, used=tuple(used))
-        assert list(made.items()) == list(general.make(row, second, used=tuple(used)).items())
-        assert first == second
+    settings = MappingSettings(max_value_length=limit, datetime_format=times)
+    schema = {"properties": {"at": DATE_TIME, "b": {"properties": {"at": {"anyOf": [DATE_TIME, TEXT]}}}}}
+    warnings: list[list[str]] = [[], []]
+    by_shape, by_field = (PropertyMaker(entry, settings, schema, warned.append) for warned in warnings)
+    by_field._made_by_shape = Mock(side_effect=ValueError)  # type: ignore[method-assign]
+    for row in [*rows, *rows]:
+        outcomes: list[tuple[list[tuple[str, str]], list[Rejection]]] = []
+        for maker in (by_shape, by_field):
+            rejections: list[Rejection] = []
+            made = maker.make(row, rejections, used=used, taken=taken)
+            outcomes.append((list(made.items()), rejections))
+        assert outcomes[0] == outcomes[1]
+    assert warnings[0] == warnings[1]
 
 
 @given(st.lists(st.dictionaries(st.text("aA_,: .\u200b", max_size=4), JSON, max_size=6), min_size=1, max_size=3))
