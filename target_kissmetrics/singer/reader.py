@@ -61,18 +61,20 @@ class MessageReader(GenericSingerReader[str]):
                 if not line.strip():
                     continue
                 message = self.deserialize_json(line)
-                self._take(message, callbacks.get(message["type"], self._process_unknown_message))
-                counts[message["type"]] += 1
+                kind = message["type"]
+                take = callbacks.get(kind, self._process_unknown_message)
+                if kind == "RECORD":
+                    take(message)
+                else:
+                    self._take(message, take)
+                counts[kind] += 1
         except BaseException:
             self.on_failure()
             raise
         return counts
 
     def _take(self, message: dict[str, Any], take: Callable[[dict[str, Any]], None]) -> None:
-        """Hand a message on. Any error that an odd message causes in the SDK, other than a RECORD, becomes one line."""
-        if message["type"] == "RECORD":
-            take(message)
-            return
+        """Hand a message other than a RECORD on. Any error that an odd one causes in the SDK becomes one line."""
         try:
             take(message)
         except (TargetError, SingerSDKError, SingerError):

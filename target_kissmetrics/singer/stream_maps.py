@@ -93,14 +93,14 @@ class StreamMapper(PluginMapper):
         self._warn = warn or (lambda stream, text: logger.warning("stream '%s': %s", stream, text))
         self._validates = config.get("validate_records") is True
         self._validators: dict[str, Validate] = {}
+        self._copied: dict[str, str] = {}  # streams whose rows stay as they are, with their names after stream maps
         self._messages: dict[str, int] = {}  # hashes; the objects of a message take 8 KB
 
     def maps(self, message: Mapping[str, Any]) -> list[StreamMap]:
         """Return the maps of the stream that a message names; none when it is not read, BeforeSchema when it is new."""
-        stream = message.get("stream")
-        known = self.stream_maps.get(stream) if type(stream) is str else None
+        stream = named_in(message)
+        known = self.stream_maps.get(stream)
         if known is None:
-            stream = named_in(message)
             if any(self._maps_of(stream)):
                 raise BeforeSchema(f"stream '{stream}': {message['type']} before SCHEMA; this is a bug in the tap")
             known = self.stream_maps[stream] = []
@@ -134,9 +134,17 @@ class StreamMapper(PluginMapper):
         for made in self.stream_maps[stream]:
             made.raw_schema = made.transformed_schema  # not a copy
         self._validators.pop(stream, None)
+        self._copied.pop(stream, None)
         if self._validates:
             self._validators[stream] = validation(schema, stream)
+        self._copied.update(self._names_alone(stream))
         return True
+
+    def _names_alone(self, stream: str) -> dict[str, str]:
+        """Return a stream's name after stream maps, by its name before, if nothing else of its rows changes."""
+        only, *others = self.stream_maps[stream]
+        is_copied = isinstance(only, _Same) and not others and stream not in self._validators
+        return {stream: only.stream_alias} if is_copied else {}
 
     def _unfolded(self, stream: str, schema: dict[str, Any]) -> dict[str, Any]:
         fields = unfolded(schema)
@@ -148,15 +156,17 @@ class StreamMapper(PluginMapper):
 
     def rows(self, message: Mapping[str, Any]) -> list[RowOfStream]:
         """Return the row of a RECORD message, in each stream that the tap's becomes. Raises as `maps` and `_eval`."""
-        stream_maps, record = self.maps(message), message.get("record")
+        stream, record = message.get("stream"), message.get("record")
+        alias = self._copied.get(stream) if type(stream) is str else None
+        if alias is not None and type(record) is dict:
+            return [(alias, record, record, None)]  # the mapping does not change its rows
+        stream_maps = self.maps(message)
         if not stream_maps:
             return []
         stream = message["stream"]
-        if type(record) is not dict:
+        if not isinstance(record, dict):
             raise InputError(f"stream '{stream}': RECORD whose record is not an object; fix the tap")
-        problem = self.problem(stream, record) if self._validators else None
-        if len(stream_maps) == 1 and type(stream_maps[0]) is _Same:  # the mapping does not change its rows
-            return [(stream_maps[0].stream_alias, record, record, problem)]
+        problem = self.problem(stream, record)
         rows: list[RowOfStream] = []
         for stream_map in stream_maps:
             row = dict(record) if problem is not None else stream_map.transform(dict(record))

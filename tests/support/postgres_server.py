@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +56,12 @@ class Postgres:
         _when_it_answers(self.url, self._process)
 
     def stop(self) -> None:
-        self._process.send_signal(signal.SIGINT)  # its word for: end all sessions and stop
-        self._process.wait(timeout=START_SECONDS)
+        for _ in range(int(START_SECONDS)):
+            self._process.send_signal(signal.SIGINT)  # its word for: end all sessions and stop
+            with suppress(subprocess.TimeoutExpired):  # it does not hear the word in the moment of its start
+                self._process.wait(timeout=1)
+                return
+        raise TimeoutError(f"PostgreSQL does not stop within {START_SECONDS} s")
 
     def restart(self) -> None:
         """End all sessions, and start again."""
