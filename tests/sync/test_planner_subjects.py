@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import Mock
 
 import pytest
-from fakes import pending
+from fakes import Database, MemoryStore, pending
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planning import T0, Run, alias, attributes, bought, calls_of, once, store_in, times
+from planning import T0, Run, alias, attributes, bought, calls_of, deleted, once, store_in, times
 
 from target_kissmetrics.kissmetrics.calls import Alias, Record, Set
 from target_kissmetrics.mapping.result import EventSlot, Mapped
@@ -178,6 +179,38 @@ def test_an_intent_of_one_person_leaves_the_others_on_the_fast_path(
     batch = Run(store).plan(*[attributes(person, 9, plan="A", city="Oslo") for person in "ab"])
     assert [call.args[0].calls[0].person for call in by_property.call_args_list] == ["a"]
     assert [call.person for call in calls_of(batch)] == ["a"]
+
+
+PEOPLE, SECONDS, VALUES = st.sampled_from("ab"), st.integers(0, 3), st.sampled_from(["1", "2", "x" * 40])
+NAMED = st.dictionaries(st.sampled_from(["plan", "Plan", "city", "age"]), VALUES, min_size=1, max_size=3).filter(
+    lambda named: len({name.lower() for name in named}) == len(named)  # as the mapping gives them
+)
+ROWS = (
+    st.builds(lambda person, second, named: attributes(person, second, **named), PEOPLE, SECONDS, NAMED)
+    | st.builds(deleted, PEOPLE, SECONDS)
+    | st.builds(once, PEOPLE, SECONDS)
+)
+RUNS = st.lists(st.lists(st.tuples(st.lists(ROWS, min_size=1, max_size=4), st.booleans()), max_size=3), max_size=4)
+
+
+@given(RUNS)
+def test_a_call_that_is_planned_alone_is_planned_as_property_by_property(
+    runs: list[list[tuple[list[Mapped], bool]]],
+) -> None:
+    outcomes = []
+    for alone in (change_tracking._plan_alone, lambda *_: False):
+        database, seen = Database(), []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(change_tracking, "_plan_alone", alone)
+            for batches in runs:
+                run = Run(MemoryStore(database))
+                for rows, is_committed in batches:  # a run that does not commit is killed in the end
+                    batch = run.plan(*deepcopy(rows))
+                    seen.append((calls_of(batch), run.counts.unchanged, sorted(batch.update.people)))
+                    if is_committed:
+                        run.commit(batch)
+        outcomes.append((seen, database.people, database.intents))
+    assert outcomes[0] == outcomes[1]
 
 
 def test_a_complete_run_that_sends_the_rows_again_leaves_no_intent_of_the_killed_one(store: SqlStore) -> None:
