@@ -67,8 +67,10 @@ class StoreView:
     def keep(self, update: StoreUpdate) -> None:
         """Keep what a batch changes until it is committed: the store does not say it yet."""
         for person, values in update.people.items():
+            # A copy: of a call that is refused, the update drops its values.
+            kept = values if isinstance(values, PackedPerson) else dict(values)
             before = self._uncommitted.get(person)
-            self._uncommitted[person] = values if before is None else {**before, **values}
+            self._uncommitted[person] = kept if before is None else {**before, **kept}
             self._batches[person] += 1
         for one, other in update.aliases:
             self._uncommitted_partners.setdefault(one, set()).add(other)

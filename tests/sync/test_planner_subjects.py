@@ -181,6 +181,18 @@ def test_an_intent_of_one_person_leaves_the_others_on_the_fast_path(
     assert [call.person for call in calls_of(batch)] == ["a"]
 
 
+@pytest.mark.parametrize("known", [[], [attributes("a", 0, plan="A")]], ids=["nobody", "somebody"])
+def test_rows_planned_while_a_refused_call_is_in_flight_are_compared_with_its_values(known: list[Mapped]) -> None:
+    run = Run(MemoryStore())
+    for row in known:
+        run.send(row)
+    large = "x" * 1200
+    batch = run.plan(attributes("a", 5, plan=large))
+    run.planner.refused(batch, batch.calls.pop())
+    assert calls_of(run.plan(attributes("a", 9, plan=large))) == []
+    assert times(calls_of(run.plan(attributes("a", 9, plan="A")))) == [9]
+
+
 PEOPLE, SECONDS, VALUES = st.sampled_from("ab"), st.integers(0, 3), st.sampled_from(["1", "2", "x" * 40])
 NAMED = st.dictionaries(st.sampled_from(["plan", "Plan", "city", "age"]), VALUES, min_size=1, max_size=3).filter(
     lambda named: len({name.lower() for name in named}) == len(named)  # as the mapping gives them
