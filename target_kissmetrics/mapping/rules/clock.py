@@ -40,7 +40,6 @@ class RowClock:
         self.paths = fields.paths
         self._fields = fields
         self._first, self._read_first = fields.first
-        self._past = EARLIEST_TIME
         self._required = required and bool(self.paths)
         self._now = now
         self._max_future = max_future
@@ -60,7 +59,7 @@ class RowClock:
         Raises Rejected: there is no time, it cannot be read, or Kissmetrics does not keep it.
         """
         seconds = times.usual_seconds(self._read_first(row))
-        if seconds is not None and EARLIEST_TIME <= seconds < self._past:
+        if seconds is not None and EARLIEST_TIME <= seconds <= self._now():
             return seconds, self._first
         found = self._fields.find(row)
         if found is not None:
@@ -87,8 +86,7 @@ class RowClock:
             raise Rejected("too-old", "the time is before 2009-01-01, and Kissmetrics keeps no older data", field)
         if seconds >= LATEST_TIME:
             raise Rejected("bad-timestamp", "the time is after 2100-01-01, so its unit is probably wrong", field)
-        self._past = int(self._now())
-        if seconds > self._past + self._max_future:
+        if seconds > self._now() + self._max_future:
             problem = f"the time is more than {self._max_future:g} seconds ahead of the clock (max_future_seconds)"
             raise Rejected("future-timestamp", problem, field)
         return seconds

@@ -41,6 +41,9 @@ MAX_CACHED_FIELDS = 20_000
 MAX_LAYOUTS = 100
 """Sets of fields whose rules are cached together. Most streams have one, and one for each object in their rows."""
 
+MAX_SHAPES = 300
+"""Shapes of rows with objects: of names made from data there may be as many as rows."""
+
 MAX_LAYOUT_FIELDS = 1000
 """Of a set that is cached."""
 
@@ -163,6 +166,7 @@ class PropertyMaker:
         self._rule = lru_cache(MAX_CACHED_FIELDS)(self._work_out)
         self._cached_layout = lru_cache(MAX_LAYOUTS)(self._layout)
         self._cached_shape = lru_cache(MAX_LAYOUTS)(self._shape)
+        self._shapes = 0
         self._short = min(settings.max_value_length, SHORT_CHARACTERS)
 
     def make(
@@ -205,7 +209,10 @@ class PropertyMaker:
         try:
             texts = [writers[type(value)](value) for writers, value in zip(shape.writers, values, strict=True)]
         except ObjectFoundError:
-            shape.objects = [place for place in reversed(range(len(values))) if type(values[place]) is dict]
+            kept = [rule.writers is not _EXCLUDED for rule in shape.rules]
+            shape.objects = [
+                place for place in reversed(range(len(values))) if kept[place] and type(values[place]) is dict
+            ]
             raise
         joined = "".join(texts)
         if not joined.isascii():
@@ -228,8 +235,9 @@ class PropertyMaker:
                 inner.append(None)
         key = tuple(inner)
         if key not in shape.below:
-            if len(shape.below) == MAX_LAYOUTS or len(values) > MAX_LAYOUT_FIELDS:
+            if self._shapes == MAX_SHAPES or len(values) > MAX_LAYOUT_FIELDS:
                 raise _UnusualError
+            self._shapes += 1
             rules = [*shape.rules]
             for place, fields in zip(shape.objects, key, strict=True):
                 if fields is not None:
@@ -330,9 +338,10 @@ class PropertyMaker:
         named = path if self._own is None else name  # as the entry names it
         # `include` chooses among the row's own fields; an object that becomes its own call is chosen as a whole.
         include = self._include if self._own is not None or not under else None
-        if is_metadata(name) or self._exclude.match(named) or (self._own is not None and self._own.match(path)):
+        is_own = self._own is not None and self._own.match(path)
+        if is_metadata(f"{name}.field") or self._exclude.match(named) or is_own:
             return _FieldRule(path, _EXCLUDED, _EXCLUDED)
-        if include is not None and not include.match(named):
+        if is_metadata(name) or (include is not None and not include.match(named)):
             return _FieldRule(path, _NOTHING, _NOTHING)
         strict = self._moments.get(path)
         writers, quick = self._writers(self._iso_texts or strict is not None, bool(strict))

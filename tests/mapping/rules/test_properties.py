@@ -473,6 +473,27 @@ def test_more_fields_than_are_remembered_are_still_right(monkeypatch: pytest.Mon
         assert codes(mapped) == [("reserved-name", "_k")]
 
 
+def test_an_object_that_served_as_something_else_is_no_property_of_later_rows_either() -> None:
+    maker = PropertyMaker(StreamSettings(), MappingSettings(), {}, print)
+    row = {
+        "context": {"user": {"name": "Ada"}, "other": {"z": 1}},
+        "_sdc_x": {"y": 2},
+        "a": {"_deleted": {"x": 1}, "o": {}},
+    }
+    for _ in range(5):
+        made = maker.make(row, [], used=("context.user",))
+        assert made == {"context.other.z": "1", "a._deleted.x": "1"}
+
+
+def test_rows_whose_objects_are_keyed_by_data_have_no_shapes_without_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(properties_module, "MAX_SHAPES", 5)
+    maker = PropertyMaker(StreamSettings(), MappingSettings(), {}, print)
+    for number in range(40):
+        row = {"p": {f"a{number % 3}": {f"b{number % 7}": {"c": number}}}}
+        assert maker.make(row, []) == {f"p.a{number % 3}.b{number % 7}.c": str(number)}
+    assert maker._shapes == 5
+
+
 def test_what_holds_for_a_field_is_worked_out_once_for_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
@@ -504,9 +525,10 @@ VALUES = JSON | st.sampled_from([
     Decimal("1.50"), Decimal("NaN"), ["a", 1], [{}], datetime(2024, 1, 31, tzinfo=UTC), "0", 0.0,
 ])  # fmt: skip
 NAMES = st.sampled_from(
-    ["a", "A", "b", "b.a", "_b", "at", "Billing Amount", "utm_source", "UTM_Source", "_sdc_x", "x,y"]
+    ["a", "A", "b", "b.a", "_b", "_deleted", "at", "Billing Amount", "utm_source", "UTM_Source", "_sdc_x", "x,y"]
 )
-ROW = st.dictionaries(NAMES, VALUES | st.dictionaries(NAMES, VALUES, max_size=3), max_size=6)
+INNER = st.dictionaries(NAMES, VALUES, max_size=3)
+ROW = st.dictionaries(NAMES, VALUES | INNER | st.dictionaries(NAMES, VALUES | INNER, max_size=3), max_size=6)
 ENTRIES = [
     StreamSettings(),
     StreamSettings(exclude=("b*",)),
@@ -519,7 +541,7 @@ ENTRIES = [
 @given(
     st.lists(ROW, min_size=1, max_size=4),
     st.sampled_from(ENTRIES),
-    st.sampled_from([(), ("a",), ("b", "at"), ("b.a",)]),
+    st.sampled_from([(), ("a",), ("b", "at"), ("b.a",), ("a.b", "b.a")]),
     st.sampled_from([(), ("billing amount",), ("a", "b.a")]),
     st.sampled_from([512, 12]),
     st.sampled_from(["unix", "iso8601"]),
@@ -537,7 +559,7 @@ def test_rows_of_a_known_shape_have_the_properties_that_a_look_at_each_field_giv
     warnings: list[list[str]] = [[], []]
     by_shape, by_field = (PropertyMaker(entry, settings, schema, warned.append) for warned in warnings)
     by_field._made_by_shape = Mock(side_effect=ValueError)  # type: ignore[method-assign]
-    for row in [*rows, *rows]:
+    for row in [*rows, *rows, *rows]:
         outcomes: list[tuple[list[tuple[str, str]], list[Rejection]]] = []
         for maker in (by_shape, by_field):
             rejections: list[Rejection] = []
