@@ -29,16 +29,17 @@ PICTURE = ROOT / "docs" / "assets" / "bench.svg"
 NOTHING = "doing nothing"
 
 
+def _into_files(kind: str, what: str, name: str, folder: Path, options: argparse.Namespace) -> Iterator[Line]:
+    """Rows of a kind into import files, over an empty store."""
+    count = options.rows * 2
+    lines = rows.source(folder, kind, count)
+    subject = Subject(name, target(folder, kind, delivery="files"), lines, count, partial(forget, folder))
+    yield from compare([nothing(what, lines, count), subject], folder, options.rounds, NOTHING)
+
+
 def files(folder: Path, options: argparse.Namespace) -> Iterator[Line]:
     """Events into import files."""
-    count = options.rows * 2
-    lines = rows.source(folder, "events", count)
-    command = target(folder, "files", delivery="files")
-    subjects = [
-        nothing("events", lines, count),
-        Subject("delivery: files (events)", command, lines, count, partial(forget, folder)),
-    ]
-    yield from compare(subjects, folder, options.rounds, NOTHING)
+    return _into_files("events", "events", "delivery: files (events)", folder, options)
 
 
 def formats(folder: Path, options: argparse.Namespace) -> Iterator[Line]:
@@ -68,14 +69,7 @@ def unchanged(folder: Path, options: argparse.Namespace) -> Iterator[Line]:
 
 def new(folder: Path, options: argparse.Namespace) -> Iterator[Line]:
     """People with ten properties in a first run, into import files."""
-    count = options.rows * 2
-    lines = rows.source(folder, "people", count)
-    command = target(folder, "new", delivery="files")
-    subjects = [
-        nothing("new people", lines, count),
-        Subject("new attributes, delivery: files", command, lines, count, partial(forget, folder)),
-    ]
-    yield from compare(subjects, folder, options.rounds, NOTHING)
+    return _into_files("people", "new people", "new attributes, delivery: files", folder, options)
 
 
 def changed(folder: Path, options: argparse.Namespace) -> Iterator[Line]:
